@@ -1,0 +1,1 @@
+//! Roster, approval tokens, and the permit that every mutating call needs.

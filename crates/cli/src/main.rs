@@ -1,0 +1,2 @@
+//! The exokit command line.
+fn main() {}

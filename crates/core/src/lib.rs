@@ -1,0 +1,1 @@
+//! The pure core: selection, cost, level, plan, walk, operation state machine.

@@ -1,0 +1,1 @@
+//! The engine: observes, walks and acts under a lease, exactly once.

@@ -1,0 +1,1 @@
+//! The Exoscale resource kinds, sans IO: identity, observe, create, delete, compare.

@@ -1,0 +1,1 @@
+//! The single record: a hash-chained event log and its projections.

@@ -1,0 +1,1 @@
+//! Plain data shared by every crate: names, requests, graphs, plans, events.

@@ -1,0 +1,1 @@
+//! A simulated Exoscale: API, object storage, faults, latencies and quotas.

@@ -1,0 +1,1 @@
+//! The engine, unmodified, against the simulated cloud under virtual time.

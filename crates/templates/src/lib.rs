@@ -1,0 +1,1 @@
+//! Environment templates and run files: YAML in, checked specifications out.
