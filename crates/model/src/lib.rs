@@ -1,1 +1,21 @@
 //! Plain data shared by every crate: names, requests, graphs, plans, events.
+//!
+//! Nothing here reads a clock, a file, the network or randomness, and nothing
+//! here decides anything: decisions are in `exokit-core`. The types are the
+//! contract between the crates; serialised events and plans are also the
+//! contract with ledgers written by earlier versions.
+
+pub mod approval;
+pub mod canonical;
+pub mod catalog;
+pub mod certificate;
+pub mod cost;
+pub mod event;
+pub mod graph;
+pub mod ids;
+pub mod kind;
+pub mod needs_human;
+pub mod phase;
+pub mod plan;
+pub mod request;
+pub mod spec;
