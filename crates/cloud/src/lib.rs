@@ -8,7 +8,14 @@
 //! - [`client`] ties them together. It is the only place that can send a
 //!   request which changes something, and it asks for a permit first.
 
+mod account_file;
 pub mod budget;
+pub mod clock;
+pub mod config;
+pub mod endpoint;
 pub mod network;
+pub mod poll;
 pub mod signing;
+pub mod storage;
 pub mod transport;
+pub mod xml;

@@ -1,0 +1,205 @@
+//! One budget of API calls, shared by every caller of an account.
+//!
+//! The rate limits of the Exoscale API are not published, so exokit keeps its
+//! own: a bucket of tokens in tokio's time, which tests can pause. Callers get
+//! their turns in the order in which they asked. When the cloud answers with
+//! `Retry-After`, everyone waits, because the limit belongs to the account and
+//! not to the caller that happened to hit it.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// Longest pause that a reply can impose on all callers.
+pub const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// A shared token bucket. Clones share the same tokens and counters.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    interval: Duration,
+    tolerance: Duration,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When the bucket will be full again, were no more tokens taken.
+    full_at: Option<Instant>,
+    paused_until: Option<Instant>,
+    calls: BTreeMap<String, u64>,
+}
+
+impl Budget {
+    /// A budget of `per_second` calls in the long run, of which up to `burst`
+    /// may go at once after a quiet time.
+    #[must_use]
+    pub fn new(per_second: NonZeroU32, burst: NonZeroU32) -> Self {
+        let interval = Duration::from_secs(1) / per_second.get();
+        Self {
+            interval,
+            tolerance: interval * (burst.get() - 1),
+            state: Arc::default(),
+        }
+    }
+
+    /// Waits for a turn, takes it, and counts the call under `operation`.
+    ///
+    /// A caller that gives up while it waits has still used its turn.
+    pub async fn take(&self, operation: &str) {
+        loop {
+            let turn = self.reserve(Instant::now());
+            sleep_until(turn).await;
+            // A pause that began meanwhile also holds for those who already
+            // had a turn; they queue again, so that they do not all go at once.
+            if self.state().paused_until.is_none_or(|until| until <= turn) {
+                break;
+            }
+        }
+        let mut state = self.state();
+        match state.calls.get_mut(operation) {
+            Some(count) => *count += 1,
+            None => {
+                state.calls.insert(operation.to_owned(), 1);
+            }
+        }
+    }
+
+    /// Makes every caller wait for `pause`, at most [`PAUSE_MAX`]. A pause
+    /// that is already longer stays.
+    pub fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause.min(PAUSE_MAX);
+        let mut state = self.state();
+        state.paused_until = state.paused_until.max(Some(until));
+        // After a pause the bucket is empty, not full.
+        state.full_at = Some(until + self.tolerance);
+    }
+
+    /// Number of calls sent so far by operation id, such as `get-sks-cluster`.
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.state().calls.clone()
+    }
+
+    /// Takes the next free turn and says when it is.
+    fn reserve(&self, now: Instant) -> Instant {
+        let mut state = self.state();
+        let earliest = state.paused_until.map_or(now, |until| until.max(now));
+        let full_at = state
+            .full_at
+            .map_or(earliest, |full_at| full_at.max(earliest));
+        let turn = full_at
+            .checked_sub(self.tolerance)
+            .map_or(earliest, |turn| turn.max(earliest));
+        state.full_at = Some(full_at + self.interval);
+        turn
+    }
+
+    /// The state is plain counters, valid even if a thread died holding it.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Budget {
+    /// Ten calls per second with bursts of twenty. An assumption: Exoscale
+    /// publishes no limit, and its own clients keep none.
+    fn default() -> Self {
+        Self::new(
+            const { NonZeroU32::new(10).unwrap() },
+            const { NonZeroU32::new(20).unwrap() },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(per_second: u32, burst: u32) -> Budget {
+        Budget::new(per_second.try_into().unwrap(), burst.try_into().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_goes_at_once_and_then_the_rate_holds() {
+        let (budget, start) = (budget(10, 5), Instant::now());
+        for _ in 0..5 {
+            budget.take("x").await;
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        for _ in 0..20 {
+            budget.take("x").await;
+        }
+        let elapsed = start.elapsed();
+        assert!(
+            elapsed >= Duration::from_millis(2000) && elapsed < Duration::from_millis(2050),
+            "{elapsed:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clones_share_the_budget_and_the_counters() {
+        let (budget, start) = (budget(1, 1), Instant::now());
+        let tasks: Vec<_> = (0..4)
+            .map(|n| {
+                let budget = budget.clone();
+                tokio::spawn(async move {
+                    budget
+                        .take(if n == 0 { "list-zones" } else { "get-quota" })
+                        .await
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(start.elapsed().as_secs(), 3);
+        assert_eq!(
+            budget.calls(),
+            [("get-quota".to_owned(), 3), ("list-zones".to_owned(), 1)].into()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_holds_everyone_back_and_is_followed_by_no_burst() {
+        let (budget, start) = (budget(1, 3), Instant::now());
+        budget.pause(Duration::from_secs(30));
+        for _ in 0..4 {
+            budget.take("x").await;
+        }
+        assert_eq!(start.elapsed().as_secs(), 33);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_also_holds_those_who_wait_already() {
+        let (budget, start) = (budget(1, 1), Instant::now());
+        budget.take("x").await;
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let budget = budget.clone();
+                tokio::spawn(async move {
+                    budget.take("x").await;
+                    start.elapsed().as_secs()
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        budget.pause(Duration::from_secs(60));
+        let mut turns = Vec::new();
+        for task in waiting {
+            turns.push(task.await.unwrap());
+        }
+        turns.sort_unstable();
+        assert_eq!(turns, [60, 61, 62]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hostile_retry_after_is_capped() {
+        let (budget, start) = (budget(1, 1), Instant::now());
+        budget.pause(Duration::from_secs(u64::MAX));
+        budget.take("x").await;
+        assert_eq!(start.elapsed(), PAUSE_MAX);
+    }
+}

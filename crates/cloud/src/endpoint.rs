@@ -1,0 +1,165 @@
+//! Where the API and object storage of each zone are.
+
+use exokit_model::ids::Zone;
+use http::Uri;
+
+use crate::config::ConfigError;
+
+/// Host prefix of the public API.
+pub const ENVIRONMENT_DEFAULT: &str = "api";
+
+/// Finds the API and the object storage of a zone.
+///
+/// The rules are those of the exo CLI: `https://api-<zone>.exoscale.com/v2`
+/// with another prefix for another environment, `https://sos-<zone>.exo.io`,
+/// and an override for each. An override may contain `{zone}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    environment: String,
+    /// Scheme, authority and any path before `/v2`.
+    api: Option<String>,
+    sos: Option<String>,
+}
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        Self {
+            environment: ENVIRONMENT_DEFAULT.to_owned(),
+            api: None,
+            sos: None,
+        }
+    }
+}
+
+impl Endpoints {
+    /// The public endpoints, altered by what is given.
+    ///
+    /// # Errors
+    /// [`ConfigError::Endpoint`] when an override is not an `http` or `https`
+    /// URL without user, query and fragment, or when that of the API does not
+    /// end in `/v2`; [`ConfigError::Environment`] when the environment could
+    /// not be part of a host name.
+    pub fn new(
+        environment: Option<&str>,
+        api: Option<&str>,
+        sos: Option<&str>,
+    ) -> Result<Self, ConfigError> {
+        let environment = environment.unwrap_or(ENVIRONMENT_DEFAULT).to_owned();
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        if environment.is_empty() || !environment.bytes().all(fits) {
+            return Err(ConfigError::Environment { value: environment });
+        }
+        let api = api
+            .map(|url| {
+                let wrong = |rule| ConfigError::Endpoint {
+                    what: "API",
+                    url: url.to_owned(),
+                    rule,
+                };
+                let base = checked(url).map_err(wrong)?;
+                base.strip_suffix("/v2")
+                    .map(str::to_owned)
+                    .ok_or_else(|| wrong("it must end in /v2"))
+            })
+            .transpose()?;
+        let sos = sos
+            .map(|url| {
+                checked(url).map_err(|rule| ConfigError::Endpoint {
+                    what: "object storage",
+                    url: url.to_owned(),
+                    rule,
+                })
+            })
+            .transpose()?;
+        Ok(Self {
+            environment,
+            api,
+            sos,
+        })
+    }
+
+    /// URL of the API in `zone` up to but without `/v2`, which is part of the
+    /// path of every request.
+    #[must_use]
+    pub fn api(&self, zone: &Zone) -> String {
+        match &self.api {
+            Some(url) => url.replace("{zone}", zone.as_str()),
+            None => format!("https://{}-{zone}.exoscale.com", self.environment),
+        }
+    }
+
+    /// URL of the object storage in `zone`, without a trailing slash.
+    #[must_use]
+    pub fn sos(&self, zone: &Zone) -> String {
+        match &self.sos {
+            Some(url) => url.replace("{zone}", zone.as_str()),
+            None => format!("https://sos-{zone}.exo.io"),
+        }
+    }
+}
+
+/// Checks an endpoint and takes trailing slashes off it.
+fn checked(url: &str) -> Result<String, &'static str> {
+    let trimmed = url.trim_end_matches('/');
+    let sample = trimmed.replace("{zone}", "ch-dk-2");
+    let uri: Uri = sample.parse().map_err(|_| "it is not a URL")?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("it must begin with https:// (or http:// for a local simulator)");
+    }
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    if authority.is_empty() || authority.contains('@') {
+        return Err("it must name a host, without user and password");
+    }
+    if uri.query().is_some() || sample.contains('#') {
+        return Err("it must have no query and no fragment");
+    }
+    Ok(trimmed.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zone() -> Zone {
+        "at-vie-1".parse().unwrap()
+    }
+
+    #[test]
+    fn the_public_endpoints_follow_the_zone() {
+        let endpoints = Endpoints::default();
+        assert_eq!(endpoints.api(&zone()), "https://api-at-vie-1.exoscale.com");
+        assert_eq!(endpoints.sos(&zone()), "https://sos-at-vie-1.exo.io");
+        let other = Endpoints::new(Some("ppapi"), None, None).unwrap();
+        assert_eq!(other.api(&zone()), "https://ppapi-at-vie-1.exoscale.com");
+    }
+
+    #[test]
+    fn overrides_replace_them() {
+        let given = Some("http://127.0.0.1:8080/v2/");
+        let endpoints = Endpoints::new(None, given, Some("https://sos-{zone}.test/")).unwrap();
+        assert_eq!(endpoints.api(&zone()), "http://127.0.0.1:8080");
+        assert_eq!(endpoints.sos(&zone()), "https://sos-at-vie-1.test");
+    }
+
+    #[test]
+    fn bad_endpoints_are_refused() {
+        for url in [
+            "",
+            "api.exoscale.com/v2",
+            "ftp://a/v2",
+            "https://u:p@a/v2",
+            "https://a/v2?x=1",
+            "https://a/v2#x",
+            "https://a/v1",
+            "https:///v2",
+        ] {
+            assert!(Endpoints::new(None, Some(url), None).is_err(), "{url}");
+        }
+        for environment in ["", "a.b", "evil.com/", "x@y"] {
+            assert!(
+                Endpoints::new(Some(environment), None, None).is_err(),
+                "{environment}"
+            );
+        }
+    }
+}

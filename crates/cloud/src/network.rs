@@ -1,0 +1,293 @@
+//! The real transport: HTTP/1.1 and HTTP/2 over TLS.
+//!
+//! It never repeats a request. Both mechanisms that would do so in the client
+//! library are switched off: its retry policy and its redirects. What remains
+//! is that a request which found a dead idle connection, and of which not one
+//! byte was written, goes to a fresh connection; that cannot double it.
+//!
+//! Certificates are checked against the Mozilla roots that are compiled in,
+//! so the program also runs in an empty container, and with the `ring`
+//! provider, which is set for this client only and not for the process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use secrecy::{ExposeSecret, SecretString};
+use tower::util::BoxCloneSyncService;
+
+use crate::transport::{
+    Cause, HttpRequest, HttpResponse, REPLY_BYTES_MAX, Transport, TransportError, host_of,
+};
+
+/// How the real transport connects.
+#[derive(Debug, Clone)]
+pub struct NetworkOptions {
+    /// Longest time for name resolution, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// Certificate authorities in PEM form to trust as well, for a private
+    /// endpoint or for the API server of a Kubernetes cluster.
+    pub extra_ca_pem: Option<String>,
+    /// Certificate chain and private key in PEM form to present to the
+    /// server, as the kubeconfig of an SKS cluster holds them.
+    pub client_identity_pem: Option<SecretString>,
+}
+
+impl Default for NetworkOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            extra_ca_pem: None,
+            client_identity_pem: None,
+        }
+    }
+}
+
+/// Makes the real transport.
+///
+/// Connections are pooled and shared by all clones. There is no limit on the
+/// whole time of a request: the caller knows its deadline and sets it.
+///
+/// # Errors
+/// [`TransportError::Setup`] when a given certificate or key cannot be used.
+pub fn real(options: &NetworkOptions) -> Result<Transport, TransportError> {
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls(options)?)
+        .user_agent(concat!("exokit/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(options.connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false)
+        .build()
+        .map_err(|error| setup("the HTTP client")(Box::new(error)))?;
+    Ok(BoxCloneSyncService::new(tower::service_fn(
+        move |request| send(client.clone(), request),
+    )))
+}
+
+fn setup(what: &'static str) -> impl FnOnce(Cause) -> TransportError {
+    move |source| TransportError::Setup { what, source }
+}
+
+fn tls(options: &NetworkOptions) -> Result<rustls::ClientConfig, TransportError> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    if let Some(pem) = &options.extra_ca_pem {
+        for certificate in certificates("the extra certificate authority", pem)? {
+            roots
+                .add(certificate)
+                .map_err(|error| setup("the extra certificate authority")(Box::new(error)))?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| setup("the TLS versions")(Box::new(error)))?
+        .with_root_certificates(roots);
+    let mut config = match &options.client_identity_pem {
+        None => builder.with_no_client_auth(),
+        Some(pem) => {
+            let what = "the client certificate";
+            let chain = certificates(what, pem.expose_secret())?;
+            let key = PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes())
+                .map_err(|error| setup(what)(Box::new(error)))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| setup(what)(Box::new(error)))?
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Reads the certificates of a PEM text, of which there must be at least one.
+fn certificates(
+    what: &'static str,
+    pem: &str,
+) -> Result<Vec<CertificateDer<'static>>, TransportError> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(|error| setup(what)(Box::new(error)))?;
+    match found.is_empty() {
+        true => Err(setup(what)("the text holds no PEM certificate".into())),
+        false => Ok(found),
+    }
+}
+
+async fn send(
+    client: reqwest::Client,
+    request: HttpRequest,
+) -> Result<HttpResponse, TransportError> {
+    let host = host_of(request.uri());
+    let request =
+        reqwest::Request::try_from(request).map_err(|error| TransportError::NotConnected {
+            host: host.clone(),
+            source: Box::new(error.without_url()),
+        })?;
+    let mut reply = client
+        .execute(request)
+        .await
+        .map_err(|error| classify(&host, error))?;
+    let mut head = http::Response::builder()
+        .status(reply.status())
+        .version(reply.version());
+    if let Some(headers) = head.headers_mut() {
+        *headers = reply.headers().clone();
+    }
+    let mut body = BytesMut::new();
+    while let Some(part) = reply.chunk().await.map_err(|error| lost(&host, error))? {
+        if body.len() + part.len() > REPLY_BYTES_MAX {
+            return Err(TransportError::TooLong { host });
+        }
+        body.extend_from_slice(&part);
+    }
+    head.body(Bytes::from(body))
+        .map_err(|error| TransportError::InDoubt {
+            host,
+            source: Box::new(error),
+        })
+}
+
+/// A failed connection (name resolution, TCP, TLS, or their common time
+/// limit) happens before the first byte of a request; anything else does not
+/// prove that nothing was sent.
+fn classify(host: &str, error: reqwest::Error) -> TransportError {
+    match error.is_connect() || error.is_builder() {
+        true => TransportError::NotConnected {
+            host: host.to_owned(),
+            source: Box::new(error.without_url()),
+        },
+        false => lost(host, error),
+    }
+}
+
+fn lost(host: &str, error: reqwest::Error) -> TransportError {
+    TransportError::InDoubt {
+        host: host.to_owned(),
+        source: Box::new(error.without_url()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tower::ServiceExt;
+
+    fn get(url: String) -> HttpRequest {
+        http::Request::get(url).body(Bytes::new()).unwrap()
+    }
+
+    async fn serve_once(reply: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut buffer = [0; 4096];
+            let _ = socket.read(&mut buffer).await.unwrap();
+            socket.write_all(reply).await.unwrap();
+        });
+        format!("http://{address}/v2/zone")
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_was_surely_not_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = real(&NetworkOptions::default())
+            .unwrap()
+            .oneshot(get(format!("http://{address}/")))
+            .await;
+        assert!(error.unwrap_err().surely_not_sent());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_host_was_surely_not_sent() {
+        let request = get("http://no-such-host.invalid/".into());
+        let error = real(&NetworkOptions::default())
+            .unwrap()
+            .oneshot(request)
+            .await
+            .unwrap_err();
+        assert!(error.surely_not_sent(), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_closed_after_the_request_is_in_doubt() {
+        for reply in [
+            &b""[..],
+            b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"id\"",
+        ] {
+            let url = serve_once(reply).await;
+            let error = real(&NetworkOptions::default())
+                .unwrap()
+                .oneshot(get(url))
+                .await
+                .unwrap_err();
+            assert!(matches!(error, TransportError::InDoubt { .. }), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_handed_back_and_not_followed() {
+        let url = serve_once(
+            b"HTTP/1.1 307 x\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
+        )
+        .await;
+        let reply = real(&NetworkOptions::default())
+            .unwrap()
+            .oneshot(get(url))
+            .await
+            .unwrap();
+        assert_eq!(reply.status(), 307);
+    }
+
+    #[tokio::test]
+    async fn a_body_without_end_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let _ = socket.read(&mut [0; 4096]).await.unwrap();
+            socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            while socket.write_all(&[b'x'; 65536]).await.is_ok() {}
+        });
+        let error = real(&NetworkOptions::default())
+            .unwrap()
+            .oneshot(get(url))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, TransportError::TooLong { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_bad_certificate_is_an_error_and_not_a_panic() {
+        for pem in [
+            "",
+            "nonsense",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ] {
+            let options = NetworkOptions {
+                extra_ca_pem: Some(pem.into()),
+                ..NetworkOptions::default()
+            };
+            assert!(
+                matches!(real(&options), Err(TransportError::Setup { .. })),
+                "{pem:?}"
+            );
+            let options = NetworkOptions {
+                client_identity_pem: Some(pem.into()),
+                ..NetworkOptions::default()
+            };
+            assert!(
+                matches!(real(&options), Err(TransportError::Setup { .. })),
+                "{pem:?}"
+            );
+        }
+    }
+}
