@@ -1,1 +1,12 @@
 //! The pure core: selection, cost, level, plan, walk, operation state machine.
+//!
+//! Nothing here reads a clock, the network, randomness or the environment:
+//! the same inputs always give the same answer, which is what makes plans
+//! reproducible and the engine simulable.
+
+pub mod graph_build;
+pub mod node_state;
+pub mod plan_build;
+pub mod predict;
+pub mod preflight;
+pub mod walk;

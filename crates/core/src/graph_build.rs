@@ -1,0 +1,302 @@
+//! From the description of an environment to its resource graph.
+
+use std::collections::BTreeMap;
+
+use exokit_kinds::mark::Mark;
+use exokit_kinds::{
+    AntiAffinityGroup, ApiKey, Dbaas, IamRole, NodepoolRequest, Peer, RuleSpec, SecurityGroup,
+    SecurityGroupRule, SksCluster, SksNodepool, SosBucket,
+};
+use exokit_model::graph::{Graph, GraphError, Node, Presence};
+use exokit_model::ids::{NodeKey, OwnerToken, PlanId, ResourceId};
+use exokit_model::kind::Kind;
+use exokit_model::request::RequestTemplate;
+use exokit_model::spec::{Cni, DatabaseEngine, EnvironmentSpec};
+
+/// Ids and versions that the cloud offers and that requests need.
+#[derive(Debug, Clone, Copy)]
+pub struct Resolved<'a> {
+    /// The instance type of the nodes.
+    pub instance_type: &'a ResourceId,
+    /// Complete Kubernetes version.
+    pub kubernetes_version: &'a str,
+}
+
+/// Builds the graph of an environment.
+///
+/// # Errors
+/// Never for a checked spec: it would mean a mistake in this file.
+pub fn build(
+    plan: &PlanId,
+    spec: &EnvironmentSpec,
+    resolved: Resolved<'_>,
+    token_of: &dyn Fn(&NodeKey) -> OwnerToken,
+) -> Result<Graph, GraphError> {
+    let mut builder = Builder {
+        plan,
+        spec,
+        token_of,
+        nodes: Vec::new(),
+    };
+    let (group, last_rule) = builder.network();
+    let anti_affinity = builder.anti_affinity();
+    builder.cluster(resolved, &group, &last_rule, anti_affinity.as_ref());
+    builder.database();
+    builder.bucket();
+    Graph::new(builder.nodes)
+}
+
+struct Builder<'a> {
+    plan: &'a PlanId,
+    spec: &'a EnvironmentSpec,
+    token_of: &'a dyn Fn(&NodeKey) -> OwnerToken,
+    nodes: Vec<Node>,
+}
+
+impl Builder<'_> {
+    fn mark(&self, key: &NodeKey) -> Mark {
+        Mark {
+            plan: self.plan.clone(),
+            node: key.clone(),
+            token: (self.token_of)(key),
+        }
+    }
+
+    fn add(
+        &mut self,
+        key: NodeKey,
+        kind: Kind,
+        name: String,
+        depends_on: &[NodeKey],
+        create: RequestTemplate,
+    ) {
+        let behaviour = exokit_kinds::of(kind);
+        let parent = behaviour
+            .parent()
+            .and_then(|kind| self.nodes.iter().find(|node| node.kind == kind));
+        let protected = self
+            .spec
+            .database
+            .as_ref()
+            .is_some_and(|database| database.termination_protection);
+        let node = Node {
+            delete: behaviour.delete(parent.map(|node| node.key.as_str()), protected),
+            token: Some((self.token_of)(&key)),
+            zone: self.spec.zone.clone(),
+            depends_on: depends_on.to_vec(),
+            desired: Presence::Present,
+            existing: None,
+            create: Some(create),
+            protects_data: kind.holds_data(),
+            predicted_seconds: behaviour.predicted().create_seconds,
+            key,
+            kind,
+            name,
+        };
+        self.nodes.push(node);
+    }
+
+    /// The security group and its rules. Rules are made one after another:
+    /// whether the cloud accepts two changes of one group at once is unknown,
+    /// and they are never on the longest path.
+    fn network(&mut self) -> (NodeKey, NodeKey) {
+        let group = key("security-group");
+        let (name, request) =
+            SecurityGroup::create(&self.mark(&group), self.spec.environment.as_str());
+        self.add(group.clone(), Kind::SecurityGroup, name, &[], request);
+        let mut last = group.clone();
+        for rule in rules(self.spec) {
+            let key = key(rule.key);
+            let request = SecurityGroupRule::create(&self.mark(&key), rule, &group);
+            let name = format!("{} {}-{}", rule.protocol, rule.range.0, rule.range.1);
+            let depends_on = if last == group {
+                vec![group.clone()]
+            } else {
+                vec![group.clone(), last]
+            };
+            self.add(
+                key.clone(),
+                Kind::SecurityGroupRule,
+                name,
+                &depends_on,
+                request,
+            );
+            last = key;
+        }
+        (group, last)
+    }
+
+    fn anti_affinity(&mut self) -> Option<NodeKey> {
+        let key = key("anti-affinity-group");
+        let environment = self.spec.environment.as_str();
+        let (name, request) =
+            AntiAffinityGroup::create(&self.mark(&key), environment, self.spec.nodes.count)?;
+        self.add(key.clone(), Kind::AntiAffinityGroup, name, &[], request);
+        Some(key)
+    }
+
+    fn cluster(
+        &mut self,
+        resolved: Resolved<'_>,
+        group: &NodeKey,
+        last_rule: &NodeKey,
+        anti_affinity: Option<&NodeKey>,
+    ) {
+        let cluster = key("cluster");
+        let name = self.spec.environment.to_string();
+        let labels = platform_labels(self.spec, true);
+        let version = resolved.kubernetes_version;
+        let request = SksCluster::create(
+            &self.mark(&cluster),
+            &name,
+            &self.spec.cluster,
+            version,
+            &labels,
+        );
+        self.add(
+            cluster.clone(),
+            Kind::SksCluster,
+            name.clone(),
+            &[],
+            request,
+        );
+
+        let pool = key("nodepool");
+        let mut node_labels = platform_labels(self.spec, false);
+        node_labels.extend(self.spec.nodes.labels.clone());
+        let request = NodepoolRequest {
+            nodes: &self.spec.nodes,
+            instance_type: resolved.instance_type,
+            labels: &node_labels,
+            cluster: &cluster,
+            security_group: group,
+            anti_affinity_group: anti_affinity,
+        };
+        let mark = self.mark(&pool);
+        let name = mark.name(&name);
+        let request = SksNodepool::create(&mark, &name, request);
+        let depends_on: Vec<NodeKey> =
+            [Some(&cluster), Some(group), Some(last_rule), anti_affinity]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect();
+        self.add(pool, Kind::SksNodepool, name, &depends_on, request);
+    }
+
+    fn database(&mut self) {
+        let Some(database) = &self.spec.database else {
+            return;
+        };
+        let (service, kind) = match database.engine {
+            DatabaseEngine::Pg => (Dbaas::PG, Kind::DbaasPg),
+            DatabaseEngine::Valkey => (Dbaas::VALKEY, Kind::DbaasValkey),
+        };
+        let key = key("database");
+        let (name, request) =
+            service.create(&self.mark(&key), self.spec.environment.as_str(), database);
+        self.add(key, kind, name, &[], request);
+    }
+
+    /// The bucket, and a key that may use this bucket only: the cluster never
+    /// gets the operator's key.
+    fn bucket(&mut self) {
+        let Some(bucket) = &self.spec.bucket else {
+            return;
+        };
+        let environment = self.spec.environment.as_str();
+        let bucket_key = key("bucket");
+        let (bucket_name, request) =
+            SosBucket::create(&self.mark(&bucket_key), environment, bucket);
+        self.add(
+            bucket_key.clone(),
+            Kind::SosBucket,
+            bucket_name.clone(),
+            &[],
+            request,
+        );
+        let role = key("bucket-role");
+        let (name, request) = IamRole::create(&self.mark(&role), environment, &bucket_name);
+        self.add(role.clone(), Kind::IamRole, name, &[bucket_key], request);
+        let api_key = key("bucket-key");
+        let (name, request) = ApiKey::create(&self.mark(&api_key), environment, &role);
+        self.add(api_key, Kind::ApiKey, name, &[role], request);
+    }
+}
+
+/// A key that stands in this file.
+#[expect(
+    clippy::expect_used,
+    reason = "the keys are literals of this file and a test builds every graph"
+)]
+fn key(text: &str) -> NodeKey {
+    text.parse().expect("a literal key is valid")
+}
+
+/// Labels that the platform looks for. Nodes refuse labels in reserved
+/// `kubernetes.io` name spaces, so those are for the cluster only.
+fn platform_labels(spec: &EnvironmentSpec, reserved: bool) -> BTreeMap<String, String> {
+    let role = format!("{}-nodes", spec.template).to_lowercase();
+    let platform = [
+        ("stargate.io/project", spec.project.as_str()),
+        ("stargate.io/role", role.as_str()),
+        ("stargate.io/zone", spec.zone.as_str()),
+        ("stargate.io/template", &spec.template.to_string()),
+    ];
+    let mut labels: BTreeMap<String, String> = platform
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+    if reserved {
+        labels.insert(
+            "app.kubernetes.io/managed-by".to_owned(),
+            "exokit".to_owned(),
+        );
+    }
+    labels
+}
+
+/// The ingress rules that an SKS cluster needs, from the official examples.
+fn rules(spec: &EnvironmentSpec) -> Vec<RuleSpec> {
+    let rule = |key, protocol, range, peer| RuleSpec {
+        key,
+        protocol,
+        range,
+        peer,
+    };
+    let mut rules = vec![rule("rule-kubelet", "tcp", (10250, 10250), Peer::SameGroup)];
+    match spec.cluster.cni {
+        Cni::Calico => rules.push(rule("rule-calico", "udp", (4789, 4789), Peer::SameGroup)),
+        Cni::Cilium => rules.extend([
+            rule("rule-cilium", "udp", (8472, 8472), Peer::SameGroup),
+            rule("rule-cilium-ping", "icmp", (8, 0), Peer::SameGroup),
+            // Sources disagree on the protocol of the health port: open both.
+            rule(
+                "rule-cilium-health-tcp",
+                "tcp",
+                (4240, 4240),
+                Peer::SameGroup,
+            ),
+            rule(
+                "rule-cilium-health-udp",
+                "udp",
+                (4240, 4240),
+                Peer::SameGroup,
+            ),
+        ]),
+    }
+    let node_port = spec.workload.node_port;
+    match spec.hardened {
+        true => rules.push(rule(
+            "rule-nodeport-tcp",
+            "tcp",
+            (node_port, node_port),
+            Peer::Everywhere,
+        )),
+        false => rules.extend([
+            rule("rule-nodeport-tcp", "tcp", (30000, 32767), Peer::Everywhere),
+            rule("rule-nodeport-udp", "udp", (30000, 32767), Peer::Everywhere),
+        ]),
+    }
+    rules
+}

@@ -1,0 +1,271 @@
+//! Making plans: everything that an operation will do, decided beforehand.
+
+use std::collections::BTreeSet;
+
+use exokit_model::canonical::Digest;
+use exokit_model::cost::{ApprovalLevel, CostBand, CostEstimate, LevelReason};
+use exokit_model::graph::{Graph, GraphError, Node, Presence};
+use exokit_model::ids::{
+    EnvironmentName, NodeKey, OwnerToken, PersonId, PlanId, ResourceId, RoleName, TemplateId, Zone,
+};
+use exokit_model::kind::Kind;
+use exokit_model::plan::{Action, Destroy, PLAN_SCHEMA, Plan};
+use exokit_model::spec::{Correction, EnvironmentSpec};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::graph_build::{self, Resolved};
+use crate::predict::critical_path_seconds;
+use crate::preflight::Offer;
+
+/// How long a plan may wait for its start. Votes count for a day, so a plan
+/// that is a day old could not start anyway.
+pub const PLAN_VALID: SignedDuration = SignedDuration::from_hours(24);
+
+/// What every plan is made from.
+#[derive(Debug, Clone)]
+pub struct Occasion {
+    /// Random id.
+    pub plan_id: PlanId,
+    /// Who asks.
+    pub requester: PersonId,
+    /// Whose budget it counts against.
+    pub team: Option<RoleName>,
+    /// Now.
+    pub now: Timestamp,
+    /// Template and its digest.
+    pub template: (TemplateId, Digest),
+    /// Digest of the price list.
+    pub price_digest: Digest,
+    /// Version of the roster.
+    pub roster_version: u64,
+    /// Last event of the environment.
+    pub base_seq: u64,
+}
+
+/// What it costs and what approval that needs.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// Estimate.
+    pub cost: CostEstimate,
+    /// Band of the estimate.
+    pub band: CostBand,
+    /// Needed approvals.
+    pub level: ApprovalLevel,
+    /// Why.
+    pub reasons: Vec<LevelReason>,
+}
+
+/// A resource that stands in the ledger, for a teardown.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Its node in the plan that made it.
+    pub node: Node,
+    /// Its id.
+    pub id: ResourceId,
+}
+
+/// A resource that the cloud made for the environment, such as a load
+/// balancer of the cloud controller, found just before planning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discovered {
+    /// What it is.
+    pub kind: Kind,
+    /// Its id.
+    pub id: ResourceId,
+    /// Its name.
+    pub name: String,
+}
+
+/// Makes the plan of a provision.
+///
+/// # Errors
+/// Never for a checked spec; see [`graph_build::build`].
+pub fn provision(
+    occasion: Occasion,
+    spec: EnvironmentSpec,
+    offer: &Offer,
+    judgement: Judgement,
+    corrections: Vec<Correction>,
+    token_of: &dyn Fn(&NodeKey) -> OwnerToken,
+) -> Result<Plan, GraphError> {
+    let resolved = Resolved {
+        instance_type: &offer.instance_type,
+        kubernetes_version: &offer.kubernetes_version,
+    };
+    let graph = graph_build::build(&occasion.plan_id, &spec, resolved, token_of)?;
+    let data = graph
+        .nodes()
+        .iter()
+        .filter(|node| node.protects_data)
+        .map(|node| node.key.clone())
+        .collect();
+    let place = (spec.environment.clone(), spec.zone.clone());
+    let mut plan = assemble(occasion, Action::Provision, place, graph, judgement);
+    plan.rollback_destroys = data;
+    plan.spec = Some(spec);
+    plan.corrections = corrections;
+    Ok(plan)
+}
+
+/// Makes the plan of a teardown: every recorded resource and everything
+/// discovered is wanted absent. Edges are those of creation time.
+///
+/// # Errors
+/// When the recorded nodes do not form a graph, which means that the ledger
+/// was altered.
+pub fn teardown(
+    occasion: Occasion,
+    environment: (EnvironmentName, Zone),
+    recorded: Vec<Recorded>,
+    discovered: Vec<Discovered>,
+    judgement: impl FnOnce(&[Destroy]) -> Judgement,
+) -> Result<Plan, GraphError> {
+    let graph = Graph::new(teardown_nodes(&environment.1, recorded, discovered))?;
+    let destroys: Vec<Destroy> = graph.nodes().iter().filter_map(destroyed).collect();
+    let judgement = judgement(&destroys);
+    let mut plan = assemble(occasion, Action::Teardown, environment, graph, judgement);
+    plan.destroys = destroys;
+    Ok(plan)
+}
+
+/// Makes the plan of an extension: no resource changes, only the time.
+#[must_use]
+pub fn extend(
+    occasion: Occasion,
+    environment: (EnvironmentName, Zone),
+    seconds: u64,
+    judgement: Judgement,
+) -> Plan {
+    let mut plan = assemble(
+        occasion,
+        Action::Extend,
+        environment,
+        Graph::default(),
+        judgement,
+    );
+    plan.extend_seconds = Some(seconds);
+    plan
+}
+
+fn assemble(
+    occasion: Occasion,
+    action: Action,
+    (environment, zone): (EnvironmentName, Zone),
+    graph: Graph,
+    judgement: Judgement,
+) -> Plan {
+    Plan {
+        schema: PLAN_SCHEMA.to_owned(),
+        plan_id: occasion.plan_id,
+        action,
+        environment,
+        requester: occasion.requester,
+        team: occasion.team,
+        created_at: occasion.now,
+        not_after: occasion.now + PLAN_VALID,
+        zone,
+        template: occasion.template.0,
+        template_digest: occasion.template.1,
+        price_digest: occasion.price_digest,
+        roster_version: occasion.roster_version,
+        base_seq: occasion.base_seq,
+        spec: None,
+        critical_path_seconds: critical_path_seconds(&graph),
+        graph,
+        cost: judgement.cost,
+        band: judgement.band,
+        level: judgement.level,
+        level_reasons: judgement.reasons,
+        destroys: Vec::new(),
+        rollback_destroys: Vec::new(),
+        corrections: Vec::new(),
+        extend_seconds: None,
+    }
+}
+
+fn destroyed(node: &Node) -> Option<Destroy> {
+    Some(Destroy {
+        key: node.key.clone(),
+        kind: node.kind,
+        id: node.existing.clone()?,
+        name: node.name.clone(),
+        data: node.protects_data,
+    })
+}
+
+fn teardown_nodes(zone: &Zone, recorded: Vec<Recorded>, discovered: Vec<Discovered>) -> Vec<Node> {
+    let kept: BTreeSet<NodeKey> = recorded
+        .iter()
+        .map(|recorded| recorded.node.key.clone())
+        .collect();
+    let pools: Vec<NodeKey> = keys_of(&recorded, Kind::SksNodepool);
+    let clusters: Vec<NodeKey> = keys_of(&recorded, Kind::SksCluster);
+    let (before_pool, after_pool): (Vec<Discovered>, Vec<Discovered>) = discovered
+        .into_iter()
+        .partition(|found| found.kind == Kind::LoadBalancer);
+
+    // Volumes outlive the machines that use them: the pool goes first, so the
+    // pool (or, without one, the cluster) depends on them.
+    let mut nodes: Vec<Node> = Vec::new();
+    let mut volumes: Vec<NodeKey> = Vec::new();
+    for (number, found) in after_pool.iter().enumerate() {
+        let depends_on = match found.kind {
+            Kind::BlockSnapshot => volumes.clone(),
+            _ => Vec::new(),
+        };
+        let node = found_node(zone, found, number + 1, depends_on);
+        if found.kind == Kind::BlockVolume {
+            volumes.push(node.key.clone());
+        }
+        nodes.push(node);
+    }
+    let last = if pools.is_empty() { &clusters } else { &pools };
+    for recorded in recorded {
+        let mut node = recorded.node;
+        node.depends_on.retain(|key| kept.contains(key));
+        if last.contains(&node.key) {
+            node.depends_on.extend(volumes.iter().cloned());
+        }
+        node.desired = Presence::Absent;
+        node.existing = Some(recorded.id);
+        node.create = None;
+        node.predicted_seconds = exokit_kinds::of(node.kind).predicted().delete_seconds;
+        nodes.push(node);
+    }
+    for (number, found) in before_pool.iter().enumerate() {
+        nodes.push(found_node(zone, found, number + 1, pools.clone()));
+    }
+    nodes
+}
+
+fn keys_of(recorded: &[Recorded], kind: Kind) -> Vec<NodeKey> {
+    recorded
+        .iter()
+        .filter(|recorded| recorded.node.kind == kind)
+        .map(|recorded| recorded.node.key.clone())
+        .collect()
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "a kind's name and a number are always a valid key"
+)]
+fn found_node(zone: &Zone, found: &Discovered, number: usize, depends_on: Vec<NodeKey>) -> Node {
+    let behaviour = exokit_kinds::of(found.kind);
+    Node {
+        key: format!("found-{}-{number}", found.kind)
+            .parse()
+            .expect("a kind and a number make a key"),
+        kind: found.kind,
+        name: found.name.clone(),
+        zone: zone.clone(),
+        token: None,
+        depends_on,
+        desired: Presence::Absent,
+        existing: Some(found.id.clone()),
+        create: None,
+        delete: behaviour.delete(None, false),
+        protects_data: found.kind.holds_data(),
+        predicted_seconds: behaviour.predicted().delete_seconds,
+    }
+}

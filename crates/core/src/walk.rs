@@ -1,0 +1,362 @@
+//! The walk over the resource graph: which steps may be taken now, and when
+//! the whole is done.
+//!
+//! There is no forward and no backward mode. Every node has a desired
+//! presence. One that should be present may be made when everything it depends
+//! on is ready; one that should be absent may go when nothing that depends on
+//! it is left. Provision, rollback and teardown are this one function with
+//! different wishes; a plan is the function iterated with predicted success,
+//! and drift is a comparison with nothing executed.
+
+use exokit_model::graph::{Graph, Node, Presence};
+use exokit_model::ids::{NodeKey, ResourceId};
+use exokit_model::kind::Kind;
+use exokit_model::needs_human::NeedsHuman;
+use exokit_model::phase::Phase;
+use exokit_model::plan::Action;
+use jiff::Timestamp;
+
+use crate::node_state::{Facts, NodeFacts, NodeState};
+
+/// Most create attempts of one node whose earlier attempts had no effect or
+/// failed.
+pub const CREATE_ATTEMPTS_MAX: u32 = 3;
+
+/// Most transient refusals (busy, too many requests) of one node's creation.
+pub const CREATE_REFUSALS_MAX: u32 = 12;
+
+/// Most refusals of one delete. With the executor's back-off this is more than
+/// 30 minutes, the longest that machines were seen to keep their groups busy.
+pub const DELETE_REFUSALS_MAX: u32 = 60;
+
+/// One bounded piece of work on one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Send the create request.
+    Create {
+        /// The node.
+        node: NodeKey,
+        /// Counts from 1.
+        attempt: u32,
+        /// Transient refusals before this one; the executor backs off by it.
+        refusals: u32,
+    },
+    /// Find out what became of a create request without a known outcome.
+    Settle {
+        /// The node.
+        node: NodeKey,
+        /// The attempt.
+        attempt: u32,
+        /// When the request can no longer start.
+        expires_at: Timestamp,
+    },
+    /// Follow an accepted create until the resource is ready or has failed.
+    Await {
+        /// The node.
+        node: NodeKey,
+        /// Id, where known.
+        id: Option<ResourceId>,
+        /// The cloud's operation, where there is one.
+        cloud_operation: Option<String>,
+        /// When it was accepted.
+        since: Timestamp,
+    },
+    /// Send a delete request.
+    Delete {
+        /// The node.
+        node: NodeKey,
+        /// Id of the resource.
+        id: ResourceId,
+        /// Which of the node's delete requests.
+        step: u32,
+        /// Refusals before this one; the executor backs off by it.
+        refusals: u32,
+    },
+    /// Follow an accepted delete until the resource is gone.
+    ConfirmGone {
+        /// The node.
+        node: NodeKey,
+        /// Id of the resource.
+        id: ResourceId,
+        /// The cloud's operation, where there is one.
+        cloud_operation: Option<String>,
+    },
+}
+
+impl Step {
+    /// The node that the step works on.
+    #[must_use]
+    pub fn node(&self) -> &NodeKey {
+        match self {
+            Step::Create { node, .. }
+            | Step::Settle { node, .. }
+            | Step::Await { node, .. }
+            | Step::Delete { node, .. }
+            | Step::ConfirmGone { node, .. } => node,
+        }
+    }
+}
+
+/// What an operation wants of a node: what the plan says, or, when it rolls
+/// back, absence of what this very operation made.
+#[must_use]
+pub fn wanted(node: &Node, facts: &NodeFacts, rolling_back: bool) -> Option<Presence> {
+    match (rolling_back, facts.made_here) {
+        (false, _) => Some(node.desired),
+        (true, true) => Some(Presence::Absent),
+        (true, false) => None,
+    }
+}
+
+/// The steps that may be taken now, in graph order. Steps of nodes that are
+/// being worked on are included; the executor knows which those are.
+#[must_use]
+pub fn frontier(graph: &Graph, facts: &Facts, rolling_back: bool) -> Vec<Step> {
+    let step = |node: &Node| {
+        let own = facts.get(&node.key)?;
+        match wanted(node, own, rolling_back)? {
+            Presence::Present => toward_present(graph, facts, node, own),
+            Presence::Absent => toward_absent(graph, facts, node, own),
+        }
+    };
+    graph.nodes().iter().filter_map(step).collect()
+}
+
+fn toward_present(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> Option<Step> {
+    match &own.state {
+        NodeState::Missing | NodeState::Failed { id: None } => may_create(graph, facts, node, own)
+            .then(|| Step::Create {
+                node: node.key.clone(),
+                attempt: own.attempts + 1,
+                refusals: own.create_refusals,
+            }),
+        NodeState::Ready { .. } => None,
+        NodeState::Failed { id: Some(id) } => Some(delete(node, own, id, 0)),
+        _ => in_flight(node, own),
+    }
+}
+
+fn may_create(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> bool {
+    let ready = |key: &NodeKey| {
+        facts
+            .get(key)
+            .is_some_and(|facts| matches!(facts.state, NodeState::Ready { .. }))
+    };
+    exhausted(own).is_none()
+        && node
+            .depends_on
+            .iter()
+            .all(|key| graph.node(key).is_some() && ready(key))
+}
+
+fn toward_absent(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> Option<Step> {
+    let missing = |node: &Node| {
+        facts
+            .get(&node.key)
+            .is_some_and(|facts| facts.state == NodeState::Missing)
+    };
+    match &own.state {
+        NodeState::Missing | NodeState::Failed { id: None } => None,
+        NodeState::Ready { id } | NodeState::Failed { id: Some(id) } => graph
+            .dependents(&node.key)
+            .all(missing)
+            .then(|| delete(node, own, id, 0)),
+        _ => in_flight(node, own),
+    }
+}
+
+/// What is under way is brought to an end whatever is wanted: an unsettled
+/// request must settle before one may conclude that nothing is there.
+fn in_flight(node: &Node, own: &NodeFacts) -> Option<Step> {
+    match &own.state {
+        NodeState::Intended { expires_at } => Some(Step::Settle {
+            node: node.key.clone(),
+            attempt: own.attempts,
+            expires_at: *expires_at,
+        }),
+        NodeState::Accepted {
+            id,
+            cloud_operation,
+            since,
+        } => Some(Step::Await {
+            node: node.key.clone(),
+            id: id.clone(),
+            cloud_operation: cloud_operation.clone(),
+            since: *since,
+        }),
+        NodeState::Deleting {
+            id,
+            accepted: true,
+            cloud_operation,
+            ..
+        } => Some(Step::ConfirmGone {
+            node: node.key.clone(),
+            id: id.clone(),
+            cloud_operation: cloud_operation.clone(),
+        }),
+        NodeState::Deleting {
+            id,
+            step,
+            accepted: false,
+            ..
+        } => (own.delete_refusals < DELETE_REFUSALS_MAX).then(|| delete(node, own, id, *step)),
+        NodeState::Missing | NodeState::Ready { .. } | NodeState::Failed { .. } => None,
+    }
+}
+
+fn delete(node: &Node, own: &NodeFacts, id: &ResourceId, step: u32) -> Step {
+    Step::Delete {
+        node: node.key.clone(),
+        id: id.clone(),
+        step,
+        refusals: own.delete_refusals,
+    }
+}
+
+/// Why no further create attempt may be made, if so.
+fn exhausted(own: &NodeFacts) -> Option<String> {
+    let last = || {
+        own.last_problem
+            .clone()
+            .unwrap_or_else(|| "no reason given".to_owned())
+    };
+    match (&own.refused, own.create_refusals) {
+        (Some(refusal), _) => Some(format!(
+            "refused with {}: {}",
+            refusal.status, refusal.message
+        )),
+        (None, refusals) if refusals >= CREATE_REFUSALS_MAX => Some(last()),
+        // Attempts that were only refused had no effect and count above.
+        (None, refusals)
+            if own.recent_attempts().saturating_sub(refusals) >= CREATE_ATTEMPTS_MAX =>
+        {
+            Some(last())
+        }
+        (None, _) => None,
+    }
+}
+
+/// What the state of the nodes means for the operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is something to do or to wait for.
+    Continue,
+    /// Everything is as wanted.
+    Settled,
+    /// It cannot be completed; what it made must go.
+    Rollback {
+        /// Why.
+        cause: String,
+    },
+    /// Only a human can help.
+    Park {
+        /// Why.
+        why: NeedsHuman,
+    },
+}
+
+/// Judges an operation. A failed node blocks only the nodes that wait for it,
+/// but an operation that cannot be completed stops starting new ones.
+#[must_use]
+pub fn verdict(action: Action, graph: &Graph, facts: &Facts, phase: &Phase) -> Verdict {
+    let rolling_back = phase.is_rollback();
+    for node in graph.nodes() {
+        let Some(own) = facts.get(&node.key) else {
+            continue;
+        };
+        if let Some(why) = stuck_delete(node, own) {
+            return Verdict::Park { why };
+        }
+        if let Some(verdict) = verdict_of_missing(action, node, own, rolling_back) {
+            return verdict;
+        }
+    }
+    match frontier(graph, facts, rolling_back).is_empty()
+        && all_as_wanted(graph, facts, rolling_back)
+    {
+        true => Verdict::Settled,
+        false => Verdict::Continue,
+    }
+}
+
+/// Refusals of a delete for lack of rights after which it is not tried again.
+const FORBIDDEN_MAX: u32 = 3;
+
+fn stuck_delete(node: &Node, own: &NodeFacts) -> Option<NeedsHuman> {
+    let message = || own.last_problem.clone().unwrap_or_default();
+    let deleting = matches!(own.state, NodeState::Deleting { .. });
+    match (deleting, own.delete_refusals, own.delete_status) {
+        (true, refusals, status @ (401 | 403)) if refusals >= FORBIDDEN_MAX => {
+            Some(NeedsHuman::Credentials {
+                status,
+                message: message(),
+            })
+        }
+        (true, refusals, _) if refusals >= DELETE_REFUSALS_MAX => Some(NeedsHuman::DeleteStuck {
+            node: node.key.clone(),
+            last: message(),
+        }),
+        _ => None,
+    }
+}
+
+/// Whether a refusal speaks of the credentials and not of the request. The
+/// cloud also answers 403 for a database version or plan that it does not
+/// offer, and for a key whose role is not known everywhere yet.
+fn is_about_credentials(kind: Kind, status: u16) -> bool {
+    let ambiguous = matches!(kind, Kind::DbaasPg | Kind::DbaasValkey | Kind::ApiKey);
+    status == 401 || (status == 403 && !ambiguous)
+}
+
+fn verdict_of_missing(
+    action: Action,
+    node: &Node,
+    own: &NodeFacts,
+    rolling_back: bool,
+) -> Option<Verdict> {
+    let wants_it = wanted(node, own, rolling_back) == Some(Presence::Present);
+    if !wants_it
+        || !matches!(
+            own.state,
+            NodeState::Missing | NodeState::Failed { id: None }
+        )
+    {
+        return None;
+    }
+    if let Some(refusal) = &own.refused
+        && is_about_credentials(node.kind, refusal.status)
+    {
+        let why = NeedsHuman::Credentials {
+            status: refusal.status,
+            message: refusal.message.clone(),
+        };
+        return Some(Verdict::Park { why });
+    }
+    let cause = exhausted(own)?;
+    match action {
+        Action::Provision => Some(Verdict::Rollback {
+            cause: format!("{}: {cause}", node.key),
+        }),
+        Action::Teardown | Action::Extend => {
+            let why = NeedsHuman::AttemptsExhausted {
+                node: node.key.clone(),
+                last: cause,
+            };
+            Some(Verdict::Park { why })
+        }
+    }
+}
+
+fn all_as_wanted(graph: &Graph, facts: &Facts, rolling_back: bool) -> bool {
+    graph.nodes().iter().all(|node| {
+        let Some(own) = facts.get(&node.key) else {
+            return false;
+        };
+        match (wanted(node, own, rolling_back), &own.state) {
+            (None, _)
+            | (Some(Presence::Present), NodeState::Ready { .. })
+            | (Some(Presence::Absent), NodeState::Missing | NodeState::Failed { id: None }) => true,
+            (Some(_), _) => false,
+        }
+    })
+}
