@@ -128,8 +128,7 @@ impl SecretKey {
         let parameters =
             pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(PASSPHRASE_ROUNDS, salt, iv)
                 .map_err(|error| KeyError::Encrypt(error.into()))?;
-        let info = PrivateKeyInfoRef::try_from(plain.as_bytes())
-            .map_err(|error| KeyError::Encrypt(error.into()))?;
+        let info = PrivateKeyInfoRef::try_from(plain.as_bytes()).map_err(KeyError::Encrypt)?;
         let encrypted = info
             .encrypt_with_params(parameters, passphrase)
             .map_err(KeyError::Encrypt)?;

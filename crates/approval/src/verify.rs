@@ -178,7 +178,7 @@ impl Verifier {
                 }
             }
         }
-        votes.sort_by(|a, b| a.claims.issued_at.cmp(&b.claims.issued_at));
+        votes.sort_by_key(|vote| vote.claims.issued_at);
         let mut seen = std::collections::BTreeSet::new();
         votes.retain(|vote| seen.insert(vote.person.id.clone()));
         let have = votes.len();

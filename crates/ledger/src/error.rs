@@ -1,0 +1,154 @@
+//! Why the ledger refuses or cannot do something.
+
+use exokit_model::canonical::CanonicalError;
+use exokit_model::ids::{EnvironmentName, OperationId};
+use jiff::Timestamp;
+
+/// An error of a ledger.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// The lease was taken over or given back, so its holder must stop.
+    #[error("epoch {epoch} of {operation} is over, the newest is {current}")]
+    Fenced {
+        /// The operation.
+        operation: OperationId,
+        /// The epoch that is over.
+        epoch: u64,
+        /// The newest epoch; the same one when it was given back.
+        current: u64,
+    },
+    /// Somebody else wrote about the environment in the meantime.
+    #[error("environment {environment} has changed: expected record {expected}, found {found}")]
+    Stale {
+        /// The environment.
+        environment: EnvironmentName,
+        /// Last record that the writer knew.
+        expected: u64,
+        /// Last record that there is.
+        found: u64,
+    },
+    /// Somebody else wrote in the meantime.
+    #[error("the ledger has changed: expected record {expected}, found {found}")]
+    HeadMoved {
+        /// Last record that the writer knew.
+        expected: u64,
+        /// Last record that there is.
+        found: u64,
+    },
+    /// Another process works on the operation.
+    #[error("{operation} is being worked on by {holder} until {until}")]
+    LeaseHeld {
+        /// The operation.
+        operation: OperationId,
+        /// Who holds the lease.
+        holder: String,
+        /// When it ends at the latest, unless it is renewed.
+        until: Timestamp,
+    },
+    /// An entry under a fence carries another epoch, or there are too many.
+    #[error("the entries cannot be appended: {why}")]
+    Entry {
+        /// What is wrong.
+        why: String,
+    },
+    /// A write may or may not have reached the disk. Nothing more is written.
+    #[error("the ledger stopped after a failed write: {why}")]
+    Failed {
+        /// What the storage said.
+        why: String,
+    },
+    /// Another process holds the database for too long.
+    #[error("the ledger is busy: another process has been writing to it for {seconds} s")]
+    Busy {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// No space is left.
+    #[error("no space is left for the ledger at {path}")]
+    Full {
+        /// Where it is.
+        path: String,
+    },
+    /// The file or folder cannot be written.
+    #[error("the ledger at {path} cannot be written: {why}")]
+    NotWritable {
+        /// Where it is.
+        path: String,
+        /// What the system said.
+        why: String,
+    },
+    /// The file is something else.
+    #[error("{path} is not an exokit ledger: {why}")]
+    NotALedger {
+        /// Where it is.
+        path: String,
+        /// How it was noticed.
+        why: String,
+    },
+    /// Written by a later version.
+    #[error("the ledger at {path} has format {found}, this program knows {known}")]
+    NewerFormat {
+        /// Where it is.
+        path: String,
+        /// Its format.
+        found: i64,
+        /// The newest known format.
+        known: i64,
+    },
+    /// A record is not what was written.
+    #[error("record {seq} of the ledger is damaged: {why}")]
+    Damaged {
+        /// Which one.
+        seq: u64,
+        /// How it was noticed.
+        why: String,
+    },
+    /// Another error of the storage.
+    #[error("{doing} the ledger at {path}: {why}")]
+    Storage {
+        /// What was being done.
+        doing: &'static str,
+        /// Where it is.
+        path: String,
+        /// What the storage said.
+        why: String,
+    },
+}
+
+impl LedgerError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            LedgerError::Fenced { .. } => "another process goes on with the operation; watch it",
+            LedgerError::Stale { .. } => "make the plan again from the present state",
+            LedgerError::HeadMoved { .. } => "import only into an empty ledger, or try again",
+            LedgerError::LeaseHeld { .. } => {
+                "watch the operation; its lease ends by itself when the process has died"
+            }
+            LedgerError::Entry { .. } => "report this; it should not happen",
+            LedgerError::Failed { .. } => {
+                "check the disk and start exokit again; it goes on from the last durable record"
+            }
+            LedgerError::Busy { .. } => "end the other process or wait for it",
+            LedgerError::Full { .. } => "free space and start exokit again; nothing was lost",
+            LedgerError::NotWritable { .. } => {
+                "give this user the right to write there, or choose another state folder"
+            }
+            LedgerError::NotALedger { .. } => "choose another state folder",
+            LedgerError::NewerFormat { .. } => "use a newer version of exokit",
+            LedgerError::Damaged { .. } => {
+                "run `exokit audit verify` and restore the ledger from an export or a backup"
+            }
+            LedgerError::Storage { .. } => "check the disk and the rights on the state folder",
+        }
+    }
+}
+
+impl From<CanonicalError> for LedgerError {
+    fn from(error: CanonicalError) -> Self {
+        LedgerError::Entry {
+            why: error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The ledger as a trait: append under conditions, read, and leases.
+
+use async_trait::async_trait;
+use exokit_model::canonical::Digest;
+use exokit_model::event::{Entry, Record};
+use exokit_model::ids::{EnvironmentName, OperationId};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::error::LedgerError;
+
+/// How long a lease lasts after it was taken or renewed, in seconds.
+pub const LEASE_SECONDS: i64 = 90;
+
+/// How often a holder should renew its lease, in seconds.
+pub const RENEW_SECONDS: i64 = 20;
+
+/// Most entries in one append.
+pub const ENTRIES_MAX: usize = 100_000;
+
+/// The end of the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// Sequence number of the last record; 0 when there is none.
+    pub seq: u64,
+    /// Its hash; all zero when there is none.
+    pub hash: Digest,
+}
+
+impl Head {
+    /// The head of an empty ledger.
+    pub const EMPTY: Head = Head {
+        seq: 0,
+        hash: Digest([0; 32]),
+    };
+
+    /// The head after `record`.
+    #[must_use]
+    pub fn after(record: &Record) -> Self {
+        Self {
+            seq: record.seq,
+            hash: record.hash,
+        }
+    }
+}
+
+/// The right to act for one operation, until it expires or is taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The operation.
+    pub operation: OperationId,
+    /// Fencing token: grows each time the lease is taken.
+    pub epoch: u64,
+    /// Who holds it; unique to one engine process.
+    pub holder: String,
+    /// When it ends unless it is renewed.
+    pub until: Timestamp,
+}
+
+impl Lease {
+    /// The fence that shows that this lease is still the newest.
+    #[must_use]
+    pub fn fence(&self) -> Fence {
+        Fence {
+            operation: self.operation.clone(),
+            epoch: self.epoch,
+        }
+    }
+}
+
+/// When a lease taken or renewed at `now` ends.
+pub(crate) fn lease_end(now: Timestamp) -> Timestamp {
+    now.checked_add(SignedDuration::from_secs(LEASE_SECONDS))
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// Shows under which lease something is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// The operation.
+    pub operation: OperationId,
+    /// The epoch of the lease.
+    pub epoch: u64,
+}
+
+/// What must be true at the moment of an append; otherwise nothing is
+/// written. The default demands nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Condition {
+    /// The lease is held with this epoch, and every entry carries it.
+    pub fence: Option<Fence>,
+    /// The last record of the environment has this sequence number; 0 when it
+    /// has none. Of two who read one state, only one can write.
+    pub environment_head: Option<(EnvironmentName, u64)>,
+    /// The last record of the whole ledger has this sequence number.
+    pub head: Option<u64>,
+}
+
+impl Condition {
+    /// Demands that `lease` is still the newest.
+    #[must_use]
+    pub fn fenced(lease: &Lease) -> Self {
+        Self {
+            fence: Some(lease.fence()),
+            ..Self::default()
+        }
+    }
+
+    /// Demands that nothing was written about the environment since `seq`.
+    #[must_use]
+    pub fn environment(name: &EnvironmentName, seq: u64) -> Self {
+        Self {
+            environment_head: Some((name.clone(), seq)),
+            ..Self::default()
+        }
+    }
+
+    /// Demands that nothing was written at all since `seq`.
+    #[must_use]
+    pub fn head(seq: u64) -> Self {
+        Self {
+            head: Some(seq),
+            ..Self::default()
+        }
+    }
+}
+
+/// Which records to read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Filter {
+    /// Every record.
+    #[default]
+    All,
+    /// Records about one environment.
+    Environment(EnvironmentName),
+    /// Records of one operation.
+    Operation(OperationId),
+}
+
+impl Filter {
+    /// Whether an entry is among those to read.
+    #[must_use]
+    pub fn admits(&self, entry: &Entry) -> bool {
+        match self {
+            Filter::All => true,
+            Filter::Environment(name) => entry.environment.as_ref() == Some(name),
+            Filter::Operation(operation) => entry.operation.as_ref() == Some(operation),
+        }
+    }
+}
+
+/// The only record of what exokit did: an append-only chain of events.
+///
+/// What `append` has returned survives every crash. Several processes may use
+/// one ledger.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Appends entries in order, all or none, and returns once they are
+    /// durable. When the future is dropped before that, they may or may not
+    /// have been written.
+    ///
+    /// # Errors
+    /// [`LedgerError::Fenced`], [`LedgerError::Stale`] and
+    /// [`LedgerError::HeadMoved`] when the condition does not hold, and errors
+    /// of the storage. Nothing was written after any error but
+    /// [`LedgerError::Failed`], after which it is not known.
+    async fn append(
+        &self,
+        condition: &Condition,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<Record>, LedgerError>;
+
+    /// The durable records that `filter` admits with a sequence number greater
+    /// than `after`, in order.
+    ///
+    /// # Errors
+    /// When the storage cannot be read or a record was changed.
+    async fn read(&self, filter: Filter, after: u64) -> Result<Vec<Record>, LedgerError>;
+
+    /// The durable end of the chain.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    async fn head(&self) -> Result<Head, LedgerError>;
+
+    /// Takes the lease of an operation with a new epoch, so that everything
+    /// under an older epoch is refused. `holder` must be unique to the process.
+    ///
+    /// # Errors
+    /// [`LedgerError::LeaseHeld`] when another holder has it, it has not
+    /// expired at `now`, and the holder is not proven dead.
+    async fn acquire(
+        &self,
+        operation: &OperationId,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<Lease, LedgerError>;
+
+    /// Makes a lease last until 90 s after `now`.
+    ///
+    /// # Errors
+    /// [`LedgerError::Fenced`] when it was taken over or released.
+    async fn renew(&self, lease: &Lease, now: Timestamp) -> Result<Lease, LedgerError>;
+
+    /// Gives a lease back. One that was taken over is left alone.
+    ///
+    /// # Errors
+    /// When the storage cannot be written.
+    async fn release(&self, lease: &Lease) -> Result<(), LedgerError>;
+}

@@ -1,0 +1,245 @@
+//! A ledger in memory that crashes as a disk does: what was appended is
+//! volatile until it is made durable, and each await between the two is a
+//! place to stop.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use exokit_model::event::{Entry, Record};
+use exokit_model::ids::OperationId;
+use jiff::Timestamp;
+
+use crate::check::{check_entries, check_environment, check_epoch, check_head};
+use crate::error::LedgerError;
+use crate::ledger::{Condition, Filter, Head, Lease, Ledger, lease_end};
+
+/// A ledger for simulation and tests. Clones share their content, as several
+/// processes share one file. It starts no thread and reads no clock.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryLedger {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    /// Durable records first, then those that are not durable yet.
+    records: Vec<Record>,
+    /// How many of them are durable.
+    durable: usize,
+    leases: BTreeMap<OperationId, Seat>,
+}
+
+/// The lease of one operation, held or not.
+#[derive(Debug, Clone)]
+struct Seat {
+    epoch: u64,
+    /// None when it was given back.
+    holder: Option<String>,
+    until: Timestamp,
+    /// Whether the holder is proven dead.
+    dead: bool,
+}
+
+impl MemoryLedger {
+    /// An empty ledger.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What a crash leaves: a ledger of its own with the durable records, and
+    /// with those not durable yet if `keep_volatile`. Holders of leases are
+    /// proven dead, so that leases can be taken over at once.
+    #[must_use]
+    pub fn crash(&self, keep_volatile: bool) -> Self {
+        let after = self.crash_unseen(keep_volatile);
+        for seat in after.lock().leases.values_mut() {
+            seat.dead = true;
+        }
+        after
+    }
+
+    /// As [`MemoryLedger::crash`], but nobody can tell that the holders died,
+    /// so that leases must run out first.
+    #[must_use]
+    pub fn crash_unseen(&self, keep_volatile: bool) -> Self {
+        let mut state = self.lock().clone();
+        if !keep_volatile {
+            state.records.truncate(state.durable);
+        }
+        state.durable = state.records.len();
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// The durable records, for a judge that must not depend on the engine.
+    #[must_use]
+    pub fn durable(&self) -> Vec<Record> {
+        let state = self.lock();
+        state.records[..state.durable].to_vec()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn head(&self) -> Head {
+        self.records.last().map_or(Head::EMPTY, Head::after)
+    }
+
+    fn check(&self, condition: &Condition) -> Result<(), LedgerError> {
+        if let Some(fence) = &condition.fence {
+            let seat = self.leases.get(&fence.operation);
+            let held = seat.is_some_and(|seat| seat.holder.is_some());
+            check_epoch(fence, seat.map_or(0, |seat| seat.epoch), held)?;
+        }
+        if let Some((environment, expected)) = &condition.environment_head {
+            let filter = Filter::Environment(environment.clone());
+            let last = self.records.iter().rev().find(|r| filter.admits(&r.entry));
+            check_environment(environment, *expected, last.map_or(0, |r| r.seq))?;
+        }
+        check_head(condition, self.head().seq)
+    }
+
+    fn write(&mut self, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
+        let mut head = self.head();
+        let mut written = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let record = Record::chain(head.hash, head.seq + 1, entry)?;
+            head = Head::after(&record);
+            written.push(record);
+        }
+        self.records.extend_from_slice(&written);
+        Ok(written)
+    }
+
+    /// As one fsync: everything written up to `length` becomes durable.
+    fn sync(&mut self, length: usize) {
+        self.durable = self.durable.max(length);
+    }
+
+    /// Highest epoch ever used for an operation, also in records that came
+    /// from another ledger.
+    fn epoch(&self, operation: &OperationId) -> u64 {
+        let recorded = self
+            .records
+            .iter()
+            .filter(|record| record.entry.operation.as_ref() == Some(operation))
+            .map(|record| record.entry.epoch)
+            .max();
+        let seat = self.leases.get(operation).map(|seat| seat.epoch);
+        recorded.max(seat).unwrap_or(0)
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    async fn append(
+        &self,
+        condition: &Condition,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<Record>, LedgerError> {
+        check_entries(condition, &entries)?;
+        let (written, length) = {
+            let mut state = self.lock();
+            state.check(condition)?;
+            (state.write(entries)?, state.records.len())
+        };
+        tokio::task::yield_now().await;
+        self.lock().sync(length);
+        tokio::task::yield_now().await;
+        Ok(written)
+    }
+
+    async fn read(&self, filter: Filter, after: u64) -> Result<Vec<Record>, LedgerError> {
+        let state = self.lock();
+        let start = usize::try_from(after).unwrap_or(usize::MAX);
+        let records = state.records[..state.durable].iter().skip(start);
+        Ok(records
+            .filter(|record| filter.admits(&record.entry))
+            .cloned()
+            .collect())
+    }
+
+    async fn head(&self) -> Result<Head, LedgerError> {
+        let state = self.lock();
+        let last = state.records[..state.durable].last();
+        Ok(last.map_or(Head::EMPTY, Head::after))
+    }
+
+    async fn acquire(
+        &self,
+        operation: &OperationId,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<Lease, LedgerError> {
+        let lease = {
+            let mut state = self.lock();
+            if let Some(seat) = state.leases.get(operation)
+                && let Some(other) = &seat.holder
+                && other != holder
+                && !seat.dead
+                && now < seat.until
+            {
+                return Err(LedgerError::LeaseHeld {
+                    operation: operation.clone(),
+                    holder: other.clone(),
+                    until: seat.until,
+                });
+            }
+            let lease = Lease {
+                operation: operation.clone(),
+                epoch: state.epoch(operation) + 1,
+                holder: holder.to_owned(),
+                until: lease_end(now),
+            };
+            let seat = Seat {
+                epoch: lease.epoch,
+                holder: Some(lease.holder.clone()),
+                until: lease.until,
+                dead: false,
+            };
+            state.leases.insert(operation.clone(), seat);
+            // Whoever takes the lease sees all that was written before.
+            let length = state.records.len();
+            state.sync(length);
+            lease
+        };
+        tokio::task::yield_now().await;
+        Ok(lease)
+    }
+
+    async fn renew(&self, lease: &Lease, now: Timestamp) -> Result<Lease, LedgerError> {
+        let renewed = {
+            let mut state = self.lock();
+            state.check(&Condition::fenced(lease))?;
+            let until = lease_end(now);
+            if let Some(seat) = state.leases.get_mut(&lease.operation) {
+                seat.until = until;
+            }
+            Lease {
+                until,
+                ..lease.clone()
+            }
+        };
+        tokio::task::yield_now().await;
+        Ok(renewed)
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
+        {
+            let mut state = self.lock();
+            if let Some(seat) = state.leases.get_mut(&lease.operation)
+                && seat.epoch == lease.epoch
+            {
+                seat.holder = None;
+            }
+        }
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+}
