@@ -4,9 +4,12 @@
 //! the same inputs always give the same answer, which is what makes plans
 //! reproducible and the engine simulable.
 
+pub mod cost;
 pub mod graph_build;
+pub mod level;
 pub mod node_state;
 pub mod plan_build;
 pub mod predict;
 pub mod preflight;
+pub mod select;
 pub mod walk;
