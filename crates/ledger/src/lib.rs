@@ -7,7 +7,9 @@ mod check;
 pub mod error;
 pub mod ledger;
 pub mod memory;
+pub mod sqlite;
 
 pub use error::LedgerError;
 pub use ledger::{Condition, Fence, Filter, Head, Lease, Ledger};
 pub use memory::MemoryLedger;
+pub use sqlite::SqliteLedger;

@@ -1,0 +1,184 @@
+//! The ledger in an SQLite file: the default, for one machine.
+//!
+//! One thread owns the writing connection. It takes what has queued up, up to
+//! 256 jobs, into one transaction, and answers after the commit has reached
+//! the disk, so that many waiters share one fsync. After a failed write it
+//! writes nothing more: only a new process may judge what is on the disk.
+
+mod liveness;
+mod store;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use exokit_model::event::{Entry, Record};
+use exokit_model::ids::OperationId;
+use jiff::Timestamp;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::check::check_entries;
+use crate::error::LedgerError;
+use crate::ledger::{Condition, Filter, Head, Lease, Ledger};
+
+use store::{Place, Trouble};
+use writer::{Desk, Job, Task};
+
+type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
+
+/// A ledger in the file `ledger.db` of a folder. Several processes of one
+/// machine may open it at once; network file systems are not supported.
+#[derive(Debug)]
+pub struct SqliteLedger {
+    place: Place,
+    writes: Option<mpsc::Sender<Box<dyn Job>>>,
+    reads: Option<mpsc::Sender<ReadJob>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl SqliteLedger {
+    /// Opens the ledger in `folder`, or makes an empty one.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotWritable`], [`LedgerError::NotALedger`],
+    /// [`LedgerError::NewerFormat`] or another error of the storage.
+    pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+        let place = Place::prepare(folder)?;
+        let writer = store::open(&place)?;
+        let reader = store::open_reader(&place)?;
+        let (writes, write_jobs) = mpsc::channel();
+        let (reads, read_jobs) = mpsc::channel::<ReadJob>();
+        let at = place.clone();
+        let threads = vec![
+            spawn(&place, "ledger-writer", move || {
+                writer::serve(writer, at, &write_jobs);
+            })?,
+            spawn(&place, "ledger-reader", move || {
+                for job in read_jobs {
+                    job(&reader);
+                }
+            })?,
+        ];
+        Ok(Self {
+            place,
+            writes: Some(writes),
+            reads: Some(reads),
+            threads,
+        })
+    }
+
+    /// Runs `work` in a transaction of the writer and waits for its commit.
+    async fn write<T, W>(&self, work: W) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Desk<'_>) -> Result<T, Trouble> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: Box<dyn Job> = Box::new(Task::new(work, reply));
+        let sent = self.writes.as_ref().is_some_and(|to| to.send(job).is_ok());
+        match (sent, answer.await) {
+            (true, Ok(answer)) => answer,
+            _ => Err(stopped()),
+        }
+    }
+
+    async fn query<T, W>(&self, work: W) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: ReadJob = Box::new(move |connection| {
+            // Whoever asked may have gone away.
+            let _ = reply.send(work(connection));
+        });
+        let sent = self.reads.as_ref().is_some_and(|to| to.send(job).is_ok());
+        match (sent, answer.await) {
+            (true, Ok(answer)) => answer.map_err(|trouble| self.place.explain("reading", trouble)),
+            _ => Err(stopped()),
+        }
+    }
+}
+
+fn spawn(
+    place: &Place,
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, LedgerError> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(work).map_err(|error| LedgerError::Storage {
+        doing: "starting a thread for",
+        path: place.file(),
+        why: error.to_string(),
+    })
+}
+
+fn stopped() -> LedgerError {
+    LedgerError::Failed {
+        why: "its thread has stopped".to_owned(),
+    }
+}
+
+impl Drop for SqliteLedger {
+    /// Lets queued work end and frees the file and all leases.
+    fn drop(&mut self) {
+        self.writes = None;
+        self.reads = None;
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has nothing left to free.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn append(
+        &self,
+        condition: &Condition,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<Record>, LedgerError> {
+        check_entries(condition, &entries)?;
+        let condition = condition.clone();
+        self.write(move |desk| {
+            store::check(desk.connection, &condition)?;
+            store::insert(desk.connection, entries)
+        })
+        .await
+    }
+
+    async fn read(&self, filter: Filter, after: u64) -> Result<Vec<Record>, LedgerError> {
+        self.query(move |connection| store::select(connection, &filter, after))
+            .await
+    }
+
+    async fn head(&self) -> Result<Head, LedgerError> {
+        self.query(store::head).await
+    }
+
+    async fn acquire(
+        &self,
+        operation: &OperationId,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<Lease, LedgerError> {
+        let (operation, holder) = (operation.clone(), holder.to_owned());
+        self.write(move |desk| desk.acquire(operation, holder, now))
+            .await
+    }
+
+    async fn renew(&self, lease: &Lease, now: Timestamp) -> Result<Lease, LedgerError> {
+        let lease = lease.clone();
+        self.write(move |desk| desk.renew(lease, now)).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
+        let lease = lease.clone();
+        self.write(move |desk| desk.release(&lease)).await
+    }
+}

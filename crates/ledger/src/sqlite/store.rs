@@ -1,0 +1,358 @@
+//! The file: its tables, and the statements that read and write them.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use exokit_model::canonical::{CanonicalError, Digest, to_canonical_bytes};
+use exokit_model::event::{Entry, Record};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+
+use crate::check::{check_environment, check_epoch, check_head};
+use crate::error::LedgerError;
+use crate::ledger::{Condition, Filter, Head};
+
+/// Format of the file; grows with each change of the tables.
+const FORMAT: i64 = 1;
+
+/// Marks the file as an exokit ledger ("exok").
+const APPLICATION: i64 = 0x6578_6f6b;
+
+/// How long to wait for another process that writes.
+pub(super) const BUSY_SECONDS: u64 = 10;
+
+/// `environment`, `operation` and `epoch` are computed from the entry, so they
+/// cannot contradict it.
+const TABLES: &str = "
+CREATE TABLE records (
+    seq INTEGER PRIMARY KEY,
+    prev BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    entry TEXT NOT NULL,
+    environment TEXT GENERATED ALWAYS AS (entry ->> '$.environment') VIRTUAL,
+    operation TEXT GENERATED ALWAYS AS (entry ->> '$.operation') VIRTUAL,
+    epoch INTEGER GENERATED ALWAYS AS (entry ->> '$.epoch') VIRTUAL
+) STRICT;
+CREATE INDEX records_environment ON records (environment, seq) WHERE environment IS NOT NULL;
+CREATE INDEX records_operation ON records (operation, seq) WHERE operation IS NOT NULL;
+CREATE TRIGGER records_unchanged BEFORE UPDATE ON records
+    BEGIN SELECT RAISE(ABORT, 'records are never changed'); END;
+CREATE TRIGGER records_kept BEFORE DELETE ON records
+    BEGIN SELECT RAISE(ABORT, 'records are never deleted'); END;
+CREATE TABLE leases (
+    operation TEXT PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    holder TEXT,
+    until TEXT NOT NULL
+) STRICT;
+";
+
+/// Why a statement did not do what was asked.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The request is refused; the storage is well.
+    Refused(LedgerError),
+    /// The storage is not well.
+    Storage(rusqlite::Error),
+}
+
+impl From<LedgerError> for Trouble {
+    fn from(error: LedgerError) -> Self {
+        Trouble::Refused(error)
+    }
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Trouble::Storage(error)
+    }
+}
+
+impl From<CanonicalError> for Trouble {
+    fn from(error: CanonicalError) -> Self {
+        Trouble::Refused(error.into())
+    }
+}
+
+/// Where a ledger is.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    folder: PathBuf,
+}
+
+impl Place {
+    /// Makes the folders, readable for their owner only.
+    pub(super) fn prepare(folder: &Path) -> Result<Self, LedgerError> {
+        let place = Self {
+            folder: folder.to_owned(),
+        };
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(place.leases())
+            .map_err(|error| place.not_writable(error.to_string()))?;
+        Ok(place)
+    }
+
+    pub(super) fn leases(&self) -> PathBuf {
+        self.folder.join("leases")
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.join("ledger.db")
+    }
+
+    /// The file, for messages.
+    pub(super) fn file(&self) -> String {
+        self.database().display().to_string()
+    }
+
+    pub(super) fn not_writable(&self, why: String) -> LedgerError {
+        LedgerError::NotWritable {
+            path: self.file(),
+            why,
+        }
+    }
+
+    /// Puts an error of SQLite into words that help.
+    pub(super) fn explain(&self, doing: &'static str, trouble: Trouble) -> LedgerError {
+        let error = match trouble {
+            Trouble::Refused(error) => return error,
+            Trouble::Storage(error) => error,
+        };
+        let path = self.file();
+        let why = error.to_string();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => LedgerError::Full { path },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Busy {
+                seconds: BUSY_SECONDS,
+            },
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                LedgerError::NotWritable { path, why }
+            }
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                LedgerError::NotALedger { path, why }
+            }
+            _ => LedgerError::Storage { doing, path, why },
+        }
+    }
+
+    /// Only one process at a time makes or converts the file.
+    fn lock(&self) -> Result<File, LedgerError> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.folder.join("open.lock"))
+            .map_err(|error| self.not_writable(error.to_string()))?;
+        file.lock()
+            .map_err(|error| self.not_writable(error.to_string()))?;
+        Ok(file)
+    }
+}
+
+/// Opens the file for writing and makes the tables where there are none.
+pub(super) fn open(place: &Place) -> Result<Connection, LedgerError> {
+    let _lock = place.lock()?;
+    let explain = |error: rusqlite::Error| place.explain("opening", error.into());
+    let mut connection = Connection::open(place.database()).map_err(explain)?;
+    connection
+        .busy_timeout(Duration::from_secs(BUSY_SECONDS))
+        .map_err(explain)?;
+    check_format(place, &connection)?;
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
+        .map_err(explain)?;
+    if mode != "wal" {
+        return Err(LedgerError::Storage {
+            doing: "switching to a write-ahead log in",
+            path: place.file(),
+            why: format!("the journal mode stays {mode}"),
+        });
+    }
+    connection
+        .pragma_update(None, "synchronous", "full")
+        .map_err(explain)?;
+    make_tables(&mut connection).map_err(explain)?;
+    Ok(connection)
+}
+
+/// Opens the file a second time, for reading only.
+pub(super) fn open_reader(place: &Place) -> Result<Connection, LedgerError> {
+    let open = || {
+        let connection = Connection::open(place.database())?;
+        connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
+        connection.pragma_update(None, "query_only", "on")?;
+        Ok(connection)
+    };
+    open().map_err(|error: rusqlite::Error| place.explain("opening", error.into()))
+}
+
+fn check_format(place: &Place, connection: &Connection) -> Result<(), LedgerError> {
+    let read = || -> rusqlite::Result<(i64, i64, i64)> {
+        let number = |sql| connection.query_row(sql, [], |row| row.get(0));
+        Ok((
+            number("PRAGMA application_id")?,
+            number("PRAGMA user_version")?,
+            number("SELECT count(*) FROM sqlite_schema")?,
+        ))
+    };
+    let (application, format, tables) =
+        read().map_err(|error| place.explain("opening", error.into()))?;
+    if tables > 0 && application != APPLICATION {
+        return Err(LedgerError::NotALedger {
+            path: place.file(),
+            why: "it is a database of another program".to_owned(),
+        });
+    }
+    match format > FORMAT {
+        true => Err(LedgerError::NewerFormat {
+            path: place.file(),
+            found: format,
+            known: FORMAT,
+        }),
+        false => Ok(()),
+    }
+}
+
+fn make_tables(connection: &mut Connection) -> rusqlite::Result<()> {
+    let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if format == FORMAT {
+        return Ok(());
+    }
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    transaction.execute_batch(TABLES)?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()
+}
+
+/// A sequence number or epoch as SQLite holds it.
+pub(super) fn to_column(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A sequence number or epoch from a column; never negative in our tables.
+pub(super) fn from_column(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+pub(super) fn head(connection: &Connection) -> Result<Head, Trouble> {
+    let row = connection
+        .prepare_cached("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(row.map_or(Head::EMPTY, |(seq, hash)| Head {
+        seq: from_column(seq),
+        hash: Digest(hash),
+    }))
+}
+
+/// Checks the conditions of an append, inside its transaction.
+pub(super) fn check(connection: &Connection, condition: &Condition) -> Result<(), Trouble> {
+    if let Some(fence) = &condition.fence {
+        let row = connection
+            .prepare_cached("SELECT epoch, holder IS NOT NULL FROM leases WHERE operation = ?1")?
+            .query_row([fence.operation.as_str()], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let (epoch, held) = row.map_or((0, false), |(epoch, held)| (from_column(epoch), held));
+        check_epoch(fence, epoch, held)?;
+    }
+    if let Some((environment, expected)) = &condition.environment_head {
+        let found: i64 = connection
+            .prepare_cached("SELECT coalesce(max(seq), 0) FROM records WHERE environment = ?1")?
+            .query_row([environment.as_str()], |row| row.get(0))?;
+        check_environment(environment, *expected, from_column(found))?;
+    }
+    if condition.head.is_some() {
+        check_head(condition, head(connection)?.seq)?;
+    }
+    Ok(())
+}
+
+/// Puts entries behind the head. Nothing is written when one of them cannot
+/// be.
+pub(super) fn insert(connection: &Connection, entries: Vec<Entry>) -> Result<Vec<Record>, Trouble> {
+    let mut head = head(connection)?;
+    let mut rows = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let text = to_canonical_bytes("a ledger entry", &entry)?;
+        let record = Record::chain(head.hash, head.seq + 1, entry)?;
+        head = Head::after(&record);
+        rows.push((record, text));
+    }
+    let mut statement = connection
+        .prepare_cached("INSERT INTO records (seq, prev, hash, entry) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut written = Vec::with_capacity(rows.len());
+    for (record, text) in rows {
+        statement.execute(params![
+            to_column(record.seq),
+            record.prev.0,
+            record.hash.0,
+            String::from_utf8_lossy(&text),
+        ])?;
+        written.push(record);
+    }
+    Ok(written)
+}
+
+/// Reads records, and checks each against its own hash and the one before.
+pub(super) fn select(
+    connection: &Connection,
+    filter: &Filter,
+    after: u64,
+) -> Result<Vec<Record>, Trouble> {
+    let (clause, key) = match filter {
+        Filter::All => ("?2 = ''", ""),
+        Filter::Environment(name) => ("environment = ?2", name.as_str()),
+        Filter::Operation(operation) => ("operation = ?2", operation.as_str()),
+    };
+    let sql = format!(
+        "SELECT seq, prev, hash, entry FROM records WHERE seq > ?1 AND {clause} ORDER BY seq"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![to_column(after), key])?;
+    let mut records: Vec<Record> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let record = decode(row)?;
+        if let (Filter::All, Some(last)) = (filter, records.last())
+            && (record.seq != last.seq + 1 || record.prev != last.hash)
+        {
+            return Err(damaged(
+                record.seq,
+                "it does not follow the record before it",
+            ));
+        }
+        records.push(record);
+    }
+    Ok(records)
+}
+
+fn damaged(seq: u64, why: &str) -> Trouble {
+    Trouble::Refused(LedgerError::Damaged {
+        seq,
+        why: why.to_owned(),
+    })
+}
+
+fn decode(row: &Row<'_>) -> Result<Record, Trouble> {
+    let seq = from_column(row.get(0)?);
+    let text: String = row.get(3)?;
+    let entry: Entry = serde_json::from_str(&text)
+        .map_err(|error| damaged(seq, &format!("it cannot be read: {error}")))?;
+    let record = Record {
+        seq,
+        prev: Digest(row.get(1)?),
+        hash: Digest(row.get(2)?),
+        entry,
+    };
+    match Record::hash_of(record.prev, seq, &record.entry)? == record.hash {
+        true => Ok(record),
+        false => Err(damaged(seq, "its hash does not fit its content")),
+    }
+}

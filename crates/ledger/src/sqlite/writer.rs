@@ -1,0 +1,237 @@
+//! The thread that writes: group commit, and the leases.
+
+use std::sync::mpsc;
+
+use exokit_model::ids::OperationId;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use tokio::sync::oneshot;
+
+use super::liveness::Liveness;
+use super::store::{Place, Trouble, check, from_column, to_column};
+use crate::error::LedgerError;
+use crate::ledger::{Condition, Lease, lease_end};
+
+/// Most jobs in one transaction.
+const JOBS_MAX: usize = 256;
+
+/// What a job works with, inside the transaction of its group.
+pub(super) struct Desk<'a> {
+    pub(super) connection: &'a Connection,
+    liveness: &'a mut Liveness,
+    place: &'a Place,
+}
+
+/// One piece of work for the writer: done in a transaction with others,
+/// answered after its commit.
+pub(super) trait Job: Send {
+    /// Does the work. Only trouble with the storage is an error; a refusal is
+    /// kept as the answer.
+    fn run(&mut self, desk: &mut Desk<'_>) -> Result<(), rusqlite::Error>;
+
+    /// Gives the answer, or `error` when the transaction did not succeed.
+    fn answer(self: Box<Self>, error: Option<LedgerError>);
+}
+
+/// A [`Job`] made of a function and the place that its result goes to.
+pub(super) struct Task<T, W> {
+    work: Option<W>,
+    result: Option<Result<T, LedgerError>>,
+    reply: oneshot::Sender<Result<T, LedgerError>>,
+}
+
+impl<T, W> Task<T, W> {
+    pub(super) fn new(work: W, reply: oneshot::Sender<Result<T, LedgerError>>) -> Self {
+        Self {
+            work: Some(work),
+            result: None,
+            reply,
+        }
+    }
+}
+
+impl<T, W> Job for Task<T, W>
+where
+    T: Send,
+    W: FnOnce(&mut Desk<'_>) -> Result<T, Trouble> + Send,
+{
+    fn run(&mut self, desk: &mut Desk<'_>) -> Result<(), rusqlite::Error> {
+        let Some(work) = self.work.take() else {
+            return Ok(());
+        };
+        self.result = match work(desk) {
+            Ok(value) => Some(Ok(value)),
+            Err(Trouble::Refused(error)) => Some(Err(error)),
+            Err(Trouble::Storage(error)) => return Err(error),
+        };
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, error: Option<LedgerError>) {
+        let result = match (error, self.result) {
+            (None, Some(result)) => result,
+            (Some(error), _) => Err(error),
+            (None, None) => Err(LedgerError::Failed {
+                why: "the work was not done".to_owned(),
+            }),
+        };
+        // Whoever asked may have gone away; what is written stays written.
+        let _ = self.reply.send(result);
+    }
+}
+
+/// Works off jobs until nobody can send any more.
+pub(super) fn serve(mut connection: Connection, place: Place, jobs: &mpsc::Receiver<Box<dyn Job>>) {
+    let mut liveness = Liveness::new(place.leases());
+    let mut failed: Option<String> = None;
+    while let Ok(first) = jobs.recv() {
+        let mut group = vec![first];
+        group.extend(jobs.try_iter().take(JOBS_MAX - 1));
+        let error = match &failed {
+            Some(why) => Some(LedgerError::Failed { why: why.clone() }),
+            None => commit(&mut connection, &mut liveness, &place, &mut group).err(),
+        };
+        if let Some(error) = &error
+            && !matches!(error, LedgerError::Busy { .. })
+            && failed.is_none()
+        {
+            failed = Some(error.to_string());
+        }
+        for job in group {
+            job.answer(error.clone());
+        }
+    }
+}
+
+/// Does a group of jobs in one transaction.
+fn commit(
+    connection: &mut Connection,
+    liveness: &mut Liveness,
+    place: &Place,
+    group: &mut [Box<dyn Job>],
+) -> Result<(), LedgerError> {
+    let explain = |error: rusqlite::Error| place.explain("writing", error.into());
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(explain)?;
+    let mut desk = Desk {
+        connection: &transaction,
+        liveness,
+        place,
+    };
+    for job in group {
+        job.run(&mut desk).map_err(explain)?;
+    }
+    // From here on the outcome of an error is not known.
+    transaction.commit().map_err(|error| LedgerError::Failed {
+        why: error.to_string(),
+    })
+}
+
+struct Seat {
+    epoch: u64,
+    holder: Option<String>,
+    until: Timestamp,
+}
+
+impl Desk<'_> {
+    fn seat(&self, operation: &OperationId) -> Result<Option<Seat>, Trouble> {
+        let row = self
+            .connection
+            .prepare_cached("SELECT epoch, holder, until FROM leases WHERE operation = ?1")?
+            .query_row([operation.as_str()], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, String>(2)?))
+            })
+            .optional()?;
+        let Some((epoch, holder, until)) = row else {
+            return Ok(None);
+        };
+        let until = until.parse().map_err(|error: jiff::Error| {
+            Trouble::Refused(LedgerError::Storage {
+                doing: "reading a lease in",
+                path: self.place.file(),
+                why: error.to_string(),
+            })
+        })?;
+        Ok(Some(Seat {
+            epoch: from_column(epoch),
+            holder,
+            until,
+        }))
+    }
+
+    /// Highest epoch in the records, which may come from another ledger.
+    fn recorded_epoch(&self, operation: &OperationId) -> Result<u64, Trouble> {
+        let epoch: i64 = self
+            .connection
+            .prepare_cached("SELECT coalesce(max(epoch), 0) FROM records WHERE operation = ?1")?
+            .query_row([operation.as_str()], |row| row.get(0))?;
+        Ok(from_column(epoch))
+    }
+
+    pub(super) fn acquire(
+        &mut self,
+        operation: OperationId,
+        holder: String,
+        now: Timestamp,
+    ) -> Result<Lease, Trouble> {
+        let seat = self.seat(&operation)?;
+        if let Some(seat) = &seat
+            && let Some(other) = &seat.holder
+            && *other != holder
+            && now < seat.until
+            && !self.liveness.is_dead(&operation, seat.epoch)
+        {
+            return Err(Trouble::Refused(LedgerError::LeaseHeld {
+                operation,
+                holder: other.clone(),
+                until: seat.until,
+            }));
+        }
+        let old = seat.map_or(0, |seat| seat.epoch);
+        let epoch = self.recorded_epoch(&operation)?.max(old) + 1;
+        self.liveness
+            .hold(&operation, epoch)
+            .map_err(|error| self.place.not_writable(error.to_string()))?;
+        let until = lease_end(now);
+        self.connection
+            .prepare_cached(
+                "INSERT INTO leases (operation, epoch, holder, until) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (operation) DO UPDATE SET
+                     epoch = excluded.epoch, holder = excluded.holder, until = excluded.until",
+            )?
+            .execute(params![
+                operation.as_str(),
+                to_column(epoch),
+                holder,
+                until.to_string()
+            ])?;
+        self.liveness.forget(&operation, old);
+        Ok(Lease {
+            operation,
+            epoch,
+            holder,
+            until,
+        })
+    }
+
+    pub(super) fn renew(&mut self, lease: Lease, now: Timestamp) -> Result<Lease, Trouble> {
+        check(self.connection, &Condition::fenced(&lease))?;
+        let until = lease_end(now);
+        self.connection
+            .prepare_cached("UPDATE leases SET until = ?2 WHERE operation = ?1")?
+            .execute([lease.operation.as_str(), &until.to_string()])?;
+        Ok(Lease { until, ..lease })
+    }
+
+    pub(super) fn release(&mut self, lease: &Lease) -> Result<(), Trouble> {
+        let changed = self
+            .connection
+            .prepare_cached("UPDATE leases SET holder = NULL WHERE operation = ?1 AND epoch = ?2")?
+            .execute(params![lease.operation.as_str(), to_column(lease.epoch)])?;
+        if changed > 0 {
+            self.liveness.forget(&lease.operation, lease.epoch);
+        }
+        Ok(())
+    }
+}
