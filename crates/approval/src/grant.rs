@@ -39,7 +39,7 @@ pub struct PermitRequest<'a> {
     pub now: Timestamp,
     /// When the plan's operation started, if it has.
     pub started_at: Option<Timestamp>,
-    /// Whether the operation removes what it made.
+    /// Whether the operation rolls back, so that it makes nothing more.
     pub rollback: bool,
     /// Whether the ledger records that this very operation made the id.
     pub made_here: &'a dyn Fn(&ResourceId) -> bool,
@@ -64,8 +64,8 @@ impl Verifier {
     ///
     /// Votes, roster and denials are looked at each time. Before the start,
     /// votes must be valid now and the last needed one at most 1 h old; after
-    /// it, they must have been so at the start. A rollback removes what its
-    /// operation made without a new vote.
+    /// it, they must have been so at the start. Removing what the operation
+    /// itself made needs no vote.
     ///
     /// # Errors
     /// As [`Verifier::quorum`]; `start-window` and `plan-expired` when it is
@@ -84,24 +84,20 @@ impl Verifier {
             .graph
             .node(input.node)
             .ok_or_else(|| not_in_plan("the plan has no such resource"))?;
-        let template = match (input.intent, input.rollback) {
-            (Intent::Create, true) => {
+        let template = match input.intent {
+            Intent::Create if input.rollback => {
                 return Err(Refusal::RollingBack {
                     node: node.key.clone(),
                 });
             }
-            (Intent::Create, false) => create_template(node),
-            (Intent::Delete { step }, true) => {
-                check_made_here(&input, node)?;
-                delete_template(node, step, Presence::Present)
-            }
-            (Intent::Delete { step }, false) => {
-                check_listed(&input, node)?;
-                delete_template(node, step, Presence::Absent)
-            }
+            Intent::Create => create_template(node),
+            Intent::Delete { step } => delete_template(node, step, input.rollback),
         }
         .map_err(not_in_plan)?;
-        self.check_approved(&input)?;
+        match undoes(&input, node) {
+            true => check_made_here(&input, node)?,
+            false => self.check_approved(&input, node)?,
+        }
         let request = template
             .resolve(input.own_id, input.id_of)
             .map_err(|source| Refusal::Unresolved {
@@ -118,12 +114,10 @@ impl Verifier {
         Ok((permit, request))
     }
 
-    fn check_approved(&self, input: &PermitRequest<'_>) -> Result<(), Refusal> {
-        if input.rollback {
-            return match input.plan.digest()? == input.digest {
-                true => Ok(()),
-                false => Err(Refusal::PlanAltered),
-            };
+    /// The plan is approved, in time, and names what is removed.
+    fn check_approved(&self, input: &PermitRequest<'_>, node: &Node) -> Result<(), Refusal> {
+        if matches!(input.intent, Intent::Delete { .. }) {
+            check_listed(input, node)?;
         }
         let start = input.started_at.map_or(input.now, |at| at.min(input.now));
         let quorum = self.quorum(input.plan, input.digest, input.tokens, start)?;
@@ -169,22 +163,28 @@ fn create_template(node: &Node) -> Result<&RequestTemplate, &'static str> {
 fn delete_template(
     node: &Node,
     step: usize,
-    desired: Presence,
+    rollback: bool,
 ) -> Result<&RequestTemplate, &'static str> {
-    if node.desired != desired {
-        return Err(match desired {
-            Presence::Absent => "the plan does not remove it",
-            Presence::Present => "a rollback only removes what the plan makes",
-        });
+    if rollback && node.desired == Presence::Absent {
+        return Err("a rollback only removes what the plan makes");
     }
     node.delete
         .get(step)
         .ok_or("the plan has no such delete request for it")
 }
 
-/// A rollback removes only what its own operation made, and data only where
-/// the plan said so.
+/// Whether the request takes back what the plan makes: in a rollback, or to
+/// make a failed resource anew. That needs no vote.
+fn undoes(input: &PermitRequest<'_>, node: &Node) -> bool {
+    matches!(input.intent, Intent::Delete { .. }) && node.desired == Presence::Present
+}
+
+/// An operation takes back only what it made itself, and data only where the
+/// plan said so.
 fn check_made_here(input: &PermitRequest<'_>, node: &Node) -> Result<(), Refusal> {
+    if input.plan.digest()? != input.digest {
+        return Err(Refusal::PlanAltered);
+    }
     if input.started_at.is_none() {
         return Err(Refusal::NotInPlan {
             node: node.key.clone(),
@@ -210,9 +210,7 @@ fn check_made_here(input: &PermitRequest<'_>, node: &Node) -> Result<(), Refusal
 /// A teardown removes only the ids that stand in the approved plan, and data
 /// only where the plan lists it among what it destroys.
 fn check_listed(input: &PermitRequest<'_>, node: &Node) -> Result<(), Refusal> {
-    if node.desired == Presence::Absent
-        && (input.own_id.is_none() || input.own_id != node.existing.as_ref())
-    {
+    if input.own_id.is_none() || input.own_id != node.existing.as_ref() {
         return Err(Refusal::foreign(
             &node.key,
             input.own_id,
@@ -224,7 +222,7 @@ fn check_listed(input: &PermitRequest<'_>, node: &Node) -> Result<(), Refusal> {
         .destroys
         .iter()
         .any(|destroy| destroy.key == node.key && Some(&destroy.id) == input.own_id);
-    match holds_data(node) && node.desired == Presence::Absent && !listed {
+    match holds_data(node) && !listed {
         true => Err(Refusal::DataNotListed {
             node: node.key.clone(),
         }),
