@@ -216,7 +216,7 @@ pub fn resolve(
     };
     let first = |names: &[&'static str]| names.iter().find_map(|name| Some((*name, set(name)?)));
 
-    let from_variables = pair(&first)?;
+    let from_variables = pair(first)?;
     let account = match select_account(file, set("EXOSCALE_ACCOUNT"))? {
         Selected::Account(account) => account,
         Selected::Nothing => Account::default(),
@@ -272,7 +272,7 @@ pub fn resolve(
 
 /// The pair from the variables: none, both, or an error that names the half.
 fn pair<'v>(
-    first: &dyn Fn(&[&'static str]) -> Option<(&'static str, &'v str)>,
+    first: impl Fn(&[&'static str]) -> Option<(&'static str, &'v str)>,
 ) -> Result<Option<(Credentials, String)>, ConfigError> {
     let exo = (first(&KEY_VARIABLES), first(&SECRET_VARIABLES));
     let (found, names) = match exo {

@@ -2,20 +2,30 @@
 //!
 //! From the bottom up:
 //! - [`transport`] is the seam; [`network`] is its implementation over TLS;
-//! - [`signing`] signs for the Exoscale API, [`storage`] for object storage;
-//! - [`config`] finds credentials and endpoints from texts that the caller read;
-//! - [`budget`] spaces the calls, [`poll`] says when to look at an operation;
-//! - [`client`] ties them together. It is the only place that can send a
-//!   request which changes something, and it asks for a permit first.
+//! - [`signing`] holds the credentials and signs for the Exoscale API;
+//!   [`outgoing`] builds signed requests, for object storage too;
+//! - [`config`] and [`endpoint`] find credentials and addresses in texts that
+//!   the caller has read;
+//! - [`budget`] spaces the calls, [`clock`] tells the time and the skew,
+//!   [`poll`] says when to look at an operation again;
+//! - [`client`] reads; [`change`] sends changes, the only place that does, and
+//!   asks for a permit first; [`reply`] and [`outcome`] are what they come to.
 
 mod account_file;
 pub mod budget;
+pub mod change;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod endpoint;
 pub mod network;
+pub mod outcome;
+pub mod outgoing;
 pub mod poll;
+pub mod reply;
 pub mod signing;
-pub mod storage;
+mod storage;
+#[cfg(test)]
+mod testing;
 pub mod transport;
 pub mod xml;

@@ -1,15 +1,16 @@
-//! Object storage (SOS): the requests, and what the replies mean.
+//! Object storage (SOS): which calls there are, and what the replies mean.
 //!
 //! SOS speaks S3 with the same key pair as the API. Its address is
 //! `https://sos-<zone>.exo.io`, its region is the zone, and buckets are named
-//! in the path. Nothing is sent from here: reads are methods of
-//! [`Client`](crate::client::Client), changes are [`ConcreteRequest`]s that
-//! need a permit like any other.
+//! in the path. Nothing is sent from here.
 //!
-//! Emptying a bucket takes [`list_versions_query`] and [`delete_objects`],
-//! then [`list_uploads_query`] and [`abort_upload`]: a bucket goes only when it
-//! has neither versions nor unfinished uploads.
+//! A plan knows three changes of a bucket: make, empty and delete. Emptying is
+//! one approved change and as many S3 calls as it takes, because a bucket goes
+//! only when it has neither versions nor unfinished uploads.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use exokit_model::ids::ResourceId;
 use exokit_model::request::{Api, ConcreteRequest, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -18,7 +19,7 @@ use quick_xml::escape::escape;
 use crate::xml::{Element, XmlError};
 
 /// Most objects in one delete request; a limit of S3.
-pub const DELETE_OBJECTS_MAX: usize = 1000;
+pub(crate) const DELETE_OBJECTS_MAX: usize = 1000;
 
 /// What S3 leaves as it is in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -33,106 +34,144 @@ const QUERY: &AsciiSet = &PATH.add(b'/');
 
 /// One version of one object, or a delete marker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ObjectVersion {
+pub(crate) struct ObjectVersion {
     /// Key of the object.
-    pub key: String,
+    pub(crate) key: String,
     /// Version, or `null` in a bucket without versions.
-    pub version: Option<String>,
+    pub(crate) version: Option<String>,
 }
 
 /// An upload in parts that was never finished.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Upload {
+pub(crate) struct Upload {
     /// Key that the object would have had.
-    pub key: String,
+    pub(crate) key: String,
     /// Id of the upload.
-    pub upload_id: String,
+    pub(crate) upload_id: String,
 }
 
 /// Where the next page of a list begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Marker {
+pub(crate) struct Marker {
     /// Last key of the page before.
-    pub key: String,
+    pub(crate) key: String,
     /// Last version or upload id of the page before.
-    pub id: Option<String>,
+    pub(crate) id: Option<String>,
 }
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> {
+pub(crate) struct Page<T> {
     /// What it holds.
-    pub items: Vec<T>,
+    pub(crate) items: Vec<T>,
     /// Where to go on; `None` on the last page.
-    pub next: Option<Marker>,
+    pub(crate) next: Option<Marker>,
 }
 
 /// An object that a delete request could not delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeleteFailure {
+pub(crate) struct DeleteFailure {
     /// Key of the object.
-    pub key: String,
+    pub(crate) key: String,
     /// Code of the failure, such as `AccessDenied`.
-    pub code: String,
+    pub(crate) code: String,
     /// What the storage says.
-    pub message: String,
+    pub(crate) message: String,
 }
 
-fn request(operation: &str, method: Method, path: String, body: Vec<u8>) -> ConcreteRequest {
-    ConcreteRequest {
-        operation: operation.to_owned(),
-        api: Api::Storage,
-        method,
-        path,
-        body,
+/// One S3 call, not yet signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) operation: &'static str,
+    pub(crate) method: http::Method,
+    /// Path, with query where there is one.
+    pub(crate) path: String,
+    pub(crate) body: Bytes,
+    /// Value of the header `x-amz-acl`.
+    pub(crate) acl: Option<&'static str>,
+}
+
+/// A change of a bucket, as a plan holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// One call.
+    Single(Call),
+    /// Everything in the bucket goes.
+    Empty(ResourceId),
+}
+
+impl Change {
+    /// Reads the change from what the digest of the request covers: method,
+    /// path and body. The operation's name is not covered and not looked at.
+    /// `None` when the request is no such change.
+    pub(crate) fn of(request: &ConcreteRequest) -> Option<Change> {
+        let bucket: ResourceId = request.path.strip_prefix('/')?.parse().ok()?;
+        let bare = request.body.is_empty();
+        match (request.api, request.method) {
+            (Api::Storage, Method::Put) => {
+                let call = call("create-bucket", http::Method::PUT, format!("/{bucket}"));
+                Some(Change::Single(Call {
+                    acl: Some(acl(&request.body)?),
+                    ..call
+                }))
+            }
+            (Api::Storage, Method::Post) if bare => Some(Change::Empty(bucket)),
+            (Api::Storage, Method::Delete) if bare => Some(Change::Single(call(
+                "delete-bucket",
+                http::Method::DELETE,
+                format!("/{bucket}"),
+            ))),
+            _ => None,
+        }
     }
 }
 
-/// Makes a private bucket in the zone of the endpoint that it is sent to.
-#[must_use]
-pub fn create_bucket(bucket: &ResourceId) -> ConcreteRequest {
-    request(
-        "create-bucket",
-        Method::Put,
-        format!("/{bucket}"),
-        Vec::new(),
-    )
+/// The body of a planned bucket says who may read it: `{"acl": "private"}`.
+fn acl(body: &[u8]) -> Option<&'static str> {
+    let planned: BTreeMap<String, String> = serde_json::from_slice(body).ok()?;
+    match (planned.len(), planned.get("acl").map(String::as_str)) {
+        (1, Some("private")) => Some("private"),
+        (1, Some("public-read")) => Some("public-read"),
+        _ => None,
+    }
 }
 
-/// Deletes a bucket, which must be empty.
-#[must_use]
-pub fn delete_bucket(bucket: &ResourceId) -> ConcreteRequest {
-    request(
-        "delete-bucket",
-        Method::Delete,
-        format!("/{bucket}"),
-        Vec::new(),
-    )
+fn call(operation: &'static str, method: http::Method, path: String) -> Call {
+    Call {
+        operation,
+        method,
+        path,
+        body: Bytes::new(),
+        acl: None,
+    }
+}
+
+/// A call that only reads.
+pub(crate) fn read(operation: &'static str, method: http::Method, path: String) -> Call {
+    call(operation, method, path)
 }
 
 /// Ends an unfinished upload and drops its parts.
-#[must_use]
-pub fn abort_upload(bucket: &ResourceId, upload: &Upload) -> ConcreteRequest {
+pub(crate) fn abort_upload(bucket: &ResourceId, upload: &Upload) -> Call {
     let id = utf8_percent_encode(&upload.upload_id, QUERY);
     let path = format!("{}?uploadId={id}", object_path(bucket, &upload.key));
-    request("abort-multipart-upload", Method::Delete, path, Vec::new())
+    call("abort-multipart-upload", http::Method::DELETE, path)
 }
 
-/// Deletes versions, up to [`DELETE_OBJECTS_MAX`] in one request.
+/// Deletes versions, up to [`DELETE_OBJECTS_MAX`] in one call.
 ///
 /// A key with a control character cannot stand in XML, so such a version gets
-/// a request of its own.
-#[must_use]
-pub fn delete_objects(bucket: &ResourceId, versions: &[ObjectVersion]) -> Vec<ConcreteRequest> {
+/// a call of its own.
+pub(crate) fn delete_objects(bucket: &ResourceId, versions: &[ObjectVersion]) -> Vec<Call> {
     let (batched, single): (Vec<&ObjectVersion>, Vec<&ObjectVersion>) = versions
         .iter()
         .partition(|version| fits_in_xml(&version.key));
-    let batches = batched.chunks(DELETE_OBJECTS_MAX).map(|chunk| {
-        request(
+    let batches = batched.chunks(DELETE_OBJECTS_MAX).map(|chunk| Call {
+        body: delete_body(chunk).into(),
+        ..call(
             "delete-objects",
-            Method::Post,
+            http::Method::POST,
             format!("/{bucket}?delete="),
-            delete_body(chunk),
         )
     });
     let singles = single.into_iter().map(|version| {
@@ -140,7 +179,7 @@ pub fn delete_objects(bucket: &ResourceId, versions: &[ObjectVersion]) -> Vec<Co
         if let Some(id) = &version.version {
             path.push_str(&format!("?versionId={}", utf8_percent_encode(id, QUERY)));
         }
-        request("delete-object", Method::Delete, path, Vec::new())
+        call("delete-object", http::Method::DELETE, path)
     });
     batches.chain(singles).collect()
 }
@@ -172,16 +211,16 @@ fn object_path(bucket: &ResourceId, key: &str) -> String {
     format!("/{bucket}/{}", utf8_percent_encode(key, PATH))
 }
 
-/// Path and query that list every version and delete marker of a bucket.
-#[must_use]
-pub fn list_versions_query(bucket: &ResourceId, after: Option<&Marker>) -> String {
-    list_query(bucket, "versions", after, "version-id-marker")
+/// Lists every version and delete marker of a bucket.
+pub(crate) fn list_versions(bucket: &ResourceId, after: Option<&Marker>) -> Call {
+    let path = list_query(bucket, "versions", after, "version-id-marker");
+    call("list-object-versions", http::Method::GET, path)
 }
 
-/// Path and query that list the unfinished uploads of a bucket.
-#[must_use]
-pub fn list_uploads_query(bucket: &ResourceId, after: Option<&Marker>) -> String {
-    list_query(bucket, "uploads", after, "upload-id-marker")
+/// Lists the unfinished uploads of a bucket.
+pub(crate) fn list_uploads(bucket: &ResourceId, after: Option<&Marker>) -> Call {
+    let path = list_query(bucket, "uploads", after, "upload-id-marker");
+    call("list-multipart-uploads", http::Method::GET, path)
 }
 
 fn list_query(
@@ -207,10 +246,7 @@ fn list_query(
 }
 
 /// Reads a page of versions and delete markers.
-///
-/// # Errors
-/// When the body is not such a page.
-pub fn parse_versions(body: &[u8]) -> Result<Page<ObjectVersion>, XmlError> {
+pub(crate) fn parse_versions(body: &[u8]) -> Result<Page<ObjectVersion>, XmlError> {
     let root = rooted(body, "ListVersionsResult")?;
     let items = root
         .children
@@ -231,10 +267,7 @@ pub fn parse_versions(body: &[u8]) -> Result<Page<ObjectVersion>, XmlError> {
 }
 
 /// Reads a page of unfinished uploads.
-///
-/// # Errors
-/// When the body is not such a page.
-pub fn parse_uploads(body: &[u8]) -> Result<Page<Upload>, XmlError> {
+pub(crate) fn parse_uploads(body: &[u8]) -> Result<Page<Upload>, XmlError> {
     let root = rooted(body, "ListMultipartUploadsResult")?;
     let items = root
         .all("Upload")
@@ -253,10 +286,7 @@ pub fn parse_uploads(body: &[u8]) -> Result<Page<Upload>, XmlError> {
 }
 
 /// Reads the reply to [`delete_objects`]: what could not be deleted.
-///
-/// # Errors
-/// When the body is not such a reply.
-pub fn parse_delete_result(body: &[u8]) -> Result<Vec<DeleteFailure>, XmlError> {
+pub(crate) fn parse_delete_result(body: &[u8]) -> Result<Vec<DeleteFailure>, XmlError> {
     let root = rooted(body, "DeleteResult")?;
     let text = |child: &Element, name| child.get(name).unwrap_or_default().to_owned();
     let failure = |child: &Element| DeleteFailure {
@@ -330,7 +360,7 @@ mod tests {
         assert_eq!(found, [("a", "1"), ("a", "3"), (" b&", "null")]);
         let marker = page.next.unwrap();
         assert_eq!(
-            list_versions_query(&bucket(), Some(&marker)),
+            list_versions(&bucket(), Some(&marker)).path,
             "/my.bucket-1?key-marker=b%26&version-id-marker=2&versions="
         );
     }
@@ -365,7 +395,7 @@ mod tests {
         let requests = delete_objects(&bucket(), &versions);
         let shape: Vec<_> = requests
             .iter()
-            .map(|r| (r.operation.as_str(), r.path.as_str()))
+            .map(|r| (r.operation, r.path.as_str()))
             .collect();
         assert_eq!(
             shape,
@@ -390,6 +420,48 @@ mod tests {
         let error = parse_error(b"<Error><Code>NoSuchBucket</Code><Message>gone</Message></Error>");
         assert_eq!(error, Some(("NoSuchBucket".into(), "gone".into())));
         assert_eq!(parse_error(b"<html/>"), None);
+    }
+
+    #[test]
+    fn only_the_three_planned_changes_are_known_whatever_they_are_called() {
+        let request = |method, path: &str, body: &str| ConcreteRequest {
+            operation: "create-bucket".into(),
+            api: Api::Storage,
+            method,
+            path: path.into(),
+            body: body.into(),
+        };
+        let of = |method, path: &str, body: &str| Change::of(&request(method, path, body));
+        let Some(Change::Single(create)) = of(Method::Put, "/b", r#"{"acl":"public-read"}"#) else {
+            panic!()
+        };
+        assert_eq!((create.acl, create.body.len()), (Some("public-read"), 0));
+        assert_eq!(
+            of(Method::Post, "/b", ""),
+            Some(Change::Empty("b".parse().unwrap()))
+        );
+        assert!(matches!(
+            of(Method::Delete, "/b", ""),
+            Some(Change::Single(_))
+        ));
+        for (method, path, body) in [
+            (Method::Put, "/b", ""),
+            (Method::Put, "/b", r#"{"acl":"public-read-write"}"#),
+            (Method::Put, "/b", r#"{"acl":"private","x":"y"}"#),
+            (Method::Put, "/b/key", r#"{"acl":"private"}"#),
+            (Method::Post, "/b?delete=", ""),
+            (Method::Post, "/b", "<Delete/>"),
+            (Method::Delete, "/b/key", ""),
+            (Method::Delete, "/", ""),
+            (Method::Delete, "b", ""),
+        ] {
+            assert_eq!(of(method, path, body), None, "{method:?} {path} {body}");
+        }
+        let api = ConcreteRequest {
+            api: Api::Exoscale,
+            ..request(Method::Delete, "/b", "")
+        };
+        assert_eq!(Change::of(&api), None);
     }
 
     proptest! {
