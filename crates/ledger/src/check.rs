@@ -4,15 +4,10 @@ use exokit_model::event::Entry;
 use exokit_model::ids::EnvironmentName;
 
 use crate::error::LedgerError;
-use crate::ledger::{Condition, ENTRIES_MAX, Fence};
+use crate::ledger::{Condition, Fence};
 
 /// Under a fence, every entry carries its epoch.
 pub(crate) fn check_entries(condition: &Condition, entries: &[Entry]) -> Result<(), LedgerError> {
-    if entries.len() > ENTRIES_MAX {
-        return Err(LedgerError::Entry {
-            why: format!("{} entries, at most {ENTRIES_MAX} fit", entries.len()),
-        });
-    }
     let Some(fence) = &condition.fence else {
         return Ok(());
     };

@@ -45,7 +45,7 @@ pub enum LedgerError {
         /// When it ends at the latest, unless it is renewed.
         until: Timestamp,
     },
-    /// An entry under a fence carries another epoch, or there are too many.
+    /// An entry under a fence carries another epoch, or has no canonical form.
     #[error("the entries cannot be appended: {why}")]
     Entry {
         /// What is wrong.

@@ -15,9 +15,6 @@ pub const LEASE_SECONDS: i64 = 90;
 /// How often a holder should renew its lease, in seconds.
 pub const RENEW_SECONDS: i64 = 20;
 
-/// Most entries in one append.
-pub const ENTRIES_MAX: usize = 100_000;
-
 /// The end of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,11 +5,18 @@
 
 mod check;
 pub mod error;
+pub mod export;
+pub mod history;
 pub mod ledger;
 pub mod memory;
+pub mod projection;
 pub mod sqlite;
+#[cfg(test)]
+mod testing;
+pub mod verify;
 
 pub use error::LedgerError;
 pub use ledger::{Condition, Fence, Filter, Head, Lease, Ledger};
 pub use memory::MemoryLedger;
+pub use projection::{EnvironmentView, OperationView, Registry};
 pub use sqlite::SqliteLedger;

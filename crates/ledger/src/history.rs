@@ -1,0 +1,269 @@
+//! The story of what happened, in sentences.
+
+use std::collections::BTreeMap;
+
+use exokit_model::certificate::Certificate;
+use exokit_model::event::{Difference, Event, Record};
+use exokit_model::ids::{NodeKey, OperationId};
+use exokit_model::plan::{Action, Plan};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// When, by the clock of the engine that wrote it.
+    pub at: Timestamp,
+    /// What, as one sentence.
+    pub text: String,
+}
+
+/// Tells records as a story, one sentence for each. The records may be those
+/// of the whole ledger, of one environment or of one operation; what a
+/// sentence would need from records that are missing is left out.
+#[must_use]
+pub fn history(records: &[Record]) -> Vec<Line> {
+    let mut teller = Teller::default();
+    records
+        .iter()
+        .map(|record| Line {
+            at: record.entry.at,
+            text: teller.tell(record),
+        })
+        .collect()
+}
+
+/// What has to be remembered to tell the next record.
+#[derive(Default)]
+struct Teller {
+    plans: BTreeMap<OperationId, Plan>,
+    /// When the making or removing of a node began.
+    began: BTreeMap<(Option<OperationId>, NodeKey, bool), Timestamp>,
+    started: BTreeMap<Option<OperationId>, Timestamp>,
+}
+
+impl Teller {
+    fn tell(&mut self, record: &Record) -> String {
+        let operation = &record.entry.operation;
+        let at = record.entry.at;
+        let what = self.what(operation);
+        match &record.entry.event {
+            Event::RosterInstalled { version, .. } => {
+                format!("Version {version} of the roster came into force.")
+            }
+            Event::PlanProposed { digest, plan } => match Plan::from_bytes(plan.as_bytes()) {
+                Ok(plan) => {
+                    let text = proposal(&plan, &digest.short());
+                    self.plans.insert(plan.plan_id.operation(), plan);
+                    text
+                }
+                Err(error) => format!("A plan was made that cannot be read: {error}."),
+            },
+            Event::ApprovalRecorded { digest, person, .. } => {
+                format!("{person} approved plan {}.", digest.short())
+            }
+            Event::DenialRecorded { digest, person, .. } => {
+                format!("{person} denied plan {}.", digest.short())
+            }
+            Event::ApprovalRefused { code, why } => {
+                format!("A vote was refused ({code}): {why}.")
+            }
+            Event::PlanRejected { why } => format!("{what} will not happen: {why}."),
+            Event::OperationStarted { .. } => {
+                self.started.insert(operation.clone(), at);
+                format!("{what} began.")
+            }
+            Event::OperationResumed { holder } => format!("{holder} went on with it."),
+            Event::RollbackStarted { cause } => {
+                format!("{what} cannot be completed and takes back what it made: {cause}.")
+            }
+            Event::OperationParked { why, owner } => {
+                format!("It stopped and waits for {owner}: {why}.")
+            }
+            Event::OperationUnparked { by } => format!("{by} let it go on."),
+            Event::OperationSucceeded { certificate } => {
+                let ended = format!("{what} is done{}", self.since_start(operation, at));
+                match certificate {
+                    Some(certificate) => format!("{ended}; {}.", proof(certificate)),
+                    None => format!("{ended}."),
+                }
+            }
+            Event::OperationRolledBack => format!(
+                "Everything that it had made is gone{}.",
+                self.since_start(operation, at)
+            ),
+            Event::DriftObserved { differences } => drift(differences),
+            Event::ExpiryNoticed { expired_at, digest } => format!(
+                "Its time was over at {expired_at}; plan {} to remove it waits for approval.",
+                digest.short()
+            ),
+            event => self.tell_node(operation, event, at),
+        }
+    }
+
+    /// An event of one resource.
+    fn tell_node(
+        &mut self,
+        operation: &Option<OperationId>,
+        event: &Event,
+        at: Timestamp,
+    ) -> String {
+        let Some(key) = event.node() else {
+            return format!("{} happened.", event.name());
+        };
+        let name = self.name(operation, key);
+        match event {
+            Event::CreateIntended { attempt, .. } => {
+                self.begin(operation, key, true, at);
+                match attempt {
+                    1 => format!("Asked the cloud for {name}."),
+                    more => format!("Asked the cloud for {name}, attempt {more}."),
+                }
+            }
+            Event::CreateAccepted { id, .. } => match id {
+                Some(id) => format!("The cloud accepted {name} as {id}."),
+                None => format!("The cloud accepted {name}."),
+            },
+            Event::CreateRefused {
+                status, message, ..
+            } => format!("The cloud refused {name} ({status}): {message}."),
+            Event::CreateInDoubt { why, .. } => {
+                format!("It is in doubt whether {name} was made: {why}.")
+            }
+            Event::CreateAdopted { id, .. } => {
+                format!("The doubt is resolved: {name} was made, it is {id}.")
+            }
+            Event::CreateAbsent { .. } => {
+                format!("The doubt is resolved: {name} was not made.")
+            }
+            Event::ResourceReady { id, .. } => {
+                let took = self.took(operation, key, true, at);
+                format!("{name} is ready as {id}{took}.")
+            }
+            Event::ResourceFailed { reason, .. } => format!("{name} failed: {reason}."),
+            Event::DeleteIntended { id, .. } => {
+                self.begin(operation, key, false, at);
+                format!("Asked the cloud to remove {name} ({id}).")
+            }
+            Event::DeleteAccepted { .. } => format!("The cloud accepted to remove {name}."),
+            Event::DeleteRefused {
+                status, message, ..
+            } => format!("The cloud did not remove {name} ({status}): {message}."),
+            Event::ResourceGone { id, .. } => {
+                let took = self.took(operation, key, false, at);
+                format!("{name} ({id}) is gone{took}.")
+            }
+            other => format!("{} happened to {name}.", other.name()),
+        }
+    }
+
+    /// The operation as the subject of a sentence.
+    fn what(&self, operation: &Option<OperationId>) -> String {
+        let plan = operation.as_ref().and_then(|id| self.plans.get(id));
+        match plan.map(|plan| (plan.action, &plan.environment)) {
+            Some((Action::Provision, name)) => format!("The provision of {name}"),
+            Some((Action::Teardown, name)) => format!("The teardown of {name}"),
+            Some((Action::Extend, name)) => format!("The extension of {name}"),
+            None => "The operation".to_owned(),
+        }
+    }
+
+    fn name(&self, operation: &Option<OperationId>, key: &NodeKey) -> String {
+        let plan = operation.as_ref().and_then(|id| self.plans.get(id));
+        match plan.and_then(|plan| plan.graph.node(key)) {
+            Some(node) => format!("{} {}", node.kind, node.name),
+            None => key.to_string(),
+        }
+    }
+
+    fn begin(&mut self, operation: &Option<OperationId>, key: &NodeKey, make: bool, at: Timestamp) {
+        let slot = (operation.clone(), key.clone(), make);
+        self.began.entry(slot).or_insert(at);
+    }
+
+    fn took(
+        &mut self,
+        operation: &Option<OperationId>,
+        key: &NodeKey,
+        make: bool,
+        at: Timestamp,
+    ) -> String {
+        let slot = (operation.clone(), key.clone(), make);
+        self.began.remove(&slot).map_or_else(String::new, |began| {
+            format!(" after {}", duration(began, at))
+        })
+    }
+
+    fn since_start(&self, operation: &Option<OperationId>, at: Timestamp) -> String {
+        self.started
+            .get(operation)
+            .map_or_else(String::new, |began| {
+                format!(" after {}", duration(*began, at))
+            })
+    }
+}
+
+fn proposal(plan: &Plan, digest: &str) -> String {
+    let about = match plan.action {
+        Action::Provision => format!(
+            "to provision {} from {} in {}: {} resources, {} {} per hour",
+            plan.environment,
+            plan.template,
+            plan.zone,
+            plan.graph.nodes().len(),
+            plan.cost.hourly,
+            plan.cost.currency,
+        ),
+        Action::Teardown => format!(
+            "to remove {}: {} resources, {} of them with data",
+            plan.environment,
+            plan.destroys.len(),
+            plan.destroys.iter().filter(|destroy| destroy.data).count(),
+        ),
+        Action::Extend => format!(
+            "to let {} live {} s longer",
+            plan.environment,
+            plan.extend_seconds.unwrap_or(0)
+        ),
+    };
+    format!(
+        "{} asked {about}; level {}, plan {digest}.",
+        plan.requester, plan.level
+    )
+}
+
+fn proof(certificate: &Certificate) -> String {
+    let body = &certificate.body;
+    let found: u64 = body.checked.iter().map(|checked| checked.found).sum();
+    let digest = certificate.digest.short();
+    match body.clean {
+        true => format!(
+            "certificate {digest}: {} listings, nothing of it was left",
+            body.checked.len()
+        ),
+        false => format!("certificate {digest}: {found} resources of it were left"),
+    }
+}
+
+fn drift(differences: &[Difference]) -> String {
+    match differences {
+        [] => "Compared with the cloud: everything is as planned.".to_owned(),
+        [first, ..] => format!(
+            "Compared with the cloud: {} difference(s), first {} {} is {} and should be {}.",
+            differences.len(),
+            first.node,
+            first.field,
+            first.observed,
+            first.planned
+        ),
+    }
+}
+
+/// A duration for people, in whole seconds or minutes and seconds.
+fn duration(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().max(0);
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        _ => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}

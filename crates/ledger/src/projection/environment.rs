@@ -1,0 +1,250 @@
+//! One environment as `list` and `show` tell it.
+
+use exokit_model::cost::{ApprovalLevel, CostBand};
+use exokit_model::event::{Entry, Event};
+use exokit_model::graph::Node;
+use exokit_model::ids::{
+    EnvironmentName, NodeKey, OperationId, PersonId, ResourceId, RoleName, TemplateId, Zone,
+};
+use exokit_model::kind::Kind;
+use exokit_model::phase::Phase;
+use exokit_model::plan::{Action, Plan};
+use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::operation::OperationView;
+
+/// An environment. The JSON form is an interface that scripts rely on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentView {
+    /// Its name.
+    pub environment: EnvironmentName,
+    /// The template that it is made from.
+    pub template: TemplateId,
+    /// Its zone.
+    pub zone: Zone,
+    /// One of `awaiting-approval`, `rejected`, `provisioning`, `ready`,
+    /// `needs-human`, `rolling-back`, `rolled-back`, `tearing-down`, `gone`.
+    pub phase: String,
+    /// Estimated price per hour while it exists.
+    pub hourly: Decimal,
+    /// ISO 4217 code of the price.
+    pub currency: String,
+    /// When its making began; before that, when it was planned.
+    pub created_at: Timestamp,
+    /// When its time is over; none before its making began, or when it may
+    /// stay.
+    pub expires_at: Option<Timestamp>,
+    /// Who asked for it.
+    pub owner: PersonId,
+    /// Whose budget it counts against.
+    pub team: Option<RoleName>,
+    /// Approval level of the plan that made it.
+    pub level: ApprovalLevel,
+    /// Cost band of that plan.
+    pub band: CostBand,
+    /// The operation that made it.
+    pub made_by: OperationId,
+    /// All operations on an environment of this name, in order.
+    pub operations: Vec<OperationId>,
+    /// What it consists of.
+    pub resources: Vec<ResourceView>,
+}
+
+/// One resource of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceView {
+    /// Its key in the plan.
+    pub key: NodeKey,
+    /// What it is.
+    pub kind: Kind,
+    /// Its id in the cloud, once known.
+    pub id: Option<ResourceId>,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub state: ResourceState,
+}
+
+/// Where a resource stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResourceState {
+    /// It is planned and was not asked for yet, or was refused.
+    Planned,
+    /// It was asked for.
+    Creating,
+    /// It was asked for and nobody knows whether it exists.
+    InDoubt,
+    /// It exists and is usable.
+    Ready,
+    /// The cloud could not make it.
+    Failed,
+    /// It is being removed.
+    Deleting,
+    /// It is gone.
+    Gone,
+}
+
+impl EnvironmentView {
+    pub(super) fn planned(
+        operation: &OperationView,
+        mut operations: Vec<OperationId>,
+        at: Timestamp,
+    ) -> Self {
+        let plan = &operation.plan;
+        if !operations.contains(&operation.operation) {
+            operations.push(operation.operation.clone());
+        }
+        Self {
+            environment: plan.environment.clone(),
+            template: plan.template,
+            zone: plan.zone.clone(),
+            phase: environment_phase(plan.action, &operation.phase)
+                .unwrap_or("awaiting-approval")
+                .to_owned(),
+            hourly: plan.cost.hourly,
+            currency: plan.cost.currency.clone(),
+            created_at: at,
+            expires_at: None,
+            owner: plan.requester.clone(),
+            team: plan.team.clone(),
+            level: plan.level,
+            band: plan.band,
+            made_by: operation.operation.clone(),
+            operations,
+            resources: plan.graph.nodes().iter().map(ResourceView::of).collect(),
+        }
+    }
+
+    /// Whether a new plan of the same name may take its place in the registry:
+    /// nothing of it exists, and nothing is being done about it.
+    pub(super) fn is_replaceable(&self) -> bool {
+        matches!(
+            self.phase.as_str(),
+            "gone" | "rolled-back" | "rejected" | "awaiting-approval"
+        )
+    }
+
+    /// Takes in an event of one of its operations, which has taken it in
+    /// before.
+    pub(super) fn apply(&mut self, operation: &OperationView, entry: &Entry) {
+        let plan = &operation.plan;
+        let makes = plan.action == Action::Provision;
+        if matches!(entry.event, Event::OperationStarted { .. }) {
+            match plan.action {
+                Action::Provision => {
+                    let before = std::mem::take(&mut self.operations);
+                    *self = Self::planned(operation, before, entry.at);
+                    self.expires_at = time_to_live(plan).map(|ttl| add(entry.at, ttl));
+                }
+                Action::Teardown => self.show_found(plan),
+                Action::Extend => {}
+            }
+        }
+        if makes && self.made_by != operation.operation {
+            return;
+        }
+        if let Some(phase) = environment_phase(plan.action, &operation.phase)
+            && !entry.event.is_vote()
+        {
+            self.phase = phase.to_owned();
+        }
+        if let (Action::Extend, Event::OperationSucceeded { .. }, Some(seconds)) =
+            (plan.action, &entry.event, plan.extend_seconds)
+        {
+            self.expires_at = Some(add(self.expires_at.unwrap_or(entry.at), seconds));
+        }
+        if let Some(key) = entry.event.node()
+            && let Some(resource) = self.resources.iter_mut().find(|r| r.key == *key)
+        {
+            resource.apply(&entry.event);
+        }
+    }
+
+    /// Resources that only the teardown plan knows: what the cloud made.
+    fn show_found(&mut self, plan: &Plan) {
+        for node in plan.graph.nodes() {
+            match self.resources.iter_mut().find(|r| r.key == node.key) {
+                Some(resource) => resource.id = node.existing.clone().or(resource.id.take()),
+                None => self.resources.push(ResourceView::of(node)),
+            }
+        }
+    }
+}
+
+impl ResourceView {
+    fn of(node: &Node) -> Self {
+        Self {
+            key: node.key.clone(),
+            kind: node.kind,
+            id: node.existing.clone(),
+            name: node.name.clone(),
+            state: match node.existing {
+                Some(_) => ResourceState::Ready,
+                None => ResourceState::Planned,
+            },
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::CreateIntended { .. } => self.put(ResourceState::Creating, None),
+            Event::CreateAccepted { id, .. } => {
+                self.put(ResourceState::Creating, id.clone());
+            }
+            Event::CreateAdopted { id, .. } => {
+                self.put(ResourceState::Creating, Some(id.clone()));
+            }
+            Event::CreateRefused { .. } | Event::CreateAbsent { .. } => {
+                self.put(ResourceState::Planned, None);
+            }
+            Event::ResourceReady { id, .. } => self.put(ResourceState::Ready, Some(id.clone())),
+            Event::ResourceFailed { id, .. } => self.put(ResourceState::Failed, id.clone()),
+            Event::CreateInDoubt { .. } => self.state = ResourceState::InDoubt,
+            Event::DeleteIntended { .. }
+            | Event::DeleteAccepted { .. }
+            | Event::DeleteRefused { .. } => self.state = ResourceState::Deleting,
+            Event::ResourceGone { .. } => self.state = ResourceState::Gone,
+            _ => {}
+        }
+    }
+
+    fn put(&mut self, state: ResourceState, id: Option<ResourceId>) {
+        self.state = state;
+        self.id = id;
+    }
+}
+
+/// What an operation makes of the phase of its environment; none when it
+/// changes nothing.
+fn environment_phase(action: Action, phase: &Phase) -> Option<&'static str> {
+    match (action, phase) {
+        (Action::Extend, _) => None,
+        (Action::Provision, Phase::AwaitingApproval) => Some("awaiting-approval"),
+        (Action::Provision, Phase::Rejected { .. }) => Some("rejected"),
+        (Action::Provision, Phase::Running) => Some("provisioning"),
+        (Action::Provision, Phase::Succeeded) => Some("ready"),
+        (Action::Provision, Phase::RolledBack { .. }) => Some("rolled-back"),
+        (Action::Teardown, Phase::AwaitingApproval | Phase::Rejected { .. }) => None,
+        (Action::Teardown, Phase::Running) => Some("tearing-down"),
+        (Action::Teardown, Phase::Succeeded) => Some("gone"),
+        // What a teardown has removed does not come back by itself.
+        (Action::Teardown, Phase::RolledBack { .. }) => Some("needs-human"),
+        (_, Phase::RollingBack { .. }) => Some("rolling-back"),
+        (_, Phase::NeedsHuman { .. }) => Some("needs-human"),
+    }
+}
+
+fn time_to_live(plan: &Plan) -> Option<u64> {
+    plan.spec.as_ref().and_then(|spec| spec.ttl_seconds)
+}
+
+fn add(at: Timestamp, seconds: u64) -> Timestamp {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    at.checked_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(Timestamp::MAX)
+}

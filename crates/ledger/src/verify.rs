@@ -1,0 +1,81 @@
+//! Checking the hash chain: whether the records are those that were written,
+//! all of them, in order.
+
+use exokit_model::event::Record;
+
+use crate::ledger::Head;
+
+/// The first record that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record {seq}: {why}")]
+pub struct FirstBad {
+    /// Where it stands, or should stand, in the ledger.
+    pub seq: u64,
+    /// How it was noticed.
+    pub why: String,
+}
+
+impl FirstBad {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        "restore the ledger from an export or a backup that verifies; do not build on this one"
+    }
+}
+
+/// Checks a whole ledger from its first record, and returns its end.
+///
+/// Records cut off at the end are not noticed: for that, see [`verify_to`].
+///
+/// # Errors
+/// The first record that was changed, moved, inserted or whose predecessor is
+/// missing.
+pub fn verify(records: &[Record]) -> Result<Head, FirstBad> {
+    let mut head = Head::EMPTY;
+    for record in records {
+        let seq = head.seq + 1;
+        let bad = |why: &str| FirstBad {
+            seq,
+            why: why.to_owned(),
+        };
+        if record.seq != seq {
+            return Err(bad(&format!("number {} stands in its place", record.seq)));
+        }
+        if record.prev != head.hash {
+            return Err(bad("it does not follow the record before it"));
+        }
+        let hash = Record::hash_of(record.prev, record.seq, &record.entry)
+            .map_err(|error| bad(&error.to_string()))?;
+        if hash != record.hash {
+            return Err(bad("its hash does not fit its content"));
+        }
+        head = Head::after(record);
+    }
+    Ok(head)
+}
+
+/// As [`verify`], and checks that the chain passes through `anchor`: an
+/// earlier end of it that was kept elsewhere.
+///
+/// # Errors
+/// As [`verify`], and when the chain ends before the anchor or is another one.
+pub fn verify_to(records: &[Record], anchor: &Head) -> Result<Head, FirstBad> {
+    let head = verify(records)?;
+    if head.seq < anchor.seq {
+        return Err(FirstBad {
+            seq: head.seq + 1,
+            why: format!(
+                "it is missing: the ledger ends at {}, the anchor is {}",
+                head.seq, anchor.seq
+            ),
+        });
+    }
+    let at = records.iter().find(|record| record.seq == anchor.seq);
+    match at.map_or(Head::EMPTY, Head::after) == *anchor {
+        true => Ok(head),
+        false => Err(FirstBad {
+            seq: anchor.seq,
+            why: "it is not the record that was anchored".to_owned(),
+        }),
+    }
+}
