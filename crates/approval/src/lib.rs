@@ -11,3 +11,12 @@ pub mod refusal;
 pub mod roster;
 pub mod token;
 pub mod verify;
+
+#[cfg(test)]
+mod grant_tests;
+#[cfg(test)]
+mod roster_tests;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod verify_tests;
