@@ -1,1 +1,33 @@
 //! A simulated Exoscale: API, object storage, faults, latencies and quotas.
+//!
+//! [`World`] is the cloud: a synchronous, deterministic state machine that
+//! maps (time, request) to a reply. [`InProcess`] puts it behind a `tower`
+//! service whose latencies run on tokio's clock, [`serve`] behind loopback
+//! listeners that the official clients accept. It imports nothing of this
+//! project, so that it can be the oracle for the rest of it.
+
+mod auth;
+mod codec;
+mod config;
+mod error;
+mod fault;
+mod inprocess;
+mod latency;
+mod price;
+mod rng;
+mod serve;
+mod shared;
+mod sos;
+mod spec;
+mod world;
+
+pub use auth::{Exo2Refusal, exo2_message, exo2_signature};
+pub use config::{Config, EndpointUrls, Policies};
+pub use error::SimError;
+pub use fault::{Fault, FaultRule, Matcher};
+pub use inprocess::{InProcess, RoundTrip};
+pub use latency::{LatencyTable, Range};
+pub use serve::{Running, ServeOptions, Speed, serve};
+pub use shared::{NowMs, SharedWorld};
+pub use spec::{Operation, operations};
+pub use world::{Effect, Face, JournalEntry, Kind, LiveResource, Outcome, World, served_operations};

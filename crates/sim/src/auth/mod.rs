@@ -1,0 +1,9 @@
+//! Who is calling and what they may do.
+
+pub(crate) mod cel;
+mod exo2;
+pub(crate) mod policy;
+pub(crate) mod sigv4;
+
+pub(crate) use exo2::{Exo2Header, verify as verify_exo2};
+pub use exo2::{Exo2Refusal, exo2_message, exo2_signature};

@@ -1,0 +1,165 @@
+//! What a simulated cloud is made of: zones, keys, latencies, quotas, rules.
+
+use crate::{FaultRule, LatencyTable};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The settings of a [`World`](crate::World).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Seeds ids, secrets, latencies and fault probabilities.
+    pub seed: u64,
+    /// Zones served; the first is the default one.
+    pub zones: Vec<String>,
+    /// The unrestricted key.
+    pub api_key: String,
+    /// Its secret.
+    pub api_secret: String,
+    /// The organisation's id, part of database host names.
+    pub organization_id: String,
+    /// How long operations take.
+    pub latency: LatencyTable,
+    /// Latencies are multiplied by this: 1 real, 0.1 ten times faster, 0 none.
+    pub latency_scale: f64,
+    /// Limits by quota name, -1 = unlimited.
+    pub quotas: BTreeMap<String, i64>,
+    /// Faults on order.
+    pub faults: Vec<FaultRule>,
+    /// Kubernetes versions, newest first.
+    pub sks_versions: Vec<String>,
+    /// Where clients are told to go; absent: the real cloud's names.
+    pub endpoints: Option<EndpointUrls>,
+    /// Behaviours on which sources disagree or are silent.
+    pub policies: Policies,
+}
+
+/// Base URLs handed out by list-zones in server mode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointUrls {
+    /// For instance `http://127.0.0.1:8080` (without `/v2`).
+    pub api: String,
+    /// For instance `http://127.0.0.1:8081`.
+    pub sos: String,
+}
+
+/// One switch per behaviour that is a guess or known to differ by time. Each
+/// is listed in `docs/fidelity.md`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policies {
+    /// Status when a quota is exceeded.
+    pub quota_status: u16,
+    /// Status when a security group in use is deleted (409 and 412 were seen).
+    pub busy_group_status: u16,
+    /// Status when a protected database is deleted.
+    pub protected_status: u16,
+    /// A second security or anti-affinity group of one name is refused.
+    pub unique_group_names: bool,
+    /// A pool locked by a balancer refuses with 409; otherwise the operation
+    /// is accepted and fails.
+    pub pool_lock_refuses: bool,
+    /// The group made by create-default-security-group goes with its cluster.
+    pub default_group_removed_with_cluster: bool,
+    /// The operation of update-sks-cluster stays pending for ever.
+    pub update_sks_cluster_never_finishes: bool,
+    /// The controller addon makes an API key `sks-ccm-…` per cluster.
+    pub ccm_keys: bool,
+    /// Termination protection when the request does not say.
+    pub termination_protection_default: bool,
+    /// Unknown keys of a request body are refused with 400.
+    pub refuse_unknown_keys: bool,
+    /// A request whose client future is dropped before its effect arrives
+    /// so many milliseconds later all the same.
+    pub cancelled_arrives_after_ms: Option<i64>,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        Self {
+            quota_status: 409,
+            busy_group_status: 409,
+            protected_status: 403,
+            unique_group_names: true,
+            pool_lock_refuses: true,
+            default_group_removed_with_cluster: false,
+            update_sks_cluster_never_finishes: false,
+            ccm_keys: true,
+            termination_protection_default: false,
+            refuse_unknown_keys: true,
+            cancelled_arrives_after_ms: None,
+        }
+    }
+}
+
+const QUOTAS: &[(&str, i64)] = &[
+    ("instance", 20),
+    ("cpu", -1),
+    ("memory", -1),
+    ("gpu", 0),
+    ("sks-cluster", 10),
+    ("network-load-balancer", 5),
+    ("elastic-ip", 5),
+    ("private-network", 32),
+    ("template", 30),
+    ("snapshot", 30),
+    ("database", 20),
+    ("iam-key", 100),
+    ("bucket", 100),
+    ("block-storage-volume", 50),
+    ("block-storage", 10_240),
+    ("block-storage-max-size", 10_240),
+];
+
+impl Default for Config {
+    fn default() -> Self {
+        let texts = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
+        Self {
+            seed: 1,
+            zones: texts(&["ch-dk-2", "ch-gva-2", "at-vie-1", "de-fra-1"]),
+            api_key: "EXOsim0000000000000000000000".to_owned(),
+            api_secret: "simulated-secret-0123456789abcdefghijklmnop".to_owned(),
+            organization_id: "5f0c0de0-0000-4000-8000-00000000c10d".to_owned(),
+            latency: LatencyTable::default(),
+            latency_scale: 1.0,
+            quotas: QUOTAS.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+            faults: Vec::new(),
+            sks_versions: texts(&["1.35.1", "1.34.4", "1.33.8"]),
+            endpoints: None,
+            policies: Policies::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The midpoint of the latency of an operation id (or of an extra entry
+    /// of [`LatencyTable`]), scaled: what a critical path is computed from.
+    pub fn latency_of(&self, operation_id: &str) -> Duration {
+        let ms = self.latency.range(operation_id).midpoint_ms();
+        Duration::from_millis(ms).mul_f64(self.latency_scale.max(0.0))
+    }
+
+    /// The zone requests without another one belong to.
+    pub fn default_zone(&self) -> &str {
+        self.zones.first().map_or("ch-dk-2", String::as_str)
+    }
+
+    /// The API base URL that list-zones gives for `zone`.
+    pub fn api_url(&self, zone: &str) -> String {
+        match &self.endpoints {
+            None => format!("https://api-{zone}.exoscale.com/v2"),
+            Some(urls) if zone == self.default_zone() => format!("{}/v2", urls.api),
+            // One listener serves all zones: the others by a path prefix.
+            Some(urls) => format!("{}/zone/{zone}/v2", urls.api),
+        }
+    }
+
+    /// The object storage URL that list-zones gives for `zone`.
+    pub fn sos_url(&self, zone: &str) -> String {
+        match &self.endpoints {
+            None => format!("https://sos-{zone}.exo.io"),
+            Some(urls) => urls.sos.clone(),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The cloud as a `tower` service in the same process.
+
+use crate::world::Outcome;
+use crate::{SharedWorld, SimError};
+use bytes::Bytes;
+use http::{Request, Response};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// How long a request travels. A client that gives up before the effect may
+/// or may not have caused it; after the effect it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoundTrip {
+    /// From the client to the effect.
+    pub before: Duration,
+    /// From the effect to the client.
+    pub after: Duration,
+}
+
+impl Default for RoundTrip {
+    fn default() -> Self {
+        Self { before: Duration::from_millis(30), after: Duration::from_millis(30) }
+    }
+}
+
+impl RoundTrip {
+    /// No travel time.
+    pub const ZERO: Self = Self { before: Duration::ZERO, after: Duration::ZERO };
+}
+
+/// The service; cheap to clone. Requests are told apart by their authority:
+/// one that starts with `sos` is object storage.
+#[derive(Clone, Debug)]
+pub struct InProcess {
+    world: SharedWorld,
+    round_trip: RoundTrip,
+}
+
+impl InProcess {
+    /// A service on `world`, with the default round trip.
+    pub fn new(world: SharedWorld) -> Self {
+        Self { world, round_trip: RoundTrip::default() }
+    }
+
+    /// Sets the travel time.
+    #[must_use]
+    pub fn with_round_trip(mut self, round_trip: RoundTrip) -> Self {
+        self.round_trip = round_trip;
+        self
+    }
+
+    /// The world behind it.
+    pub fn world(&self) -> &SharedWorld {
+        &self.world
+    }
+
+    /// Sends one request.
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, SimError> {
+        let mut on_the_way = OnTheWay { world: &self.world, request: Some(request) };
+        if !self.round_trip.before.is_zero() {
+            tokio::time::sleep(self.round_trip.before).await;
+        }
+        let Some(request) = on_the_way.request.take() else {
+            return Err(SimError::Dropped);
+        };
+        let now = self.world.now_ms();
+        let outcome = self.world.with(|world| world.handle(now, &request))?;
+        if !self.round_trip.after.is_zero() {
+            tokio::time::sleep(self.round_trip.after).await;
+        }
+        match outcome {
+            Outcome::Reply(reply) => Ok(reply),
+            Outcome::Drop => Err(SimError::Dropped),
+        }
+    }
+}
+
+/// A request that has not arrived yet. If its client goes away now, it
+/// arrives later all the same when the world is set so.
+struct OnTheWay<'a> {
+    world: &'a SharedWorld,
+    request: Option<Request<Bytes>>,
+}
+
+impl Drop for OnTheWay<'_> {
+    fn drop(&mut self) {
+        let Some(request) = self.request.take() else {
+            return;
+        };
+        let submitted = self.world.with(|world| {
+            if let Some(delay) = world.config().policies.cancelled_arrives_after_ms {
+                world.submit_late(world.now_ms() + delay, &request);
+            }
+        });
+        if let Err(why) = submitted {
+            tracing::warn!(%why, "a cancelled request could not be kept");
+        }
+    }
+}
+
+impl tower::Service<Request<Bytes>> for InProcess {
+    type Response = Response<Bytes>;
+    type Error = SimError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { service.send(request).await })
+    }
+}

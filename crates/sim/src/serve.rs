@@ -1,0 +1,197 @@
+//! The cloud behind loopback listeners, for clients of other processes.
+
+use crate::{Config, EndpointUrls, Face, InProcess, NowMs, RoundTrip, SharedWorld, SimError, World};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// Larger bodies are refused with 413 before they are read.
+const MAX_BODY: usize = 256 << 20;
+
+/// How fast simulated time passes: latencies are divided by it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// Divided by this number.
+    Times(f64),
+    /// No latency: pending in the first reply, final at the next request.
+    Max,
+}
+
+impl Speed {
+    fn scale(self) -> f64 {
+        match self {
+            Self::Times(n) if n > 0.0 => 1.0 / n,
+            Self::Times(_) => 1.0,
+            Self::Max => 0.0,
+        }
+    }
+}
+
+impl std::str::FromStr for Speed {
+    type Err = SimError;
+
+    fn from_str(text: &str) -> Result<Self, SimError> {
+        if text == "max" {
+            return Ok(Self::Max);
+        }
+        match text.parse::<f64>() {
+            Ok(n) if n.is_finite() && n > 0.0 => Ok(Self::Times(n)),
+            _ => Err(SimError::Options(format!("speed is a positive number or 'max', not '{text}'"))),
+        }
+    }
+}
+
+/// What to serve and where.
+#[derive(Clone)]
+pub struct ServeOptions {
+    /// Address of the API; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Address of object storage; absent: a free port of the same address.
+    pub sos_listen: Option<SocketAddr>,
+    /// How fast.
+    pub speed: Speed,
+    /// Where the cloud is kept between runs; absent: in memory.
+    pub state: Option<PathBuf>,
+    /// A JSON array of fault rules.
+    pub faults: Option<PathBuf>,
+    /// Seed, zones, key pair and the rest.
+    pub config: Config,
+    /// The clock.
+    pub now: NowMs,
+}
+
+/// A running server; it stops when this is dropped or shut down.
+#[derive(Debug)]
+pub struct Running {
+    /// The API's base URL, with `/v2`.
+    pub endpoint: String,
+    /// The base URL of object storage.
+    pub sos_endpoint: String,
+    /// The default zone.
+    pub zone: String,
+    /// The unrestricted key.
+    pub api_key: String,
+    /// Its secret.
+    pub api_secret: String,
+    /// The world being served.
+    pub world: SharedWorld,
+    stop: watch::Sender<bool>,
+}
+
+impl Running {
+    /// Stops accepting and closes all connections.
+    pub fn shutdown(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// The line that `exokit sim` prints.
+    pub fn announcement(&self) -> serde_json::Value {
+        serde_json::json!({
+            "endpoint": self.endpoint, "sos_endpoint": self.sos_endpoint, "zone": self.zone,
+            "api_key": self.api_key, "api_secret": self.api_secret,
+        })
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SimError> {
+    let fail = |source| SimError::Listen { address: address.to_string(), source };
+    let listener = TcpListener::bind(address).await.map_err(fail)?;
+    let bound = listener.local_addr().map_err(fail)?;
+    Ok((listener, bound))
+}
+
+/// Serves a cloud until the result is dropped or shut down.
+pub async fn serve(options: ServeOptions) -> Result<Running, SimError> {
+    let (api, api_address) = bind(options.listen).await?;
+    let sos_wanted = options.sos_listen.unwrap_or_else(|| SocketAddr::new(options.listen.ip(), 0));
+    let (sos, sos_address) = bind(sos_wanted).await?;
+    let mut config = options.config;
+    config.latency_scale = options.speed.scale();
+    config.endpoints =
+        Some(EndpointUrls { api: format!("http://{api_address}"), sos: format!("http://{sos_address}") });
+    if let Some(path) = options.faults {
+        let text = std::fs::read(&path).map_err(|source| SimError::State { path: path.clone(), source })?;
+        config.faults = serde_json::from_slice(&text).map_err(|source| SimError::Format { path, source })?;
+    }
+    let world = match options.state {
+        Some(path) => SharedWorld::in_file(&path, config, options.now)?,
+        None => SharedWorld::in_memory(World::new(config), options.now),
+    };
+    // A saved world has its own zones and keys: tell those.
+    let config = world.with(|world| world.config().clone())?;
+    let (stop, stopped) = watch::channel(false);
+    let service = InProcess::new(world.clone()).with_round_trip(RoundTrip::ZERO);
+    for (listener, face) in [(api, Face::Api), (sos, Face::Sos)] {
+        tokio::spawn(accept(listener, face, service.clone(), stopped.clone()));
+    }
+    Ok(Running {
+        endpoint: format!("http://{api_address}/v2"),
+        sos_endpoint: format!("http://{sos_address}"),
+        zone: config.default_zone().to_owned(),
+        api_key: config.api_key,
+        api_secret: config.api_secret,
+        world,
+        stop,
+    })
+}
+
+/// Resolves when the server is told to stop or its handle is gone.
+async fn ended(mut stop: watch::Receiver<bool>) {
+    // An error means that the handle was dropped, which is an end as well.
+    let _ = stop.wait_for(|stopped| *stopped).await;
+}
+
+async fn accept(listener: TcpListener, face: Face, service: InProcess, stop: watch::Receiver<bool>) {
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(why) => {
+                    tracing::warn!(%why, "a connection could not be accepted");
+                    continue;
+                }
+            },
+            () = ended(stop.clone()) => return,
+        };
+        tokio::spawn(connection(stream, face, service.clone(), stop.clone()));
+    }
+}
+
+async fn connection(stream: TcpStream, face: Face, service: InProcess, stop: watch::Receiver<bool>) {
+    let handler = service_fn(move |request| {
+        let service = service.clone();
+        async move { answer(request, face, &service).await }
+    });
+    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), handler);
+    tokio::select! {
+        // An error is a client that went away, or a fault on order: an error
+        // of the handler closes the connection without a reply.
+        result = served => if let Err(why) = result {
+            tracing::debug!(%why, "a connection ended early");
+        },
+        () = ended(stop) => {}
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    face: Face,
+    service: &InProcess,
+) -> Result<Response<Full<Bytes>>, SimError> {
+    let (mut parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+        let mut response = Response::new(Full::new(Bytes::from_static(b"{\"message\":\"body\"}")));
+        *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
+        return Ok(response);
+    };
+    parts.extensions.insert(face);
+    let request = Request::from_parts(parts, body.to_bytes());
+    Ok(service.send(request).await?.map(Full::new))
+}

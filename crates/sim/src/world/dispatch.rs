@@ -1,0 +1,473 @@
+//! From a request to its reply: routing, authentication, permission, checks,
+//! the handler, faults, the journal.
+
+use super::answer::{json_response, text_response};
+use super::request::authority;
+use super::{
+    Answer, Change, Effect, Face, JournalEntry, Kind, OperationRecord, Outcome, Plan, Refusal, StoredRequest,
+    World, kinds,
+};
+use crate::auth::{Exo2Header, cel::Bindings, policy, verify_exo2};
+use crate::codec::{http_date, query_pairs, unpercent};
+use crate::fault::Fault;
+use crate::{price, sos, spec};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// An authenticated, permitted and checked call of one operation.
+pub(crate) struct Call {
+    pub(crate) id: &'static str,
+    pub(crate) zone: String,
+    pub(crate) params: BTreeMap<String, String>,
+    pub(crate) query: BTreeMap<String, String>,
+    pub(crate) body: Value,
+    /// Whether a signature was given.
+    pub(crate) signed: bool,
+}
+
+impl Call {
+    /// A path parameter, empty when the operation has none of that name.
+    pub(crate) fn param(&self, name: &str) -> &str {
+        self.params.get(name).map_or("", String::as_str)
+    }
+
+    /// A text field of the body, empty when absent.
+    pub(crate) fn text(&self, key: &str) -> &str {
+        self.body.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub(crate) fn number(&self, key: &str) -> Option<i64> {
+        self.body.get(key).and_then(Value::as_i64)
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
+        self.body.get(key).and_then(Value::as_bool)
+    }
+
+    /// The id inside a reference field such as `instance: {id}`.
+    pub(crate) fn reference(&self, key: &str) -> &str {
+        self.body.get(key).and_then(|r| r.get("id")).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// Operations that answer without a signature.
+const UNSIGNED: [&str; 2] = ["list-zones", "list-instance-types"];
+
+/// Where a request goes.
+struct Target {
+    operation: String,
+    zone: String,
+    api: Option<(&'static spec::Operation, BTreeMap<String, String>)>,
+    path: String,
+}
+
+/// The result of executing a request.
+pub(crate) struct Done {
+    pub(crate) response: Response<Bytes>,
+    pub(crate) effect: Effect,
+    pub(crate) key: Option<String>,
+    pub(crate) expires_ms: Option<i64>,
+}
+
+impl Done {
+    fn refused(refusal: &Refusal) -> Self {
+        Self { response: refusal.response(), effect: Effect::None, key: None, expires_ms: None }
+    }
+}
+
+impl World {
+    /// A request from a live client: faults apply.
+    pub(super) fn receive(&mut self, face: Face, request: &Request<Bytes>) -> Outcome {
+        let target = self.identify(face, request);
+        self.count_call(&target.operation);
+        let faults = self.draw_faults(&target.operation);
+        for fault in &faults {
+            if let Some(outcome) = self.before_effect(fault, face, request) {
+                return outcome;
+            }
+        }
+        self.set_modifiers(&faults);
+        let done = self.execute(face, request, &target);
+        self.clear_modifiers();
+        self.after_effect(&faults, request, &target, done)
+    }
+
+    /// A request whose client has gone: no faults, no one to answer.
+    pub(super) fn execute_now(&mut self, face: Face, request: &Request<Bytes>) -> Outcome {
+        let target = self.identify(face, request);
+        let done = self.execute(face, request, &target);
+        let reply = done.response.clone();
+        self.journalise(request, &target, &done, false);
+        Outcome::Reply(reply)
+    }
+
+    fn identify(&self, face: Face, request: &Request<Bytes>) -> Target {
+        let raw = request.uri().path();
+        if face == Face::Sos {
+            return Target {
+                operation: sos::operation_of(request).to_owned(),
+                zone: self.zone_of_host(&authority(request)),
+                api: None,
+                path: raw.to_owned(),
+            };
+        }
+        let path = unpercent(raw, false);
+        let (zone, path) = match path.strip_prefix("/zone/").and_then(|p| p.split_once('/')) {
+            Some((zone, rest)) => (zone.to_owned(), format!("/{rest}")),
+            None => (self.zone_of_host(&authority(request)), path),
+        };
+        let below = path.strip_prefix("/v2").unwrap_or_default().to_owned();
+        let api = spec::find(request.method().as_str(), &below);
+        let operation = match (&api, path.starts_with("/api/pricing/")) {
+            (Some((op, _)), _) => op.id.clone(),
+            (None, true) => "prices".to_owned(),
+            (None, false) => "unknown".to_owned(),
+        };
+        Target { operation, zone, api, path }
+    }
+
+    /// `api-<zone>.…` and `sos-<zone>.…` name a zone; anything else means the
+    /// default one.
+    fn zone_of_host(&self, host: &str) -> String {
+        let label = host.split('.').next().unwrap_or_default();
+        let named = label.strip_prefix("api-").or_else(|| label.strip_prefix("sos-"));
+        named.unwrap_or(self.config.default_zone()).to_owned()
+    }
+
+    fn before_effect(&mut self, fault: &Fault, face: Face, request: &Request<Bytes>) -> Option<Outcome> {
+        match fault {
+            Fault::DropBefore => {
+                self.count_effect("drop-before");
+                Some(Outcome::Drop)
+            }
+            Fault::Late { delay_ms } => {
+                let request = StoredRequest::of(face, request);
+                self.schedule(*delay_ms, Change::Arrive { request });
+                Some(Outcome::Drop)
+            }
+            Fault::Status { after_effect: false, .. } => {
+                self.count_effect("status");
+                Some(Outcome::Reply(injected(fault)))
+            }
+            _ => None,
+        }
+    }
+
+    fn after_effect(
+        &mut self,
+        faults: &[Fault],
+        request: &Request<Bytes>,
+        target: &Target,
+        mut done: Done,
+    ) -> Outcome {
+        let lost =
+            faults.iter().find(|f| matches!(f, Fault::DropAfter | Fault::Garbage | Fault::Status { .. }));
+        self.journalise(request, target, &done, lost.is_none());
+        let happened = done.effect != Effect::None;
+        if happened && let Some(fault) = lost {
+            self.count_effect(match fault {
+                Fault::DropAfter => "drop-after",
+                Fault::Garbage => "garbage",
+                _ => "status after effect",
+            });
+        }
+        match lost {
+            Some(Fault::DropAfter) => Outcome::Drop,
+            Some(Fault::Garbage) => {
+                let half = done.response.body().len() / 2;
+                let body = done.response.body().slice(..half);
+                *done.response.body_mut() = body;
+                *done.response.status_mut() = http::StatusCode::OK;
+                Outcome::Reply(done.response)
+            }
+            Some(fault) => Outcome::Reply(injected(fault)),
+            None => Outcome::Reply(done.response),
+        }
+    }
+
+    fn journalise(&mut self, request: &Request<Bytes>, target: &Target, done: &Done, whole: bool) {
+        if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+            return;
+        }
+        let request_id = self.ids.uuid();
+        let body = match &target.api {
+            Some(_) => String::from_utf8_lossy(request.body()).into_owned(),
+            None => String::new(),
+        };
+        self.record(JournalEntry {
+            at_ms: self.now,
+            operation: target.operation.clone(),
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
+            zone: target.zone.clone(),
+            body,
+            key: done.key.clone(),
+            status: done.response.status().as_u16(),
+            effect: done.effect.clone(),
+            request_expires_ms: done.expires_ms,
+            request_id,
+            delivered: whole,
+            params: target.api.as_ref().map(|(_, p)| p.clone()).unwrap_or_default(),
+        });
+    }
+
+    fn execute(&mut self, face: Face, request: &Request<Bytes>, target: &Target) -> Done {
+        let mut done = match (face, &target.api) {
+            (Face::Sos, _) => sos::execute(self, request, &target.operation),
+            (Face::Api, Some((op, params))) => self.api(request, target, op, params),
+            (Face::Api, None) => match price::answer(&target.path) {
+                Some(list) => Done {
+                    response: json_response(200, &list),
+                    effect: Effect::None,
+                    key: None,
+                    expires_ms: None,
+                },
+                None if spec::knows_path(target.path.strip_prefix("/v2").unwrap_or_default()) => {
+                    Done::refused(&Refusal::new(405, "method not allowed"))
+                }
+                None => Done::refused(&Refusal::new(404, "not found")),
+            },
+        };
+        if let Ok(date) = http::HeaderValue::from_str(&http_date(self.now)) {
+            done.response.headers_mut().insert(http::header::DATE, date);
+        }
+        done
+    }
+
+    fn api(
+        &mut self,
+        request: &Request<Bytes>,
+        target: &Target,
+        op: &'static spec::Operation,
+        params: &BTreeMap<String, String>,
+    ) -> Done {
+        if !self.config.zones.contains(&target.zone) {
+            return Done::refused(&Refusal::new(404, format!("no zone '{}'", target.zone)));
+        }
+        let header = request.headers().get(http::header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+        let claim = Exo2Header::parse(header).ok();
+        let expires_ms = claim.as_ref().map(|c| c.expires.saturating_mul(1000));
+        let (key, result) = match self.authenticate(request, op, header) {
+            Err(refusal) => (claim.map(|c| c.credential), Err(refusal)),
+            Ok(key) => {
+                let answer = self.permitted(request, target, op, params, key.as_deref());
+                (key, answer)
+            }
+        };
+        let (response, effect) = match result {
+            Ok(Answer::Json(value, effect)) => (json_response(200, &value), effect),
+            Ok(Answer::Operation(plan)) => self.accept(&op.id, plan),
+            Err(refusal) => (refusal.response(), Effect::None),
+        };
+        Done { response, effect, key, expires_ms }
+    }
+
+    fn authenticate(
+        &self,
+        request: &Request<Bytes>,
+        op: &spec::Operation,
+        header: Option<&str>,
+    ) -> Result<Option<String>, Refusal> {
+        if header.is_none() && UNSIGNED.contains(&op.id.as_str()) {
+            return Ok(None);
+        }
+        let refuse = |why: crate::Exo2Refusal| Refusal::forbidden(why.to_string());
+        let header = Exo2Header::parse(header).map_err(refuse)?;
+        let record =
+            self.keys.get(&header.credential).ok_or_else(|| refuse(crate::Exo2Refusal::UnknownKey))?;
+        let parts = (request.method().as_str(), request.uri(), &request.body()[..]);
+        verify_exo2(&header, &record.secret, parts, self.now).map_err(refuse)?;
+        Ok(Some(header.credential))
+    }
+
+    fn permitted(
+        &mut self,
+        request: &Request<Bytes>,
+        target: &Target,
+        op: &'static spec::Operation,
+        params: &BTreeMap<String, String>,
+        key: Option<&str>,
+    ) -> Result<Answer, Refusal> {
+        let body = parse_body(request.body(), op)?;
+        let query: BTreeMap<String, String> =
+            query_pairs(request.uri().query().unwrap_or_default(), true).into_iter().collect();
+        if let Some(key) = key {
+            let mut bindings = bindings_of(op, target, params, &query, &body);
+            if op.service == "sos"
+                && let Some(bucket) = params.get("bucket")
+            {
+                bindings.insert("resources.bucket".to_owned(), bucket.clone());
+            }
+            if !self.may(key, &op.service, &bindings) {
+                return Err(Refusal::forbidden(format!("{} is not allowed for this key", op.id)));
+            }
+        }
+        let Some(handler) = kinds::handler(&op.id) else {
+            tracing::warn!(operation = op.id, "not simulated: answering 501");
+            return Err(Refusal::new(501, format!("{} is not simulated", op.id)));
+        };
+        if let Some(shape) = &op.body {
+            let strict = self.config.policies.refuse_unknown_keys;
+            spec::check_body(shape, &body, strict).map_err(|spec::Problem(lines)| Refusal {
+                status: 400,
+                message: lines.join("; "),
+                errors: lines,
+            })?;
+        }
+        let call = Call {
+            id: &op.id,
+            zone: target.zone.clone(),
+            params: params.clone(),
+            query,
+            body,
+            signed: key.is_some(),
+        };
+        handler(self, &call)
+    }
+
+    /// Whether `key` may do this, by its role's and the organisation's policy.
+    pub(crate) fn may(&self, key: &str, service: &str, bindings: &Bindings) -> bool {
+        let Some(record) = self.keys.get(key) else {
+            return false;
+        };
+        let Some(role) = &record.role else {
+            return true;
+        };
+        let open = policy::allow_all();
+        let role_policy = self.find(Kind::IamRole, role).map(|role| role.doc.get("policy").unwrap_or(&open));
+        policy::allows(&self.organization_policy, service, bindings)
+            && role_policy.is_some_and(|p| policy::allows(p, service, bindings))
+    }
+
+    /// Accepts an operation: records it and schedules how it goes on.
+    fn accept(&mut self, operation_id: &str, plan: Plan) -> (Response<Bytes>, Effect) {
+        let id = self.ids.uuid();
+        let delay = self.delay(plan.latency.unwrap_or(operation_id));
+        if (self.modifiers().slow_factor() - 1.0).abs() > f64::EPSILON {
+            self.count_effect("slow");
+        }
+        let reference = plan.reference.as_ref().map(|(kind, id, parent)| {
+            let link = kind.link(id, parent.as_deref());
+            json!({"id": id, "link": link, "command": format!("get-{kind}")})
+        });
+        let record = OperationRecord {
+            id: id.clone(),
+            state: "pending".to_owned(),
+            reason: None,
+            message: None,
+            reference,
+        };
+        let reply = json_response(200, &record.value());
+        self.operations.insert(id.clone(), record);
+        let effect = plan.effect.clone();
+        self.follow(&id, plan, delay);
+        (reply, effect)
+    }
+
+    fn follow(&mut self, operation: &str, plan: Plan, delay: i64) {
+        let modifiers = self.modifiers().clone();
+        let finish = |state: &str, reason, message| Change::Finish {
+            operation: operation.to_owned(),
+            state: state.to_owned(),
+            reason,
+            message,
+        };
+        if let Some(failure) = modifiers.fails {
+            for change in undo(&plan.effect, failure.leaves_resource) {
+                self.schedule(delay, change);
+            }
+            self.schedule(delay, Change::Injected { effect: "operation-fails".to_owned() });
+            self.schedule(delay, finish("failure", Some(failure.reason), failure.message));
+            return;
+        }
+        if let Some((reason, message)) = plan.fails {
+            self.schedule(delay, finish("failure", Some(reason.to_owned()), Some(message)));
+            return;
+        }
+        for mut change in plan.done {
+            if let Change::Remove { ghost_ms, .. } = &mut change {
+                *ghost_ms = modifiers.lag_ms();
+            }
+            self.schedule(delay, change);
+        }
+        if modifiers.stuck || plan.for_ever {
+            self.schedule(delay, Change::Injected { effect: "operation-stuck".to_owned() });
+        } else {
+            self.schedule(delay, finish("success", None, None));
+        }
+    }
+}
+
+/// What a failed operation leaves: a created resource vanishes or stays in
+/// state `error`; a changed or half deleted one is running again.
+fn undo(effect: &Effect, leaves_resource: bool) -> Vec<Change> {
+    match effect {
+        Effect::Created { kind, id } if leaves_resource => vec![Change::state(*kind, id, "error")],
+        Effect::Created { kind, id } => vec![Change::remove(*kind, id)],
+        Effect::Updated { kind, id } | Effect::Deleted { kind, id } => match kind {
+            Kind::SksCluster | Kind::SksNodepool | Kind::LoadBalancer | Kind::InstancePool => {
+                vec![Change::state(*kind, id, "running")]
+            }
+            Kind::Instance => vec![Change::state(*kind, id, "running")],
+            Kind::BlockStorageVolume => vec![Change::state(*kind, id, "detached")],
+            _ => Vec::new(),
+        },
+        Effect::None => Vec::new(),
+    }
+}
+
+fn injected(fault: &Fault) -> Response<Bytes> {
+    let Fault::Status { status, message, retry_after, .. } = fault else {
+        return text_response(500, "injected");
+    };
+    let mut response = match (status, message) {
+        (503, text) => text_response(503, text.as_deref().unwrap_or("Service Unavailable")),
+        (_, text) => {
+            let text = text.as_deref().unwrap_or("injected fault");
+            json_response(*status, &json!({"message": text}))
+        }
+    };
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from(*seconds));
+    }
+    response
+}
+
+fn parse_body(body: &Bytes, op: &spec::Operation) -> Result<Value, Refusal> {
+    if op.body.is_none() || body.is_empty() {
+        let required = op.body.as_ref().is_some_and(|shape| !shape.required.is_empty());
+        return Ok(if required { json!({}) } else { Value::Null });
+    }
+    serde_json::from_slice(body).map_err(|why| Refusal::bad(format!("malformed JSON: {why}")))
+}
+
+/// The names a policy expression can use: a subset of the documented ones.
+fn bindings_of(
+    op: &spec::Operation,
+    target: &Target,
+    params: &BTreeMap<String, String>,
+    query: &BTreeMap<String, String>,
+    body: &Value,
+) -> Bindings {
+    let mut names = Bindings::new();
+    names.insert("operation".to_owned(), op.id.clone());
+    names.insert("service".to_owned(), op.service.clone());
+    names.insert("zone".to_owned(), target.zone.clone());
+    for (name, value) in query.iter().chain(params) {
+        names.insert(format!("parameters.{name}"), value.clone());
+    }
+    for (name, value) in body.as_object().into_iter().flatten() {
+        if let Some(text) = value.as_str() {
+            names.insert(format!("parameters.{name}"), text.to_owned());
+        }
+    }
+    let service = params.get("service-name").or_else(|| params.get("name"));
+    if op.service == "dbaas"
+        && let Some(name) = service
+    {
+        names.insert("resources.dbaas_service.name".to_owned(), name.clone());
+    }
+    names
+}

@@ -1,0 +1,85 @@
+//! What people and the cloud's own controllers do behind our back, for tests.
+
+use super::{Kind, NewObject, World, kinds};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+impl World {
+    /// Someone deletes a resource in the console: at once, with what cannot
+    /// outlive it. False when it does not exist.
+    pub fn human_delete(&mut self, kind: Kind, id: &str) -> bool {
+        if kind == Kind::Bucket {
+            return self.sos.remove_bucket(id);
+        }
+        let exists = self.find(kind, id).is_some();
+        self.remove(kind, id, 0);
+        exists
+    }
+
+    /// Someone replaces the labels of a resource.
+    pub fn human_relabel(&mut self, kind: Kind, id: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.edit(kind, id, "labels", json!(labels))
+    }
+
+    /// Someone renames a resource.
+    pub fn human_rename(&mut self, kind: Kind, id: &str, name: &str) -> bool {
+        self.edit(kind, id, "name", json!(name))
+    }
+
+    /// Someone puts a resource into another state, such as `error`.
+    pub fn human_set_state(&mut self, kind: Kind, id: &str, state: &str) -> bool {
+        self.edit(kind, id, "state", json!(state))
+    }
+
+    fn edit(&mut self, kind: Kind, id: &str, key: &str, value: Value) -> bool {
+        match self.find_mut(kind, id) {
+            Some(object) => {
+                object.set(key, value);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The cloud controller makes a balancer that targets `pool_id`: named as
+    /// given (`k8s-<service uid>` by custom), without labels, running.
+    pub fn plant_load_balancer(&mut self, name: &str, pool_id: &str, zone: &str) -> String {
+        let id = kinds::load_balancer::new_balancer(self, name, zone, &Value::Null);
+        self.set(Kind::LoadBalancer, &id, "state", "running");
+        let uid = name.strip_prefix("k8s-").unwrap_or(name);
+        let service = json!({
+            "id": self.ids.uuid(), "name": format!("{uid}-80"), "state": "running",
+            "protocol": "tcp", "strategy": "round-robin", "port": 80, "target-port": 30080,
+            "instance-pool": {"id": pool_id}, "healthcheck-status": [],
+            "healthcheck": {"mode": "tcp", "port": 30080, "interval": 10, "timeout": 5, "retries": 1},
+        });
+        self.set(Kind::LoadBalancer, &id, "services", json!([service]));
+        id
+    }
+
+    /// The storage driver makes a volume, attached when `instance` is given.
+    pub fn plant_volume(&mut self, name: &str, size_gib: i64, zone: &str, instance: Option<&str>) -> String {
+        let id = kinds::block_storage::new_volume(self, zone, &json!({"name": name}), size_gib);
+        let state = if instance.is_some() { "attached" } else { "detached" };
+        self.set(Kind::BlockStorageVolume, &id, "state", state);
+        if let Some(instance) = instance {
+            self.set(Kind::BlockStorageVolume, &id, "instance", json!({"id": instance}));
+        }
+        id
+    }
+
+    /// A stranger's resource of any kind appears, with these fields in its
+    /// document (`name`, `labels`, `description` and so on).
+    pub fn plant_foreign(&mut self, kind: Kind, zone: Option<&str>, doc: Value) -> String {
+        let mut doc = doc;
+        if doc.get("state").is_none() && zone.is_some() {
+            doc["state"] = json!("running");
+        }
+        if kind == Kind::DbaasService {
+            let name = doc["name"].as_str().unwrap_or_default().to_owned();
+            self.create_as(&name, NewObject { kind, zone, parent: None, doc });
+            return name;
+        }
+        self.create(NewObject { kind, zone, parent: None, doc })
+    }
+}

@@ -1,0 +1,179 @@
+//! What oracles read: the journal of mutations and the set of live resources.
+
+use super::{Kind, World};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a request changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "kebab-case")]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// A resource came into being.
+    Created {
+        /// Its kind.
+        kind: Kind,
+        /// Its id.
+        id: String,
+    },
+    /// A resource was changed.
+    Updated {
+        /// Its kind.
+        kind: Kind,
+        /// Its id.
+        id: String,
+    },
+    /// A resource was deleted, or its deletion was accepted.
+    Deleted {
+        /// Its kind.
+        kind: Kind,
+        /// Its id.
+        id: String,
+    },
+}
+
+impl Effect {
+    pub(crate) fn created(kind: Kind, id: &str) -> Self {
+        let id = id.to_owned();
+        Self::Created { kind, id }
+    }
+
+    pub(crate) fn updated(kind: Kind, id: &str) -> Self {
+        let id = id.to_owned();
+        Self::Updated { kind, id }
+    }
+
+    pub(crate) fn deleted(kind: Kind, id: &str) -> Self {
+        let id = id.to_owned();
+        Self::Deleted { kind, id }
+    }
+}
+
+/// One mutating request, accepted or refused.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// When it was executed.
+    pub at_ms: i64,
+    /// The operation id.
+    pub operation: String,
+    /// The HTTP method.
+    pub method: String,
+    /// The path as sent.
+    pub path: String,
+    /// The zone it addressed.
+    pub zone: String,
+    /// The body; empty for object storage.
+    pub body: String,
+    /// The API key, if any was given.
+    pub key: Option<String>,
+    /// The HTTP status decided on (not necessarily delivered).
+    pub status: u16,
+    /// What it changed.
+    pub effect: Effect,
+    /// When its signature expires.
+    pub request_expires_ms: Option<i64>,
+    /// The request id that the event log shows.
+    pub request_id: String,
+    /// Whether the client got this reply whole.
+    pub delivered: bool,
+    /// Path parameters.
+    pub params: BTreeMap<String, String>,
+}
+
+/// A resource that exists now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveResource {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its id (name of databases and buckets, key of API keys).
+    pub id: String,
+    /// Its name, if it has one.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its description, if it has one.
+    pub description: String,
+    /// Its zone; `None` when organisation-wide.
+    pub zone: Option<String>,
+    /// When it was made.
+    pub created_at_ms: i64,
+    /// The resource it belongs to.
+    pub parent: Option<String>,
+    /// Its state, if it has one.
+    pub state: Option<String>,
+}
+
+fn labels_of(doc: &serde_json::Map<String, Value>) -> BTreeMap<String, String> {
+    doc.get("labels")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned()))
+        .collect()
+}
+
+fn owned(doc: &serde_json::Map<String, Value>, key: &str) -> String {
+    super::text(doc, key).to_owned()
+}
+
+impl World {
+    pub(crate) fn record(&mut self, entry: JournalEntry) {
+        self.journal.push(entry);
+        self.touch();
+    }
+
+    pub(crate) fn count_call(&mut self, operation: &str) {
+        *self.calls.entry(operation.to_owned()).or_default() += 1;
+    }
+
+    /// Everything that exists, except what every organisation has: the root
+    /// key, the default and the public security groups, the owner role.
+    pub fn live(&self) -> Vec<LiveResource> {
+        let mut found = Vec::new();
+        for object in self.objects.keys().flat_map(|kind| self.all(*kind)) {
+            if !object.builtin {
+                found.push(LiveResource {
+                    kind: object.kind,
+                    id: object.id.clone(),
+                    name: owned(&object.doc, "name"),
+                    labels: labels_of(&object.doc),
+                    description: owned(&object.doc, "description"),
+                    zone: object.zone.clone(),
+                    created_at_ms: object.created_ms,
+                    parent: object.parent.clone(),
+                    state: object.doc.get("state").and_then(Value::as_str).map(str::to_owned),
+                });
+            }
+            let embedded = [("rules", Kind::SecurityGroupRule), ("services", Kind::LoadBalancerService)];
+            for (key, kind) in embedded {
+                found.extend(embedded_in(object, key, kind));
+            }
+        }
+        found.extend(self.sos.live());
+        found
+    }
+}
+
+fn embedded_in(object: &super::Object, key: &str, kind: Kind) -> Vec<LiveResource> {
+    let items = match (object.builtin, object.kind, object.doc.get(key)) {
+        (false, Kind::SecurityGroup | Kind::LoadBalancer, Some(Value::Array(items))) => items,
+        _ => return Vec::new(),
+    };
+    items
+        .iter()
+        .filter_map(Value::as_object)
+        .map(|doc| LiveResource {
+            kind,
+            id: owned(doc, "id"),
+            name: owned(doc, "name"),
+            labels: BTreeMap::new(),
+            description: owned(doc, "description"),
+            zone: object.zone.clone(),
+            created_at_ms: object.created_ms,
+            parent: Some(object.id.clone()),
+            state: doc.get("state").and_then(Value::as_str).map(str::to_owned),
+        })
+        .collect()
+}

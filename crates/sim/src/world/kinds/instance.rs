@@ -1,0 +1,116 @@
+//! Instances: machines that boot, stop, and take minutes to disappear.
+
+use super::{Handlers, instance_type, quota};
+use crate::codec::rfc3339;
+use crate::world::{Answer, Call, Change, Kind, NewObject, Object, Plan, Refusal, World};
+use serde_json::{Value, json};
+
+const KIND: Kind = Kind::Instance;
+
+pub(crate) const HANDLERS: Handlers = &[
+    ("create-instance", create),
+    ("list-instances", list),
+    ("get-instance", get),
+    ("update-instance", update),
+    ("start-instance", start),
+    ("stop-instance", stop),
+    ("reboot-instance", reboot),
+    ("delete-instance", delete),
+];
+
+/// Adds a machine in state `starting`.
+pub(crate) fn boot(world: &mut World, zone: &str, pool: Option<&str>, doc: Value) -> String {
+    let mut doc = doc;
+    let (a, b) = (world.ids.between(1, 254), world.ids.between(1, 254));
+    doc["state"] = json!("starting");
+    doc["created-at"] = json!(rfc3339(world.now_ms()));
+    // A documentation address: nothing listens there.
+    doc["public-ip"] = json!(format!("198.19.{a}.{b}"));
+    doc["public-ip-assignment"] = json!("inet4");
+    world.create(NewObject { kind: KIND, zone: Some(zone), parent: pool, doc })
+}
+
+/// Starts the destruction of a machine: for minutes it still exists, shown as
+/// `destroying`, and keeps its groups busy.
+pub(crate) fn destroy(world: &mut World, id: &str) {
+    world.set(KIND, id, "state", "destroying");
+    super::block_storage::release(world, id);
+    let linger = world.delay("vm-linger");
+    world.schedule(linger, Change::remove(KIND, id));
+}
+
+fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    instance_type::required(call.reference("instance-type"))?;
+    quota::check(world, "instance", 1)?;
+    let id = boot(world, &call.zone, None, call.body.clone());
+    let done = if call.flag("auto-start") == Some(false) { "stopped" } else { "running" };
+    Plan::created(KIND, &id).then_state(KIND, &id, done).answer()
+}
+
+fn shows(vm: &Object, call: &Call) -> bool {
+    let manager = |key: &str| vm.doc.get("manager").and_then(|m| m.get(key)?.as_str());
+    call.query.iter().all(|(name, wanted)| match name.as_str() {
+        "manager-id" => manager("id") == Some(wanted),
+        "manager-type" => manager("type") == Some(wanted),
+        "ip-address" => vm.text("public-ip") == wanted,
+        _ => true,
+    })
+}
+
+fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let docs: Vec<Value> =
+        world.listed(KIND, Some(&call.zone)).iter().filter(|vm| shows(vm, call)).map(Object::value).collect();
+    Answer::read(json!({"instances": docs}))
+}
+
+fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    Answer::read(world.get(KIND, call.param("id"), &call.zone)?.value())
+}
+
+fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let id = world.get(KIND, call.param("id"), &call.zone)?.id.clone();
+    for (key, value) in call.body.as_object().into_iter().flatten() {
+        world.set(KIND, &id, key, value.clone());
+    }
+    Plan::updated(KIND, &id).answer()
+}
+
+fn action(
+    world: &mut World,
+    call: &Call,
+    (from, during, then): (&str, &str, &str),
+) -> Result<Answer, Refusal> {
+    let vm = world.get(KIND, call.param("id"), &call.zone)?;
+    let (id, state) = (vm.id.clone(), vm.state());
+    if state != from {
+        return Err(Refusal::conflict(format!("instance is {state}, not {from}")));
+    }
+    world.set(KIND, &id, "state", during);
+    Plan::updated(KIND, &id).then_state(KIND, &id, then).answer()
+}
+
+fn start(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    action(world, call, ("stopped", "starting", "running"))
+}
+
+fn stop(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    action(world, call, ("running", "stopping", "stopped"))
+}
+
+fn reboot(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    action(world, call, ("running", "running", "running"))
+}
+
+fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let vm = world.get(KIND, call.param("id"), &call.zone)?;
+    let id = vm.id.clone();
+    if vm.doc.contains_key("manager") {
+        return Err(Refusal::forbidden("instance is managed by a pool"));
+    }
+    world.set(KIND, &id, "state", "destroying");
+    let linger = world.delay("vm-linger") + world.delay("delete-instance");
+    world.schedule(linger, Change::remove(KIND, &id));
+    let mut plan = Plan::deleted(KIND, &id);
+    plan.done.clear();
+    plan.answer()
+}

@@ -1,0 +1,193 @@
+//! Network load balancers, their services, and the lock on target pools.
+
+use super::{Handlers, quota};
+use crate::codec::rfc3339;
+use crate::world::{Answer, Call, Effect, Kind, NewObject, Object, Plan, Refusal, World};
+use serde_json::{Value, json};
+
+const KIND: Kind = Kind::LoadBalancer;
+const SERVICE: Kind = Kind::LoadBalancerService;
+
+pub(crate) const HANDLERS: Handlers = &[
+    ("create-load-balancer", create),
+    ("list-load-balancers", list),
+    ("get-load-balancer", get),
+    ("update-load-balancer", update),
+    ("delete-load-balancer", delete),
+    ("add-service-to-load-balancer", add_service),
+    ("get-load-balancer-service", get_service),
+    ("update-load-balancer-service", update_service),
+    ("delete-load-balancer-service", delete_service),
+];
+
+/// Adds a balancer in state `creating`.
+pub(crate) fn new_balancer(world: &mut World, name: &str, zone: &str, body: &Value) -> String {
+    let (a, b) = (world.ids.between(1, 254), world.ids.between(1, 254));
+    let doc = json!({
+        "name": name, "state": "creating", "services": [],
+        "description": body.get("description"), "labels": body.get("labels"),
+        // A documentation address: nothing listens there.
+        "ip": format!("198.18.{a}.{b}"), "created-at": rfc3339(world.now_ms()),
+    });
+    world.create(NewObject { kind: KIND, zone: Some(zone), parent: None, doc })
+}
+
+fn services(balancer: &Object) -> Vec<Value> {
+    balancer.doc.get("services").and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+fn targets(balancer: &Object, pool: &str) -> bool {
+    services(balancer).iter().any(|service| service["instance-pool"]["id"] == pool)
+}
+
+/// What deleting a pool meets while a balancer targets it: a refusal or, if
+/// so configured, an operation that fails. `None`: not locked.
+pub(crate) fn lock_of(world: &World, pool: &str) -> Option<Result<Plan, Refusal>> {
+    let locked = world.all(KIND).into_iter().find(|nlb| targets(nlb, pool))?;
+    let message = format!("destroyInstancePool: forbidden: locked by NLB {}", locked.id);
+    Some(if world.config.policies.pool_lock_refuses {
+        Err(Refusal::conflict(message))
+    } else {
+        let mut plan = Plan::updated(Kind::InstancePool, pool).failing("conflict", message);
+        plan.effect = Effect::None;
+        Ok(plan)
+    })
+}
+
+fn check_name(world: &World, name: &str, zone: &str, own: &str) -> Result<(), Refusal> {
+    let taken = world
+        .all(KIND)
+        .iter()
+        .any(|nlb| nlb.id != own && nlb.text("name") == name && nlb.zone.as_deref() == Some(zone));
+    if taken {
+        return Err(Refusal::conflict(format!("load balancer '{name}' already exists")));
+    }
+    Ok(())
+}
+
+fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    check_name(world, call.text("name"), &call.zone, "")?;
+    quota::check(world, "network-load-balancer", 1)?;
+    let id = new_balancer(world, call.text("name"), &call.zone, &call.body);
+    Plan::created(KIND, &id).then_state(KIND, &id, "running").answer()
+}
+
+/// Health of the targets: whatever runs is healthy.
+fn with_health(world: &World, service: &Value) -> Value {
+    let mut doc = service.clone();
+    let pool = doc["instance-pool"]["id"].as_str().unwrap_or_default();
+    let status: Vec<Value> = world
+        .all(Kind::Instance)
+        .iter()
+        .filter(|vm| vm.parent.as_deref() == Some(pool) && vm.state() != "destroying")
+        .map(|vm| {
+            let up = vm.state() == "running";
+            json!({"public-ip": vm.text("public-ip"), "status": if up { "success" } else { "failure" }})
+        })
+        .collect();
+    doc["healthcheck-status"] = Value::Array(status);
+    doc
+}
+
+fn value(world: &World, balancer: &Object) -> Value {
+    let mut doc = balancer.value();
+    let list: Vec<Value> = services(balancer).iter().map(|service| with_health(world, service)).collect();
+    doc["services"] = Value::Array(list);
+    doc
+}
+
+fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let all = world.listed(KIND, Some(&call.zone));
+    let docs: Vec<Value> = all.iter().map(|nlb| value(world, nlb)).collect();
+    Answer::read(json!({"load-balancers": docs}))
+}
+
+fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let balancer = world.get(KIND, call.param("id"), &call.zone)?;
+    Answer::read(value(world, balancer))
+}
+
+fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let id = world.get(KIND, call.param("id"), &call.zone)?.id.clone();
+    if call.body.get("name").is_some() {
+        check_name(world, call.text("name"), &call.zone, &id)?;
+    }
+    for (key, value) in call.body.as_object().into_iter().flatten() {
+        world.set(KIND, &id, key, value.clone());
+    }
+    Plan::updated(KIND, &id).answer()
+}
+
+fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let id = world.get(KIND, call.param("id"), &call.zone)?.id.clone();
+    world.set(KIND, &id, "state", "deleting");
+    Plan::deleted(KIND, &id).answer()
+}
+
+fn check_health(check: &Value) -> Result<(), Refusal> {
+    let number = |key: &str| check.get(key).and_then(Value::as_i64);
+    if let (Some(interval), Some(timeout)) = (number("interval"), number("timeout"))
+        && timeout > interval
+    {
+        return Err(Refusal::bad("'healthcheck.timeout' is longer than the interval"));
+    }
+    Ok(())
+}
+
+fn add_service(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let balancer = world.get(KIND, call.param("id"), &call.zone)?;
+    let (id, mut list) = (balancer.id.clone(), services(balancer));
+    world.get(Kind::InstancePool, call.reference("instance-pool"), &call.zone)?;
+    check_health(&call.body["healthcheck"])?;
+    let clash = list.iter().any(|s| s["port"] == call.body["port"] && s["protocol"] == call.body["protocol"]);
+    if clash {
+        return Err(Refusal::conflict("port is already in use"));
+    }
+    let service = world.ids.uuid();
+    let mut doc = call.body.clone();
+    doc["id"] = json!(service);
+    doc["state"] = json!("running");
+    doc["instance-pool"] = json!({"id": call.reference("instance-pool")});
+    list.push(doc);
+    world.set(KIND, &id, "services", list);
+    // The operation refers to the balancer, not to the service.
+    let mut plan = Plan::updated(KIND, &id);
+    plan.effect = Effect::created(SERVICE, &service);
+    plan.answer()
+}
+
+fn own_service(world: &World, call: &Call) -> Result<(String, Vec<Value>, usize), Refusal> {
+    let balancer = world.get(KIND, call.param("id"), &call.zone)?;
+    let list = services(balancer);
+    let place = list
+        .iter()
+        .position(|s| s["id"] == call.param("service-id"))
+        .ok_or_else(|| Refusal::not_found(SERVICE))?;
+    Ok((balancer.id.clone(), list, place))
+}
+
+fn get_service(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let (_, list, place) = own_service(world, call)?;
+    Answer::read(with_health(world, &list[place]))
+}
+
+fn update_service(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let (id, mut list, place) = own_service(world, call)?;
+    check_health(&call.body["healthcheck"])?;
+    for (key, value) in call.body.as_object().into_iter().flatten() {
+        list[place][key] = value.clone();
+    }
+    world.set(KIND, &id, "services", list);
+    let mut plan = Plan::updated(KIND, &id);
+    plan.effect = Effect::updated(SERVICE, call.param("service-id"));
+    plan.answer()
+}
+
+fn delete_service(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let (id, mut list, place) = own_service(world, call)?;
+    list.remove(place);
+    world.set(KIND, &id, "services", list);
+    let mut plan = Plan::updated(KIND, &id);
+    plan.effect = Effect::deleted(SERVICE, call.param("service-id"));
+    plan.answer()
+}

@@ -1,0 +1,84 @@
+//! One file per kind of resource: what its operations do.
+
+pub(crate) mod anti_affinity;
+pub(crate) mod block_storage;
+pub(crate) mod dbaas;
+pub(crate) mod event_log;
+pub(crate) mod iam;
+pub(crate) mod instance;
+pub(crate) mod instance_pool;
+pub(crate) mod instance_type;
+pub(crate) mod load_balancer;
+pub(crate) mod nodepool;
+pub(crate) mod operation;
+pub(crate) mod private_network;
+pub(crate) mod quota;
+pub(crate) mod security_group;
+pub(crate) mod sks_cluster;
+pub(crate) mod sos_usage;
+pub(crate) mod zone;
+
+use super::{Answer, Call, Kind, Refusal, World};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// Serves one operation.
+pub(crate) type Handler = fn(&mut World, &Call) -> Result<Answer, Refusal>;
+/// The operations a file serves.
+pub(crate) type Handlers = &'static [(&'static str, Handler)];
+
+static HANDLERS: LazyLock<BTreeMap<&'static str, Handler>> = LazyLock::new(|| {
+    [
+        anti_affinity::HANDLERS,
+        block_storage::HANDLERS,
+        dbaas::HANDLERS,
+        event_log::HANDLERS,
+        iam::HANDLERS,
+        instance::HANDLERS,
+        instance_pool::HANDLERS,
+        instance_type::HANDLERS,
+        load_balancer::HANDLERS,
+        nodepool::HANDLERS,
+        operation::HANDLERS,
+        private_network::HANDLERS,
+        quota::HANDLERS,
+        security_group::HANDLERS,
+        sks_cluster::HANDLERS,
+        sos_usage::HANDLERS,
+        zone::HANDLERS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+    .collect()
+});
+
+/// The handler of an operation; `None`: not simulated.
+pub(crate) fn handler(operation: &str) -> Option<Handler> {
+    HANDLERS.get(operation).copied()
+}
+
+/// The operation ids that are served; the others answer 501.
+pub fn served_operations() -> Vec<&'static str> {
+    HANDLERS.keys().copied().collect()
+}
+
+/// What every organisation has from the start.
+pub(crate) fn plant_builtins(world: &mut World) {
+    security_group::plant_builtins(world);
+    iam::plant_builtins(world);
+}
+
+/// What goes along when a resource goes.
+pub(crate) fn before_removal(world: &mut World, kind: Kind, id: &str) {
+    match kind {
+        Kind::SksCluster => sks_cluster::before_removal(world, id),
+        Kind::SksNodepool => nodepool::before_removal(world, id),
+        Kind::InstancePool => instance_pool::before_removal(world, id),
+        Kind::Instance => block_storage::release(world, id),
+        Kind::ApiKey => {
+            world.keys.remove(id);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,278 @@
+//! SKS clusters, their versions and kubeconfigs.
+
+use super::{Handlers, nodepool, quota, security_group};
+use crate::codec::{base64, rfc3339};
+use crate::rng::LOWER;
+use crate::world::{Answer, Call, Change, Effect, Kind, NewObject, Object, Plan, Refusal, World};
+use serde_json::{Map, Value, json};
+
+const KIND: Kind = Kind::SksCluster;
+
+pub(crate) const HANDLERS: Handlers = &[
+    ("list-sks-cluster-versions", versions),
+    ("create-sks-cluster", create),
+    ("list-sks-clusters", list),
+    ("get-sks-cluster", get),
+    ("update-sks-cluster", update),
+    ("upgrade-sks-cluster", upgrade),
+    ("upgrade-sks-cluster-service-level", upgrade_level),
+    ("delete-sks-cluster", delete),
+    ("generate-sks-cluster-kubeconfig", kubeconfig),
+    ("get-sks-cluster-authority-cert", authority),
+    ("list-sks-cluster-deprecated-resources", deprecated),
+    ("get-sks-cluster-inspection", inspection),
+];
+
+const CCM: &str = "exoscale-cloud-controller";
+const CSI: &str = "exoscale-container-storage-interface";
+
+fn versions(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
+    Answer::read(json!({"sks-cluster-versions": world.config.sks_versions}))
+}
+
+fn has_addon(doc: &Value, addon: &str) -> bool {
+    doc.get("addons").and_then(Value::as_array).is_some_and(|list| list.iter().any(|a| a == addon))
+}
+
+fn check_addons(body: &Value) -> Result<(), Refusal> {
+    for dependent in [CSI, "karpenter"] {
+        if has_addon(body, dependent) && !has_addon(body, CCM) {
+            return Err(Refusal::bad(format!("addon {dependent} needs {CCM}")));
+        }
+    }
+    Ok(())
+}
+
+fn check_version(world: &World, version: &str) -> Result<(), Refusal> {
+    if world.config.sks_versions.iter().any(|v| v == version) {
+        return Ok(());
+    }
+    // The wording is not recorded anywhere: a guess.
+    Err(Refusal::bad(format!("'version' has no such value as '{version}'")))
+}
+
+fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    check_version(world, call.text("version"))?;
+    check_addons(&call.body)?;
+    quota::check(world, "sks-cluster", 1)?;
+    let mut doc = call.body.clone();
+    let fields = doc.as_object_mut().ok_or_else(|| Refusal::bad("not an object"))?;
+    fields.remove("create-default-security-group");
+    fields.entry("auto-upgrade").or_insert(json!(false));
+    fields.entry("addons").or_insert(json!([]));
+    let cilium = call.text("cni") == "cilium";
+    fields.entry("enable-kube-proxy").or_insert(json!(!cilium));
+    fields.insert("state".to_owned(), json!("creating"));
+    fields.insert("created-at".to_owned(), json!(rfc3339(world.now_ms())));
+    let id = world.create(NewObject { kind: KIND, zone: Some(&call.zone), parent: None, doc });
+    let endpoint = format!("https://{id}.sks-{}.exo.io", call.zone);
+    world.set(KIND, &id, "endpoint", endpoint);
+    let ca = world.ids.word(crate::rng::MIXED, 88);
+    if let Some(cluster) = world.find_mut(KIND, &id) {
+        cluster.hidden.insert("ca".to_owned(), ca);
+    }
+    if call.flag("create-default-security-group") == Some(true) {
+        default_group(world, &id, cilium);
+    }
+    if has_addon(&call.body, CCM) && world.config.policies.ccm_keys {
+        controller_key(world, &id);
+    }
+    Plan::created(KIND, &id).then_state(KIND, &id, "running").answer()
+}
+
+/// The group that lets nodes work with the chosen network plugin. Its name is
+/// a guess, and so is that it opens no NodePorts.
+fn default_group(world: &mut World, cluster: &str, cilium: bool) {
+    let name = format!("sks-{cluster}");
+    let group = security_group::new_group(world, &name, &json!("SKS default security group"));
+    let peer = json!({"id": group, "name": name});
+    let (port, description) = if cilium { (8472, "cilium") } else { (4789, "calico") };
+    let rows = [("tcp", 10250, "kubelet"), ("udp", port, description)];
+    let rules: Vec<Value> = rows
+        .iter()
+        .map(|(protocol, port, description)| {
+            json!({
+                "id": world.ids.uuid(), "flow-direction": "ingress", "protocol": protocol,
+                "start-port": port, "end-port": port, "security-group": peer,
+                "description": description,
+            })
+        })
+        .collect();
+    world.set(Kind::SecurityGroup, &group, "rules", rules);
+    world.set(KIND, cluster, "default-security-group-id", group);
+}
+
+/// The controller addon's own API key: visible in the account, its secret
+/// known to nobody outside.
+fn controller_key(world: &mut World, cluster: &str) {
+    let key = format!("EXO{}", world.ids.word("0123456789abcdef", 24));
+    let role = super::iam::owner_role(world);
+    let doc = json!({"name": format!("sks-ccm-{cluster}"), "key": key, "role-id": role});
+    world.create_as(&key, NewObject { kind: Kind::ApiKey, zone: None, parent: Some(cluster), doc });
+}
+
+fn value(world: &mut World, cluster: &Object) -> Value {
+    let mut doc = cluster.value();
+    let pools = world.listed(Kind::SksNodepool, cluster.zone.as_deref());
+    let pools: Vec<Value> = pools
+        .iter()
+        .filter(|pool| pool.parent.as_deref() == Some(&cluster.id))
+        .map(nodepool::value)
+        .collect();
+    doc["nodepools"] = Value::Array(pools);
+    doc
+}
+
+fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let clusters = world.listed(KIND, Some(&call.zone));
+    let docs: Vec<Value> = clusters.iter().map(|c| value(world, c)).collect();
+    Answer::read(json!({"sks-clusters": docs}))
+}
+
+fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let cluster = world.get(KIND, call.param("id"), &call.zone)?.clone();
+    Answer::read(value(world, &cluster))
+}
+
+fn settled(world: &World, call: &Call) -> Result<String, Refusal> {
+    let cluster = world.get(KIND, call.param("id"), &call.zone)?;
+    match cluster.state() {
+        "running" | "error" => Ok(cluster.id.clone()),
+        state => Err(Refusal::conflict(format!("cluster is {state}"))),
+    }
+}
+
+fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let id = settled(world, call)?;
+    let old = world.get(KIND, &id, &call.zone)?.value();
+    if call.body.get("addons").is_some() {
+        check_addons(&call.body)?;
+        if has_addon(&old, CSI) && !has_addon(&call.body, CSI) {
+            return Err(Refusal::bad(format!("addon {CSI} cannot be removed")));
+        }
+    }
+    for (key, value) in call.body.as_object().unwrap_or(&Map::new()) {
+        world.set(KIND, &id, key, value.clone());
+    }
+    world.set(KIND, &id, "state", "updating");
+    if world.config.policies.update_sks_cluster_never_finishes {
+        // The resource settles all the same; only its operation does not.
+        let delay = world.delay("update-sks-cluster");
+        world.schedule(delay, Change::state(KIND, &id, "running"));
+        return Plan::updated(KIND, &id).for_ever().answer();
+    }
+    Plan::updated(KIND, &id).then_state(KIND, &id, "running").answer()
+}
+
+fn upgrade(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    check_version(world, call.text("version"))?;
+    let id = settled(world, call)?;
+    world.set(KIND, &id, "state", "upgrading");
+    Plan::updated(KIND, &id)
+        .then(Change::Set {
+            kind: KIND,
+            id: id.clone(),
+            key: "version".to_owned(),
+            value: json!(call.text("version")),
+        })
+        .then_state(KIND, &id, "running")
+        .answer()
+}
+
+fn upgrade_level(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let id = settled(world, call)?;
+    if world.get(KIND, &id, &call.zone)?.text("level") != "starter" {
+        return Err(Refusal::bad("only starter can be upgraded"));
+    }
+    world.set(KIND, &id, "state", "upgrading");
+    world.set(KIND, &id, "level", "pro");
+    Plan::updated(KIND, &id).then_state(KIND, &id, "running").answer()
+}
+
+fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let id = world.get(KIND, call.param("id"), &call.zone)?.id.clone();
+    let blocked = world.all(Kind::SksNodepool).iter().any(|pool| pool.parent.as_deref() == Some(&id));
+    if blocked {
+        return Err(Refusal::bad("cluster has nodepools"));
+    }
+    world.set(KIND, &id, "state", "deleting");
+    Plan::deleted(KIND, &id).answer()
+}
+
+pub(crate) fn before_removal(world: &mut World, id: &str) {
+    let pools: Vec<String> = children(world, Kind::SksNodepool, id);
+    for pool in pools {
+        world.remove(Kind::SksNodepool, &pool, 0);
+    }
+    for key in children(world, Kind::ApiKey, id) {
+        world.remove(Kind::ApiKey, &key, 0);
+    }
+    let group = world
+        .find(KIND, id)
+        .map(|cluster| cluster.text("default-security-group-id").to_owned())
+        .unwrap_or_default();
+    if world.config.policies.default_group_removed_with_cluster {
+        world.remove(Kind::SecurityGroup, &group, 0);
+    }
+}
+
+fn children(world: &World, kind: Kind, parent: &str) -> Vec<String> {
+    world
+        .all(kind)
+        .iter()
+        .filter(|object| object.parent.as_deref() == Some(parent))
+        .map(|object| object.id.clone())
+        .collect()
+}
+
+/// PEM armour around bytes that only look like what they are named: nothing
+/// behind the endpoint checks them.
+fn pem(label: &str, content: &str) -> String {
+    let inner = base64(content.as_bytes());
+    base64(format!("-----BEGIN {label}-----\n{inner}\n-----END {label}-----\n").as_bytes())
+}
+
+fn kubeconfig(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    let cluster = world.get(KIND, call.param("id"), &call.zone)?;
+    let (name, user) = (cluster.text("name").to_owned(), call.text("user").to_owned());
+    let server = format!("{}:443", cluster.text("endpoint"));
+    let ca = pem("CERTIFICATE", &cluster.hidden["ca"]);
+    if call.number("ttl") == Some(0) {
+        return Err(Refusal::bad("'ttl' is out of range"));
+    }
+    let nonce = world.ids.word(LOWER, 32);
+    let groups = call.body["groups"].to_string();
+    let certificate = pem("CERTIFICATE", &format!("CN={user} O={groups} {nonce}"));
+    let key = pem("RSA PRIVATE KEY", &format!("key {nonce}"));
+    // JSON strings are YAML strings, so no name can break out of its field.
+    let text = format!(
+        "apiVersion: v1\nkind: Config\nclusters:\n- name: {name}\n  cluster:\n    \
+         certificate-authority-data: {ca}\n    server: {server}\ncontexts:\n- name: {name}\n  \
+         context:\n    cluster: {name}\n    user: {user}\ncurrent-context: {name}\nusers:\n\
+         - name: {user}\n  user:\n    client-certificate-data: {certificate}\n    \
+         client-key-data: {key}\n",
+        name = json!(name),
+        server = json!(server),
+        user = json!(user),
+    );
+    let id = call.param("id").to_owned();
+    Ok(Answer::Json(json!({"kubeconfig": base64(text.as_bytes())}), Effect::updated(KIND, &id)))
+}
+
+fn authority(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    if !["aggregation", "control-plane", "kubelet"].contains(&call.param("authority")) {
+        return Err(Refusal::bad("no such authority"));
+    }
+    let cluster = world.get(KIND, call.param("id"), &call.zone)?;
+    Answer::read(json!({"cacert": pem("CERTIFICATE", &cluster.hidden["ca"])}))
+}
+
+fn deprecated(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    world.get(KIND, call.param("id"), &call.zone)?;
+    Answer::read(json!([]))
+}
+
+fn inspection(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+    world.get(KIND, call.param("id"), &call.zone)?;
+    Answer::read(json!({}))
+}

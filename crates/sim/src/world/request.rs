@@ -1,0 +1,78 @@
+//! Requests as the world sees them: which face they address, and storage of
+//! those that arrive late.
+
+use crate::codec::{base64, unbase64};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request};
+use serde::{Deserialize, Serialize};
+
+/// The side of the cloud a request is addressed to. A server with several
+/// listeners puts it into the request's extensions; without it the authority
+/// decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Face {
+    /// The API below `/v2` and the public price lists.
+    Api,
+    /// Object storage.
+    Sos,
+}
+
+impl Face {
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        if let Some(face) = request.extensions().get::<Self>() {
+            return *face;
+        }
+        if authority(request).starts_with("sos") { Self::Sos } else { Self::Api }
+    }
+}
+
+/// The host a request addresses.
+pub(crate) fn authority<B>(request: &Request<B>) -> String {
+    let header = || {
+        request.headers().get(http::header::HOST).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    request.uri().authority().map_or_else(header, ToString::to_string)
+}
+
+/// A request on its way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct StoredRequest {
+    pub(crate) face: Face,
+    method: String,
+    uri: String,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl StoredRequest {
+    pub(crate) fn of(face: Face, request: &Request<Bytes>) -> Self {
+        let headers = request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), base64(value.as_bytes())))
+            .collect();
+        Self {
+            face,
+            method: request.method().to_string(),
+            uri: request.uri().to_string(),
+            headers,
+            body: base64(request.body()),
+        }
+    }
+
+    /// The request again; `None` only if the saved state was tampered with.
+    pub(crate) fn restore(&self) -> Option<Request<Bytes>> {
+        let mut request = Request::builder()
+            .method(self.method.as_str())
+            .uri(self.uri.as_str())
+            .extension(self.face)
+            .body(Bytes::from(unbase64(&self.body)?))
+            .ok()?;
+        for (name, value) in &self.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            let value = HeaderValue::from_bytes(&unbase64(value)?).ok()?;
+            request.headers_mut().append(name, value);
+        }
+        Some(request)
+    }
+}
