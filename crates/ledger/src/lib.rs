@@ -4,6 +4,8 @@
 //! exokit knows, from the registry to metrics, is computed from the records.
 
 mod check;
+#[cfg(test)]
+mod contract_tests;
 pub mod error;
 pub mod export;
 pub mod history;
@@ -16,7 +18,9 @@ mod testing;
 pub mod verify;
 
 pub use error::LedgerError;
-pub use ledger::{Condition, Fence, Filter, Head, Lease, Ledger};
+pub use ledger::{
+    Condition, Fence, Filter, Head, LEASE_SECONDS, Lease, Ledger, RENEW_SECONDS,
+};
 pub use memory::MemoryLedger;
 pub use projection::{EnvironmentView, OperationView, Registry};
 pub use sqlite::SqliteLedger;
