@@ -66,11 +66,7 @@ pub fn band(hourly: Decimal, policy: &CostPolicy) -> CostBand {
 /// share the nodes that are paid for already.
 #[must_use]
 pub fn estimate(spec: &EnvironmentSpec, prices: &PriceList) -> CostEstimate {
-    let mut bill = Bill {
-        prices,
-        lines: Vec::new(),
-        unknown: Vec::new(),
-    };
+    let mut bill = Bill { prices, lines: Vec::new(), unknown: Vec::new() };
     bill.cluster(spec);
     bill.nodes(spec);
     bill.network(spec);
@@ -113,25 +109,15 @@ impl Bill<'_> {
             "storage" => "disk/storage/gib",
             _ => "disk/gib",
         };
-        self.add(
-            format!("local disk of the nodes, {gib} GiB"),
-            item.to_owned(),
-            gib,
-            assume_disk,
-        );
+        self.add(format!("local disk of the nodes, {gib} GiB"), item.to_owned(), gib, assume_disk);
     }
 
     fn network(&mut self, spec: &EnvironmentSpec) {
         if spec.workload.load_balancer {
-            self.add(
-                "network load balancer".to_owned(),
-                "nlb".to_owned(),
-                Decimal::ONE,
-                |_| Assumed {
-                    unit: per_hour(NLB_MONTHLY),
-                    why: format!("{NLB_MONTHLY} per month of {HOURS_PER_MONTH} h is assumed"),
-                },
-            );
+            self.add("network load balancer".to_owned(), "nlb".to_owned(), Decimal::ONE, |_| Assumed {
+                unit: per_hour(NLB_MONTHLY),
+                why: format!("{NLB_MONTHLY} per month of {HOURS_PER_MONTH} h is assumed"),
+            });
         }
     }
 
@@ -182,27 +168,17 @@ impl Bill<'_> {
                 assumed.unit
             }
         };
-        self.lines.push(CostLine {
-            what,
-            item,
-            quantity,
-            hourly: unit.saturating_mul(quantity).normalize(),
-        });
+        self.lines.push(CostLine { what, item, quantity, hourly: unit.saturating_mul(quantity).normalize() });
     }
 
     fn finish(self, ttl_seconds: Option<u64>) -> CostEstimate {
-        let hourly = self
-            .lines
-            .iter()
-            .fold(Decimal::ZERO, |sum, line| sum.saturating_add(line.hourly))
-            .normalize();
+        let hourly =
+            self.lines.iter().fold(Decimal::ZERO, |sum, line| sum.saturating_add(line.hourly)).normalize();
         CostEstimate {
             currency: self.prices.currency.clone(),
             price_date: self.prices.date.clone(),
             hourly,
-            monthly: hourly
-                .saturating_mul(Decimal::from(HOURS_PER_MONTH))
-                .normalize(),
+            monthly: hourly.saturating_mul(Decimal::from(HOURS_PER_MONTH)).normalize(),
             ttl: ttl_seconds.map(|seconds| for_seconds(hourly, seconds)),
             lines: self.lines,
             unknown: self.unknown,
@@ -225,9 +201,7 @@ fn per_hour(monthly: Decimal) -> Decimal {
 }
 
 fn round(price: Decimal) -> Decimal {
-    price
-        .round_dp_with_strategy(ASSUMED_PLACES, RoundingStrategy::AwayFromZero)
-        .normalize()
+    price.round_dp_with_strategy(ASSUMED_PLACES, RoundingStrategy::AwayFromZero).normalize()
 }
 
 fn assume_control_plane(level: SksLevel) -> Assumed {
@@ -280,9 +254,7 @@ fn assume_dearest(prices: &PriceList, prefix: &str) -> Assumed {
         },
         None => Assumed {
             unit: UNLIKE_ANYTHING_HOURLY,
-            why: format!(
-                "nothing like it is in the list; {UNLIKE_ANYTHING_HOURLY} per hour is assumed"
-            ),
+            why: format!("nothing like it is in the list; {UNLIKE_ANYTHING_HOURLY} per hour is assumed"),
         },
     }
 }
@@ -311,10 +283,7 @@ fn assume_instance(prices: &PriceList, family: &str, size: &str) -> Assumed {
     match (wanted + 1..SIZES.len()).find_map(price_of) {
         Some((index, price)) => Assumed {
             unit: price,
-            why: format!(
-                "{family} {} at {price} per hour, the next larger size, is assumed",
-                SIZES[index]
-            ),
+            why: format!("{family} {} at {price} per hour, the next larger size, is assumed", SIZES[index]),
         },
         None => assume_dearest(prices, "instance/"),
     }
@@ -355,22 +324,11 @@ fn assume_database(prices: &PriceList, engine: DatabaseEngine, plan: &str) -> As
         .filter_map(|(item, price)| {
             let plan = item.strip_prefix(&prefix)?;
             let weight = plan_weight(plan)?;
-            Some(Scaled {
-                plan,
-                price: *price,
-                weight,
-                unit: round(price.saturating_mul(wanted / weight)),
-            })
+            Some(Scaled { plan, price: *price, weight, unit: round(price.saturating_mul(wanted / weight)) })
         })
         .collect();
-    let below = known
-        .iter()
-        .filter(|other| other.weight <= wanted)
-        .max_by_key(|other| other.weight);
-    let above = known
-        .iter()
-        .filter(|other| other.weight >= wanted)
-        .min_by_key(|other| other.weight);
+    let below = known.iter().filter(|other| other.weight <= wanted).max_by_key(|other| other.weight);
+    let above = known.iter().filter(|other| other.weight >= wanted).min_by_key(|other| other.weight);
     match (below, above) {
         (Some(low), Some(high)) => assume_between(low, high),
         (Some(only), None) | (None, Some(only)) => Assumed {
@@ -398,16 +356,12 @@ fn assume_between(low: &Scaled<'_>, high: &Scaled<'_>) -> Assumed {
 fn assume_as_pg(prices: &PriceList, plan: &str) -> Assumed {
     let engine = DatabaseEngine::Pg;
     match prices.hourly.get(&format!("dbaas/{engine}/{plan}")) {
-        Some(price) => Assumed {
-            unit: *price,
-            why: format!("as {engine} of the same plan, {price} per hour"),
-        },
+        Some(price) => {
+            Assumed { unit: *price, why: format!("as {engine} of the same plan, {price} per hour") }
+        }
         None => {
             let assumed = assume_database(prices, engine, plan);
-            Assumed {
-                unit: assumed.unit,
-                why: format!("as {engine} of the same plan: {}", assumed.why),
-            }
+            Assumed { unit: assumed.unit, why: format!("as {engine} of the same plan: {}", assumed.why) }
         }
     }
 }

@@ -49,10 +49,8 @@ pub struct Level {
 /// Applies every rule.
 #[must_use]
 pub fn level(input: &LevelInput, policy: &CostPolicy) -> Level {
-    let mut reasons = vec![reason(
-        input.template_level,
-        format!("template {} has it as its default", input.template),
-    )];
+    let mut reasons =
+        vec![reason(input.template_level, format!("template {} has it as its default", input.template))];
     reasons.extend(band_rule(input.band));
     reasons.extend(class_rule(input.class));
     reasons.extend(teardown_rule(input));
@@ -64,9 +62,7 @@ pub fn level(input: &LevelInput, policy: &CostPolicy) -> Level {
     }
     // Stable, so that rules of one level keep their order.
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.level));
-    let level = reasons
-        .first()
-        .map_or(ApprovalLevel::Three, |reason| reason.level);
+    let level = reasons.first().map_or(ApprovalLevel::Three, |reason| reason.level);
     Level { level, reasons }
 }
 
@@ -94,8 +90,7 @@ fn teardown_rule(input: &LevelInput) -> Option<LevelReason> {
         let why = format!("it destroys data: {names}");
         return Some(reason(ApprovalLevel::Three, why));
     }
-    (input.action == Action::Teardown)
-        .then(|| reason(ApprovalLevel::Two, "it is a teardown".to_owned()))
+    (input.action == Action::Teardown).then(|| reason(ApprovalLevel::Two, "it is a teardown".to_owned()))
 }
 
 /// The daily caps look at sums, so that one large request cannot be split
@@ -103,11 +98,7 @@ fn teardown_rule(input: &LevelInput) -> Option<LevelReason> {
 fn cap_rules(input: &LevelInput, policy: &CostPolicy) -> Vec<LevelReason> {
     let caps = [
         ("one request", policy.request_hourly_max, Decimal::ZERO),
-        (
-            "one requester in a day",
-            policy.requester_daily_max,
-            input.requester_today,
-        ),
+        ("one requester in a day", policy.requester_daily_max, input.requester_today),
         ("one team in a day", policy.team_daily_max, input.team_today),
     ];
     caps.into_iter()

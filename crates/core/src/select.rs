@@ -164,10 +164,9 @@ impl SelectError {
                 format!("name one of {}", known.join(", "))
             }
             Self::Contradiction { .. } => "change or drop one of the two".to_owned(),
-            Self::NoneSatisfies(refusal) => format!(
-                "drop what {} fails, or add a template that has it",
-                refusal.nearest.template
-            ),
+            Self::NoneSatisfies(refusal) => {
+                format!("drop what {} fails, or add a template that has it", refusal.nearest.template)
+            }
         }
     }
 }
@@ -184,10 +183,8 @@ pub fn select(
     policy: &CostPolicy,
 ) -> Result<Selection, SelectError> {
     check(requirements, candidates)?;
-    let mut judged: Vec<(&Candidate, Verdict)> = candidates
-        .iter()
-        .map(|candidate| (candidate, judge(requirements, candidate, prices)))
-        .collect();
+    let mut judged: Vec<(&Candidate, Verdict)> =
+        candidates.iter().map(|candidate| (candidate, judge(requirements, candidate, prices))).collect();
     judged.sort_by_key(|(candidate, _)| candidate.id);
     judged.dedup_by_key(|(candidate, _)| candidate.id);
     let explanation: Vec<Verdict> = judged.iter().map(|(_, verdict)| verdict.clone()).collect();
@@ -216,9 +213,7 @@ pub fn select(
         band,
         zone,
         hourly: verdict.hourly,
-        ttl: requirements
-            .ttl_seconds
-            .map(|seconds| for_seconds(verdict.hourly, seconds)),
+        ttl: requirements.ttl_seconds.map(|seconds| for_seconds(verdict.hourly, seconds)),
         currency: prices.currency.clone(),
         explanation,
     })
@@ -270,24 +265,16 @@ fn check(requirements: &Requirements, candidates: &[Candidate]) -> Result<(), Se
 }
 
 fn is_in(zone: &Zone, country: &str) -> bool {
-    zone.as_str()
-        .split_once('-')
-        .is_some_and(|(code, _)| code.eq_ignore_ascii_case(country))
+    zone.as_str().split_once('-').is_some_and(|(code, _)| code.eq_ignore_ascii_case(country))
 }
 
 /// The template's own zone when that is allowed, else the first that is.
 fn zone_for(requirements: &Requirements, candidate: &Candidate) -> Option<Zone> {
     let allowed = |zone: &&Zone| {
         requirements.zone.as_ref().is_none_or(|only| only == *zone)
-            && requirements
-                .country
-                .as_ref()
-                .is_none_or(|country| is_in(zone, country))
+            && requirements.country.as_ref().is_none_or(|country| is_in(zone, country))
     };
-    std::iter::once(&candidate.spec.zone)
-        .chain(&candidate.zones)
-        .find(allowed)
-        .cloned()
+    std::iter::once(&candidate.spec.zone).chain(&candidate.zones).find(allowed).cloned()
 }
 
 fn judge(requirements: &Requirements, candidate: &Candidate, prices: &PriceList) -> Verdict {
@@ -301,12 +288,7 @@ fn judge(requirements: &Requirements, candidate: &Candidate, prices: &PriceList)
     if let Some(most) = requirements.hourly_max.filter(|most| hourly > *most) {
         failed.push(format!("costs {hourly} per hour, more than {most}"));
     }
-    Verdict {
-        template: candidate.id,
-        satisfied: failed.is_empty(),
-        failed,
-        hourly,
-    }
+    Verdict { template: candidate.id, satisfied: failed.is_empty(), failed, hourly }
 }
 
 fn judge_identity(requirements: &Requirements, candidate: &Candidate, failed: &mut Vec<String>) {
@@ -347,22 +329,10 @@ fn judge_size(requirements: &Requirements, candidate: &Candidate, failed: &mut V
     let total = |each: u32| u64::from(each) * u64::from(count);
     let checks = [
         ("nodes", requirements.nodes_min, u64::from(count)),
-        (
-            "CPUs on each node",
-            requirements.node_cpus,
-            u64::from(node.cpus),
-        ),
-        (
-            "GiB of memory on each node",
-            requirements.node_memory_gib,
-            u64::from(node.memory_gib),
-        ),
+        ("CPUs on each node", requirements.node_cpus, u64::from(node.cpus)),
+        ("GiB of memory on each node", requirements.node_memory_gib, u64::from(node.memory_gib)),
         ("CPUs in all", requirements.total_cpus, total(node.cpus)),
-        (
-            "GiB of memory in all",
-            requirements.total_memory_gib,
-            total(node.memory_gib),
-        ),
+        ("GiB of memory in all", requirements.total_memory_gib, total(node.memory_gib)),
     ];
     for (what, wanted, has) in checks {
         if let Some(wanted) = wanted.filter(|wanted| u64::from(*wanted) > has) {
@@ -393,17 +363,9 @@ fn judge_profile(requirements: &Requirements, candidate: &Candidate, failed: &mu
     if requirements.observability && !spec.observability {
         failed.push("runs no Grafana, Prometheus and Loki".to_owned());
     }
-    let serves = |agent: &&String| {
-        spec.agents
-            .iter()
-            .any(|served| served == *agent || served == ALL_AGENTS)
-    };
-    let missing: Vec<&str> = requirements
-        .agents
-        .iter()
-        .filter(|agent| !serves(agent))
-        .map(String::as_str)
-        .collect();
+    let serves = |agent: &&String| spec.agents.iter().any(|served| served == *agent || served == ALL_AGENTS);
+    let missing: Vec<&str> =
+        requirements.agents.iter().filter(|agent| !serves(agent)).map(String::as_str).collect();
     if !missing.is_empty() {
         failed.push(format!("does not serve agent {}", missing.join(", ")));
     }

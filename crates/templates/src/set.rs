@@ -1,0 +1,177 @@
+//! All templates that a program knows: the seven that come with it, and those
+//! of a directory.
+
+use std::collections::BTreeMap;
+
+use exokit_model::candidate::Candidate;
+use exokit_model::ids::TemplateId;
+
+use crate::error::{DecodeError, nearest};
+use crate::template::Template;
+
+/// The templates that come with the program.
+const EMBEDDED: [(&str, &str); 7] = [
+    ("templates/T1-minimal-test.yaml", include_str!("../../../templates/T1-minimal-test.yaml")),
+    ("templates/T2-orchestrator.yaml", include_str!("../../../templates/T2-orchestrator.yaml")),
+    ("templates/T3-persistent-store.yaml", include_str!("../../../templates/T3-persistent-store.yaml")),
+    ("templates/T4-compute-heavy.yaml", include_str!("../../../templates/T4-compute-heavy.yaml")),
+    ("templates/T5-security-hardened.yaml", include_str!("../../../templates/T5-security-hardened.yaml")),
+    ("templates/T6-observability.yaml", include_str!("../../../templates/T6-observability.yaml")),
+    (
+        "templates/T7-full-stack-integration.yaml",
+        include_str!("../../../templates/T7-full-stack-integration.yaml"),
+    ),
+];
+
+/// Templates by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateSet {
+    templates: BTreeMap<TemplateId, Template>,
+}
+
+/// Why templates cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// A file was refused.
+    #[error("reading a template: {0}")]
+    Decode(#[from] DecodeError),
+    /// Two files of one directory describe one template.
+    #[error("{first} and {second} both describe template {id}")]
+    Duplicate {
+        /// The template.
+        id: TemplateId,
+        /// The first file.
+        first: String,
+        /// The second file.
+        second: String,
+    },
+    /// There is no such template.
+    #[error("there is no template {wanted:?}")]
+    Unknown {
+        /// What was asked for.
+        wanted: String,
+        /// The nearest that exists.
+        nearest: Option<String>,
+        /// All that exist.
+        known: Vec<String>,
+    },
+}
+
+impl TemplateError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Decode(error) => error.hint().to_owned(),
+            Self::Duplicate { .. } => "give one of them another id, or remove it".to_owned(),
+            Self::Unknown { nearest, known, .. } => match nearest {
+                Some(nearest) => format!("did you mean {nearest}? known: {}", known.join(", ")),
+                None => format!("use one of {}", known.join(", ")),
+            },
+        }
+    }
+}
+
+impl TemplateSet {
+    /// The seven templates that come with the program.
+    ///
+    /// # Errors
+    /// Never in a program whose tests pass.
+    pub fn embedded() -> Result<Self, TemplateError> {
+        let templates = decode_all(EMBEDDED)?;
+        Ok(Self { templates: templates.into_iter().map(|(id, (_, t))| (id, t)).collect() })
+    }
+
+    /// The embedded templates, with those of a directory in place of the ones
+    /// with the same id, or added.
+    ///
+    /// # Errors
+    /// When a file is refused, or two of them describe one template.
+    pub fn with_overrides<F, T>(files: impl IntoIterator<Item = (F, T)>) -> Result<Self, TemplateError>
+    where
+        F: AsRef<str>,
+        T: AsRef<str>,
+    {
+        let mut set = Self::embedded()?;
+        for (id, (_, template)) in decode_all(files)? {
+            set.templates.insert(id, template);
+        }
+        Ok(set)
+    }
+
+    /// The template with this id, if there is one.
+    #[must_use]
+    pub fn get(&self, id: TemplateId) -> Option<&Template> {
+        self.templates.get(&id)
+    }
+
+    /// The template that a person names: `T3`, `t3`, `persistent-store` or
+    /// `T3-persistent-store`.
+    ///
+    /// # Errors
+    /// When there is none, with the nearest that there is.
+    pub fn find(&self, wanted: &str) -> Result<&Template, TemplateError> {
+        let lower = wanted.to_ascii_lowercase();
+        self.iter()
+            .find(|template| {
+                lower == template.id.to_string().to_ascii_lowercase()
+                    || lower == template.name
+                    || lower == template.label().to_ascii_lowercase()
+            })
+            .ok_or_else(|| self.unknown(wanted))
+    }
+
+    fn unknown(&self, wanted: &str) -> TemplateError {
+        let known: Vec<String> = self.iter().map(Template::label).collect();
+        let names = self.iter().map(|template| template.name.as_str());
+        let words: Vec<String> = self.iter().map(|t| t.id.to_string()).collect();
+        let near = match wanted.len() {
+            // A short text is a mistyped id, about which nothing is known.
+            0..=3 => None,
+            _ => nearest(wanted, names.chain(known.iter().map(String::as_str))),
+        };
+        TemplateError::Unknown {
+            wanted: wanted.chars().take(80).collect(),
+            nearest: near.map(str::to_owned),
+            known: match near {
+                Some(_) => words,
+                None => known,
+            },
+        }
+    }
+
+    /// All templates, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Template> {
+        self.templates.values()
+    }
+
+    /// All templates as the selector sees them, by id.
+    #[must_use]
+    pub fn candidates(&self) -> Vec<Candidate> {
+        self.iter().map(Template::candidate).collect()
+    }
+}
+
+/// Decodes files that must describe different templates.
+fn decode_all<F, T>(
+    files: impl IntoIterator<Item = (F, T)>,
+) -> Result<BTreeMap<TemplateId, (String, Template)>, TemplateError>
+where
+    F: AsRef<str>,
+    T: AsRef<str>,
+{
+    let mut all: BTreeMap<TemplateId, (String, Template)> = BTreeMap::new();
+    for (file, text) in files {
+        let file = file.as_ref();
+        let template = Template::decode(file, text.as_ref())?;
+        if let Some((first, _)) = all.get(&template.id) {
+            return Err(TemplateError::Duplicate {
+                id: template.id,
+                first: first.clone(),
+                second: file.to_owned(),
+            });
+        }
+        all.insert(template.id, (file.to_owned(), template));
+    }
+    Ok(all)
+}

@@ -1,0 +1,478 @@
+//! A template: a named, complete description of a sort of environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use exokit_model::candidate::{Candidate, NodeShape};
+use exokit_model::canonical::{Digest, to_canonical_bytes};
+use exokit_model::cost::ApprovalLevel;
+use exokit_model::ids::{EnvironmentName, InvalidId, TemplateId, Zone};
+use exokit_model::spec::{EnvironmentClass, EnvironmentSpec, SksLevel, WorkloadSpec};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::body::{self, Body, DISK_GB, NODES_MAX};
+use crate::capability::Capability;
+use crate::error::{DecodeError, Place};
+use crate::fields::{Decoder, Fields, Mode};
+use crate::known::{ZONES, node_shape, sizes};
+use crate::values;
+use crate::yaml;
+
+/// Keys of the section `template`.
+const HEADER_KEYS: [&str; 8] = ["id", "name", "summary", "level", "role", "agents", "observability", "image"];
+
+/// Domain of template digests.
+const DIGEST_DOMAIN: &str = "exokit-template/v1";
+
+/// Labels that every environment's nodes carry.
+pub(crate) const LABEL_PROJECT: &str = "stargate.io/project";
+/// Role of the nodes.
+pub(crate) const LABEL_ROLE: &str = "stargate.io/role";
+/// Zone of the nodes.
+pub(crate) const LABEL_ZONE: &str = "stargate.io/zone";
+/// Template, as in `T3-persistent-store`.
+pub(crate) const LABEL_TEMPLATE: &str = "stargate.io/template";
+
+/// A template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// Its id.
+    pub id: TemplateId,
+    /// Its name, such as `persistent-store`.
+    pub name: String,
+    /// What it is for, in one sentence.
+    pub summary: String,
+    /// Default approval level.
+    pub level: ApprovalLevel,
+    /// Role of its nodes, for the label `stargate.io/role`.
+    pub role: String,
+    /// What it builds, before it has a name.
+    spec: EnvironmentSpec,
+    node: NodeShape,
+    digest: Digest,
+}
+
+/// What a template's digest covers.
+#[derive(Serialize)]
+struct Digested<'a> {
+    id: TemplateId,
+    name: &'a str,
+    summary: &'a str,
+    level: ApprovalLevel,
+    role: &'a str,
+    spec: &'a EnvironmentSpec,
+}
+
+/// What may be chosen when an environment is made from a template. What is
+/// none stays as in the template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstantiateOptions {
+    /// Today, for the default name.
+    pub date: Date,
+    /// Name; by default `stargate-tN-YYYYMMDD`.
+    pub environment: Option<EnvironmentName>,
+    /// Project name for display; by default the environment's name.
+    pub project: Option<String>,
+    /// How much it matters.
+    pub class: EnvironmentClass,
+    /// Zone.
+    pub zone: Option<Zone>,
+    /// Seconds after which it expires.
+    pub ttl_seconds: Option<u64>,
+    /// Level of the control plane.
+    pub cluster_level: Option<SksLevel>,
+    /// Kubernetes version.
+    pub kubernetes_version: Option<String>,
+    /// Number of nodes.
+    pub node_count: Option<u32>,
+    /// Size of the nodes.
+    pub node_size: Option<String>,
+    /// Local disk of each node in GiB.
+    pub node_disk_gb: Option<u32>,
+    /// Plan of the database.
+    pub database_plan: Option<String>,
+    /// Size of the block storage in GiB.
+    pub block_storage_gb: Option<u32>,
+    /// Container image of the workload.
+    pub image: Option<String>,
+    /// Host name of the ingress.
+    pub domain: Option<String>,
+    /// Mail address for certificates.
+    pub cert_email: Option<String>,
+}
+
+impl InstantiateOptions {
+    /// Nothing chosen.
+    #[must_use]
+    pub fn new(date: Date) -> Self {
+        Self {
+            date,
+            environment: None,
+            project: None,
+            class: EnvironmentClass::Test,
+            zone: None,
+            ttl_seconds: None,
+            cluster_level: None,
+            kubernetes_version: None,
+            node_count: None,
+            node_size: None,
+            node_disk_gb: None,
+            database_plan: None,
+            block_storage_gb: None,
+            image: None,
+            domain: None,
+            cert_email: None,
+        }
+    }
+}
+
+/// Why a template cannot be made with the chosen options.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InstantiateError {
+    /// The default name cannot be made.
+    #[error("naming the environment: {0}")]
+    Name(#[from] InvalidId),
+    /// An option for a part that the template does not have.
+    #[error("template {template} has no {part}, so {option} cannot be chosen")]
+    NoSuchPart {
+        /// The template.
+        template: TemplateId,
+        /// What it lacks.
+        part: &'static str,
+        /// The option.
+        option: &'static str,
+    },
+    /// An option with a value that is refused.
+    #[error("{option}: {why}")]
+    Refused {
+        /// The option.
+        option: &'static str,
+        /// What is wrong, in words.
+        why: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+impl InstantiateError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Name(error) => error.rule.to_owned(),
+            Self::NoSuchPart { part, .. } => {
+                format!("choose a template with a {part}, or leave the option out")
+            }
+            Self::Refused { hint, .. } => hint.clone(),
+        }
+    }
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// When it is not well formed, lacks a key, has an unknown one, or needs
+    /// correction.
+    pub fn decode(file: &str, text: &str) -> Result<Self, DecodeError> {
+        let node = yaml::parse(file, text)?;
+        let mut decoder = Decoder::new(file, Mode::Template);
+        let mut known = vec!["template", "service_name"];
+        known.extend(body::KEYS);
+        let root = decoder.open(&node, "", &known)?;
+        let Some(header) = root.section(&mut decoder, "template", &HEADER_KEYS)? else {
+            let missing = root.absent("template", ());
+            return Err(missing.refuse("this key is missing".to_owned(), "state it"));
+        };
+        let body = body::decode(&mut decoder, &root, false)?;
+        build(file, &header, &root, body)
+    }
+
+    /// `T3-persistent-store`, as in the label of the nodes.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}-{}", self.id, self.name)
+    }
+
+    /// Digest over everything that the template says.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What it has, for people and for the selection matrix.
+    #[must_use]
+    pub fn capabilities(&self) -> BTreeSet<Capability> {
+        Capability::of(&self.spec)
+    }
+
+    /// What it builds by default, under a name that stands for none.
+    #[must_use]
+    pub fn defaults(&self) -> &EnvironmentSpec {
+        &self.spec
+    }
+
+    /// The template as the selector sees it.
+    #[must_use]
+    pub fn candidate(&self) -> Candidate {
+        Candidate {
+            id: self.id,
+            name: self.name.clone(),
+            level: self.level,
+            node: self.node,
+            zones: ZONES.iter().filter_map(|zone| zone.parse().ok()).collect(),
+            spec: self.spec.clone(),
+        }
+    }
+
+    /// The environment that it makes with `options`.
+    ///
+    /// # Errors
+    /// See [`InstantiateError`].
+    pub fn instantiate(&self, options: &InstantiateOptions) -> Result<EnvironmentSpec, InstantiateError> {
+        let mut spec = self.spec.clone();
+        spec.environment = match &options.environment {
+            Some(name) => name.clone(),
+            None => default_name(self.id, options.date)?,
+        };
+        spec.project = match &options.project {
+            Some(project) => display_name(project)?,
+            None => spec.environment.to_string(),
+        };
+        spec.class = options.class;
+        spec.ttl_seconds = options.ttl_seconds;
+        if let Some(zone) = &options.zone {
+            spec.zone = zone.clone();
+        }
+        if let Some(level) = options.cluster_level {
+            spec.cluster.level = level;
+        }
+        if options.kubernetes_version.is_some() {
+            spec.cluster.version.clone_from(&options.kubernetes_version);
+        }
+        override_nodes(&mut spec, options)?;
+        override_data(&mut spec, options)?;
+        override_workload(&mut spec, options)?;
+        let own = self.own_labels(&spec);
+        spec.nodes.labels.extend(own);
+        Ok(spec)
+    }
+
+    /// The labels that every environment's nodes carry.
+    pub(crate) fn own_labels(&self, spec: &EnvironmentSpec) -> BTreeMap<String, String> {
+        [
+            (LABEL_PROJECT, values::label_value(&spec.project)),
+            (LABEL_ROLE, self.role.clone()),
+            (LABEL_ZONE, spec.zone.to_string()),
+            (LABEL_TEMPLATE, self.label()),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+    }
+}
+
+/// Text that is shown to people: one line, nothing hidden.
+fn display_name(text: &str) -> Result<String, InstantiateError> {
+    let good = !text.trim().is_empty()
+        && text.chars().count() <= 100
+        && !text.chars().any(|c| c.is_control() || yaml::is_hidden(c));
+    match good {
+        true => Ok(text.to_owned()),
+        false => Err(InstantiateError::Refused {
+            option: "project",
+            why: format!("{:?} is not a name to display", yaml::shorten(text)),
+            hint: "use one line of 1 to 100 visible characters".to_owned(),
+        }),
+    }
+}
+
+/// `stargate-t3-20260223`.
+fn default_name(id: TemplateId, date: Date) -> Result<EnvironmentName, InvalidId> {
+    let (year, month, day) = (date.year(), date.month(), date.day());
+    format!("stargate-t{}-{year:04}{month:02}{day:02}", id.0).parse()
+}
+
+fn refused(option: &'static str, why: String, hint: String) -> InstantiateError {
+    InstantiateError::Refused { option, why, hint }
+}
+
+/// Runs a check of the files on an option.
+fn checked<T, U>(
+    option: &'static str,
+    value: T,
+    check: impl FnOnce(&crate::fields::At<T>) -> Result<U, DecodeError>,
+) -> Result<U, InstantiateError> {
+    let at = crate::fields::At { file: String::new(), place: Place::START, key: String::new(), value };
+    check(&at).map_err(|error| refused(option, error.why.clone(), error.hint().to_owned()))
+}
+
+fn override_nodes(spec: &mut EnvironmentSpec, options: &InstantiateOptions) -> Result<(), InstantiateError> {
+    if let Some(count) = options.node_count {
+        spec.nodes.count = checked("node count", count, |at| values::within(at, 1, NODES_MAX))?;
+    }
+    if let Some(disk) = options.node_disk_gb {
+        let within = |at: &_| values::within(at, DISK_GB.0, DISK_GB.1);
+        spec.nodes.disk_gb = checked("node disk", disk, within)?;
+    }
+    if let Some(size) = &options.node_size {
+        let family = spec.nodes.family.clone();
+        if node_shape(&family, size).is_none() {
+            let why = format!("family {family} has no size {:?} for nodes", yaml::shorten(size));
+            let hint = format!("use one of {}", sizes(&family).join(", "));
+            return Err(refused("node size", why, hint));
+        }
+        spec.nodes.size.clone_from(size);
+    }
+    Ok(())
+}
+
+fn override_data(spec: &mut EnvironmentSpec, options: &InstantiateOptions) -> Result<(), InstantiateError> {
+    let template = spec.template;
+    let missing = |part, option| InstantiateError::NoSuchPart { template, part, option };
+    match (&options.database_plan, &mut spec.database) {
+        (Some(plan), Some(database)) => {
+            database.plan = checked("database plan", plan.clone(), values::plan)?;
+        }
+        (Some(_), None) => return Err(missing("database", "database plan")),
+        (None, _) => {}
+    }
+    // What matters is not deleted by accident from elsewhere; a teardown by
+    // exokit takes the protection away after it was approved.
+    if spec.class == EnvironmentClass::Production
+        && let Some(database) = &mut spec.database
+    {
+        database.termination_protection = true;
+    }
+    match (options.block_storage_gb, &mut spec.block_storage) {
+        (Some(size), Some(block)) => {
+            let within = |at: &_| values::within(at, 1, body::BLOCK_GB_MAX);
+            block.size_gb = checked("block storage", size, within)?;
+        }
+        (Some(_), None) => return Err(missing("block storage", "block storage")),
+        (None, _) => {}
+    }
+    Ok(())
+}
+
+fn override_workload(
+    spec: &mut EnvironmentSpec,
+    options: &InstantiateOptions,
+) -> Result<(), InstantiateError> {
+    if let Some(image) = &options.image {
+        spec.workload.image = checked("image", image.clone(), values::image)?;
+    }
+    let template = spec.template;
+    let ingress = &mut spec.workload.ingress;
+    for (option, value) in [("domain", &options.domain), ("mail", &options.cert_email)] {
+        let Some(value) = value else { continue };
+        let Some(ingress) = ingress else {
+            return Err(InstantiateError::NoSuchPart { template, part: "ingress", option });
+        };
+        match option {
+            "domain" => ingress.domain = Some(checked(option, value.clone(), values::host_name)?),
+            _ => ingress.cert_email = Some(checked(option, value.clone(), values::mail)?),
+        }
+    }
+    Ok(())
+}
+
+fn build(file: &str, header: &Fields<'_>, root: &Fields<'_>, body: Body) -> Result<Template, DecodeError> {
+    let id_at = header.need_text("id")?;
+    let id: TemplateId = id_at.id()?;
+    let name = values::service_name(&header.need_text("name")?)?;
+    let summary = header.need_text("summary")?.value;
+    let level_at = header.whole_or("level", 3)?;
+    let level = u8::try_from(level_at.value)
+        .map_err(|_| String::from("an approval level is 1, 2 or 3"))
+        .and_then(ApprovalLevel::try_from)
+        .map_err(|why| level_at.refuse(why, "use 1, 2 or 3"))?;
+    let role = values::dns_label(&header.need_text("role")?)?;
+    let mut agents = Vec::new();
+    if let Some(listed) = header.texts("agents")? {
+        for agent in &listed.value {
+            agents.push(values::dns_label(agent)?);
+        }
+    }
+    let image = values::image(&header.need_text("image")?)?;
+    let service = values::service_name(&root.need_text("service_name")?)?;
+    if body.namespace.is_none() {
+        let missing = root.absent("k8s_namespace", ());
+        return Err(missing.refuse("this key is missing".to_owned(), "state it"));
+    }
+    let placeholder = format!("t{}", id.0);
+    let environment: EnvironmentName = id_at.with(placeholder).id()?;
+    let observability = header.flag_or("observability", false)?;
+    let mut spec = body.into_spec(environment, id, service, image);
+    spec.agents = agents;
+    spec.observability = observability;
+    let Some(node) = node_shape(&spec.nodes.family, &spec.nodes.size) else {
+        let at = root.absent("node_type_size", ());
+        return Err(at.refuse("no such type of node".to_owned(), "use standard small"));
+    };
+    let digest = digest(file, id, &name, &summary, level, &role, &spec)?;
+    Ok(Template { id, name, summary, level, role, spec, node, digest })
+}
+
+fn digest(
+    file: &str,
+    id: TemplateId,
+    name: &str,
+    summary: &str,
+    level: ApprovalLevel,
+    role: &str,
+    spec: &EnvironmentSpec,
+) -> Result<Digest, DecodeError> {
+    let digested = Digested { id, name, summary, level, role, spec };
+    to_canonical_bytes("a template", &digested).map(|bytes| Digest::of(DIGEST_DOMAIN, &bytes)).map_err(
+        |error| {
+            let hint = "report this; it is a fault of exokit".to_owned();
+            DecodeError::new(file, Place::START, "", error.to_string(), hint)
+        },
+    )
+}
+
+impl Body {
+    /// The environment that the keys describe, once it is known whose it is.
+    pub(crate) fn into_spec(
+        self,
+        environment: EnvironmentName,
+        template: TemplateId,
+        service: String,
+        image: String,
+    ) -> EnvironmentSpec {
+        let namespace = self.namespace.unwrap_or_else(|| format!("exo-{environment}"));
+        let mut nodes = self.nodes;
+        nodes.labels = self.labels.labels;
+        EnvironmentSpec {
+            project: environment.to_string(),
+            environment,
+            class: EnvironmentClass::Test,
+            template,
+            zone: self.zone,
+            cluster: self.cluster,
+            nodes,
+            database: self.database,
+            bucket: self.bucket,
+            block_storage: self.block_storage,
+            workload: WorkloadSpec {
+                namespace,
+                service,
+                image,
+                replicas: self.replicas,
+                port: self.port,
+                service_port: self.service_port,
+                node_port: self.node_port,
+                resources: self.resources,
+                autoscaling: self.autoscaling,
+                min_available: self.min_available,
+                load_balancer: self.load_balancer,
+                ingress: self.ingress,
+            },
+            hardened: self.labels.hardened,
+            observability: false,
+            agents: self.labels.agents,
+            ttl_seconds: None,
+        }
+    }
+}
