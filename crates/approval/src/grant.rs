@@ -75,20 +75,12 @@ impl Verifier {
     /// missing.
     pub fn permit(&self, input: PermitRequest<'_>) -> Result<(Permit, ConcreteRequest), Refusal> {
         check_deadline(&input)?;
-        let not_in_plan = |why| Refusal::NotInPlan {
-            node: input.node.clone(),
-            why,
-        };
-        let node = input
-            .plan
-            .graph
-            .node(input.node)
-            .ok_or_else(|| not_in_plan("the plan has no such resource"))?;
+        let not_in_plan = |why| Refusal::NotInPlan { node: input.node.clone(), why };
+        let node =
+            input.plan.graph.node(input.node).ok_or_else(|| not_in_plan("the plan has no such resource"))?;
         let template = match input.intent {
             Intent::Create if input.rollback => {
-                return Err(Refusal::RollingBack {
-                    node: node.key.clone(),
-                });
+                return Err(Refusal::RollingBack { node: node.key.clone() });
             }
             Intent::Create => create_template(node),
             Intent::Delete { step } => delete_template(node, step, input.rollback),
@@ -100,10 +92,7 @@ impl Verifier {
         }
         let request = template
             .resolve(input.own_id, input.id_of)
-            .map_err(|source| Refusal::Unresolved {
-                node: node.key.clone(),
-                source,
-            })?;
+            .map_err(|source| Refusal::Unresolved { node: node.key.clone(), source })?;
         let permit = Permit::new(
             input.plan.plan_id.operation(),
             node.key.clone(),
@@ -122,9 +111,7 @@ impl Verifier {
         let start = input.started_at.map_or(input.now, |at| at.min(input.now));
         let quorum = self.quorum(input.plan, input.digest, input.tokens, start)?;
         if start > input.plan.not_after {
-            return Err(Refusal::PlanExpired {
-                at: input.plan.not_after,
-            });
+            return Err(Refusal::PlanExpired { at: input.plan.not_after });
         }
         match quorum.start_by() {
             Some(until) if start > until => Err(Refusal::StartWindow { until }),
@@ -134,13 +121,7 @@ impl Verifier {
 }
 
 fn check_deadline(input: &PermitRequest<'_>) -> Result<(), Refusal> {
-    let refuse = |why| {
-        Err(Refusal::Deadline {
-            deadline: input.deadline,
-            now: input.now,
-            why,
-        })
-    };
+    let refuse = |why| Err(Refusal::Deadline { deadline: input.deadline, now: input.now, why });
     if input.deadline <= input.now {
         return refuse("it has passed");
     }
@@ -160,17 +141,11 @@ fn create_template(node: &Node) -> Result<&RequestTemplate, &'static str> {
     node.create.as_ref().ok_or("the plan has no request for it")
 }
 
-fn delete_template(
-    node: &Node,
-    step: usize,
-    rollback: bool,
-) -> Result<&RequestTemplate, &'static str> {
+fn delete_template(node: &Node, step: usize, rollback: bool) -> Result<&RequestTemplate, &'static str> {
     if rollback && node.desired == Presence::Absent {
         return Err("a rollback only removes what the plan makes");
     }
-    node.delete
-        .get(step)
-        .ok_or("the plan has no such delete request for it")
+    node.delete.get(step).ok_or("the plan has no such delete request for it")
 }
 
 /// Whether the request takes back what the plan makes: in a rollback, or to
@@ -193,16 +168,10 @@ fn check_made_here(input: &PermitRequest<'_>, node: &Node) -> Result<(), Refusal
     }
     let made = input.own_id.filter(|id| (input.made_here)(id));
     if made.is_none() || node.existing.is_some() {
-        return Err(Refusal::foreign(
-            &node.key,
-            input.own_id,
-            "this operation did not make it",
-        ));
+        return Err(Refusal::foreign(&node.key, input.own_id, "this operation did not make it"));
     }
     match holds_data(node) && !input.plan.rollback_destroys.contains(&node.key) {
-        true => Err(Refusal::DataNotListed {
-            node: node.key.clone(),
-        }),
+        true => Err(Refusal::DataNotListed { node: node.key.clone() }),
         false => Ok(()),
     }
 }
@@ -211,11 +180,7 @@ fn check_made_here(input: &PermitRequest<'_>, node: &Node) -> Result<(), Refusal
 /// only where the plan lists it among what it destroys.
 fn check_listed(input: &PermitRequest<'_>, node: &Node) -> Result<(), Refusal> {
     if input.own_id.is_none() || input.own_id != node.existing.as_ref() {
-        return Err(Refusal::foreign(
-            &node.key,
-            input.own_id,
-            "the plan names another id or none",
-        ));
+        return Err(Refusal::foreign(&node.key, input.own_id, "the plan names another id or none"));
     }
     let listed = input
         .plan
@@ -223,9 +188,7 @@ fn check_listed(input: &PermitRequest<'_>, node: &Node) -> Result<(), Refusal> {
         .iter()
         .any(|destroy| destroy.key == node.key && Some(&destroy.id) == input.own_id);
     match holds_data(node) && !listed {
-        true => Err(Refusal::DataNotListed {
-            node: node.key.clone(),
-        }),
+        true => Err(Refusal::DataNotListed { node: node.key.clone() }),
         false => Ok(()),
     }
 }

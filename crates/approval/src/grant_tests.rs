@@ -108,10 +108,7 @@ fn creates_need_votes_that_hold() {
     check(vec![
         ("ok", new()),
         ("missing-votes", new().with(|c| c.tokens.clear())),
-        (
-            "denied",
-            new().with(|c| c.tokens.push(vote(&c.plan, "carol", 30, Decision::Deny))),
-        ),
+        ("denied", new().with(|c| c.tokens.push(vote(&c.plan, "carol", 30, Decision::Deny)))),
         // Before the start, time counts; after it, only what held at the start.
         ("ok", new().with(|c| c.started_at = None)),
         (
@@ -172,22 +169,12 @@ fn execution_starts_within_an_hour_of_the_last_needed_vote() {
         c.tokens = vec![crate::token::sign_vote(&key(10), &claims).unwrap()];
         c.started_at = None;
     };
-    let new = |now| {
-        Case::new(Action::Provision, CREATE)
-            .with(voted_for_a_day)
-            .with(|c| c.now = now)
-    };
+    let new = |now| Case::new(Action::Provision, CREATE).with(voted_for_a_day).with(|c| c.now = now);
     check(vec![
         ("ok", new(60 + 3600)),
         ("start-window", new(60 + 3601)),
-        (
-            "ok",
-            new(60 + 9999).with(|c| c.started_at = Some(60 + 3600)),
-        ),
-        (
-            "start-window",
-            new(60 + 9999).with(|c| c.started_at = Some(60 + 3601)),
-        ),
+        ("ok", new(60 + 9999).with(|c| c.started_at = Some(60 + 3600))),
+        ("start-window", new(60 + 9999).with(|c| c.started_at = Some(60 + 3601))),
     ]);
     let level_one = |now| {
         Case::new(Action::Provision, CREATE).with(|c| {
@@ -197,10 +184,7 @@ fn execution_starts_within_an_hour_of_the_last_needed_vote() {
             c.now = now;
         })
     };
-    check(vec![
-        ("ok", level_one(24 * 3600)),
-        ("plan-expired", level_one(24 * 3600 + 1)),
-    ]);
+    check(vec![("ok", level_one(24 * 3600)), ("plan-expired", level_one(24 * 3600 + 1))]);
 }
 
 #[test]
@@ -220,10 +204,7 @@ fn only_what_the_plan_says_can_be_sent() {
         ),
         ("deadline", create().with(|c| c.lasts = 0)),
         ("deadline", create().with(|c| c.lasts = 31)),
-        (
-            "not-in-plan",
-            Case::new(Action::Teardown, Intent::Delete { step: 1 }),
-        ),
+        ("not-in-plan", Case::new(Action::Teardown, Intent::Delete { step: 1 })),
     ]);
 }
 
@@ -238,10 +219,7 @@ fn a_teardown_removes_only_what_was_listed_and_needs_votes() {
         ("ok", delete()),
         ("ok", delete().with(bucket)),
         ("missing-votes", delete().with(|c| c.tokens.clear())),
-        (
-            "foreign-id",
-            delete().with(|c| c.own_id = Some(id("other"))),
-        ),
+        ("foreign-id", delete().with(|c| c.own_id = Some(id("other")))),
         ("foreign-id", delete().with(|c| c.own_id = None)),
         ("not-in-plan", delete().with(|c| c.rollback = true)),
         (
@@ -274,12 +252,7 @@ fn an_operation_takes_back_what_it_made_without_a_vote() {
         ("foreign-id", undo().with(|c| c.made_here = false)),
         ("foreign-id", undo().with(|c| c.own_id = None)),
         ("not-in-plan", undo().with(|c| c.started_at = None)),
-        (
-            "data-not-listed",
-            undo()
-                .with(bucket)
-                .with(|c| c.plan.rollback_destroys.clear()),
-        ),
+        ("data-not-listed", undo().with(bucket).with(|c| c.plan.rollback_destroys.clear())),
         (
             "plan-altered",
             undo().with(|c| {

@@ -23,16 +23,10 @@ pub struct Purpose {
 }
 
 /// A vote on a plan.
-pub const APPROVAL: Purpose = Purpose {
-    typ: "exokit-approval+jwt",
-    bytes_max: 16 << 10,
-};
+pub const APPROVAL: Purpose = Purpose { typ: "exokit-approval+jwt", bytes_max: 16 << 10 };
 
 /// A roster with its policy.
-pub const ROSTER: Purpose = Purpose {
-    typ: "exokit-roster+jwt",
-    bytes_max: 256 << 10,
-};
+pub const ROSTER: Purpose = Purpose { typ: "exokit-roster+jwt", bytes_max: 256 << 10 };
 
 /// Why a text is not a valid signed message.
 #[derive(Debug, thiserror::Error)]
@@ -92,16 +86,8 @@ pub struct Unverified<'a> {
 ///
 /// # Errors
 /// When the payload has no canonical form or the message would be too large.
-pub fn sign<T: Serialize>(
-    purpose: Purpose,
-    key: &SecretKey,
-    payload: &T,
-) -> Result<String, JwsError> {
-    let header = Header {
-        alg: "EdDSA".to_owned(),
-        kid: key.public().id(),
-        typ: purpose.typ.to_owned(),
-    };
+pub fn sign<T: Serialize>(purpose: Purpose, key: &SecretKey, payload: &T) -> Result<String, JwsError> {
+    let header = Header { alg: "EdDSA".to_owned(), kid: key.public().id(), typ: purpose.typ.to_owned() };
     let mut text = BASE64URL_NOPAD.encode(&to_canonical_bytes("a token header", &header)?);
     text.push('.');
     BASE64URL_NOPAD.encode_append(&to_canonical_bytes("a token payload", payload)?, &mut text);
@@ -115,10 +101,7 @@ pub fn sign<T: Serialize>(
 fn check_length(purpose: Purpose, text: &str) -> Result<(), JwsError> {
     match text.len() <= purpose.bytes_max {
         true => Ok(()),
-        false => Err(JwsError::TooLarge {
-            found: text.len(),
-            max: purpose.bytes_max,
-        }),
+        false => Err(JwsError::TooLarge { found: text.len(), max: purpose.bytes_max }),
     }
 }
 
@@ -131,11 +114,7 @@ impl<'a> Unverified<'a> {
         check_length(purpose, text)?;
         let (signed, signature) = text.rsplit_once('.').ok_or(JwsError::Form)?;
         let (header, payload) = signed.split_once('.').ok_or(JwsError::Form)?;
-        let decode = |part: &str| {
-            BASE64URL_NOPAD
-                .decode(part.as_bytes())
-                .map_err(|_| JwsError::Form)
-        };
+        let decode = |part: &str| BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| JwsError::Form);
         let header_bytes = decode(header)?;
         let header: Header = serde_json::from_slice(&header_bytes).map_err(|_| JwsError::Header)?;
         if header.alg != "EdDSA" || to_canonical_bytes("a token header", &header)? != header_bytes {
@@ -144,12 +123,7 @@ impl<'a> Unverified<'a> {
         if header.typ != purpose.typ {
             return Err(JwsError::WrongType { found: header.typ });
         }
-        Ok(Self {
-            signed,
-            payload: decode(payload)?,
-            signature: decode(signature)?,
-            kid: header.kid,
-        })
+        Ok(Self { signed, payload: decode(payload)?, signature: decode(signature)?, kid: header.kid })
     }
 
     /// The key that it says it is signed with.

@@ -53,9 +53,7 @@ impl PublicKey {
     /// # Errors
     /// When it is not a valid Ed25519 key, or a weak one.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let bytes = BASE64URL_NOPAD
-            .decode(text.as_bytes())
-            .map_err(|_| KeyError::Public)?;
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| KeyError::Public)?;
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| KeyError::Public)?;
         let key = VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError::Public)?;
         match key.is_weak() {
@@ -74,10 +72,7 @@ impl PublicKey {
     #[must_use]
     pub fn id(&self) -> KeyId {
         let digest = Sha256::digest(self.0.as_bytes());
-        data_encoding::HEXLOWER
-            .encode(&digest[..8])
-            .parse()
-            .expect("16 hexadecimal digits are a key id")
+        data_encoding::HEXLOWER.encode(&digest[..8]).parse().expect("16 hexadecimal digits are a key id")
     }
 
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -125,13 +120,10 @@ impl SecretKey {
         iv: [u8; 16],
     ) -> Result<String, KeyError> {
         let plain = self.0.to_pkcs8_der().map_err(KeyError::Encrypt)?;
-        let parameters =
-            pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(PASSPHRASE_ROUNDS, salt, iv)
-                .map_err(|error| KeyError::Encrypt(error.into()))?;
+        let parameters = pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(PASSPHRASE_ROUNDS, salt, iv)
+            .map_err(|error| KeyError::Encrypt(error.into()))?;
         let info = PrivateKeyInfoRef::try_from(plain.as_bytes()).map_err(KeyError::Encrypt)?;
-        let encrypted = info
-            .encrypt_with_params(parameters, passphrase)
-            .map_err(KeyError::Encrypt)?;
+        let encrypted = info.encrypt_with_params(parameters, passphrase).map_err(KeyError::Encrypt)?;
         let pem = encrypted
             .to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF)
             .map_err(|error| KeyError::Encrypt(error.into()))?;
@@ -147,12 +139,9 @@ impl SecretKey {
         if label != "ENCRYPTED PRIVATE KEY" {
             return Err(KeyError::Pem);
         }
-        let info =
-            EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| KeyError::Pem)?;
+        let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| KeyError::Pem)?;
         let plain = info.decrypt(passphrase).map_err(|_| KeyError::Passphrase)?;
-        SigningKey::from_pkcs8_der(plain.as_bytes())
-            .map(Self)
-            .map_err(|_| KeyError::Passphrase)
+        SigningKey::from_pkcs8_der(plain.as_bytes()).map(Self).map_err(|_| KeyError::Passphrase)
     }
 }
 

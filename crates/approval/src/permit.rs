@@ -28,13 +28,7 @@ impl Permit {
         epoch: u64,
         deadline: Timestamp,
     ) -> Self {
-        Self {
-            operation,
-            node,
-            request,
-            epoch,
-            deadline,
-        }
+        Self { operation, node, request, epoch, deadline }
     }
 
     /// The operation on whose behalf the request is sent.

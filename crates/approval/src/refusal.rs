@@ -256,9 +256,7 @@ impl Refusal {
             Refusal::Malformed { .. } | Refusal::WrongType { .. } | Refusal::BadSignature => {
                 "paste the whole token that `exokit approve` printed"
             }
-            Refusal::UnknownKey { .. }
-            | Refusal::UnknownPerson { .. }
-            | Refusal::UnknownRequester { .. } => {
+            Refusal::UnknownKey { .. } | Refusal::UnknownPerson { .. } | Refusal::UnknownRequester { .. } => {
                 "add the person and the key to the roster and install the new version"
             }
             Refusal::RevokedKey { .. } => "approve again with a key that is not revoked",
@@ -278,9 +276,9 @@ impl Refusal {
             Refusal::PlanAltered | Refusal::Canonical(_) => {
                 "run `exokit audit verify`; the stored plan is damaged or was changed"
             }
-            Refusal::NotInPlan { .. }
-            | Refusal::ForeignId { .. }
-            | Refusal::DataNotListed { .. } => "make a plan that says this and have it approved",
+            Refusal::NotInPlan { .. } | Refusal::ForeignId { .. } | Refusal::DataNotListed { .. } => {
+                "make a plan that says this and have it approved"
+            }
             Refusal::RollingBack { .. } => "wait for the rollback, then make a new plan",
             Refusal::Deadline { .. } => "check the clock and renew the lease",
             Refusal::Unresolved { .. } => "wait until the resources that it needs exist",
@@ -301,9 +299,7 @@ impl From<JwsError> for Refusal {
         match error {
             JwsError::WrongType { found } => Refusal::WrongType { found },
             JwsError::BadSignature => Refusal::BadSignature,
-            other => Refusal::Malformed {
-                why: other.to_string(),
-            },
+            other => Refusal::Malformed { why: other.to_string() },
         }
     }
 }

@@ -74,9 +74,7 @@ impl RosterRefusal {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            RosterRefusal::Signature(_) => {
-                "sign the roster with the root key whose public half is pinned"
-            }
+            RosterRefusal::Signature(_) => "sign the roster with the root key whose public half is pinned",
             RosterRefusal::Older { .. } => "install a newer roster; an older one never comes back",
             RosterRefusal::Conflict { .. } => {
                 "make the change again on top of the roster in force, so that its version grows"
@@ -142,14 +140,11 @@ pub fn accept(
 ) -> Result<Roster, RosterRefusal> {
     let roster = signed.verify(root)?;
     match current {
-        Some(current) if roster.version < current.version => Err(RosterRefusal::Older {
-            found: roster.version,
-            current: current.version,
-        }),
+        Some(current) if roster.version < current.version => {
+            Err(RosterRefusal::Older { found: roster.version, current: current.version })
+        }
         Some(current) if roster.version == current.version && roster != *current => {
-            Err(RosterRefusal::Conflict {
-                version: roster.version,
-            })
+            Err(RosterRefusal::Conflict { version: roster.version })
         }
         _ => Ok(roster),
     }
@@ -171,10 +166,7 @@ pub fn check(roster: &Roster) -> Result<(), RosterRefusal> {
         for key in &person.keys {
             let valid = PublicKey::parse(&key.public).is_ok_and(|public| public.id() == key.id);
             if !valid {
-                return Err(RosterRefusal::InvalidKey {
-                    person: person.id.clone(),
-                    key: key.id.clone(),
-                });
+                return Err(RosterRefusal::InvalidKey { person: person.id.clone(), key: key.id.clone() });
             }
             if !keys.insert(&key.public) {
                 return Err(RosterRefusal::DuplicateKey(key.id.clone()));
@@ -191,29 +183,20 @@ fn check_agent(roster: &Roster, agent: &Person, principal: &PersonId) -> Result<
     if !agent.keys.is_empty() {
         return Err(RosterRefusal::AgentKey(agent.id.clone()));
     }
-    let human = roster
-        .person(principal)
-        .is_some_and(|person| person.agent_of.is_none());
+    let human = roster.person(principal).is_some_and(|person| person.agent_of.is_none());
     match human {
         true => Ok(()),
-        false => Err(RosterRefusal::AgentPrincipal {
-            agent: agent.id.clone(),
-            principal: principal.clone(),
-        }),
+        false => Err(RosterRefusal::AgentPrincipal { agent: agent.id.clone(), principal: principal.clone() }),
     }
 }
 
 fn check_policy(policy: &CostPolicy) -> Result<(), RosterRefusal> {
-    let caps = [
-        policy.request_hourly_max,
-        policy.requester_daily_max,
-        policy.team_daily_max,
-    ];
+    let caps = [policy.request_hourly_max, policy.requester_daily_max, policy.team_daily_max];
     if policy.low_max > policy.medium_max || policy.medium_max > policy.high_max {
         return Err(RosterRefusal::Policy("the bands are not in order"));
     }
-    let negative = policy.low_max.is_sign_negative()
-        || caps.iter().flatten().any(|cap| cap.is_sign_negative());
+    let negative =
+        policy.low_max.is_sign_negative() || caps.iter().flatten().any(|cap| cap.is_sign_negative());
     match negative {
         true => Err(RosterRefusal::Policy("a limit is negative")),
         false => Ok(()),
@@ -222,10 +205,7 @@ fn check_policy(policy: &CostPolicy) -> Result<(), RosterRefusal> {
 
 fn check_root(root: &PublicKey, roster: &Roster) -> Result<(), RosterRefusal> {
     let root = root.id();
-    let user = roster
-        .persons
-        .iter()
-        .find(|person| person.keys.iter().any(|key| key.id == root));
+    let user = roster.persons.iter().find(|person| person.keys.iter().any(|key| key.id == root));
     match user {
         Some(person) => Err(RosterRefusal::RootKey(person.id.clone())),
         None => Ok(()),
@@ -250,11 +230,7 @@ fn next(
 ///
 /// # Errors
 /// When the person or one of the keys is listed already, or is not valid.
-pub fn add_person(
-    roster: &Roster,
-    person: Person,
-    now: Timestamp,
-) -> Result<Roster, RosterRefusal> {
+pub fn add_person(roster: &Roster, person: Person, now: Timestamp) -> Result<Roster, RosterRefusal> {
     next(roster, now, |next| {
         next.persons.push(person);
         Ok(())
@@ -275,11 +251,7 @@ pub fn add_key(
     next(roster, now, |next| {
         let found = next.persons.iter_mut().find(|found| found.id == *person);
         let found = found.ok_or_else(|| RosterRefusal::UnknownPerson(person.clone()))?;
-        found.keys.push(ApproverKey {
-            id: key.id(),
-            public: key.to_text(),
-            revoked_at: None,
-        });
+        found.keys.push(ApproverKey { id: key.id(), public: key.to_text(), revoked_at: None });
         Ok(())
     })
 }
@@ -303,11 +275,7 @@ pub fn revoke_key(roster: &Roster, key: &KeyId, now: Timestamp) -> Result<Roster
 ///
 /// # Errors
 /// When the policy contradicts itself.
-pub fn change_policy(
-    roster: &Roster,
-    policy: CostPolicy,
-    now: Timestamp,
-) -> Result<Roster, RosterRefusal> {
+pub fn change_policy(roster: &Roster, policy: CostPolicy, now: Timestamp) -> Result<Roster, RosterRefusal> {
     next(roster, now, |next| {
         next.policy = policy;
         Ok(())

@@ -29,11 +29,7 @@ pub(crate) fn key(number: u8) -> SecretKey {
 
 fn listed(number: u8) -> ApproverKey {
     let public = key(number).public();
-    ApproverKey {
-        id: public.id(),
-        public: public.to_text(),
-        revoked_at: None,
-    }
+    ApproverKey { id: public.id(), public: public.to_text(), revoked_at: None }
 }
 
 fn person(name: &str, roles: &[&str], keys: &[u8]) -> Person {
@@ -95,11 +91,7 @@ fn node(key: &str, kind: Kind, desired: Presence) -> Node {
         existing: (desired == Presence::Absent).then(|| id(key)),
         create: (desired == Presence::Present)
             .then(|| request("create", Method::Post, &format!("/v2/{key}"))),
-        delete: vec![request(
-            "delete",
-            Method::Delete,
-            &format!("/v2/{key}/{{self}}"),
-        )],
+        delete: vec![request("delete", Method::Delete, &format!("/v2/{key}/{{self}}"))],
         protects_data: kind.holds_data(),
         predicted_seconds: 10,
     }
@@ -116,10 +108,7 @@ pub(crate) fn plan(action: Action, level: ApprovalLevel) -> Plan {
         Action::Teardown => Presence::Absent,
         _ => Presence::Present,
     };
-    let nodes = vec![
-        node("cluster", Kind::SksCluster, desired),
-        node("bucket", Kind::SosBucket, desired),
-    ];
+    let nodes = vec![node("cluster", Kind::SksCluster, desired), node("bucket", Kind::SosBucket, desired)];
     let destroys = nodes.iter().filter(|_| desired == Presence::Absent);
     Plan {
         schema: PLAN_SCHEMA.to_owned(),

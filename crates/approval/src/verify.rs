@@ -126,22 +126,16 @@ impl Verifier {
     ) -> Result<ApprovalClaims, Refusal> {
         let claims = self.check_vote(token, plan, digest, now)?;
         if earlier.executed && claims.decision == Decision::Approve {
-            return Err(Refusal::Replayed {
-                why: "the plan has been executed, and each plan executes once",
-            });
+            return Err(Refusal::Replayed { why: "the plan has been executed, and each plan executes once" });
         }
         for recorded in earlier.tokens.iter().filter_map(|text| inspect(text).ok()) {
             if recorded.claims.nonce == claims.nonce {
-                return Err(Refusal::Replayed {
-                    why: "its nonce is recorded",
-                });
+                return Err(Refusal::Replayed { why: "its nonce is recorded" });
             }
             let changes_to_no =
                 recorded.claims.decision == Decision::Approve && claims.decision == Decision::Deny;
             if recorded.claims.person == claims.person && !changes_to_no {
-                return Err(Refusal::Duplicate {
-                    person: claims.person,
-                });
+                return Err(Refusal::Duplicate { person: claims.person });
             }
         }
         Ok(claims)
@@ -163,9 +157,7 @@ impl Verifier {
     ) -> Result<Quorum, Refusal> {
         check_digest(plan, digest)?;
         if plan.level > ApprovalLevel::One && self.roster.person(&plan.requester).is_none() {
-            return Err(Refusal::UnknownRequester {
-                person: plan.requester.clone(),
-            });
+            return Err(Refusal::UnknownRequester { person: plan.requester.clone() });
         }
         let mut votes: Vec<Vote<'_>> = Vec::new();
         let mut refused = None;
@@ -203,9 +195,7 @@ impl Verifier {
     ) -> Result<Vote<'_>, Refusal> {
         let vote = self.examine(token, plan, digest)?;
         if vote.claims.decision == Decision::Deny {
-            return Err(Refusal::Denied {
-                person: vote.claims.person,
-            });
+            return Err(Refusal::Denied { person: vote.claims.person });
         }
         check_time(&vote.claims, at)?;
         Ok(vote)
@@ -222,17 +212,12 @@ impl Verifier {
         if claims.key_id != kid {
             return Err(malformed("header and claims name different keys"));
         }
-        if data_encoding::BASE64URL_NOPAD
-            .decode(claims.nonce.as_bytes())
-            .map_or(0, |bytes| bytes.len())
-            != 16
+        if data_encoding::BASE64URL_NOPAD.decode(claims.nonce.as_bytes()).map_or(0, |bytes| bytes.len()) != 16
         {
             return Err(malformed("the nonce is not 16 bytes in base64url"));
         }
         if self.roster.person(&claims.person).is_none() {
-            return Err(Refusal::UnknownPerson {
-                person: claims.person,
-            });
+            return Err(Refusal::UnknownPerson { person: claims.person });
         }
         if owner.id != claims.person {
             return Err(unknown());
@@ -242,10 +227,7 @@ impl Verifier {
         }
         check_subject(&claims, plan, digest)?;
         self.check_independent(&claims, owner, plan)?;
-        Ok(Vote {
-            claims,
-            person: owner,
-        })
+        Ok(Vote { claims, person: owner })
     }
 
     fn key(&self, id: &KeyId) -> Option<(&Person, &ApproverKey)> {
@@ -257,18 +239,8 @@ impl Verifier {
 
     /// Agents never vote. Who stands behind the request may withdraw it by a
     /// denial, but cannot approve it.
-    fn check_independent(
-        &self,
-        claims: &ApprovalClaims,
-        voter: &Person,
-        plan: &Plan,
-    ) -> Result<(), Refusal> {
-        let refuse = |why| {
-            Err(Refusal::SelfApproval {
-                person: claims.person.clone(),
-                why,
-            })
-        };
+    fn check_independent(&self, claims: &ApprovalClaims, voter: &Person, plan: &Plan) -> Result<(), Refusal> {
+        let refuse = |why| Err(Refusal::SelfApproval { person: claims.person.clone(), why });
         if voter.agent_of.is_some() {
             return refuse("agents request, they do not vote");
         }
@@ -286,9 +258,7 @@ impl Verifier {
 }
 
 fn malformed(why: &str) -> Refusal {
-    Refusal::Malformed {
-        why: why.to_owned(),
-    }
+    Refusal::Malformed { why: why.to_owned() }
 }
 
 pub(crate) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
@@ -308,10 +278,7 @@ fn check_subject(claims: &ApprovalClaims, plan: &Plan, digest: Digest) -> Result
         return Err(Refusal::WrongPlan);
     }
     if claims.action != plan.action {
-        return Err(Refusal::WrongAction {
-            found: claims.action,
-            expected: plan.action,
-        });
+        return Err(Refusal::WrongAction { found: claims.action, expected: plan.action });
     }
     if claims.environment != plan.environment {
         return Err(Refusal::WrongEnvironment {
@@ -320,10 +287,7 @@ fn check_subject(claims: &ApprovalClaims, plan: &Plan, digest: Digest) -> Result
         });
     }
     if claims.level != plan.level {
-        return Err(Refusal::WrongLevel {
-            found: claims.level,
-            expected: plan.level,
-        });
+        return Err(Refusal::WrongLevel { found: claims.level, expected: plan.level });
     }
     Ok(())
 }
@@ -332,22 +296,13 @@ fn check_time(claims: &ApprovalClaims, at: Timestamp) -> Result<(), Refusal> {
     let person = claims.person.clone();
     let lasts = claims.expires_at.duration_since(claims.issued_at);
     if lasts <= SignedDuration::ZERO || lasts > SignedDuration::from_secs(VOTE_SECONDS_MAX) {
-        return Err(Refusal::TooLong {
-            person,
-            seconds: lasts.as_secs(),
-        });
+        return Err(Refusal::TooLong { person, seconds: lasts.as_secs() });
     }
     if claims.issued_at > later(at, SignedDuration::from_secs(CLOCK_SKEW_SECONDS)) {
-        return Err(Refusal::NotYetValid {
-            person,
-            at: claims.issued_at,
-        });
+        return Err(Refusal::NotYetValid { person, at: claims.issued_at });
     }
     if claims.expires_at <= at {
-        return Err(Refusal::Expired {
-            person,
-            at: claims.expires_at,
-        });
+        return Err(Refusal::Expired { person, at: claims.expires_at });
     }
     Ok(())
 }
@@ -364,9 +319,7 @@ fn earliest_sufficient(level: ApprovalLevel, votes: Vec<Vote<'_>>) -> Option<Vec
         ApprovalLevel::One => Some(Vec::new()),
         ApprovalLevel::Two => votes.first().map(|vote| vec![voter(vote)]),
         ApprovalLevel::Three => votes.iter().enumerate().find_map(|(at, second)| {
-            let first = votes[..at]
-                .iter()
-                .find(|first| have_two_roles(first.person, second.person))?;
+            let first = votes[..at].iter().find(|first| have_two_roles(first.person, second.person))?;
             Some(vec![voter(first), voter(second)])
         }),
     }
@@ -374,7 +327,5 @@ fn earliest_sufficient(level: ApprovalLevel, votes: Vec<Vote<'_>>) -> Option<Vec
 
 /// Whether each of two persons can stand for a role of their own.
 fn have_two_roles(a: &Person, b: &Person) -> bool {
-    a.roles
-        .iter()
-        .any(|role| b.roles.iter().any(|other| role != other))
+    a.roles.iter().any(|role| b.roles.iter().any(|other| role != other))
 }

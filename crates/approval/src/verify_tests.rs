@@ -46,15 +46,9 @@ fn every_broken_rule_has_its_own_code() {
     let plan = level_two();
     let yes = |person: &str, number| vote(&plan, person, number, Decision::Approve);
     let good = yes("alice", 10);
-    let other_purpose = Purpose {
-        typ: "exokit-roster+jwt",
-        ..APPROVAL
-    };
-    let by_another_key = format!(
-        "{}.{}",
-        good.rsplit_once('.').unwrap().0,
-        yes("bob", 20).rsplit_once('.').unwrap().1
-    );
+    let other_purpose = Purpose { typ: "exokit-roster+jwt", ..APPROVAL };
+    let by_another_key =
+        format!("{}.{}", good.rsplit_once('.').unwrap().0, yes("bob", 20).rsplit_once('.').unwrap().1);
     let cases: Vec<(&str, String)> = vec![
         ("ok", good.clone()),
         ("ok", yes("alice", 11)),
@@ -65,48 +59,25 @@ fn every_broken_rule_has_its_own_code() {
         ("malformed", "x".repeat(APPROVAL.bytes_max + 1)),
         ("malformed", altered(|c| c.nonce = "short".to_owned())),
         ("malformed", altered(|c| c.key_id = key(20).public().id())),
-        (
-            "malformed",
-            sign(APPROVAL, &key(10), &serde_json::json!({"yes": true})).unwrap(),
-        ),
+        ("malformed", sign(APPROVAL, &key(10), &serde_json::json!({"yes": true})).unwrap()),
         (
             "wrong-type",
-            sign(
-                other_purpose,
-                &key(10),
-                &claims(&plan, "alice", 10, Decision::Approve),
-            )
-            .unwrap(),
+            sign(other_purpose, &key(10), &claims(&plan, "alice", 10, Decision::Approve)).unwrap(),
         ),
         ("bad-signature", by_another_key),
         ("unknown-key", yes("alice", 99)),
-        (
-            "unknown-key",
-            altered(|c| c.person = "carol".parse().unwrap()),
-        ),
+        ("unknown-key", altered(|c| c.person = "carol".parse().unwrap())),
         ("revoked-key", yes("erin", 50)),
-        (
-            "unknown-person",
-            altered(|c| c.person = "mallory".parse().unwrap()),
-        ),
-        (
-            "wrong-plan",
-            altered(|c| c.plan_digest = Digest::of("test", b"other")),
-        ),
+        ("unknown-person", altered(|c| c.person = "mallory".parse().unwrap())),
+        ("wrong-plan", altered(|c| c.plan_digest = Digest::of("test", b"other"))),
         ("wrong-action", altered(|c| c.action = Action::Teardown)),
-        (
-            "wrong-environment",
-            altered(|c| c.environment = "prod".parse().unwrap()),
-        ),
+        ("wrong-environment", altered(|c| c.environment = "prod".parse().unwrap())),
         ("wrong-level", altered(|c| c.level = ApprovalLevel::One)),
         ("expired", altered(|c| c.expires_at = at(100))),
         ("ok", altered(|c| c.expires_at = at(101))),
         ("not-yet-valid", altered(|c| c.issued_at = at(103))),
         ("ok", altered(|c| c.issued_at = at(102))),
-        (
-            "too-long",
-            altered(|c| c.expires_at = at(60 + 24 * 3600 + 1)),
-        ),
+        ("too-long", altered(|c| c.expires_at = at(60 + 24 * 3600 + 1))),
         ("ok", altered(|c| c.expires_at = at(60 + 24 * 3600))),
         ("too-long", altered(|c| c.expires_at = c.issued_at)),
         ("self-approval", yes("bob", 20)),
@@ -169,7 +140,8 @@ fn a_vote_counts_once_and_only_a_denial_may_follow() {
 fn a_quorum_is_of_distinct_persons_and_roles() {
     use ApprovalLevel::{One, Three, Two};
     // Persons with their keys; a minus in front denies.
-    let cases: &[(ApprovalLevel, &str, &[(&str, u8)])] = &[
+    type Voters = &'static [(&'static str, u8)];
+    let cases: &[(ApprovalLevel, &str, Voters)] = &[
         (One, "ok", &[]),
         (One, "denied", &[("-alice", 10)]),
         (Two, "missing-votes", &[]),
@@ -186,11 +158,7 @@ fn a_quorum_is_of_distinct_persons_and_roles() {
         (Three, "ok", &[("alice", 10), ("carol", 30)]),
         (Three, "ok", &[("alice", 10), ("dave", 40)]),
         (Three, "ok", &[("carol", 30), ("dave", 40)]),
-        (
-            Three,
-            "denied",
-            &[("alice", 10), ("carol", 30), ("-dave", 40)],
-        ),
+        (Three, "denied", &[("alice", 10), ("carol", 30), ("-dave", 40)]),
     ];
     for (level, expected, voters) in cases {
         let plan = plan(Action::Provision, *level);
@@ -212,10 +180,7 @@ fn two_persons_of_one_role_are_not_enough_for_level_three() {
     let mut roster = roster();
     roster.persons[2].roles = vec!["platform".parse().unwrap()];
     let plan = plan(Action::Provision, ApprovalLevel::Three);
-    let tokens = [
-        vote(&plan, "alice", 10, Decision::Approve),
-        vote(&plan, "carol", 30, Decision::Approve),
-    ];
+    let tokens = [vote(&plan, "alice", 10, Decision::Approve), vote(&plan, "carol", 30, Decision::Approve)];
     let verifier = Verifier::new(roster).unwrap();
     let found = verifier.quorum(&plan, plan.digest().unwrap(), &tokens, at(100));
     assert_eq!(code(found), "missing-role");
@@ -223,10 +188,7 @@ fn two_persons_of_one_role_are_not_enough_for_level_three() {
 
 #[test]
 fn a_requester_outside_the_roster_needs_to_join_it() {
-    for (level, expected) in [
-        (ApprovalLevel::One, "ok"),
-        (ApprovalLevel::Two, "unknown-requester"),
-    ] {
+    for (level, expected) in [(ApprovalLevel::One, "ok"), (ApprovalLevel::Two, "unknown-requester")] {
         let mut plan = plan(Action::Provision, level);
         plan.requester = "stranger".parse().unwrap();
         let tokens = [vote(&plan, "alice", 10, Decision::Approve)];
@@ -243,20 +205,13 @@ fn the_start_window_begins_with_the_vote_that_completed_the_quorum() {
         claims.issued_at = at(issued);
         sign(APPROVAL, &key(number), &claims).unwrap()
     };
-    let tokens = [
-        voted("dave", 40, 90),
-        voted("alice", 10, 70),
-        voted("carol", 30, 80),
-    ];
+    let tokens = [voted("dave", 40, 90), voted("alice", 10, 70), voted("carol", 30, 80)];
     let digest = plan.digest().unwrap();
     let quorum = verifier().quorum(&plan, digest, &tokens, at(100)).unwrap();
     let names: Vec<&str> = quorum.voters.iter().map(|v| v.person.as_str()).collect();
     assert_eq!(names, ["alice", "carol"]);
     assert_eq!(quorum.complete_at(), Some(at(80)));
-    assert_eq!(
-        quorum.start_by(),
-        Some(at(80) + SignedDuration::from_hours(1))
-    );
+    assert_eq!(quorum.start_by(), Some(at(80) + SignedDuration::from_hours(1)));
 }
 
 proptest! {

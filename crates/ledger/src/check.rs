@@ -14,12 +14,7 @@ pub(crate) fn check_entries(condition: &Condition, entries: &[Entry]) -> Result<
     match entries.iter().find(|entry| entry.epoch != fence.epoch) {
         None => Ok(()),
         Some(entry) => Err(LedgerError::Entry {
-            why: format!(
-                "{} carries epoch {}, the fence {}",
-                entry.event.name(),
-                entry.epoch,
-                fence.epoch
-            ),
+            why: format!("{} carries epoch {}, the fence {}", entry.event.name(), entry.epoch, fence.epoch),
         }),
     }
 }
@@ -27,11 +22,7 @@ pub(crate) fn check_entries(condition: &Condition, entries: &[Entry]) -> Result<
 pub(crate) fn check_epoch(fence: &Fence, current: u64, held: bool) -> Result<(), LedgerError> {
     match held && fence.epoch == current {
         true => Ok(()),
-        false => Err(LedgerError::Fenced {
-            operation: fence.operation.clone(),
-            epoch: fence.epoch,
-            current,
-        }),
+        false => Err(LedgerError::Fenced { operation: fence.operation.clone(), epoch: fence.epoch, current }),
     }
 }
 
@@ -42,11 +33,7 @@ pub(crate) fn check_environment(
 ) -> Result<(), LedgerError> {
     match expected == found {
         true => Ok(()),
-        false => Err(LedgerError::Stale {
-            environment: environment.clone(),
-            expected,
-            found,
-        }),
+        false => Err(LedgerError::Stale { environment: environment.clone(), expected, found }),
     }
 }
 

@@ -147,8 +147,6 @@ impl LedgerError {
 
 impl From<CanonicalError> for LedgerError {
     fn from(error: CanonicalError) -> Self {
-        LedgerError::Entry {
-            why: error.to_string(),
-        }
+        LedgerError::Entry { why: error.to_string() }
     }
 }

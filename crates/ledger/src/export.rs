@@ -115,9 +115,7 @@ pub fn read(text: &str) -> Result<Export, ExportError> {
     }
     match document(export.records.clone())? == export {
         true => Ok(export),
-        false => Err(ExportError::Changed(
-            "head or environments do not follow from the records",
-        )),
+        false => Err(ExportError::Changed("head or environments do not follow from the records")),
     }
 }
 
@@ -132,5 +130,75 @@ pub async fn import(ledger: &dyn Ledger, text: &str) -> Result<Head, ExportError
         Ok(_) => Ok(export.head),
         Err(LedgerError::HeadMoved { found, .. }) => Err(ExportError::NotEmpty(found)),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryLedger;
+    use crate::testing::{chain, entry, life};
+
+    async fn filled(records: &[Record]) -> MemoryLedger {
+        let ledger = MemoryLedger::new();
+        let entries = records.iter().map(|record| record.entry.clone());
+        let appended = ledger.append(&Condition::default(), entries.collect()).await;
+        assert_eq!(appended.unwrap(), records);
+        ledger
+    }
+
+    #[tokio::test]
+    async fn an_export_comes_back_as_it_was() {
+        let records = life();
+        let text = export(&filled(&records).await).await.unwrap();
+        let empty = MemoryLedger::new();
+        let head = import(&empty, &text).await.unwrap();
+        assert_eq!(empty.durable(), records);
+        assert_eq!(head, verify(&records).unwrap());
+        assert_eq!(export(&empty).await.unwrap(), text);
+        let again = import(&empty, &text).await;
+        assert!(matches!(again, Err(ExportError::NotEmpty(n)) if n == head.seq));
+    }
+
+    #[tokio::test]
+    async fn every_flipped_bit_of_an_export_is_noticed() {
+        let text = export(&filled(&chain((1..=3).map(entry))).await).await.unwrap();
+        // Without its white space, which says nothing.
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let bytes = serde_json::to_vec(&value).unwrap();
+        assert!(read(std::str::from_utf8(&bytes).unwrap()).is_ok());
+        for place in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[place] ^= 1 << bit;
+                let Ok(text) = String::from_utf8(flipped) else {
+                    continue;
+                };
+                let error = read(&text).expect_err(&text);
+                assert!(!error.hint().is_empty());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_export_that_was_edited_is_refused() {
+        let text = export(&filled(&life()).await).await.unwrap();
+        type Edit = fn(&mut Value);
+        let cases: [(&str, Edit); 6] = [
+            ("Schema", |v| v["schema"] = "exokit-registry/v2".into()),
+            ("Changed", |v| v["environments"][0]["phase"] = "ready".into()),
+            ("Changed", |v| v["head"]["seq"] = 1.into()),
+            ("Changed", |v| v["records"][3]["entry"]["extra"] = 1.into()),
+            ("Chain", |v| v["records"][3]["entry"]["epoch"] = 9.into()),
+            ("Chain", |v| {
+                v["records"].as_array_mut().unwrap().remove(3);
+            }),
+        ];
+        for (expected, edit) in cases {
+            let mut value: Value = serde_json::from_str(&text).unwrap();
+            edit(&mut value);
+            let error = read(&value.to_string()).unwrap_err();
+            assert!(format!("{error:?}").starts_with(expected), "{error:?}");
+        }
     }
 }

@@ -24,13 +24,7 @@ pub struct Line {
 #[must_use]
 pub fn history(records: &[Record]) -> Vec<Line> {
     let mut teller = Teller::default();
-    records
-        .iter()
-        .map(|record| Line {
-            at: record.entry.at,
-            text: teller.tell(record),
-        })
-        .collect()
+    records.iter().map(|record| Line { at: record.entry.at, text: teller.tell(record) }).collect()
 }
 
 /// What has to be remembered to tell the next record.
@@ -88,10 +82,9 @@ impl Teller {
                     None => format!("{ended}."),
                 }
             }
-            Event::OperationRolledBack => format!(
-                "Everything that it had made is gone{}.",
-                self.since_start(operation, at)
-            ),
+            Event::OperationRolledBack => {
+                format!("Everything that it had made is gone{}.", self.since_start(operation, at))
+            }
             Event::DriftObserved { differences } => drift(differences),
             Event::ExpiryNoticed { expired_at, digest } => format!(
                 "Its time was over at {expired_at}; plan {} to remove it waits for approval.",
@@ -102,12 +95,7 @@ impl Teller {
     }
 
     /// An event of one resource.
-    fn tell_node(
-        &mut self,
-        operation: &Option<OperationId>,
-        event: &Event,
-        at: Timestamp,
-    ) -> String {
+    fn tell_node(&mut self, operation: &Option<OperationId>, event: &Event, at: Timestamp) -> String {
         let Some(key) = event.node() else {
             return format!("{} happened.", event.name());
         };
@@ -124,9 +112,9 @@ impl Teller {
                 Some(id) => format!("The cloud accepted {name} as {id}."),
                 None => format!("The cloud accepted {name}."),
             },
-            Event::CreateRefused {
-                status, message, ..
-            } => format!("The cloud refused {name} ({status}): {message}."),
+            Event::CreateRefused { status, message, .. } => {
+                format!("The cloud refused {name} ({status}): {message}.")
+            }
             Event::CreateInDoubt { why, .. } => {
                 format!("It is in doubt whether {name} was made: {why}.")
             }
@@ -146,9 +134,9 @@ impl Teller {
                 format!("Asked the cloud to remove {name} ({id}).")
             }
             Event::DeleteAccepted { .. } => format!("The cloud accepted to remove {name}."),
-            Event::DeleteRefused {
-                status, message, ..
-            } => format!("The cloud did not remove {name} ({status}): {message}."),
+            Event::DeleteRefused { status, message, .. } => {
+                format!("The cloud did not remove {name} ({status}): {message}.")
+            }
             Event::ResourceGone { id, .. } => {
                 let took = self.took(operation, key, false, at);
                 format!("{name} ({id}) is gone{took}.")
@@ -181,25 +169,15 @@ impl Teller {
         self.began.entry(slot).or_insert(at);
     }
 
-    fn took(
-        &mut self,
-        operation: &Option<OperationId>,
-        key: &NodeKey,
-        make: bool,
-        at: Timestamp,
-    ) -> String {
+    fn took(&mut self, operation: &Option<OperationId>, key: &NodeKey, make: bool, at: Timestamp) -> String {
         let slot = (operation.clone(), key.clone(), make);
-        self.began.remove(&slot).map_or_else(String::new, |began| {
-            format!(" after {}", duration(began, at))
-        })
+        self.began.remove(&slot).map_or_else(String::new, |began| format!(" after {}", duration(began, at)))
     }
 
     fn since_start(&self, operation: &Option<OperationId>, at: Timestamp) -> String {
         self.started
             .get(operation)
-            .map_or_else(String::new, |began| {
-                format!(" after {}", duration(*began, at))
-            })
+            .map_or_else(String::new, |began| format!(" after {}", duration(*began, at)))
     }
 }
 
@@ -220,16 +198,11 @@ fn proposal(plan: &Plan, digest: &str) -> String {
             plan.destroys.len(),
             plan.destroys.iter().filter(|destroy| destroy.data).count(),
         ),
-        Action::Extend => format!(
-            "to let {} live {} s longer",
-            plan.environment,
-            plan.extend_seconds.unwrap_or(0)
-        ),
+        Action::Extend => {
+            format!("to let {} live {} s longer", plan.environment, plan.extend_seconds.unwrap_or(0))
+        }
     };
-    format!(
-        "{} asked {about}; level {}, plan {digest}.",
-        plan.requester, plan.level
-    )
+    format!("{} asked {about}; level {}, plan {digest}.", plan.requester, plan.level)
 }
 
 fn proof(certificate: &Certificate) -> String {
@@ -237,10 +210,7 @@ fn proof(certificate: &Certificate) -> String {
     let found: u64 = body.checked.iter().map(|checked| checked.found).sum();
     let digest = certificate.digest.short();
     match body.clean {
-        true => format!(
-            "certificate {digest}: {} listings, nothing of it was left",
-            body.checked.len()
-        ),
+        true => format!("certificate {digest}: {} listings, nothing of it was left", body.checked.len()),
         false => format!("certificate {digest}: {found} resources of it were left"),
     }
 }
@@ -265,5 +235,65 @@ fn duration(from: Timestamp, to: Timestamp) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         _ => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use exokit_model::plan::Action;
+
+    use super::*;
+    use crate::testing::{Story, chain, life, plan};
+
+    #[test]
+    fn a_life_reads_as_a_story() {
+        let digest = |number, action| plan(number, action).digest().unwrap().short();
+        let provision = digest(1, Action::Provision);
+        let expected = [
+            format!(
+                "bob asked to provision demo from T1 in ch-dk-2: 2 resources, 0.25 CHF per hour; level 2, plan {provision}."
+            ),
+            format!("alice approved plan {provision}."),
+            "The provision of demo began.".to_owned(),
+            "Asked the cloud for security-group demo-group.".to_owned(),
+            "The cloud accepted security-group demo-group as id-group.".to_owned(),
+            "security-group demo-group is ready as id-group after 20 s.".to_owned(),
+            "Asked the cloud for sks-cluster demo-cluster.".to_owned(),
+            "It is in doubt whether sks-cluster demo-cluster was made: the connection broke.".to_owned(),
+            "The doubt is resolved: sks-cluster demo-cluster was made, it is id-cluster.".to_owned(),
+            "sks-cluster demo-cluster is ready as id-cluster after 30 s.".to_owned(),
+            "The provision of demo is done after 80 s.".to_owned(),
+        ];
+        let lines = history(&life());
+        let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts[..expected.len()], expected);
+        assert_eq!(*texts.last().unwrap(), "The teardown of demo is done after 70 s.");
+        assert!(texts.contains(
+            &"load-balancer demo-found-load-balancer-1 (id-found-load-balancer-1) is gone after 10 s."
+        ));
+    }
+
+    #[test]
+    fn a_part_of_a_story_can_be_told() {
+        let records = life();
+        for start in 0..records.len() {
+            for line in history(&records[start..]) {
+                assert!(line.text.ends_with('.'), "{}", line.text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_vote_and_a_second_attempt_are_told() {
+        let story = Story::new(plan(1, Action::Provision), 0)
+            .then(Event::ApprovalRefused {
+                code: "expired".to_owned(),
+                why: "the vote of alice expired".to_owned(),
+            })
+            .start()
+            .intend("cluster", 2);
+        let lines = history(&chain(story.entries));
+        assert_eq!(lines[1].text, "A vote was refused (expired): the vote of alice expired.");
+        assert_eq!(lines[4].text, "Asked the cloud for sks-cluster demo-cluster, attempt 2.");
     }
 }

@@ -27,18 +27,12 @@ pub struct Head {
 
 impl Head {
     /// The head of an empty ledger.
-    pub const EMPTY: Head = Head {
-        seq: 0,
-        hash: Digest([0; 32]),
-    };
+    pub const EMPTY: Head = Head { seq: 0, hash: Digest([0; 32]) };
 
     /// The head after `record`.
     #[must_use]
     pub fn after(record: &Record) -> Self {
-        Self {
-            seq: record.seq,
-            hash: record.hash,
-        }
+        Self { seq: record.seq, hash: record.hash }
     }
 }
 
@@ -59,17 +53,13 @@ impl Lease {
     /// The fence that shows that this lease is still the newest.
     #[must_use]
     pub fn fence(&self) -> Fence {
-        Fence {
-            operation: self.operation.clone(),
-            epoch: self.epoch,
-        }
+        Fence { operation: self.operation.clone(), epoch: self.epoch }
     }
 }
 
 /// When a lease taken or renewed at `now` ends.
 pub(crate) fn lease_end(now: Timestamp) -> Timestamp {
-    now.checked_add(SignedDuration::from_secs(LEASE_SECONDS))
-        .unwrap_or(Timestamp::MAX)
+    now.checked_add(SignedDuration::from_secs(LEASE_SECONDS)).unwrap_or(Timestamp::MAX)
 }
 
 /// Shows under which lease something is written.
@@ -98,28 +88,19 @@ impl Condition {
     /// Demands that `lease` is still the newest.
     #[must_use]
     pub fn fenced(lease: &Lease) -> Self {
-        Self {
-            fence: Some(lease.fence()),
-            ..Self::default()
-        }
+        Self { fence: Some(lease.fence()), ..Self::default() }
     }
 
     /// Demands that nothing was written about the environment since `seq`.
     #[must_use]
     pub fn environment(name: &EnvironmentName, seq: u64) -> Self {
-        Self {
-            environment_head: Some((name.clone(), seq)),
-            ..Self::default()
-        }
+        Self { environment_head: Some((name.clone(), seq)), ..Self::default() }
     }
 
     /// Demands that nothing was written at all since `seq`.
     #[must_use]
     pub fn head(seq: u64) -> Self {
-        Self {
-            head: Some(seq),
-            ..Self::default()
-        }
+        Self { head: Some(seq), ..Self::default() }
     }
 }
 
@@ -129,6 +110,8 @@ pub enum Filter {
     /// Every record.
     #[default]
     All,
+    /// Records about no environment: rosters and other matters of the account.
+    Account,
     /// Records about one environment.
     Environment(EnvironmentName),
     /// Records of one operation.
@@ -141,6 +124,7 @@ impl Filter {
     pub fn admits(&self, entry: &Entry) -> bool {
         match self {
             Filter::All => true,
+            Filter::Account => entry.environment.is_none(),
             Filter::Environment(name) => entry.environment.as_ref() == Some(name),
             Filter::Operation(operation) => entry.operation.as_ref() == Some(operation),
         }
@@ -162,11 +146,7 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::HeadMoved`] when the condition does not hold, and errors
     /// of the storage. Nothing was written after any error but
     /// [`LedgerError::Failed`], after which it is not known.
-    async fn append(
-        &self,
-        condition: &Condition,
-        entries: Vec<Entry>,
-    ) -> Result<Vec<Record>, LedgerError>;
+    async fn append(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError>;
 
     /// The durable records that `filter` admits with a sequence number greater
     /// than `after`, in order.

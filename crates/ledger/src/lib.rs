@@ -18,9 +18,7 @@ mod testing;
 pub mod verify;
 
 pub use error::LedgerError;
-pub use ledger::{
-    Condition, Fence, Filter, Head, LEASE_SECONDS, Lease, Ledger, RENEW_SECONDS,
-};
+pub use ledger::{Condition, Fence, Filter, Head, LEASE_SECONDS, Lease, Ledger, RENEW_SECONDS};
 pub use memory::MemoryLedger;
 pub use projection::{EnvironmentView, OperationView, Registry};
 pub use sqlite::SqliteLedger;

@@ -69,9 +69,7 @@ impl MemoryLedger {
             state.records.truncate(state.durable);
         }
         state.durable = state.records.len();
-        Self {
-            state: Arc::new(Mutex::new(state)),
-        }
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     /// The durable records, for a judge that must not depend on the engine.
@@ -138,11 +136,7 @@ impl State {
 
 #[async_trait]
 impl Ledger for MemoryLedger {
-    async fn append(
-        &self,
-        condition: &Condition,
-        entries: Vec<Entry>,
-    ) -> Result<Vec<Record>, LedgerError> {
+    async fn append(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
         check_entries(condition, &entries)?;
         let (written, length) = {
             let mut state = self.lock();
@@ -159,10 +153,7 @@ impl Ledger for MemoryLedger {
         let state = self.lock();
         let start = usize::try_from(after).unwrap_or(usize::MAX);
         let records = state.records[..state.durable].iter().skip(start);
-        Ok(records
-            .filter(|record| filter.admits(&record.entry))
-            .cloned()
-            .collect())
+        Ok(records.filter(|record| filter.admits(&record.entry)).cloned().collect())
     }
 
     async fn head(&self) -> Result<Head, LedgerError> {
@@ -221,10 +212,7 @@ impl Ledger for MemoryLedger {
             if let Some(seat) = state.leases.get_mut(&lease.operation) {
                 seat.until = until;
             }
-            Lease {
-                until,
-                ..lease.clone()
-            }
+            Lease { until, ..lease.clone() }
         };
         tokio::task::yield_now().await;
         Ok(renewed)
@@ -241,5 +229,61 @@ impl Ledger for MemoryLedger {
         }
         tokio::task::yield_now().await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::testing::{at, entry, operation};
+    use crate::verify::verify;
+
+    /// Polls an append `polls` times, then drops it, as a crash would.
+    fn interrupted(ledger: &MemoryLedger, polls: usize) -> bool {
+        let condition = Condition::default();
+        let mut append = pin!(ledger.append(&condition, vec![entry(2)]));
+        let mut context = Context::from_waker(Waker::noop());
+        (0..polls).any(|_| append.as_mut().poll(&mut context).is_ready())
+    }
+
+    #[tokio::test]
+    async fn what_was_acknowledged_survives_and_the_rest_may() {
+        for (polls, acknowledged, kept, lost) in
+            [(0, false, 1, 1), (1, false, 2, 1), (2, false, 2, 2), (3, true, 2, 2)]
+        {
+            let ledger = MemoryLedger::new();
+            ledger.append(&Condition::default(), vec![entry(1)]).await.unwrap();
+            assert_eq!(interrupted(&ledger, polls), acknowledged);
+            for (keep, expected) in [(true, kept), (false, lost)] {
+                let after = ledger.crash(keep);
+                assert_eq!(after.durable().len(), expected, "{polls} {keep}");
+                after.append(&Condition::default(), vec![entry(3)]).await.unwrap();
+                assert!(verify(&after.durable()).is_ok());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_crash_a_lease_is_free_at_once_unless_the_death_is_unseen() {
+        let ledger = MemoryLedger::new();
+        ledger.acquire(&operation(1), "one", at(0)).await.unwrap();
+        let seen = ledger.crash(false);
+        let lease = seen.acquire(&operation(1), "two", at(1)).await.unwrap();
+        assert_eq!(lease.epoch, 2);
+        let unseen = ledger.crash_unseen(false);
+        assert!(unseen.acquire(&operation(1), "two", at(89)).await.is_err());
+        assert!(unseen.acquire(&operation(1), "two", at(90)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_takes_a_lease_sees_all_that_was_written_before() {
+        let ledger = MemoryLedger::new();
+        assert!(!interrupted(&ledger, 1));
+        assert_eq!(ledger.head().await.unwrap().seq, 0);
+        ledger.acquire(&operation(1), "two", at(0)).await.unwrap();
+        assert_eq!(ledger.head().await.unwrap().seq, 1);
     }
 }

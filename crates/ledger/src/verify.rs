@@ -34,10 +34,7 @@ pub fn verify(records: &[Record]) -> Result<Head, FirstBad> {
     let mut head = Head::EMPTY;
     for record in records {
         let seq = head.seq + 1;
-        let bad = |why: &str| FirstBad {
-            seq,
-            why: why.to_owned(),
-        };
+        let bad = |why: &str| FirstBad { seq, why: why.to_owned() };
         if record.seq != seq {
             return Err(bad(&format!("number {} stands in its place", record.seq)));
         }
@@ -64,18 +61,62 @@ pub fn verify_to(records: &[Record], anchor: &Head) -> Result<Head, FirstBad> {
     if head.seq < anchor.seq {
         return Err(FirstBad {
             seq: head.seq + 1,
-            why: format!(
-                "it is missing: the ledger ends at {}, the anchor is {}",
-                head.seq, anchor.seq
-            ),
+            why: format!("it is missing: the ledger ends at {}, the anchor is {}", head.seq, anchor.seq),
         });
     }
     let at = records.iter().find(|record| record.seq == anchor.seq);
     match at.map_or(Head::EMPTY, Head::after) == *anchor {
         true => Ok(head),
-        false => Err(FirstBad {
-            seq: anchor.seq,
-            why: "it is not the record that was anchored".to_owned(),
-        }),
+        false => Err(FirstBad { seq: anchor.seq, why: "it is not the record that was anchored".to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{chain, entry, life};
+
+    #[test]
+    fn a_whole_chain_verifies_and_an_older_end_of_it_is_an_anchor() {
+        let records = life();
+        let head = verify(&records).unwrap();
+        assert_eq!(head.seq, records.len() as u64);
+        for anchor in records.iter().map(Head::after).chain([Head::EMPTY]) {
+            assert_eq!(verify_to(&records, &anchor), Ok(head));
+        }
+        assert_eq!(verify(&[]), Ok(Head::EMPTY));
+    }
+
+    #[test]
+    fn the_first_bad_record_is_named() {
+        type Change = fn(&mut Vec<Record>);
+        let cases: [(u64, Change); 8] = [
+            (3, |r| r[2].entry.epoch += 1),
+            (3, |r| r[2].seq += 1),
+            (3, |r| r[2].hash.0[0] ^= 1),
+            (3, |r| r[2].prev.0[0] ^= 1),
+            (3, |r| {
+                r.remove(2);
+            }),
+            (3, |r| r.swap(2, 3)),
+            (4, |r| r.insert(3, r[2].clone())),
+            (1, |r| {
+                r.remove(0);
+            }),
+        ];
+        for (seq, change) in cases {
+            let mut records = chain((1..=6).map(entry));
+            change(&mut records);
+            assert_eq!(verify(&records).unwrap_err().seq, seq);
+        }
+    }
+
+    #[test]
+    fn records_cut_off_at_the_end_are_noticed_by_an_anchor() {
+        let records = chain((1..=6).map(entry));
+        let anchor = Head::after(&records[5]);
+        assert_eq!(verify_to(&records[..4], &anchor).unwrap_err().seq, 5);
+        let other = chain((11..=16).map(entry));
+        assert_eq!(verify_to(&other, &anchor).unwrap_err().seq, 6);
     }
 }

@@ -103,9 +103,7 @@ impl EnvironmentView {
             environment: plan.environment.clone(),
             template: plan.template,
             zone: plan.zone.clone(),
-            phase: environment_phase(plan.action, &operation.phase)
-                .unwrap_or("awaiting-approval")
-                .to_owned(),
+            phase: environment_phase(plan.action, &operation.phase).unwrap_or("awaiting-approval").to_owned(),
             hourly: plan.cost.hourly,
             currency: plan.cost.currency.clone(),
             created_at: at,
@@ -123,10 +121,7 @@ impl EnvironmentView {
     /// Whether a new plan of the same name may take its place in the registry:
     /// nothing of it exists, and nothing is being done about it.
     pub(super) fn is_replaceable(&self) -> bool {
-        matches!(
-            self.phase.as_str(),
-            "gone" | "rolled-back" | "rejected" | "awaiting-approval"
-        )
+        matches!(self.phase.as_str(), "gone" | "rolled-back" | "rejected" | "awaiting-approval")
     }
 
     /// Takes in an event of one of its operations, which has taken it in
@@ -205,9 +200,9 @@ impl ResourceView {
             Event::ResourceReady { id, .. } => self.put(ResourceState::Ready, Some(id.clone())),
             Event::ResourceFailed { id, .. } => self.put(ResourceState::Failed, id.clone()),
             Event::CreateInDoubt { .. } => self.state = ResourceState::InDoubt,
-            Event::DeleteIntended { .. }
-            | Event::DeleteAccepted { .. }
-            | Event::DeleteRefused { .. } => self.state = ResourceState::Deleting,
+            Event::DeleteIntended { .. } | Event::DeleteAccepted { .. } | Event::DeleteRefused { .. } => {
+                self.state = ResourceState::Deleting
+            }
             Event::ResourceGone { .. } => self.state = ResourceState::Gone,
             _ => {}
         }
@@ -245,6 +240,5 @@ fn time_to_live(plan: &Plan) -> Option<u64> {
 
 fn add(at: Timestamp, seconds: u64) -> Timestamp {
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-    at.checked_add(SignedDuration::from_secs(seconds))
-        .unwrap_or(Timestamp::MAX)
+    at.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }

@@ -5,6 +5,8 @@
 
 mod environment;
 mod operation;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -94,18 +96,12 @@ impl Registry {
     /// When it is not the next one, or its event cannot follow. The registry
     /// is unchanged then.
     pub fn apply(&mut self, record: &Record) -> Result<(), Misfit> {
-        let misfit = |why: String| Misfit {
-            seq: record.seq,
-            why,
-        };
+        let misfit = |why: String| Misfit { seq: record.seq, why };
         if record.seq <= self.head.seq {
             return Ok(());
         }
         if record.seq != self.head.seq + 1 || record.prev != self.head.hash {
-            return Err(misfit(format!(
-                "it does not follow record {}",
-                self.head.seq
-            )));
+            return Err(misfit(format!("it does not follow record {}", self.head.seq)));
         }
         self.take(&record.entry).map_err(misfit)?;
         self.head = Head::after(record);
@@ -151,16 +147,13 @@ impl Registry {
     /// Whether the plan has been executed, or is being executed.
     #[must_use]
     pub fn executed(&self, digest: &Digest) -> bool {
-        self.operation_of(digest)
-            .is_some_and(|operation| operation.started_at.is_some())
+        self.operation_of(digest).is_some_and(|operation| operation.started_at.is_some())
     }
 
     /// Version and signed text of the newest roster.
     #[must_use]
     pub fn roster(&self) -> Option<(u64, &str)> {
-        self.roster
-            .as_ref()
-            .map(|(version, signed)| (*version, signed.as_str()))
+        self.roster.as_ref().map(|(version, signed)| (*version, signed.as_str()))
     }
 
     /// What an environment consists of now: each resource that has an id and
@@ -224,9 +217,9 @@ impl Registry {
                 Ok(())
             }
             Event::PlanProposed { digest, plan } => self.propose(entry, *digest, plan),
-            Event::ApprovalRefused { .. }
-            | Event::DriftObserved { .. }
-            | Event::ExpiryNoticed { .. } => Ok(()),
+            Event::ApprovalRefused { .. } | Event::DriftObserved { .. } | Event::ExpiryNoticed { .. } => {
+                Ok(())
+            }
             _ => self.advance(entry),
         }
     }
@@ -240,12 +233,7 @@ impl Registry {
         let id = operation.operation.clone();
         let other = |named: Option<bool>| named == Some(false);
         if other(entry.operation.as_ref().map(|named| *named == id))
-            || other(
-                entry
-                    .environment
-                    .as_ref()
-                    .map(|named| *named == operation.plan.environment),
-            )
+            || other(entry.environment.as_ref().map(|named| *named == operation.plan.environment))
         {
             return Err("the plan is for another operation or environment".to_owned());
         }
@@ -254,10 +242,7 @@ impl Registry {
         }
         self.show_plan(&operation, entry.at);
         self.by_digest.insert(digest, id.clone());
-        self.by_day
-            .entry(day(entry.at))
-            .or_default()
-            .push(id.clone());
+        self.by_day.entry(day(entry.at)).or_default().push(id.clone());
         self.operations.insert(id, operation);
         Ok(())
     }
@@ -271,9 +256,7 @@ impl Registry {
                 view.operations.push(operation.operation.clone());
             }
             _ => {
-                let before = shown
-                    .map(|view| view.operations.clone())
-                    .unwrap_or_default();
+                let before = shown.map(|view| view.operations.clone()).unwrap_or_default();
                 let view = EnvironmentView::planned(operation, before, at);
                 self.environments.insert(name.clone(), view);
             }
@@ -292,10 +275,7 @@ impl Registry {
         if entry.operation.as_ref().is_some_and(|other| other != id) {
             return Err("its digest belongs to another operation".to_owned());
         }
-        let operation = self
-            .operations
-            .get_mut(id)
-            .ok_or_else(|| format!("{id} was never proposed"))?;
+        let operation = self.operations.get_mut(id).ok_or_else(|| format!("{id} was never proposed"))?;
         operation.apply(entry)?;
         if let Some(view) = self.environments.get_mut(&operation.plan.environment) {
             view.apply(operation, entry);

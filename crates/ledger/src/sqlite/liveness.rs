@@ -20,10 +20,7 @@ pub(super) struct Liveness {
 
 impl Liveness {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self {
-            folder,
-            held: BTreeMap::new(),
-        }
+        Self { folder, held: BTreeMap::new() }
     }
 
     fn path(&self, operation: &OperationId, epoch: u64) -> PathBuf {
@@ -32,11 +29,8 @@ impl Liveness {
 
     /// Shows that this process holds the lease, for as long as it lives.
     pub(super) fn hold(&mut self, operation: &OperationId, epoch: u64) -> io::Result<()> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(self.path(operation, epoch))?;
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(self.path(operation, epoch))?;
         file.try_lock()?;
         self.held.insert((operation.clone(), epoch), file);
         Ok(())

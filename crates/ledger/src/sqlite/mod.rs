@@ -64,12 +64,7 @@ impl SqliteLedger {
                 }
             })?,
         ];
-        Ok(Self {
-            place,
-            writes: Some(writes),
-            reads: Some(reads),
-            threads,
-        })
+        Ok(Self { place, writes: Some(writes), reads: Some(reads), threads })
     }
 
     /// Runs `work` in a transaction of the writer and waits for its commit.
@@ -119,9 +114,7 @@ fn spawn(
 }
 
 fn stopped() -> LedgerError {
-    LedgerError::Failed {
-        why: "its thread has stopped".to_owned(),
-    }
+    LedgerError::Failed { why: "its thread has stopped".to_owned() }
 }
 
 impl Drop for SqliteLedger {
@@ -138,11 +131,7 @@ impl Drop for SqliteLedger {
 
 #[async_trait]
 impl Ledger for SqliteLedger {
-    async fn append(
-        &self,
-        condition: &Condition,
-        entries: Vec<Entry>,
-    ) -> Result<Vec<Record>, LedgerError> {
+    async fn append(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
         check_entries(condition, &entries)?;
         let condition = condition.clone();
         self.write(move |desk| {
@@ -153,8 +142,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn read(&self, filter: Filter, after: u64) -> Result<Vec<Record>, LedgerError> {
-        self.query(move |connection| store::select(connection, &filter, after))
-            .await
+        self.query(move |connection| store::select(connection, &filter, after)).await
     }
 
     async fn head(&self) -> Result<Head, LedgerError> {
@@ -168,8 +156,7 @@ impl Ledger for SqliteLedger {
         now: Timestamp,
     ) -> Result<Lease, LedgerError> {
         let (operation, holder) = (operation.clone(), holder.to_owned());
-        self.write(move |desk| desk.acquire(operation, holder, now))
-            .await
+        self.write(move |desk| desk.acquire(operation, holder, now)).await
     }
 
     async fn renew(&self, lease: &Lease, now: Timestamp) -> Result<Lease, LedgerError> {

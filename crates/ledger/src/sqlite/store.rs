@@ -34,6 +34,7 @@ CREATE TABLE records (
     epoch INTEGER GENERATED ALWAYS AS (entry ->> '$.epoch') VIRTUAL
 ) STRICT;
 CREATE INDEX records_environment ON records (environment, seq) WHERE environment IS NOT NULL;
+CREATE INDEX records_account ON records (seq) WHERE environment IS NULL;
 CREATE INDEX records_operation ON records (operation, seq) WHERE operation IS NOT NULL;
 CREATE TRIGGER records_unchanged BEFORE UPDATE ON records
     BEGIN SELECT RAISE(ABORT, 'records are never changed'); END;
@@ -83,16 +84,12 @@ pub(super) struct Place {
 impl Place {
     /// Makes the folders, readable for their owner only.
     pub(super) fn prepare(folder: &Path) -> Result<Self, LedgerError> {
-        let place = Self {
-            folder: folder.to_owned(),
-        };
+        let place = Self { folder: folder.to_owned() };
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder
-            .create(place.leases())
-            .map_err(|error| place.not_writable(error.to_string()))?;
+        builder.create(place.leases()).map_err(|error| place.not_writable(error.to_string()))?;
         Ok(place)
     }
 
@@ -110,10 +107,7 @@ impl Place {
     }
 
     pub(super) fn not_writable(&self, why: String) -> LedgerError {
-        LedgerError::NotWritable {
-            path: self.file(),
-            why,
-        }
+        LedgerError::NotWritable { path: self.file(), why }
     }
 
     /// Puts an error of SQLite into words that help.
@@ -126,9 +120,9 @@ impl Place {
         let why = error.to_string();
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => LedgerError::Full { path },
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Busy {
-                seconds: BUSY_SECONDS,
-            },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                LedgerError::Busy { seconds: BUSY_SECONDS }
+            }
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 LedgerError::NotWritable { path, why }
             }
@@ -147,8 +141,7 @@ impl Place {
             .write(true)
             .open(self.folder.join("open.lock"))
             .map_err(|error| self.not_writable(error.to_string()))?;
-        file.lock()
-            .map_err(|error| self.not_writable(error.to_string()))?;
+        file.lock().map_err(|error| self.not_writable(error.to_string()))?;
         Ok(file)
     }
 }
@@ -158,13 +151,10 @@ pub(super) fn open(place: &Place) -> Result<Connection, LedgerError> {
     let _lock = place.lock()?;
     let explain = |error: rusqlite::Error| place.explain("opening", error.into());
     let mut connection = Connection::open(place.database()).map_err(explain)?;
-    connection
-        .busy_timeout(Duration::from_secs(BUSY_SECONDS))
-        .map_err(explain)?;
+    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(explain)?;
     check_format(place, &connection)?;
-    let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
-        .map_err(explain)?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(explain)?;
     if mode != "wal" {
         return Err(LedgerError::Storage {
             doing: "switching to a write-ahead log in",
@@ -172,9 +162,7 @@ pub(super) fn open(place: &Place) -> Result<Connection, LedgerError> {
             why: format!("the journal mode stays {mode}"),
         });
     }
-    connection
-        .pragma_update(None, "synchronous", "full")
-        .map_err(explain)?;
+    connection.pragma_update(None, "synchronous", "full").map_err(explain)?;
     make_tables(&mut connection).map_err(explain)?;
     Ok(connection)
 }
@@ -199,8 +187,7 @@ fn check_format(place: &Place, connection: &Connection) -> Result<(), LedgerErro
             number("SELECT count(*) FROM sqlite_schema")?,
         ))
     };
-    let (application, format, tables) =
-        read().map_err(|error| place.explain("opening", error.into()))?;
+    let (application, format, tables) = read().map_err(|error| place.explain("opening", error.into()))?;
     if tables > 0 && application != APPLICATION {
         return Err(LedgerError::NotALedger {
             path: place.file(),
@@ -208,11 +195,7 @@ fn check_format(place: &Place, connection: &Connection) -> Result<(), LedgerErro
         });
     }
     match format > FORMAT {
-        true => Err(LedgerError::NewerFormat {
-            path: place.file(),
-            found: format,
-            known: FORMAT,
-        }),
+        true => Err(LedgerError::NewerFormat { path: place.file(), found: format, known: FORMAT }),
         false => Ok(()),
     }
 }
@@ -222,8 +205,7 @@ fn make_tables(connection: &mut Connection) -> rusqlite::Result<()> {
     if format == FORMAT {
         return Ok(());
     }
-    let transaction =
-        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     transaction.execute_batch(TABLES)?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
@@ -245,10 +227,7 @@ pub(super) fn head(connection: &Connection) -> Result<Head, Trouble> {
         .prepare_cached("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1")?
         .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
         .optional()?;
-    Ok(row.map_or(Head::EMPTY, |(seq, hash)| Head {
-        seq: from_column(seq),
-        hash: Digest(hash),
-    }))
+    Ok(row.map_or(Head::EMPTY, |(seq, hash)| Head { seq: from_column(seq), hash: Digest(hash) }))
 }
 
 /// Checks the conditions of an append, inside its transaction.
@@ -256,9 +235,7 @@ pub(super) fn check(connection: &Connection, condition: &Condition) -> Result<()
     if let Some(fence) = &condition.fence {
         let row = connection
             .prepare_cached("SELECT epoch, holder IS NOT NULL FROM leases WHERE operation = ?1")?
-            .query_row([fence.operation.as_str()], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get(1)?))
-            })
+            .query_row([fence.operation.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
             .optional()?;
         let (epoch, held) = row.map_or((0, false), |(epoch, held)| (from_column(epoch), held));
         check_epoch(fence, epoch, held)?;
@@ -286,8 +263,8 @@ pub(super) fn insert(connection: &Connection, entries: Vec<Entry>) -> Result<Vec
         head = Head::after(&record);
         rows.push((record, text));
     }
-    let mut statement = connection
-        .prepare_cached("INSERT INTO records (seq, prev, hash, entry) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut statement =
+        connection.prepare_cached("INSERT INTO records (seq, prev, hash, entry) VALUES (?1, ?2, ?3, ?4)")?;
     let mut written = Vec::with_capacity(rows.len());
     for (record, text) in rows {
         statement.execute(params![
@@ -302,19 +279,14 @@ pub(super) fn insert(connection: &Connection, entries: Vec<Entry>) -> Result<Vec
 }
 
 /// Reads records, and checks each against its own hash and the one before.
-pub(super) fn select(
-    connection: &Connection,
-    filter: &Filter,
-    after: u64,
-) -> Result<Vec<Record>, Trouble> {
+pub(super) fn select(connection: &Connection, filter: &Filter, after: u64) -> Result<Vec<Record>, Trouble> {
     let (clause, key) = match filter {
         Filter::All => ("?2 = ''", ""),
+        Filter::Account => ("environment IS NULL AND ?2 = ''", ""),
         Filter::Environment(name) => ("environment = ?2", name.as_str()),
         Filter::Operation(operation) => ("operation = ?2", operation.as_str()),
     };
-    let sql = format!(
-        "SELECT seq, prev, hash, entry FROM records WHERE seq > ?1 AND {clause} ORDER BY seq"
-    );
+    let sql = format!("SELECT seq, prev, hash, entry FROM records WHERE seq > ?1 AND {clause} ORDER BY seq");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![to_column(after), key])?;
     let mut records: Vec<Record> = Vec::new();
@@ -323,10 +295,7 @@ pub(super) fn select(
         if let (Filter::All, Some(last)) = (filter, records.last())
             && (record.seq != last.seq + 1 || record.prev != last.hash)
         {
-            return Err(damaged(
-                record.seq,
-                "it does not follow the record before it",
-            ));
+            return Err(damaged(record.seq, "it does not follow the record before it"));
         }
         records.push(record);
     }
@@ -334,23 +303,15 @@ pub(super) fn select(
 }
 
 fn damaged(seq: u64, why: &str) -> Trouble {
-    Trouble::Refused(LedgerError::Damaged {
-        seq,
-        why: why.to_owned(),
-    })
+    Trouble::Refused(LedgerError::Damaged { seq, why: why.to_owned() })
 }
 
 fn decode(row: &Row<'_>) -> Result<Record, Trouble> {
     let seq = from_column(row.get(0)?);
     let text: String = row.get(3)?;
-    let entry: Entry = serde_json::from_str(&text)
-        .map_err(|error| damaged(seq, &format!("it cannot be read: {error}")))?;
-    let record = Record {
-        seq,
-        prev: Digest(row.get(1)?),
-        hash: Digest(row.get(2)?),
-        entry,
-    };
+    let entry: Entry =
+        serde_json::from_str(&text).map_err(|error| damaged(seq, &format!("it cannot be read: {error}")))?;
+    let record = Record { seq, prev: Digest(row.get(1)?), hash: Digest(row.get(2)?), entry };
     match Record::hash_of(record.prev, seq, &record.entry)? == record.hash {
         true => Ok(record),
         false => Err(damaged(seq, "its hash does not fit its content")),

@@ -1,1 +1,237 @@
+//! Tests of the file: several processes, damage, full disks, dead holders.
 
+use std::fs;
+use std::path::Path;
+
+use exokit_model::event::Record;
+use tempfile::TempDir;
+
+use super::*;
+use crate::testing::{at, entry, operation};
+use crate::verify::verify;
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn open(folder: &Path) -> SqliteLedger {
+    SqliteLedger::open(folder).unwrap()
+}
+
+async fn append(ledger: &SqliteLedger, number: u64) -> Result<Vec<Record>, LedgerError> {
+    ledger.append(&Condition::default(), vec![entry(number)]).await
+}
+
+async fn all(ledger: &SqliteLedger) -> Vec<Record> {
+    ledger.read(Filter::All, 0).await.unwrap()
+}
+
+#[tokio::test]
+async fn many_waiters_and_two_ledgers_on_one_file_keep_one_chain() {
+    let folder = folder();
+    let write = |ledger: SqliteLedger| async move {
+        let appends = (0..100).map(|number| append(&ledger, number));
+        let mut seqs = Vec::new();
+        for written in futures_join(appends.collect()).await {
+            seqs.push(written.unwrap()[0].seq);
+        }
+        seqs
+    };
+    let path = folder.path().to_owned();
+    let other = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(write(open(&path)))
+    });
+    let mut seqs = write(open(folder.path())).await;
+    seqs.extend(other.join().unwrap());
+    seqs.sort_unstable();
+    assert_eq!(seqs, (1..=200).collect::<Vec<u64>>());
+    let records = all(&open(folder.path())).await;
+    assert_eq!(verify(&records).unwrap().seq, 200);
+}
+
+/// Runs futures at once and gives their results in order.
+async fn futures_join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        let mut waiting = false;
+        for (future, slot) in futures.iter_mut().zip(&mut done) {
+            if slot.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(value) => *slot = Some(value),
+                    std::task::Poll::Pending => waiting = true,
+                }
+            }
+        }
+        match waiting {
+            true => std::task::Poll::Pending,
+            false => std::task::Poll::Ready(()),
+        }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn records_survive_a_new_process() {
+    let folder = folder();
+    let first = open(folder.path());
+    append(&first, 1).await.unwrap();
+    let before = all(&first).await;
+    drop(first);
+    let second = open(folder.path());
+    assert_eq!(all(&second).await, before);
+    assert_eq!(append(&second, 2).await.unwrap()[0].seq, 2);
+}
+
+/// Copies the files of a running ledger, as they are on the disk.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for name in ["ledger.db", "ledger.db-wal"] {
+        fs::copy(from.join(name), to.join(name)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_torn_tail_leaves_a_valid_prefix() {
+    let folder = folder();
+    let ledger = open(folder.path());
+    for number in 0..8 {
+        append(&ledger, number).await.unwrap();
+    }
+    let written = all(&ledger).await;
+    let copied = folder.path().join("whole");
+    copy(folder.path(), &copied);
+    let wal = fs::read(copied.join("ledger.db-wal")).unwrap();
+    let mut lengths = std::collections::BTreeSet::new();
+    for step in 1..=40 {
+        let torn = folder.path().join(format!("torn-{step}"));
+        copy(&copied, &torn);
+        let length = wal.len() - step * wal.len() / 60;
+        fs::write(torn.join("ledger.db-wal"), &wal[..length]).unwrap();
+        let after = all(&open(&torn)).await;
+        assert_eq!(after, written[..after.len()], "{length}");
+        lengths.insert(after.len());
+    }
+    assert!(lengths.len() > 3, "{lengths:?}");
+}
+
+#[tokio::test]
+async fn a_changed_record_is_noticed_when_it_is_read() {
+    for change in [
+        "UPDATE records SET entry = replace(entry, '\"version\":2', '\"version\":9')",
+        "UPDATE records SET hash = zeroblob(32) WHERE seq = 2",
+        "UPDATE records SET prev = zeroblob(32) WHERE seq = 2",
+        "UPDATE records SET entry = 'x' WHERE seq = 2",
+        "DELETE FROM records WHERE seq = 2",
+    ] {
+        let folder = folder();
+        let ledger = open(folder.path());
+        for number in 1..=3 {
+            append(&ledger, number).await.unwrap();
+        }
+        let file = Connection::open(folder.path().join("ledger.db")).unwrap();
+        assert!(file.execute_batch(change).is_err(), "{change}");
+        file.execute_batch("DROP TRIGGER records_unchanged; DROP TRIGGER records_kept").unwrap();
+        // A text that is no JSON is refused even so, by the computed columns.
+        if file.execute_batch(change).is_ok() {
+            let read = ledger.read(Filter::All, 0).await;
+            assert!(matches!(read, Err(LedgerError::Damaged { .. })), "{change}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named_with_a_hint() {
+    type Prepare = fn(&Path);
+    let cases: [(&str, Prepare); 4] = [
+        ("NotALedger", |path| {
+            fs::write(path.join("ledger.db"), "This is no database. ".repeat(100)).unwrap();
+        }),
+        ("NotALedger", |path| {
+            let other = Connection::open(path.join("ledger.db")).unwrap();
+            other.execute_batch("CREATE TABLE other (x)").unwrap();
+        }),
+        ("NewerFormat", |path| {
+            drop(open(path));
+            let file = Connection::open(path.join("ledger.db")).unwrap();
+            file.pragma_update(None, "user_version", 99).unwrap();
+        }),
+        ("NotWritable", |path| {
+            fs::write(path.join("leases"), "not a folder").unwrap();
+        }),
+    ];
+    for (expected, prepare) in cases {
+        let folder = folder();
+        prepare(folder.path());
+        let error = SqliteLedger::open(folder.path()).unwrap_err();
+        assert!(format!("{error:?}").starts_with(expected), "{error:?}");
+        assert!(!error.hint().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn after_a_full_disk_nothing_more_is_written() {
+    let folder = folder();
+    let ledger = open(folder.path());
+    append(&ledger, 1).await.unwrap();
+    ledger
+        .write(|desk| {
+            let pages: i64 = desk.connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+            let most: i64 =
+                desk.connection
+                    .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0))?;
+            assert_eq!(most, pages);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let many = (0..500).map(entry).collect();
+    let full = ledger.append(&Condition::default(), many).await;
+    assert!(matches!(full, Err(LedgerError::Full { .. })), "{full:?}");
+    let next = append(&ledger, 2).await;
+    assert!(matches!(next, Err(LedgerError::Failed { .. })), "{next:?}");
+    assert_eq!(all(&ledger).await.len(), 1);
+    assert_eq!(append(&open(folder.path()), 2).await.unwrap()[0].seq, 2);
+}
+
+#[tokio::test]
+async fn a_dead_holder_is_taken_over_at_once_and_a_living_one_after_its_time() {
+    let folder = folder();
+    let one = open(folder.path());
+    let two = open(folder.path());
+    let op = operation(1);
+    one.acquire(&op, "one", at(0)).await.unwrap();
+    let held = two.acquire(&op, "two", at(1)).await;
+    assert!(matches!(held, Err(LedgerError::LeaseHeld { .. })));
+    drop(one);
+    assert_eq!(two.acquire(&op, "two", at(2)).await.unwrap().epoch, 2);
+
+    // Taken over from a living holder: its end proves nothing about the new.
+    let three = open(folder.path());
+    assert_eq!(three.acquire(&op, "three", at(92)).await.unwrap().epoch, 3);
+    drop(two);
+    let four = open(folder.path());
+    let held = four.acquire(&op, "four", at(93)).await;
+    assert!(matches!(held, Err(LedgerError::LeaseHeld { .. })));
+    // Without the lock file nothing is proven, so the time must pass.
+    drop(three);
+    fs::remove_dir_all(folder.path().join("leases")).unwrap();
+    fs::create_dir(folder.path().join("leases")).unwrap();
+    assert!(four.acquire(&op, "four", at(181)).await.is_err());
+    assert!(four.acquire(&op, "four", at(182)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_writer_that_is_locked_out_says_so_and_goes_on_later() {
+    let folder = folder();
+    let ledger = open(folder.path());
+    ledger.write(|desk| Ok(desk.connection.busy_timeout(std::time::Duration::ZERO)?)).await.unwrap();
+    let other = Connection::open(folder.path().join("ledger.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let busy = append(&ledger, 1).await;
+    assert!(matches!(busy, Err(LedgerError::Busy { .. })), "{busy:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert!(append(&ledger, 1).await.is_ok());
+}

@@ -42,11 +42,7 @@ pub(super) struct Task<T, W> {
 
 impl<T, W> Task<T, W> {
     pub(super) fn new(work: W, reply: oneshot::Sender<Result<T, LedgerError>>) -> Self {
-        Self {
-            work: Some(work),
-            result: None,
-            reply,
-        }
+        Self { work: Some(work), result: None, reply }
     }
 }
 
@@ -71,9 +67,7 @@ where
         let result = match (error, self.result) {
             (None, Some(result)) => result,
             (Some(error), _) => Err(error),
-            (None, None) => Err(LedgerError::Failed {
-                why: "the work was not done".to_owned(),
-            }),
+            (None, None) => Err(LedgerError::Failed { why: "the work was not done".to_owned() }),
         };
         // Whoever asked may have gone away; what is written stays written.
         let _ = self.reply.send(result);
@@ -111,21 +105,14 @@ fn commit(
     group: &mut [Box<dyn Job>],
 ) -> Result<(), LedgerError> {
     let explain = |error: rusqlite::Error| place.explain("writing", error.into());
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(explain)?;
-    let mut desk = Desk {
-        connection: &transaction,
-        liveness,
-        place,
-    };
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
+    let mut desk = Desk { connection: &transaction, liveness, place };
     for job in group {
         job.run(&mut desk).map_err(explain)?;
     }
     // From here on the outcome of an error is not known.
-    transaction.commit().map_err(|error| LedgerError::Failed {
-        why: error.to_string(),
-    })
+    transaction.commit().map_err(|error| LedgerError::Failed { why: error.to_string() })
 }
 
 struct Seat {
@@ -153,11 +140,7 @@ impl Desk<'_> {
                 why: error.to_string(),
             })
         })?;
-        Ok(Some(Seat {
-            epoch: from_column(epoch),
-            holder,
-            until,
-        }))
+        Ok(Some(Seat { epoch: from_column(epoch), holder, until }))
     }
 
     /// Highest epoch in the records, which may come from another ledger.
@@ -190,9 +173,7 @@ impl Desk<'_> {
         }
         let old = seat.map_or(0, |seat| seat.epoch);
         let epoch = self.recorded_epoch(&operation)?.max(old) + 1;
-        self.liveness
-            .hold(&operation, epoch)
-            .map_err(|error| self.place.not_writable(error.to_string()))?;
+        self.liveness.hold(&operation, epoch).map_err(|error| self.place.not_writable(error.to_string()))?;
         let until = lease_end(now);
         self.connection
             .prepare_cached(
@@ -200,19 +181,9 @@ impl Desk<'_> {
                  ON CONFLICT (operation) DO UPDATE SET
                      epoch = excluded.epoch, holder = excluded.holder, until = excluded.until",
             )?
-            .execute(params![
-                operation.as_str(),
-                to_column(epoch),
-                holder,
-                until.to_string()
-            ])?;
+            .execute(params![operation.as_str(), to_column(epoch), holder, until.to_string()])?;
         self.liveness.forget(&operation, old);
-        Ok(Lease {
-            operation,
-            epoch,
-            holder,
-            until,
-        })
+        Ok(Lease { operation, epoch, holder, until })
     }
 
     pub(super) fn renew(&mut self, lease: Lease, now: Timestamp) -> Result<Lease, Trouble> {
