@@ -32,12 +32,7 @@ pub fn build(
     resolved: Resolved<'_>,
     token_of: &dyn Fn(&NodeKey) -> OwnerToken,
 ) -> Result<Graph, GraphError> {
-    let mut builder = Builder {
-        plan,
-        spec,
-        token_of,
-        nodes: Vec::new(),
-    };
+    let mut builder = Builder { plan, spec, token_of, nodes: Vec::new() };
     let (group, last_rule) = builder.network();
     let anti_affinity = builder.anti_affinity();
     builder.cluster(resolved, &group, &last_rule, anti_affinity.as_ref());
@@ -55,11 +50,7 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn mark(&self, key: &NodeKey) -> Mark {
-        Mark {
-            plan: self.plan.clone(),
-            node: key.clone(),
-            token: (self.token_of)(key),
-        }
+        Mark { plan: self.plan.clone(), node: key.clone(), token: (self.token_of)(key) }
     }
 
     fn add(
@@ -71,14 +62,8 @@ impl Builder<'_> {
         create: RequestTemplate,
     ) {
         let behaviour = exokit_kinds::of(kind);
-        let parent = behaviour
-            .parent()
-            .and_then(|kind| self.nodes.iter().find(|node| node.kind == kind));
-        let protected = self
-            .spec
-            .database
-            .as_ref()
-            .is_some_and(|database| database.termination_protection);
+        let parent = behaviour.parent().and_then(|kind| self.nodes.iter().find(|node| node.kind == kind));
+        let protected = self.spec.database.as_ref().is_some_and(|database| database.termination_protection);
         let node = Node {
             delete: behaviour.delete(parent.map(|node| node.key.as_str()), protected),
             token: Some((self.token_of)(&key)),
@@ -101,26 +86,15 @@ impl Builder<'_> {
     /// and they are never on the longest path.
     fn network(&mut self) -> (NodeKey, NodeKey) {
         let group = key("security-group");
-        let (name, request) =
-            SecurityGroup::create(&self.mark(&group), self.spec.environment.as_str());
+        let (name, request) = SecurityGroup::create(&self.mark(&group), self.spec.environment.as_str());
         self.add(group.clone(), Kind::SecurityGroup, name, &[], request);
         let mut last = group.clone();
         for rule in rules(self.spec) {
             let key = key(rule.key);
             let request = SecurityGroupRule::create(&self.mark(&key), rule, &group);
             let name = format!("{} {}-{}", rule.protocol, rule.range.0, rule.range.1);
-            let depends_on = if last == group {
-                vec![group.clone()]
-            } else {
-                vec![group.clone(), last]
-            };
-            self.add(
-                key.clone(),
-                Kind::SecurityGroupRule,
-                name,
-                &depends_on,
-                request,
-            );
+            let depends_on = if last == group { vec![group.clone()] } else { vec![group.clone(), last] };
+            self.add(key.clone(), Kind::SecurityGroupRule, name, &depends_on, request);
             last = key;
         }
         (group, last)
@@ -146,20 +120,8 @@ impl Builder<'_> {
         let name = self.spec.environment.to_string();
         let labels = platform_labels(self.spec, true);
         let version = resolved.kubernetes_version;
-        let request = SksCluster::create(
-            &self.mark(&cluster),
-            &name,
-            &self.spec.cluster,
-            version,
-            &labels,
-        );
-        self.add(
-            cluster.clone(),
-            Kind::SksCluster,
-            name.clone(),
-            &[],
-            request,
-        );
+        let request = SksCluster::create(&self.mark(&cluster), &name, &self.spec.cluster, version, &labels);
+        self.add(cluster.clone(), Kind::SksCluster, name.clone(), &[], request);
 
         let pool = key("nodepool");
         let mut node_labels = platform_labels(self.spec, false);
@@ -175,12 +137,11 @@ impl Builder<'_> {
         let mark = self.mark(&pool);
         let name = mark.name(&name);
         let request = SksNodepool::create(&mark, &name, request);
-        let depends_on: Vec<NodeKey> =
-            [Some(&cluster), Some(group), Some(last_rule), anti_affinity]
-                .into_iter()
-                .flatten()
-                .cloned()
-                .collect();
+        let depends_on: Vec<NodeKey> = [Some(&cluster), Some(group), Some(last_rule), anti_affinity]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         self.add(pool, Kind::SksNodepool, name, &depends_on, request);
     }
 
@@ -193,8 +154,7 @@ impl Builder<'_> {
             DatabaseEngine::Valkey => (Dbaas::VALKEY, Kind::DbaasValkey),
         };
         let key = key("database");
-        let (name, request) =
-            service.create(&self.mark(&key), self.spec.environment.as_str(), database);
+        let (name, request) = service.create(&self.mark(&key), self.spec.environment.as_str(), database);
         self.add(key, kind, name, &[], request);
     }
 
@@ -206,15 +166,8 @@ impl Builder<'_> {
         };
         let environment = self.spec.environment.as_str();
         let bucket_key = key("bucket");
-        let (bucket_name, request) =
-            SosBucket::create(&self.mark(&bucket_key), environment, bucket);
-        self.add(
-            bucket_key.clone(),
-            Kind::SosBucket,
-            bucket_name.clone(),
-            &[],
-            request,
-        );
+        let (bucket_name, request) = SosBucket::create(&self.mark(&bucket_key), environment, bucket);
+        self.add(bucket_key.clone(), Kind::SosBucket, bucket_name.clone(), &[], request);
         let role = key("bucket-role");
         let (name, request) = IamRole::create(&self.mark(&role), environment, &bucket_name);
         self.add(role.clone(), Kind::IamRole, name, &[bucket_key], request);
@@ -225,10 +178,7 @@ impl Builder<'_> {
 }
 
 /// A key that stands in this file.
-#[expect(
-    clippy::expect_used,
-    reason = "the keys are literals of this file and a test builds every graph"
-)]
+#[expect(clippy::expect_used, reason = "the keys are literals of this file and a test builds every graph")]
 fn key(text: &str) -> NodeKey {
     text.parse().expect("a literal key is valid")
 }
@@ -243,27 +193,17 @@ fn platform_labels(spec: &EnvironmentSpec, reserved: bool) -> BTreeMap<String, S
         ("stargate.io/zone", spec.zone.as_str()),
         ("stargate.io/template", &spec.template.to_string()),
     ];
-    let mut labels: BTreeMap<String, String> = platform
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
+    let mut labels: BTreeMap<String, String> =
+        platform.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     if reserved {
-        labels.insert(
-            "app.kubernetes.io/managed-by".to_owned(),
-            "exokit".to_owned(),
-        );
+        labels.insert("app.kubernetes.io/managed-by".to_owned(), "exokit".to_owned());
     }
     labels
 }
 
 /// The ingress rules that an SKS cluster needs, from the official examples.
 fn rules(spec: &EnvironmentSpec) -> Vec<RuleSpec> {
-    let rule = |key, protocol, range, peer| RuleSpec {
-        key,
-        protocol,
-        range,
-        peer,
-    };
+    let rule = |key, protocol, range, peer| RuleSpec { key, protocol, range, peer };
     let mut rules = vec![rule("rule-kubelet", "tcp", (10250, 10250), Peer::SameGroup)];
     match spec.cluster.cni {
         Cni::Calico => rules.push(rule("rule-calico", "udp", (4789, 4789), Peer::SameGroup)),
@@ -271,28 +211,13 @@ fn rules(spec: &EnvironmentSpec) -> Vec<RuleSpec> {
             rule("rule-cilium", "udp", (8472, 8472), Peer::SameGroup),
             rule("rule-cilium-ping", "icmp", (8, 0), Peer::SameGroup),
             // Sources disagree on the protocol of the health port: open both.
-            rule(
-                "rule-cilium-health-tcp",
-                "tcp",
-                (4240, 4240),
-                Peer::SameGroup,
-            ),
-            rule(
-                "rule-cilium-health-udp",
-                "udp",
-                (4240, 4240),
-                Peer::SameGroup,
-            ),
+            rule("rule-cilium-health-tcp", "tcp", (4240, 4240), Peer::SameGroup),
+            rule("rule-cilium-health-udp", "udp", (4240, 4240), Peer::SameGroup),
         ]),
     }
     let node_port = spec.workload.node_port;
     match spec.hardened {
-        true => rules.push(rule(
-            "rule-nodeport-tcp",
-            "tcp",
-            (node_port, node_port),
-            Peer::Everywhere,
-        )),
+        true => rules.push(rule("rule-nodeport-tcp", "tcp", (node_port, node_port), Peer::Everywhere)),
         false => rules.extend([
             rule("rule-nodeport-tcp", "tcp", (30000, 32767), Peer::Everywhere),
             rule("rule-nodeport-udp", "udp", (30000, 32767), Peer::Everywhere),

@@ -82,6 +82,8 @@ pub struct NodeFacts {
     pub refused: Option<Refusal>,
     /// The last thing that went wrong, in words.
     pub last_problem: Option<String>,
+    /// Ids that belonged to it once and are gone.
+    pub retired: Vec<ResourceId>,
     /// The one-time secret, sealed.
     pub sealed: Option<Sealed>,
     /// When the first intent was recorded.
@@ -106,6 +108,7 @@ impl NodeFacts {
             made_here: false,
             refused: None,
             last_problem: None,
+            retired: Vec::new(),
             sealed: None,
             started_at: None,
             settled_at: None,
@@ -159,13 +162,7 @@ impl Facts {
     /// The state before the first event.
     #[must_use]
     pub fn new(graph: &Graph) -> Self {
-        Self {
-            nodes: graph
-                .nodes()
-                .iter()
-                .map(|node| (node.key.clone(), NodeFacts::new(node)))
-                .collect(),
-        }
+        Self { nodes: graph.nodes().iter().map(|node| (node.key.clone(), NodeFacts::new(node))).collect() }
     }
 
     /// One node; every key of the graph has one.
@@ -204,10 +201,7 @@ impl Facts {
             state: state.to_owned(),
         };
         let node = graph.node(key).ok_or_else(|| illegal("no such node"))?;
-        let facts = self
-            .nodes
-            .get_mut(key)
-            .ok_or_else(|| illegal("no such node"))?;
+        let facts = self.nodes.get_mut(key).ok_or_else(|| illegal("no such node"))?;
         let next = next_state(node, &facts.state, event, record.entry.at)
             .ok_or_else(|| illegal(&format!("{:?}", facts.state)))?;
         note(facts, event, record.entry.at);
@@ -220,63 +214,31 @@ impl Facts {
 fn next_state(node: &Node, state: &NodeState, event: &Event, at: Timestamp) -> Option<NodeState> {
     use NodeState as S;
     let next = match (state, event) {
-        (S::Missing, Event::CreateIntended { expires_at, .. }) => S::Intended {
-            expires_at: *expires_at,
-        },
-        (
-            S::Intended { .. },
-            Event::CreateAccepted {
-                id,
-                cloud_operation,
-                ..
-            },
-        ) => S::Accepted {
-            id: id.clone(),
-            cloud_operation: cloud_operation.clone(),
-            since: at,
-        },
-        (S::Intended { .. }, Event::CreateRefused { .. } | Event::CreateAbsent { .. }) => {
-            S::Missing
+        (S::Missing, Event::CreateIntended { expires_at, .. }) => S::Intended { expires_at: *expires_at },
+        (S::Intended { .. }, Event::CreateAccepted { id, cloud_operation, .. }) => {
+            S::Accepted { id: id.clone(), cloud_operation: cloud_operation.clone(), since: at }
         }
+        (S::Intended { .. }, Event::CreateRefused { .. } | Event::CreateAbsent { .. }) => S::Missing,
         (S::Intended { .. }, Event::CreateInDoubt { .. }) => state.clone(),
-        (S::Intended { .. }, Event::CreateAdopted { id, .. }) => S::Accepted {
-            id: Some(id.clone()),
-            cloud_operation: None,
-            since: at,
-        },
+        (S::Intended { .. }, Event::CreateAdopted { id, .. }) => {
+            S::Accepted { id: Some(id.clone()), cloud_operation: None, since: at }
+        }
         (S::Accepted { .. }, Event::ResourceReady { id, .. }) => S::Ready { id: id.clone() },
         (S::Accepted { .. } | S::Intended { .. }, Event::ResourceFailed { id, .. }) => match id {
-            Some(id) => S::Failed {
-                id: Some(id.clone()),
-            },
+            Some(id) => S::Failed { id: Some(id.clone()) },
             None => S::Missing,
         },
-        (
-            S::Ready { id: own } | S::Failed { id: Some(own) },
-            Event::DeleteIntended { id, step: 0, .. },
-        ) if own == id => S::Deleting {
-            id: id.clone(),
-            step: 0,
-            accepted: false,
-            cloud_operation: None,
-        },
-        (S::Deleting { id: own, .. }, Event::DeleteIntended { id, step, .. }) if own == id => {
-            S::Deleting {
-                id: id.clone(),
-                step: *step,
-                accepted: false,
-                cloud_operation: None,
-            }
+        (S::Ready { id: own } | S::Failed { id: Some(own) }, Event::DeleteIntended { id, step: 0, .. })
+            if own == id =>
+        {
+            S::Deleting { id: id.clone(), step: 0, accepted: false, cloud_operation: None }
         }
-        (
-            S::Deleting { id: own, .. },
-            Event::DeleteAccepted {
-                id,
-                step,
-                cloud_operation,
-                ..
-            },
-        ) if own == id => {
+        (S::Deleting { id: own, .. }, Event::DeleteIntended { id, step, .. }) if own == id => {
+            S::Deleting { id: id.clone(), step: *step, accepted: false, cloud_operation: None }
+        }
+        (S::Deleting { id: own, .. }, Event::DeleteAccepted { id, step, cloud_operation, .. })
+            if own == id =>
+        {
             let last = usize::try_from(*step).ok()? + 1 >= node.delete.len();
             match last {
                 true => S::Deleting {
@@ -285,21 +247,13 @@ fn next_state(node: &Node, state: &NodeState, event: &Event, at: Timestamp) -> O
                     accepted: true,
                     cloud_operation: cloud_operation.clone(),
                 },
-                false => S::Deleting {
-                    id: id.clone(),
-                    step: step + 1,
-                    accepted: false,
-                    cloud_operation: None,
-                },
+                false => {
+                    S::Deleting { id: id.clone(), step: step + 1, accepted: false, cloud_operation: None }
+                }
             }
         }
         (S::Deleting { id: own, step, .. }, Event::DeleteRefused { id, .. }) if own == id => {
-            S::Deleting {
-                id: id.clone(),
-                step: *step,
-                accepted: false,
-                cloud_operation: None,
-            }
+            S::Deleting { id: id.clone(), step: *step, accepted: false, cloud_operation: None }
         }
         (
             S::Ready { id: own } | S::Failed { id: Some(own) } | S::Deleting { id: own, .. },
@@ -319,28 +273,19 @@ fn note(facts: &mut NodeFacts, event: &Event, at: Timestamp) {
             facts.started_at.get_or_insert(at);
         }
         Event::CreateAccepted { sealed, .. } => facts.sealed = sealed.clone(),
-        Event::CreateRefused {
-            status,
-            message,
-            transient,
-            ..
-        } => {
+        Event::CreateRefused { status, message, transient, .. } => {
             facts.last_problem = Some(message.clone());
             match transient {
                 true => facts.create_refusals += 1,
-                false => {
-                    facts.refused = Some(Refusal {
-                        status: *status,
-                        message: message.clone(),
-                    })
-                }
+                false => facts.refused = Some(Refusal { status: *status, message: message.clone() }),
             }
         }
         Event::CreateInDoubt { why, .. } => facts.last_problem = Some(why.clone()),
         Event::ResourceFailed { reason, .. } => facts.last_problem = Some(reason.clone()),
         Event::ResourceReady { .. } => facts.settled_at = Some(at),
-        Event::ResourceGone { .. } => {
+        Event::ResourceGone { id, .. } => {
             facts.settled_at = Some(at);
+            facts.retired.push(id.clone());
             facts.delete_refusals = 0;
             facts.sealed = None;
         }
@@ -348,9 +293,7 @@ fn note(facts: &mut NodeFacts, event: &Event, at: Timestamp) {
             facts.started_at.get_or_insert(at);
         }
         Event::DeleteAccepted { .. } => facts.delete_refusals = 0,
-        Event::DeleteRefused {
-            status, message, ..
-        } => {
+        Event::DeleteRefused { status, message, .. } => {
             facts.delete_refusals += 1;
             facts.delete_status = *status;
             facts.last_problem = Some(message.clone());

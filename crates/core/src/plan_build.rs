@@ -88,17 +88,10 @@ pub fn provision(
     corrections: Vec<Correction>,
     token_of: &dyn Fn(&NodeKey) -> OwnerToken,
 ) -> Result<Plan, GraphError> {
-    let resolved = Resolved {
-        instance_type: &offer.instance_type,
-        kubernetes_version: &offer.kubernetes_version,
-    };
+    let resolved =
+        Resolved { instance_type: &offer.instance_type, kubernetes_version: &offer.kubernetes_version };
     let graph = graph_build::build(&occasion.plan_id, &spec, resolved, token_of)?;
-    let data = graph
-        .nodes()
-        .iter()
-        .filter(|node| node.protects_data)
-        .map(|node| node.key.clone())
-        .collect();
+    let data = graph.nodes().iter().filter(|node| node.protects_data).map(|node| node.key.clone()).collect();
     let place = (spec.environment.clone(), spec.zone.clone());
     let mut plan = assemble(occasion, Action::Provision, place, graph, judgement);
     plan.rollback_destroys = data;
@@ -136,13 +129,7 @@ pub fn extend(
     seconds: u64,
     judgement: Judgement,
 ) -> Plan {
-    let mut plan = assemble(
-        occasion,
-        Action::Extend,
-        environment,
-        Graph::default(),
-        judgement,
-    );
+    let mut plan = assemble(occasion, Action::Extend, environment, Graph::default(), judgement);
     plan.extend_seconds = Some(seconds);
     plan
 }
@@ -194,15 +181,11 @@ fn destroyed(node: &Node) -> Option<Destroy> {
 }
 
 fn teardown_nodes(zone: &Zone, recorded: Vec<Recorded>, discovered: Vec<Discovered>) -> Vec<Node> {
-    let kept: BTreeSet<NodeKey> = recorded
-        .iter()
-        .map(|recorded| recorded.node.key.clone())
-        .collect();
+    let kept: BTreeSet<NodeKey> = recorded.iter().map(|recorded| recorded.node.key.clone()).collect();
     let pools: Vec<NodeKey> = keys_of(&recorded, Kind::SksNodepool);
     let clusters: Vec<NodeKey> = keys_of(&recorded, Kind::SksCluster);
-    let (before_pool, after_pool): (Vec<Discovered>, Vec<Discovered>) = discovered
-        .into_iter()
-        .partition(|found| found.kind == Kind::LoadBalancer);
+    let (before_pool, after_pool): (Vec<Discovered>, Vec<Discovered>) =
+        discovered.into_iter().partition(|found| found.kind == Kind::LoadBalancer);
 
     // Volumes outlive the machines that use them: the pool goes first, so the
     // pool (or, without one, the cluster) depends on them.
@@ -246,16 +229,11 @@ fn keys_of(recorded: &[Recorded], kind: Kind) -> Vec<NodeKey> {
         .collect()
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "a kind's name and a number are always a valid key"
-)]
+#[expect(clippy::expect_used, reason = "a kind's name and a number are always a valid key")]
 fn found_node(zone: &Zone, found: &Discovered, number: usize, depends_on: Vec<NodeKey>) -> Node {
     let behaviour = exokit_kinds::of(found.kind);
     Node {
-        key: format!("found-{}-{number}", found.kind)
-            .parse()
-            .expect("a kind and a number make a key"),
+        key: format!("found-{}-{number}", found.kind).parse().expect("a kind and a number make a key"),
         kind: found.kind,
         name: found.name.clone(),
         zone: zone.clone(),

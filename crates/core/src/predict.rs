@@ -11,29 +11,14 @@ use exokit_model::ids::NodeKey;
 pub fn finish_seconds(graph: &Graph) -> BTreeMap<NodeKey, u32> {
     let mut done: BTreeMap<NodeKey, u32> = BTreeMap::new();
     let latest = |keys: &mut dyn Iterator<Item = &NodeKey>, done: &BTreeMap<NodeKey, u32>| {
-        keys.filter_map(|key| done.get(key))
-            .max()
-            .copied()
-            .unwrap_or(0)
+        keys.filter_map(|key| done.get(key)).max().copied().unwrap_or(0)
     };
-    for node in graph
-        .nodes()
-        .iter()
-        .filter(|node| node.desired == Presence::Present)
-    {
+    for node in graph.nodes().iter().filter(|node| node.desired == Presence::Present) {
         let start = latest(&mut node.depends_on.iter(), &done);
         done.insert(node.key.clone(), start + node.predicted_seconds);
     }
-    for node in graph
-        .nodes()
-        .iter()
-        .rev()
-        .filter(|node| node.desired == Presence::Absent)
-    {
-        let start = latest(
-            &mut graph.dependents(&node.key).map(|other| &other.key),
-            &done,
-        );
+    for node in graph.nodes().iter().rev().filter(|node| node.desired == Presence::Absent) {
+        let start = latest(&mut graph.dependents(&node.key).map(|other| &other.key), &done);
         done.insert(node.key.clone(), start + node.predicted_seconds);
     }
     done
@@ -55,11 +40,7 @@ pub fn critical_path(graph: &Graph) -> Vec<NodeKey> {
     while let Some(node) = at {
         path.push(node.key.clone());
         let earlier: Vec<&Node> = match node.desired {
-            Presence::Present => node
-                .depends_on
-                .iter()
-                .filter_map(|key| graph.node(key))
-                .collect(),
+            Presence::Present => node.depends_on.iter().filter_map(|key| graph.node(key)).collect(),
             Presence::Absent => graph.dependents(&node.key).collect(),
         };
         at = earlier.into_iter().max_by_key(|node| finish(node));

@@ -85,7 +85,8 @@ impl PreflightError {
             | PreflightError::DatabasePlan { known, .. }
             | PreflightError::DatabaseVersion { known, .. } => format!("offered are: {}", known.join(", ")),
             PreflightError::Quota { .. } => {
-                "remove something, or ask for more in the Exoscale portal under Organization > Quotas".to_owned()
+                "remove something, or ask for more in the Exoscale portal under Organization > Quotas"
+                    .to_owned()
             }
         }
     }
@@ -110,10 +111,7 @@ pub fn check(spec: &EnvironmentSpec, catalog: &Catalog) -> Result<Offer, Preflig
     let kubernetes_version = check_kubernetes(spec, catalog)?;
     check_database(spec, catalog)?;
     check_quota(spec, catalog)?;
-    Ok(Offer {
-        instance_type,
-        kubernetes_version,
-    })
+    Ok(Offer { instance_type, kubernetes_version })
 }
 
 fn check_zone(spec: &EnvironmentSpec, catalog: &Catalog) -> Result<(), PreflightError> {
@@ -126,14 +124,9 @@ fn check_zone(spec: &EnvironmentSpec, catalog: &Catalog) -> Result<(), Preflight
     }
 }
 
-fn check_instance_type(
-    spec: &EnvironmentSpec,
-    catalog: &Catalog,
-) -> Result<ResourceId, PreflightError> {
+fn check_instance_type(spec: &EnvironmentSpec, catalog: &Catalog) -> Result<ResourceId, PreflightError> {
     if matches!(spec.nodes.size.as_str(), "micro" | "tiny") {
-        return Err(PreflightError::TooSmall {
-            size: spec.nodes.size.clone(),
-        });
+        return Err(PreflightError::TooSmall { size: spec.nodes.size.clone() });
     }
     let wanted = format!("{}/{}", spec.nodes.family, spec.nodes.size);
     let in_family = || {
@@ -147,38 +140,23 @@ fn check_instance_type(
     };
     match catalog.instance_types.get(&wanted) {
         Some(id) => Ok(id.clone()),
-        None => Err(PreflightError::InstanceType {
-            known: in_family(),
-            wanted,
-        }),
+        None => Err(PreflightError::InstanceType { known: in_family(), wanted }),
     }
 }
 
 /// A version may be given in part: `1.35` means the newest `1.35.x`.
 fn check_kubernetes(spec: &EnvironmentSpec, catalog: &Catalog) -> Result<String, PreflightError> {
     let matches = |version: &&String, wanted: &str| {
-        *version == wanted
-            || version
-                .strip_prefix(wanted)
-                .is_some_and(|rest| rest.starts_with('.'))
+        *version == wanted || version.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.'))
     };
     let found = match &spec.cluster.version {
         None => catalog.sks_versions.first(),
-        Some(wanted) => catalog
-            .sks_versions
-            .iter()
-            .find(|version| matches(version, wanted)),
+        Some(wanted) => catalog.sks_versions.iter().find(|version| matches(version, wanted)),
     };
-    found
-        .cloned()
-        .ok_or_else(|| PreflightError::KubernetesVersion {
-            wanted: spec
-                .cluster
-                .version
-                .clone()
-                .unwrap_or_else(|| "newest".to_owned()),
-            known: catalog.sks_versions.clone(),
-        })
+    found.cloned().ok_or_else(|| PreflightError::KubernetesVersion {
+        wanted: spec.cluster.version.clone().unwrap_or_else(|| "newest".to_owned()),
+        known: catalog.sks_versions.clone(),
+    })
 }
 
 fn check_database(spec: &EnvironmentSpec, catalog: &Catalog) -> Result<(), PreflightError> {
@@ -189,18 +167,12 @@ fn check_database(spec: &EnvironmentSpec, catalog: &Catalog) -> Result<(), Prefl
     let offer = catalog.databases.get(&engine).cloned().unwrap_or_default();
     if !offer.plans.contains(&database.plan) {
         let known = offer.plans.into_iter().collect();
-        return Err(PreflightError::DatabasePlan {
-            engine,
-            wanted: database.plan.clone(),
-            known,
-        });
+        return Err(PreflightError::DatabasePlan { engine, wanted: database.plan.clone(), known });
     }
     match &database.version {
-        Some(wanted) if !offer.versions.contains(wanted) => Err(PreflightError::DatabaseVersion {
-            engine,
-            wanted: wanted.clone(),
-            known: offer.versions,
-        }),
+        Some(wanted) if !offer.versions.contains(wanted) => {
+            Err(PreflightError::DatabaseVersion { engine, wanted: wanted.clone(), known: offer.versions })
+        }
         _ => Ok(()),
     }
 }
@@ -212,19 +184,12 @@ fn check_quota(spec: &EnvironmentSpec, catalog: &Catalog) -> Result<(), Prefligh
         ("database", i64::from(spec.database.is_some())),
         ("bucket", i64::from(spec.bucket.is_some())),
         ("iam-key", i64::from(spec.bucket.is_some())),
-        (
-            "network-load-balancer",
-            i64::from(spec.workload.load_balancer),
-        ),
+        ("network-load-balancer", i64::from(spec.workload.load_balancer)),
     ];
     for (resource, needed) in needs {
         match catalog.quota_free.get(resource) {
             Some(free) if *free < needed => {
-                return Err(PreflightError::Quota {
-                    resource: resource.to_owned(),
-                    free: *free,
-                    needed,
-                });
+                return Err(PreflightError::Quota { resource: resource.to_owned(), free: *free, needed });
             }
             _ => {}
         }

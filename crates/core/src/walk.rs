@@ -124,12 +124,13 @@ pub fn frontier(graph: &Graph, facts: &Facts, rolling_back: bool) -> Vec<Step> {
 
 fn toward_present(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> Option<Step> {
     match &own.state {
-        NodeState::Missing | NodeState::Failed { id: None } => may_create(graph, facts, node, own)
-            .then(|| Step::Create {
+        NodeState::Missing | NodeState::Failed { id: None } => {
+            may_create(graph, facts, node, own).then(|| Step::Create {
                 node: node.key.clone(),
                 attempt: own.attempts + 1,
                 refusals: own.create_refusals,
-            }),
+            })
+        }
         NodeState::Ready { .. } => None,
         NodeState::Failed { id: Some(id) } => Some(delete(node, own, id, 0)),
         _ => in_flight(node, own),
@@ -137,30 +138,18 @@ fn toward_present(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) ->
 }
 
 fn may_create(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> bool {
-    let ready = |key: &NodeKey| {
-        facts
-            .get(key)
-            .is_some_and(|facts| matches!(facts.state, NodeState::Ready { .. }))
-    };
-    exhausted(own).is_none()
-        && node
-            .depends_on
-            .iter()
-            .all(|key| graph.node(key).is_some() && ready(key))
+    let ready =
+        |key: &NodeKey| facts.get(key).is_some_and(|facts| matches!(facts.state, NodeState::Ready { .. }));
+    exhausted(own).is_none() && node.depends_on.iter().all(|key| graph.node(key).is_some() && ready(key))
 }
 
 fn toward_absent(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> Option<Step> {
-    let missing = |node: &Node| {
-        facts
-            .get(&node.key)
-            .is_some_and(|facts| facts.state == NodeState::Missing)
-    };
+    let missing = |node: &Node| facts.get(&node.key).is_some_and(|facts| facts.state == NodeState::Missing);
     match &own.state {
         NodeState::Missing | NodeState::Failed { id: None } => None,
-        NodeState::Ready { id } | NodeState::Failed { id: Some(id) } => graph
-            .dependents(&node.key)
-            .all(missing)
-            .then(|| delete(node, own, id, 0)),
+        NodeState::Ready { id } | NodeState::Failed { id: Some(id) } => {
+            graph.dependents(&node.key).all(missing).then(|| delete(node, own, id, 0))
+        }
         _ => in_flight(node, own),
     }
 }
@@ -169,67 +158,39 @@ fn toward_absent(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> 
 /// request must settle before one may conclude that nothing is there.
 fn in_flight(node: &Node, own: &NodeFacts) -> Option<Step> {
     match &own.state {
-        NodeState::Intended { expires_at } => Some(Step::Settle {
-            node: node.key.clone(),
-            attempt: own.attempts,
-            expires_at: *expires_at,
-        }),
-        NodeState::Accepted {
-            id,
-            cloud_operation,
-            since,
-        } => Some(Step::Await {
+        NodeState::Intended { expires_at } => {
+            Some(Step::Settle { node: node.key.clone(), attempt: own.attempts, expires_at: *expires_at })
+        }
+        NodeState::Accepted { id, cloud_operation, since } => Some(Step::Await {
             node: node.key.clone(),
             id: id.clone(),
             cloud_operation: cloud_operation.clone(),
             since: *since,
         }),
-        NodeState::Deleting {
-            id,
-            accepted: true,
-            cloud_operation,
-            ..
-        } => Some(Step::ConfirmGone {
+        NodeState::Deleting { id, accepted: true, cloud_operation, .. } => Some(Step::ConfirmGone {
             node: node.key.clone(),
             id: id.clone(),
             cloud_operation: cloud_operation.clone(),
         }),
-        NodeState::Deleting {
-            id,
-            step,
-            accepted: false,
-            ..
-        } => (own.delete_refusals < DELETE_REFUSALS_MAX).then(|| delete(node, own, id, *step)),
+        NodeState::Deleting { id, step, accepted: false, .. } => {
+            (own.delete_refusals < DELETE_REFUSALS_MAX).then(|| delete(node, own, id, *step))
+        }
         NodeState::Missing | NodeState::Ready { .. } | NodeState::Failed { .. } => None,
     }
 }
 
 fn delete(node: &Node, own: &NodeFacts, id: &ResourceId, step: u32) -> Step {
-    Step::Delete {
-        node: node.key.clone(),
-        id: id.clone(),
-        step,
-        refusals: own.delete_refusals,
-    }
+    Step::Delete { node: node.key.clone(), id: id.clone(), step, refusals: own.delete_refusals }
 }
 
 /// Why no further create attempt may be made, if so.
 fn exhausted(own: &NodeFacts) -> Option<String> {
-    let last = || {
-        own.last_problem
-            .clone()
-            .unwrap_or_else(|| "no reason given".to_owned())
-    };
+    let last = || own.last_problem.clone().unwrap_or_else(|| "no reason given".to_owned());
     match (&own.refused, own.create_refusals) {
-        (Some(refusal), _) => Some(format!(
-            "refused with {}: {}",
-            refusal.status, refusal.message
-        )),
+        (Some(refusal), _) => Some(format!("refused with {}: {}", refusal.status, refusal.message)),
         (None, refusals) if refusals >= CREATE_REFUSALS_MAX => Some(last()),
         // Attempts that were only refused had no effect and count above.
-        (None, refusals)
-            if own.recent_attempts().saturating_sub(refusals) >= CREATE_ATTEMPTS_MAX =>
-        {
+        (None, refusals) if own.recent_attempts().saturating_sub(refusals) >= CREATE_ATTEMPTS_MAX => {
             Some(last())
         }
         (None, _) => None,
@@ -271,9 +232,7 @@ pub fn verdict(action: Action, graph: &Graph, facts: &Facts, phase: &Phase) -> V
             return verdict;
         }
     }
-    match frontier(graph, facts, rolling_back).is_empty()
-        && all_as_wanted(graph, facts, rolling_back)
-    {
+    match frontier(graph, facts, rolling_back).is_empty() && all_as_wanted(graph, facts, rolling_back) {
         true => Verdict::Settled,
         false => Verdict::Continue,
     }
@@ -287,15 +246,11 @@ fn stuck_delete(node: &Node, own: &NodeFacts) -> Option<NeedsHuman> {
     let deleting = matches!(own.state, NodeState::Deleting { .. });
     match (deleting, own.delete_refusals, own.delete_status) {
         (true, refusals, status @ (401 | 403)) if refusals >= FORBIDDEN_MAX => {
-            Some(NeedsHuman::Credentials {
-                status,
-                message: message(),
-            })
+            Some(NeedsHuman::Credentials { status, message: message() })
         }
-        (true, refusals, _) if refusals >= DELETE_REFUSALS_MAX => Some(NeedsHuman::DeleteStuck {
-            node: node.key.clone(),
-            last: message(),
-        }),
+        (true, refusals, _) if refusals >= DELETE_REFUSALS_MAX => {
+            Some(NeedsHuman::DeleteStuck { node: node.key.clone(), last: message() })
+        }
         _ => None,
     }
 }
@@ -308,40 +263,22 @@ fn is_about_credentials(kind: Kind, status: u16) -> bool {
     status == 401 || (status == 403 && !ambiguous)
 }
 
-fn verdict_of_missing(
-    action: Action,
-    node: &Node,
-    own: &NodeFacts,
-    rolling_back: bool,
-) -> Option<Verdict> {
+fn verdict_of_missing(action: Action, node: &Node, own: &NodeFacts, rolling_back: bool) -> Option<Verdict> {
     let wants_it = wanted(node, own, rolling_back) == Some(Presence::Present);
-    if !wants_it
-        || !matches!(
-            own.state,
-            NodeState::Missing | NodeState::Failed { id: None }
-        )
-    {
+    if !wants_it || !matches!(own.state, NodeState::Missing | NodeState::Failed { id: None }) {
         return None;
     }
     if let Some(refusal) = &own.refused
         && is_about_credentials(node.kind, refusal.status)
     {
-        let why = NeedsHuman::Credentials {
-            status: refusal.status,
-            message: refusal.message.clone(),
-        };
+        let why = NeedsHuman::Credentials { status: refusal.status, message: refusal.message.clone() };
         return Some(Verdict::Park { why });
     }
     let cause = exhausted(own)?;
     match action {
-        Action::Provision => Some(Verdict::Rollback {
-            cause: format!("{}: {cause}", node.key),
-        }),
+        Action::Provision => Some(Verdict::Rollback { cause: format!("{}: {cause}", node.key) }),
         Action::Teardown | Action::Extend => {
-            let why = NeedsHuman::AttemptsExhausted {
-                node: node.key.clone(),
-                last: cause,
-            };
+            let why = NeedsHuman::AttemptsExhausted { node: node.key.clone(), last: cause };
             Some(Verdict::Park { why })
         }
     }

@@ -1,1 +1,25 @@
 //! The engine: observes, walks and acts under a lease, exactly once.
+//!
+//! It owns no rule: what may be done is decided by `exokit-core` (the walk)
+//! and `exokit-approval` (the permit). It brings time, the ledger and the
+//! cloud to them and records what came of it.
+
+pub mod catalog;
+mod certificate;
+pub mod drift;
+pub mod engine;
+pub mod entropy;
+pub mod environment;
+pub mod error;
+mod expiry;
+pub mod keyring;
+pub mod observe;
+pub mod propose;
+mod run;
+mod start;
+pub mod state;
+mod steps;
+pub mod survey;
+pub mod sweep;
+pub mod timing;
+pub mod vote;

@@ -22,15 +22,9 @@ impl AntiAffinityGroup {
     pub fn create(mark: &Mark, environment: &str, nodes: u32) -> Option<(String, RequestTemplate)> {
         let name = mark.name(environment);
         let body = json!({"name": name, "description": mark.description()});
-        let request = template(
-            "create-anti-affinity-group",
-            Method::Post,
-            "/v2/anti-affinity-group",
-            Some(body),
-        );
-        (2..=MEMBERS_MAX)
-            .contains(&nodes)
-            .then_some((name, request))
+        let request =
+            template("create-anti-affinity-group", Method::Post, "/v2/anti-affinity-group", Some(body));
+        (2..=MEMBERS_MAX).contains(&nodes).then_some((name, request))
     }
 }
 
@@ -44,17 +38,11 @@ impl ResourceKind for AntiAffinityGroup {
     }
 
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        decode::array(body, "anti-affinity-groups")?
-            .iter()
-            .map(observe)
-            .collect()
+        decode::array(body, "anti-affinity-groups")?.iter().map(observe).collect()
     }
 
     fn get(&self, id: &ResourceId, _parent: Option<&ResourceId>) -> Read {
-        Read::api(
-            "get-anti-affinity-group",
-            format!("/v2/anti-affinity-group/{id}"),
-        )
+        Read::api("get-anti-affinity-group", format!("/v2/anti-affinity-group/{id}"))
     }
 
     fn parse_get(
@@ -67,12 +55,7 @@ impl ResourceKind for AntiAffinityGroup {
     }
 
     fn delete(&self, _parent: Option<&str>, _protected: bool) -> Vec<RequestTemplate> {
-        vec![template(
-            "delete-anti-affinity-group",
-            Method::Delete,
-            "/v2/anti-affinity-group/{self}",
-            None,
-        )]
+        vec![template("delete-anti-affinity-group", Method::Delete, "/v2/anti-affinity-group/{self}", None)]
     }
 
     fn compared(&self) -> &'static [&'static str] {
@@ -80,10 +63,7 @@ impl ResourceKind for AntiAffinityGroup {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted {
-            create_seconds: 2,
-            delete_seconds: 2,
-        }
+        Predicted { create_seconds: 2, delete_seconds: 2 }
     }
 }
 

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use crate::mark::Mark;
 use crate::security_group::template;
 use crate::{
-    Accepted, DecodeError, Lifecycle, Observed, OneTimeSecret, Predicted, Read, ResourceKind,
-    decode, mark,
+    Accepted, DecodeError, Lifecycle, Observed, OneTimeSecret, Predicted, Read, ResourceKind, decode, mark,
 };
 
 /// The kind.
@@ -40,10 +39,7 @@ impl ResourceKind for ApiKey {
     }
 
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        decode::array(body, "api-keys")?
-            .iter()
-            .map(observe)
-            .collect()
+        decode::array(body, "api-keys")?.iter().map(observe).collect()
     }
 
     fn get(&self, id: &ResourceId, _parent: Option<&ResourceId>) -> Read {
@@ -61,20 +57,11 @@ impl ResourceKind for ApiKey {
 
     fn accepted(&self, _node: &Node, reply: &Value) -> Result<Accepted, DecodeError> {
         let secret = OneTimeSecret(decode::text(reply, "secret")?.to_owned());
-        Ok(Accepted {
-            id: Some(decode::id(reply, "key")?),
-            cloud_operation: None,
-            secret: Some(secret),
-        })
+        Ok(Accepted { id: Some(decode::id(reply, "key")?), cloud_operation: None, secret: Some(secret) })
     }
 
     fn delete(&self, _parent: Option<&str>, _protected: bool) -> Vec<RequestTemplate> {
-        vec![template(
-            "delete-api-key",
-            Method::Delete,
-            "/v2/api-key/{self}",
-            None,
-        )]
+        vec![template("delete-api-key", Method::Delete, "/v2/api-key/{self}", None)]
     }
 
     fn compared(&self) -> &'static [&'static str] {
@@ -90,10 +77,7 @@ impl ResourceKind for ApiKey {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted {
-            create_seconds: 1,
-            delete_seconds: 2,
-        }
+        Predicted { create_seconds: 1, delete_seconds: 2 }
     }
 }
 

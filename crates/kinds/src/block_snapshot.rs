@@ -21,17 +21,11 @@ impl ResourceKind for BlockSnapshot {
     }
 
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        decode::array(body, "block-storage-snapshots")?
-            .iter()
-            .map(observe)
-            .collect()
+        decode::array(body, "block-storage-snapshots")?.iter().map(observe).collect()
     }
 
     fn get(&self, id: &ResourceId, _parent: Option<&ResourceId>) -> Read {
-        Read::api(
-            "get-block-storage-snapshot",
-            format!("/v2/block-storage-snapshot/{id}"),
-        )
+        Read::api("get-block-storage-snapshot", format!("/v2/block-storage-snapshot/{id}"))
     }
 
     fn parse_get(
@@ -57,10 +51,7 @@ impl ResourceKind for BlockSnapshot {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted {
-            create_seconds: 5,
-            delete_seconds: 5,
-        }
+        Predicted { create_seconds: 5, delete_seconds: 5 }
     }
 }
 

@@ -21,17 +21,11 @@ impl ResourceKind for BlockVolume {
     }
 
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        decode::array(body, "block-storage-volumes")?
-            .iter()
-            .map(observe)
-            .collect()
+        decode::array(body, "block-storage-volumes")?.iter().map(observe).collect()
     }
 
     fn get(&self, id: &ResourceId, _parent: Option<&ResourceId>) -> Read {
-        Read::api(
-            "get-block-storage-volume",
-            format!("/v2/block-storage/{id}"),
-        )
+        Read::api("get-block-storage-volume", format!("/v2/block-storage/{id}"))
     }
 
     fn parse_get(
@@ -44,12 +38,7 @@ impl ResourceKind for BlockVolume {
     }
 
     fn delete(&self, _parent: Option<&str>, _protected: bool) -> Vec<RequestTemplate> {
-        vec![template(
-            "delete-block-storage-volume",
-            Method::Delete,
-            "/v2/block-storage/{self}",
-            None,
-        )]
+        vec![template("delete-block-storage-volume", Method::Delete, "/v2/block-storage/{self}", None)]
     }
 
     fn compared(&self) -> &'static [&'static str] {
@@ -57,10 +46,7 @@ impl ResourceKind for BlockVolume {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted {
-            create_seconds: 5,
-            delete_seconds: 5,
-        }
+        Predicted { create_seconds: 5, delete_seconds: 5 }
     }
 }
 

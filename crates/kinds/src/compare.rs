@@ -16,19 +16,14 @@ pub struct FieldDifference {
 /// Compares the fields at `pointers`. A planned object must be contained in
 /// the observed one, because the cloud adds fields of its own; a planned array
 /// must hold the same elements in any order.
-pub(crate) fn differences(
-    planned: &Value,
-    observed: &Value,
-    pointers: &[&str],
-) -> Vec<FieldDifference> {
+pub(crate) fn differences(planned: &Value, observed: &Value, pointers: &[&str]) -> Vec<FieldDifference> {
     let differs = |pointer: &&&str| match (planned.pointer(pointer), observed.pointer(pointer)) {
         (None, _) => false,
         (Some(want), Some(have)) => !contains(have, want),
         // The API leaves empty collections out of its replies.
         (Some(want), None) => !is_empty(want),
     };
-    let describe =
-        |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), Value::to_string);
+    let describe = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), Value::to_string);
     pointers
         .iter()
         .filter(differs)
@@ -53,15 +48,11 @@ fn is_empty(value: &Value) -> bool {
 
 fn contains(have: &Value, want: &Value) -> bool {
     match (have, want) {
-        (Value::Object(have), Value::Object(want)) => want.iter().all(|(key, want)| {
-            have.get(key)
-                .map_or(is_empty(want), |have| contains(have, want))
-        }),
+        (Value::Object(have), Value::Object(want)) => {
+            want.iter().all(|(key, want)| have.get(key).map_or(is_empty(want), |have| contains(have, want)))
+        }
         (Value::Array(have), Value::Array(want)) => {
-            have.len() == want.len()
-                && want
-                    .iter()
-                    .all(|want| have.iter().any(|have| contains(have, want)))
+            have.len() == want.len() && want.iter().all(|want| have.iter().any(|have| contains(have, want)))
         }
         _ => have == want,
     }
@@ -74,24 +65,16 @@ mod tests {
 
     #[test]
     fn additions_of_the_cloud_are_no_difference_and_changes_are() {
-        let planned = json!({"size": 2, "labels": {"a": "b"}, "groups": [{"id": "x"}, {"id": "y"}], "none": []});
+        let planned =
+            json!({"size": 2, "labels": {"a": "b"}, "groups": [{"id": "x"}, {"id": "y"}], "none": []});
         let check = |observed: Value, fields: &[&str]| {
-            let found = differences(
-                &planned,
-                &observed,
-                &["/size", "/labels", "/groups", "/none", "/never-planned"],
-            );
-            assert_eq!(
-                found.iter().map(|d| d.field.as_str()).collect::<Vec<_>>(),
-                fields
-            );
+            let found =
+                differences(&planned, &observed, &["/size", "/labels", "/groups", "/none", "/never-planned"]);
+            assert_eq!(found.iter().map(|d| d.field.as_str()).collect::<Vec<_>>(), fields);
         };
         let same = json!({"size": 2, "labels": {"a": "b", "c": "d"}, "groups": [{"id": "y", "n": 1}, {"id": "x"}], "id": 1});
         check(same, &[]);
-        check(
-            json!({"size": 3, "labels": {}, "groups": [{"id": "x"}]}),
-            &["/size", "/labels", "/groups"],
-        );
+        check(json!({"size": 3, "labels": {}, "groups": [{"id": "x"}]}), &["/size", "/labels", "/groups"]);
         check(json!({}), &["/size", "/labels", "/groups"]);
     }
 }

@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 
 use crate::mark::Mark;
 use crate::security_group::template;
-use crate::{
-    Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark,
-};
+use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark};
 
 /// One of the two kinds.
 pub struct Dbaas {
@@ -72,10 +70,7 @@ impl Dbaas {
             body["version"] = json!(version);
         }
         let path = format!("/v2/{}/{name}", self.segment);
-        (
-            name,
-            template(self.operations[0], Method::Post, &path, Some(body)),
-        )
+        (name, template(self.operations[0], Method::Post, &path, Some(body)))
     }
 
     fn observe(&self, raw: &Value) -> Result<Observed, DecodeError> {
@@ -129,14 +124,8 @@ impl ResourceKind for Dbaas {
     }
 
     fn accepted(&self, node: &Node, reply: &Value) -> Result<Accepted, DecodeError> {
-        let id = node.name.parse().map_err(|_| DecodeError {
-            field: "name".to_owned(),
-        })?;
-        Ok(Accepted {
-            id: Some(id),
-            cloud_operation: Some(decode::operation_id(reply)?),
-            secret: None,
-        })
+        let id = node.name.parse().map_err(|_| DecodeError { field: "name".to_owned() })?;
+        Ok(Accepted { id: Some(id), cloud_operation: Some(decode::operation_id(reply)?), secret: None })
     }
 
     fn delete(&self, _parent: Option<&str>, protected: bool) -> Vec<RequestTemplate> {
@@ -144,11 +133,7 @@ impl ResourceKind for Dbaas {
         let unprotect = json!({"termination-protection": false});
         let unprotect = template(self.operations[2], Method::Put, &path, Some(unprotect));
         let delete = template(self.operations[3], Method::Delete, &path, None);
-        protected
-            .then_some(unprotect)
-            .into_iter()
-            .chain([delete])
-            .collect()
+        protected.then_some(unprotect).into_iter().chain([delete]).collect()
     }
 
     fn compared(&self) -> &'static [&'static str] {
@@ -161,9 +146,6 @@ impl ResourceKind for Dbaas {
 
     fn predicted(&self) -> Predicted {
         // Measured in ch-dk-2 for startup-4: 120 to 212 s.
-        Predicted {
-            create_seconds: 166,
-            delete_seconds: 5,
-        }
+        Predicted { create_seconds: 166, delete_seconds: 5 }
     }
 }

@@ -15,16 +15,11 @@ pub struct DecodeError {
 }
 
 fn missing(field: &str) -> DecodeError {
-    DecodeError {
-        field: field.to_owned(),
-    }
+    DecodeError { field: field.to_owned() }
 }
 
 /// The object under a value.
-pub(crate) fn object<'a>(
-    value: &'a Value,
-    what: &str,
-) -> Result<&'a Map<String, Value>, DecodeError> {
+pub(crate) fn object<'a>(value: &'a Value, what: &str) -> Result<&'a Map<String, Value>, DecodeError> {
     value.as_object().ok_or_else(|| missing(what))
 }
 
@@ -39,10 +34,7 @@ pub(crate) fn array<'a>(value: &'a Value, field: &str) -> Result<&'a [Value], De
 
 /// A required text.
 pub(crate) fn text<'a>(value: &'a Value, field: &str) -> Result<&'a str, DecodeError> {
-    value
-        .get(field)
-        .and_then(Value::as_str)
-        .ok_or_else(|| missing(field))
+    value.get(field).and_then(Value::as_str).ok_or_else(|| missing(field))
 }
 
 /// A text that may be absent.
@@ -57,20 +49,13 @@ pub(crate) fn id(value: &Value, field: &str) -> Result<ResourceId, DecodeError> 
 
 /// When a resource was made, where the cloud says so.
 pub(crate) fn created_at(value: &Value) -> Option<Timestamp> {
-    value
-        .get("created-at")
-        .and_then(Value::as_str)
-        .and_then(|text| text.parse().ok())
+    value.get("created-at").and_then(Value::as_str).and_then(|text| text.parse().ok())
 }
 
 /// Reads an operation whose `reference` names the resource.
 pub(crate) fn operation_with_reference(reply: &Value) -> Result<Accepted, DecodeError> {
     let reference = reply.get("reference").ok_or_else(|| missing("reference"))?;
-    Ok(Accepted {
-        id: Some(id(reference, "id")?),
-        cloud_operation: Some(operation_id(reply)?),
-        secret: None,
-    })
+    Ok(Accepted { id: Some(id(reference, "id")?), cloud_operation: Some(operation_id(reply)?), secret: None })
 }
 
 /// The id of an operation.

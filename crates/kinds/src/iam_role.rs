@@ -33,10 +33,7 @@ impl IamRole {
                 },
             },
         });
-        (
-            name,
-            template("create-iam-role", Method::Post, "/v2/iam-role", Some(body)),
-        )
+        (name, template("create-iam-role", Method::Post, "/v2/iam-role", Some(body)))
     }
 }
 
@@ -50,10 +47,7 @@ impl ResourceKind for IamRole {
     }
 
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        decode::array(body, "iam-roles")?
-            .iter()
-            .map(observe)
-            .collect()
+        decode::array(body, "iam-roles")?.iter().map(observe).collect()
     }
 
     fn get(&self, id: &ResourceId, _parent: Option<&ResourceId>) -> Read {
@@ -70,12 +64,7 @@ impl ResourceKind for IamRole {
     }
 
     fn delete(&self, _parent: Option<&str>, _protected: bool) -> Vec<RequestTemplate> {
-        vec![template(
-            "delete-iam-role",
-            Method::Delete,
-            "/v2/iam-role/{self}",
-            None,
-        )]
+        vec![template("delete-iam-role", Method::Delete, "/v2/iam-role/{self}", None)]
     }
 
     fn compared(&self) -> &'static [&'static str] {
@@ -83,10 +72,7 @@ impl ResourceKind for IamRole {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted {
-            create_seconds: 2,
-            delete_seconds: 2,
-        }
+        Predicted { create_seconds: 2, delete_seconds: 2 }
     }
 }
 

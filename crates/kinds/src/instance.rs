@@ -21,10 +21,7 @@ impl ResourceKind for Instance {
     }
 
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        decode::array(body, "instances")?
-            .iter()
-            .map(observe)
-            .collect()
+        decode::array(body, "instances")?.iter().map(observe).collect()
     }
 
     fn get(&self, id: &ResourceId, _parent: Option<&ResourceId>) -> Read {
@@ -41,12 +38,7 @@ impl ResourceKind for Instance {
     }
 
     fn delete(&self, _parent: Option<&str>, _protected: bool) -> Vec<RequestTemplate> {
-        vec![template(
-            "delete-instance",
-            Method::Delete,
-            "/v2/instance/{self}",
-            None,
-        )]
+        vec![template("delete-instance", Method::Delete, "/v2/instance/{self}", None)]
     }
 
     fn compared(&self) -> &'static [&'static str] {
@@ -54,10 +46,7 @@ impl ResourceKind for Instance {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted {
-            create_seconds: 30,
-            delete_seconds: 30,
-        }
+        Predicted { create_seconds: 30, delete_seconds: 30 }
     }
 }
 

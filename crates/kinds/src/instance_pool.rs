@@ -21,10 +21,7 @@ impl ResourceKind for InstancePool {
     }
 
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        decode::array(body, "instance-pools")?
-            .iter()
-            .map(observe)
-            .collect()
+        decode::array(body, "instance-pools")?.iter().map(observe).collect()
     }
 
     fn get(&self, id: &ResourceId, _parent: Option<&ResourceId>) -> Read {
@@ -41,12 +38,7 @@ impl ResourceKind for InstancePool {
     }
 
     fn delete(&self, _parent: Option<&str>, _protected: bool) -> Vec<RequestTemplate> {
-        vec![template(
-            "delete-instance-pool",
-            Method::Delete,
-            "/v2/instance-pool/{self}",
-            None,
-        )]
+        vec![template("delete-instance-pool", Method::Delete, "/v2/instance-pool/{self}", None)]
     }
 
     fn compared(&self) -> &'static [&'static str] {
@@ -54,10 +46,7 @@ impl ResourceKind for InstancePool {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted {
-            create_seconds: 30,
-            delete_seconds: 30,
-        }
+        Predicted { create_seconds: 30, delete_seconds: 30 }
     }
 }
 

@@ -55,11 +55,7 @@ pub struct Read {
 
 impl Read {
     fn api(operation: &'static str, path: impl Into<String>) -> Self {
-        Self {
-            operation,
-            api: Api::Exoscale,
-            path: path.into(),
-        }
+        Self { operation, api: Api::Exoscale, path: path.into() }
     }
 }
 
@@ -238,10 +234,7 @@ mod tests {
     fn every_kind_describes_itself() {
         for kind in Kind::ALL {
             assert_eq!(of(kind).kind(), kind);
-            assert!(
-                !of(kind).delete(Some("parent"), false).is_empty(),
-                "{kind} cannot be removed"
-            );
+            assert!(!of(kind).delete(Some("parent"), false).is_empty(), "{kind} cannot be removed");
             assert!(of(kind).predicted().create_seconds > 0);
         }
     }

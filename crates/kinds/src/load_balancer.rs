@@ -23,10 +23,7 @@ impl ResourceKind for LoadBalancer {
     }
 
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        decode::array(body, "load-balancers")?
-            .iter()
-            .map(observe)
-            .collect()
+        decode::array(body, "load-balancers")?.iter().map(observe).collect()
     }
 
     fn get(&self, id: &ResourceId, _parent: Option<&ResourceId>) -> Read {
@@ -43,12 +40,7 @@ impl ResourceKind for LoadBalancer {
     }
 
     fn delete(&self, _parent: Option<&str>, _protected: bool) -> Vec<RequestTemplate> {
-        vec![template(
-            "delete-load-balancer",
-            Method::Delete,
-            "/v2/load-balancer/{self}",
-            None,
-        )]
+        vec![template("delete-load-balancer", Method::Delete, "/v2/load-balancer/{self}", None)]
     }
 
     fn compared(&self) -> &'static [&'static str] {
@@ -56,10 +48,7 @@ impl ResourceKind for LoadBalancer {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted {
-            create_seconds: 30,
-            delete_seconds: 5,
-        }
+        Predicted { create_seconds: 30, delete_seconds: 5 }
     }
 }
 
@@ -79,16 +68,8 @@ fn observe(raw: &Value) -> Result<Observed, DecodeError> {
 /// Ids of the instance pools that a load balancer sends traffic to.
 #[must_use]
 pub fn target_pools(raw: &Value) -> Vec<String> {
-    let services = raw
-        .get("services")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let pool = |service: &Value| {
-        service
-            .pointer("/instance-pool/id")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
+    let services = raw.get("services").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let pool =
+        |service: &Value| service.pointer("/instance-pool/id").and_then(Value::as_str).map(str::to_owned);
     services.iter().filter_map(pool).collect()
 }

@@ -45,10 +45,7 @@ impl Mark {
     /// The mark as a description.
     #[must_use]
     pub fn description(&self) -> String {
-        format!(
-            "{DESCRIPTION_WORD} {} {} {}",
-            self.plan, self.node, self.token
-        )
+        format!("{DESCRIPTION_WORD} {} {} {}", self.plan, self.node, self.token)
     }
 
     /// A name that ends with the short form of the token.
@@ -72,11 +69,7 @@ pub struct Claim {
 /// The claim in labels or description of a raw resource, if there is one.
 #[must_use]
 pub fn claim(raw: &Value) -> Option<Claim> {
-    let label = |key: &str| {
-        raw.get("labels")
-            .and_then(|labels| labels.get(key))
-            .and_then(Value::as_str)
-    };
+    let label = |key: &str| raw.get("labels").and_then(|labels| labels.get(key)).and_then(Value::as_str);
     if let Some(token) = label(TOKEN_LABEL) {
         return Some(Claim {
             plan: label(PLAN_LABEL).and_then(|text| text.parse().ok()),
@@ -85,18 +78,10 @@ pub fn claim(raw: &Value) -> Option<Claim> {
         });
     }
     let mut words = raw.get("description").and_then(Value::as_str)?.split(' ');
-    match (
-        words.next(),
-        words.next(),
-        words.next(),
-        words.next(),
-        words.next(),
-    ) {
-        (Some(DESCRIPTION_WORD), Some(plan), Some(node), Some(token), None) => Some(Claim {
-            plan: plan.parse().ok(),
-            node: node.parse().ok(),
-            token: token.to_owned(),
-        }),
+    match (words.next(), words.next(), words.next(), words.next(), words.next()) {
+        (Some(DESCRIPTION_WORD), Some(plan), Some(node), Some(token), None) => {
+            Some(Claim { plan: plan.parse().ok(), node: node.parse().ok(), token: token.to_owned() })
+        }
         _ => None,
     }
 }
@@ -105,17 +90,12 @@ pub fn claim(raw: &Value) -> Option<Claim> {
 #[must_use]
 pub fn candidates(raw: &Value, name: &str) -> Vec<String> {
     let from_claim = claim(raw).map(|claim| claim.token);
-    let from_name = name
-        .rsplit_once('-')
-        .map(|(_, end)| end.to_owned())
-        .filter(|end| end.len() == 10);
+    let from_name = name.rsplit_once('-').map(|(_, end)| end.to_owned()).filter(|end| end.len() == 10);
     from_claim.into_iter().chain(from_name).collect()
 }
 
 /// Whether one of the candidate texts is this token, whole or in short form.
 #[must_use]
 pub fn carries(marks: &[String], token: &OwnerToken) -> bool {
-    marks
-        .iter()
-        .any(|mark| mark == token.as_str() || mark == token.short())
+    marks.iter().any(|mark| mark == token.as_str() || mark == token.short())
 }

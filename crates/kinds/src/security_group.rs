@@ -17,25 +17,12 @@ impl SecurityGroup {
     pub fn create(mark: &Mark, environment: &str) -> (String, RequestTemplate) {
         let name = mark.name(environment);
         let body = json!({"name": name, "description": mark.description()});
-        (
-            name,
-            template(
-                "create-security-group",
-                Method::Post,
-                "/v2/security-group",
-                Some(body),
-            ),
-        )
+        (name, template("create-security-group", Method::Post, "/v2/security-group", Some(body)))
     }
 }
 
 /// A request to the Exoscale API without slots in its body.
-pub(crate) fn template(
-    operation: &str,
-    method: Method,
-    path: &str,
-    body: Option<Value>,
-) -> RequestTemplate {
+pub(crate) fn template(operation: &str, method: Method, path: &str, body: Option<Value>) -> RequestTemplate {
     RequestTemplate {
         operation: operation.to_owned(),
         api: Api::Exoscale,
@@ -56,10 +43,7 @@ impl ResourceKind for SecurityGroup {
     }
 
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        decode::array(body, "security-groups")?
-            .iter()
-            .map(observe)
-            .collect()
+        decode::array(body, "security-groups")?.iter().map(observe).collect()
     }
 
     fn get(&self, id: &ResourceId, _parent: Option<&ResourceId>) -> Read {
@@ -76,12 +60,7 @@ impl ResourceKind for SecurityGroup {
     }
 
     fn delete(&self, _parent: Option<&str>, _protected: bool) -> Vec<RequestTemplate> {
-        vec![template(
-            "delete-security-group",
-            Method::Delete,
-            "/v2/security-group/{self}",
-            None,
-        )]
+        vec![template("delete-security-group", Method::Delete, "/v2/security-group/{self}", None)]
     }
 
     fn compared(&self) -> &'static [&'static str] {
@@ -90,10 +69,7 @@ impl ResourceKind for SecurityGroup {
 
     fn predicted(&self) -> Predicted {
         // Groups stay busy while the nodes' machines linger.
-        Predicted {
-            create_seconds: 2,
-            delete_seconds: 2,
-        }
+        Predicted { create_seconds: 2, delete_seconds: 2 }
     }
 }
 

@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 
 use crate::mark::Mark;
 use crate::security_group::template;
-use crate::{
-    Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark,
-};
+use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark};
 
 /// The kind.
 pub struct SecurityGroupRule;
@@ -60,16 +58,9 @@ impl SecurityGroupRule {
             Peer::Everywhere => body["network"] = json!("0.0.0.0/0"),
         }
         let path = format!("/v2/security-group/{{{group}}}/rules");
-        let mut request = template(
-            "add-rule-to-security-group",
-            Method::Post,
-            &path,
-            Some(body),
-        );
+        let mut request = template("add-rule-to-security-group", Method::Post, &path, Some(body));
         if rule.peer == Peer::SameGroup {
-            request
-                .slots
-                .insert("/security-group/id".to_owned(), group.clone());
+            request.slots.insert("/security-group/id".to_owned(), group.clone());
         }
         request
     }
@@ -86,9 +77,7 @@ impl ResourceKind for SecurityGroupRule {
 
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
         let groups = decode::array(body, "security-groups")?.iter().map(rules);
-        groups
-            .collect::<Result<Vec<_>, _>>()
-            .map(|rules| rules.concat())
+        groups.collect::<Result<Vec<_>, _>>().map(|rules| rules.concat())
     }
 
     fn get(&self, _id: &ResourceId, parent: Option<&ResourceId>) -> Read {
@@ -113,22 +102,13 @@ impl ResourceKind for SecurityGroupRule {
 
     fn accepted(&self, _node: &Node, reply: &Value) -> Result<Accepted, DecodeError> {
         // The reference is the group, so the rule's own id is not known yet.
-        Ok(Accepted {
-            id: None,
-            cloud_operation: Some(decode::operation_id(reply)?),
-            secret: None,
-        })
+        Ok(Accepted { id: None, cloud_operation: Some(decode::operation_id(reply)?), secret: None })
     }
 
     fn delete(&self, parent: Option<&str>, _protected: bool) -> Vec<RequestTemplate> {
         let group = parent.unwrap_or("security-group");
         let path = format!("/v2/security-group/{{{group}}}/rules/{{self}}");
-        vec![template(
-            "delete-rule-from-security-group",
-            Method::Delete,
-            &path,
-            None,
-        )]
+        vec![template("delete-rule-from-security-group", Method::Delete, &path, None)]
     }
 
     fn parent(&self) -> Option<Kind> {
@@ -136,22 +116,11 @@ impl ResourceKind for SecurityGroupRule {
     }
 
     fn compared(&self) -> &'static [&'static str] {
-        &[
-            "/flow-direction",
-            "/protocol",
-            "/start-port",
-            "/end-port",
-            "/icmp",
-            "/network",
-            "/security-group",
-        ]
+        &["/flow-direction", "/protocol", "/start-port", "/end-port", "/icmp", "/network", "/security-group"]
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted {
-            create_seconds: 2,
-            delete_seconds: 2,
-        }
+        Predicted { create_seconds: 2, delete_seconds: 2 }
     }
 }
 

@@ -37,12 +37,7 @@ impl SksCluster {
             "auto-upgrade": false,
             "labels": all,
         });
-        template(
-            "create-sks-cluster",
-            Method::Post,
-            "/v2/sks-cluster",
-            Some(body),
-        )
+        template("create-sks-cluster", Method::Post, "/v2/sks-cluster", Some(body))
     }
 }
 
@@ -56,10 +51,7 @@ impl ResourceKind for SksCluster {
     }
 
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        decode::array(body, "sks-clusters")?
-            .iter()
-            .map(observe)
-            .collect()
+        decode::array(body, "sks-clusters")?.iter().map(observe).collect()
     }
 
     fn get(&self, id: &ResourceId, _parent: Option<&ResourceId>) -> Read {
@@ -76,33 +68,16 @@ impl ResourceKind for SksCluster {
     }
 
     fn delete(&self, _parent: Option<&str>, _protected: bool) -> Vec<RequestTemplate> {
-        vec![template(
-            "delete-sks-cluster",
-            Method::Delete,
-            "/v2/sks-cluster/{self}",
-            None,
-        )]
+        vec![template("delete-sks-cluster", Method::Delete, "/v2/sks-cluster/{self}", None)]
     }
 
     fn compared(&self) -> &'static [&'static str] {
-        &[
-            "/name",
-            "/description",
-            "/level",
-            "/cni",
-            "/version",
-            "/addons",
-            "/auto-upgrade",
-            "/labels",
-        ]
+        &["/name", "/description", "/level", "/cni", "/version", "/addons", "/auto-upgrade", "/labels"]
     }
 
     fn predicted(&self) -> Predicted {
         // Measured in ch-dk-2: 90 to 146 s.
-        Predicted {
-            create_seconds: 118,
-            delete_seconds: 30,
-        }
+        Predicted { create_seconds: 118, delete_seconds: 30 }
     }
 }
 

@@ -49,19 +49,14 @@ impl SksNodepool {
             "security-groups": [{"id": null}],
             "labels": labels,
         });
-        let mut slots = BTreeMap::from([(
-            "/security-groups/0/id".to_owned(),
-            request.security_group.clone(),
-        )]);
+        let mut slots =
+            BTreeMap::from([("/security-groups/0/id".to_owned(), request.security_group.clone())]);
         if let Some(group) = request.anti_affinity_group {
             body["anti-affinity-groups"] = json!([{"id": null}]);
             slots.insert("/anti-affinity-groups/0/id".to_owned(), group.clone());
         }
         let path = format!("/v2/sks-cluster/{{{}}}/nodepool", request.cluster);
-        RequestTemplate {
-            slots,
-            ..template("create-sks-nodepool", Method::Post, &path, Some(body))
-        }
+        RequestTemplate { slots, ..template("create-sks-nodepool", Method::Post, &path, Some(body)) }
     }
 }
 
@@ -77,22 +72,16 @@ impl ResourceKind for SksNodepool {
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
         let pools = decode::array(body, "sks-clusters")?.iter().map(|cluster| {
             let parent = decode::id(cluster, "id")?;
-            decode::array(cluster, "nodepools")?
-                .iter()
-                .map(|raw| observe(raw, Some(&parent)))
-                .collect()
+            decode::array(cluster, "nodepools")?.iter().map(|raw| observe(raw, Some(&parent))).collect()
         });
-        pools
-            .collect::<Result<Vec<Vec<_>>, _>>()
-            .map(|pools| pools.concat())
+        pools.collect::<Result<Vec<Vec<_>>, _>>().map(|pools| pools.concat())
     }
 
     fn get(&self, id: &ResourceId, parent: Option<&ResourceId>) -> Read {
         match parent {
-            Some(cluster) => Read::api(
-                "get-sks-nodepool",
-                format!("/v2/sks-cluster/{cluster}/nodepool/{id}"),
-            ),
+            Some(cluster) => {
+                Read::api("get-sks-nodepool", format!("/v2/sks-cluster/{cluster}/nodepool/{id}"))
+            }
             None => self.list(),
         }
     }
@@ -105,10 +94,7 @@ impl ResourceKind for SksNodepool {
     ) -> Result<Option<Observed>, DecodeError> {
         match parent {
             Some(_) => observe(body, parent).map(Some),
-            None => Ok(self
-                .parse_list(body)?
-                .into_iter()
-                .find(|pool| pool.id == *id)),
+            None => Ok(self.parse_list(body)?.into_iter().find(|pool| pool.id == *id)),
         }
     }
 
@@ -136,10 +122,7 @@ impl ResourceKind for SksNodepool {
 
     fn predicted(&self) -> Predicted {
         // Measured in ch-dk-2: 31 s to create.
-        Predicted {
-            create_seconds: 31,
-            delete_seconds: 30,
-        }
+        Predicted { create_seconds: 31, delete_seconds: 30 }
     }
 }
 

@@ -10,9 +10,7 @@ use exokit_model::spec::{BucketAcl, BucketSpec};
 use serde_json::{Value, json};
 
 use crate::mark::Mark;
-use crate::{
-    Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark,
-};
+use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark};
 
 /// The kind.
 pub struct SosBucket;
@@ -25,32 +23,20 @@ impl SosBucket {
     /// The request that makes one, and its name. The body is not sent as such:
     /// its `acl` becomes the header `x-amz-acl`.
     #[must_use]
-    pub fn create(
-        mark: &Mark,
-        environment: &str,
-        bucket: &BucketSpec,
-    ) -> (String, RequestTemplate) {
+    pub fn create(mark: &Mark, environment: &str, bucket: &BucketSpec) -> (String, RequestTemplate) {
         let name = mark.name(&format!("{environment}-{}", bucket.suffix));
         let acl = match bucket.acl {
             BucketAcl::Private => "private",
             BucketAcl::PublicRead => "public-read",
         };
-        let request = storage(
-            "create-bucket",
-            Method::Put,
-            &format!("/{name}"),
-            Some(json!({"acl": acl})),
-        );
+        let request = storage("create-bucket", Method::Put, &format!("/{name}"), Some(json!({"acl": acl})));
         (name, request)
     }
 }
 
 fn storage(operation: &str, method: Method, path: &str, body: Option<Value>) -> RequestTemplate {
     let template = crate::security_group::template(operation, method, path, body);
-    RequestTemplate {
-        api: Api::Storage,
-        ..template
-    }
+    RequestTemplate { api: Api::Storage, ..template }
 }
 
 impl ResourceKind for SosBucket {
@@ -63,18 +49,11 @@ impl ResourceKind for SosBucket {
     }
 
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        decode::array(body, "sos-buckets-usage")?
-            .iter()
-            .map(observe)
-            .collect()
+        decode::array(body, "sos-buckets-usage")?.iter().map(observe).collect()
     }
 
     fn get(&self, id: &ResourceId, _parent: Option<&ResourceId>) -> Read {
-        Read {
-            operation: "head-bucket",
-            api: Api::Storage,
-            path: format!("/{id}"),
-        }
+        Read { operation: "head-bucket", api: Api::Storage, path: format!("/{id}") }
     }
 
     fn parse_get(
@@ -88,14 +67,8 @@ impl ResourceKind for SosBucket {
     }
 
     fn accepted(&self, node: &Node, _reply: &Value) -> Result<Accepted, DecodeError> {
-        let id = node.name.parse().map_err(|_| DecodeError {
-            field: "name".to_owned(),
-        })?;
-        Ok(Accepted {
-            id: Some(id),
-            cloud_operation: None,
-            secret: None,
-        })
+        let id = node.name.parse().map_err(|_| DecodeError { field: "name".to_owned() })?;
+        Ok(Accepted { id: Some(id), cloud_operation: None, secret: None })
     }
 
     fn delete(&self, _parent: Option<&str>, _protected: bool) -> Vec<RequestTemplate> {
@@ -114,10 +87,7 @@ impl ResourceKind for SosBucket {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted {
-            create_seconds: 1,
-            delete_seconds: 1,
-        }
+        Predicted { create_seconds: 1, delete_seconds: 1 }
     }
 }
 

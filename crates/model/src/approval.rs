@@ -108,8 +108,6 @@ impl Roster {
     /// for.
     #[must_use]
     pub fn principal(&self, id: &PersonId) -> PersonId {
-        self.person(id)
-            .and_then(|person| person.agent_of.clone())
-            .unwrap_or_else(|| id.clone())
+        self.person(id).and_then(|person| person.agent_of.clone()).unwrap_or_else(|| id.clone())
     }
 }

@@ -20,10 +20,7 @@ pub struct CanonicalError {
 ///
 /// # Errors
 /// When `value` has no JSON form.
-pub fn to_canonical_bytes<T: Serialize>(
-    what: &'static str,
-    value: &T,
-) -> Result<Vec<u8>, CanonicalError> {
+pub fn to_canonical_bytes<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>, CanonicalError> {
     serde_json_canonicalizer::to_vec(value).map_err(|source| CanonicalError { what, source })
 }
 
@@ -71,9 +68,7 @@ pub struct InvalidDigest;
 impl FromStr for Digest {
     type Err = InvalidDigest;
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
-        let bytes = data_encoding::HEXLOWER
-            .decode(text.as_bytes())
-            .map_err(|_| InvalidDigest)?;
+        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).map_err(|_| InvalidDigest)?;
         bytes.try_into().map(Self).map_err(|_| InvalidDigest)
     }
 }

@@ -317,9 +317,7 @@ impl Event {
     pub fn is_vote(&self) -> bool {
         matches!(
             self,
-            Event::ApprovalRecorded { .. }
-                | Event::DenialRecorded { .. }
-                | Event::ApprovalRefused { .. }
+            Event::ApprovalRecorded { .. } | Event::DenialRecorded { .. } | Event::ApprovalRefused { .. }
         )
     }
 }
@@ -362,12 +360,7 @@ impl Record {
     /// When the entry has no canonical form.
     pub fn chain(prev: Digest, seq: u64, entry: Entry) -> Result<Self, CanonicalError> {
         let hash = Self::hash_of(prev, seq, &entry)?;
-        Ok(Self {
-            seq,
-            prev,
-            hash,
-            entry,
-        })
+        Ok(Self { seq, prev, hash, entry })
     }
 
     /// The hash that a record with these parts must have.

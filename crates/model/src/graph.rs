@@ -118,10 +118,7 @@ impl Graph {
                             missing: dependency.clone(),
                         });
                     }
-                    Some(other)
-                        if node.desired == Presence::Present
-                            && other.desired == Presence::Absent =>
-                    {
+                    Some(other) if node.desired == Presence::Present && other.desired == Presence::Absent => {
                         return Err(GraphError::PresentOnAbsent {
                             node: node.key.clone(),
                             dependency: dependency.clone(),
@@ -148,8 +145,6 @@ impl Graph {
 
     /// Nodes that depend directly on `key`.
     pub fn dependents<'a>(&'a self, key: &'a NodeKey) -> impl Iterator<Item = &'a Node> {
-        self.nodes
-            .iter()
-            .filter(move |node| node.depends_on.contains(key))
+        self.nodes.iter().filter(move |node| node.depends_on.contains(key))
     }
 }

@@ -21,11 +21,7 @@ pub struct InvalidId {
 }
 
 fn invalid(what: &'static str, text: &str, rule: &'static str) -> InvalidId {
-    InvalidId {
-        what,
-        text: text.chars().take(80).collect(),
-        rule,
-    }
+    InvalidId { what, text: text.chars().take(80).collect(), rule }
 }
 
 macro_rules! text_id {
@@ -82,17 +78,13 @@ fn is_slug(text: &str, length_max: usize) -> bool {
         && bytes.len() <= length_max
         && bytes[0].is_ascii_lowercase()
         && bytes[bytes.len() - 1] != b'-'
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
 }
 
 fn is_prefixed_base32(text: &str, prefix: &str) -> bool {
     text.strip_prefix(prefix).is_some_and(|rest| {
         rest.len() == RANDOM_ID_CHARS
-            && rest
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b))
+            && rest.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b))
     })
 }
 
@@ -222,9 +214,7 @@ impl OwnerToken {
 /// RFC 4648 base32 in lower case without padding.
 #[must_use]
 pub fn base32_lower(bytes: &[u8]) -> String {
-    data_encoding::BASE32_NOPAD
-        .encode(bytes)
-        .to_ascii_lowercase()
+    data_encoding::BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
 }
 
 /// A template: `T` and a number. Ordered by number, so that T10 follows T9.
@@ -239,9 +229,7 @@ impl FromStr for TemplateId {
             let plain = !digits.is_empty() && digits.len() <= 3 && !digits.starts_with('0');
             plain.then(|| digits.parse().ok()).flatten()
         });
-        number
-            .map(Self)
-            .ok_or_else(|| invalid("template", text, "a template is T and a number, such as T3"))
+        number.map(Self).ok_or_else(|| invalid("template", text, "a template is T and a number, such as T3"))
     }
 }
 
@@ -270,20 +258,7 @@ mod tests {
 
     #[test]
     fn hostile_names_are_refused() {
-        for text in [
-            "",
-            "-a",
-            "a-",
-            "A",
-            "a_b",
-            "a/b",
-            "../x",
-            "a\0",
-            "a b",
-            "ä",
-            "1a",
-            &"a".repeat(41),
-        ] {
+        for text in ["", "-a", "a-", "A", "a_b", "a/b", "../x", "a\0", "a b", "ä", "1a", &"a".repeat(41)] {
             assert!(text.parse::<EnvironmentName>().is_err(), "{text:?}");
         }
         for text in ["", ".", "..", "a/b", "a?b", "a%2e", "a#", "a b", "a\n"] {
@@ -294,15 +269,9 @@ mod tests {
 
     #[test]
     fn templates_are_ordered_by_number() {
-        let mut ids: Vec<TemplateId> = ["T10", "T9", "t1"]
-            .iter()
-            .map(|t| t.parse().unwrap())
-            .collect();
+        let mut ids: Vec<TemplateId> = ["T10", "T9", "t1"].iter().map(|t| t.parse().unwrap()).collect();
         ids.sort();
-        assert_eq!(
-            ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["T1", "T9", "T10"]
-        );
+        assert_eq!(ids.iter().map(ToString::to_string).collect::<Vec<_>>(), ["T1", "T9", "T10"]);
         for text in ["T", "T0", "T01", "X1", "T1x", "T9999"] {
             assert!(text.parse::<TemplateId>().is_err(), "{text:?}");
         }

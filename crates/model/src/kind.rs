@@ -87,11 +87,7 @@ impl Kind {
     pub fn holds_data(self) -> bool {
         matches!(
             self,
-            Kind::DbaasPg
-                | Kind::DbaasValkey
-                | Kind::SosBucket
-                | Kind::BlockVolume
-                | Kind::BlockSnapshot
+            Kind::DbaasPg | Kind::DbaasValkey | Kind::SosBucket | Kind::BlockVolume | Kind::BlockSnapshot
         )
     }
 

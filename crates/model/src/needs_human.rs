@@ -95,12 +95,7 @@ impl fmt::Display for NeedsHuman {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NeedsHuman::Ambiguous { node, ids } => {
-                write!(
-                    f,
-                    "{node}: {} resources carry its mark: {}",
-                    ids.len(),
-                    ids.join(", ")
-                )
+                write!(f, "{node}: {} resources carry its mark: {}", ids.len(), ids.join(", "))
             }
             NeedsHuman::NameTaken { node, name } => {
                 write!(f, "{node}: the name {name} belongs to somebody else")
@@ -108,18 +103,11 @@ impl fmt::Display for NeedsHuman {
             NeedsHuman::AttemptsExhausted { node, last } => {
                 write!(f, "{node}: gave up after the last attempt: {last}")
             }
-            NeedsHuman::Refused {
-                node,
-                status,
-                message,
-            } => {
+            NeedsHuman::Refused { node, status, message } => {
                 write!(f, "{node}: the cloud refuses ({status}): {message}")
             }
             NeedsHuman::Credentials { status, message } => {
-                write!(
-                    f,
-                    "the cloud does not accept the credentials ({status}): {message}"
-                )
+                write!(f, "the cloud does not accept the credentials ({status}): {message}")
             }
             NeedsHuman::ApprovalLost { code, why } => {
                 write!(f, "the approval no longer holds ({code}): {why}")

@@ -69,23 +69,13 @@ impl Phase {
     /// Whether nothing can follow.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
-        matches!(
-            self,
-            Phase::Succeeded | Phase::RolledBack { .. } | Phase::Rejected { .. }
-        )
+        matches!(self, Phase::Succeeded | Phase::RolledBack { .. } | Phase::Rejected { .. })
     }
 
     /// Whether the operation removes what it made (or would, once unparked).
     #[must_use]
     pub fn is_rollback(&self) -> bool {
-        matches!(
-            self,
-            Phase::RollingBack { .. }
-                | Phase::NeedsHuman {
-                    rolling_back: true,
-                    ..
-                }
-        )
+        matches!(self, Phase::RollingBack { .. } | Phase::NeedsHuman { rolling_back: true, .. })
     }
 
     /// The phase after an event. Events of single nodes and votes leave the
@@ -94,22 +84,19 @@ impl Phase {
     /// # Errors
     /// When the event may not happen in this phase.
     pub fn next(&self, event: &Event) -> Result<Phase, IllegalEvent> {
-        let illegal = || IllegalEvent {
-            event: event.name(),
-            phase: self.name(),
-        };
+        let illegal = || IllegalEvent { event: event.name(), phase: self.name() };
         match (self, event) {
             (Phase::AwaitingApproval, Event::OperationStarted { .. }) => Ok(Phase::Running),
             (Phase::AwaitingApproval, Event::PlanRejected { why }) => {
                 Ok(Phase::Rejected { why: why.clone() })
             }
-            (Phase::Running, Event::RollbackStarted { cause }) => Ok(Phase::RollingBack {
-                cause: cause.clone(),
-            }),
+            (Phase::Running, Event::RollbackStarted { cause }) => {
+                Ok(Phase::RollingBack { cause: cause.clone() })
+            }
             (Phase::Running, Event::OperationSucceeded { .. }) => Ok(Phase::Succeeded),
-            (Phase::RollingBack { cause }, Event::OperationRolledBack) => Ok(Phase::RolledBack {
-                cause: cause.clone(),
-            }),
+            (Phase::RollingBack { cause }, Event::OperationRolledBack) => {
+                Ok(Phase::RolledBack { cause: cause.clone() })
+            }
             (Phase::Running | Phase::RollingBack { .. }, Event::OperationParked { why, owner }) => {
                 Ok(Phase::NeedsHuman {
                     why: why.clone(),
@@ -117,32 +104,15 @@ impl Phase {
                     rolling_back: self.is_rollback(),
                 })
             }
-            (
-                Phase::NeedsHuman {
-                    rolling_back: false,
-                    ..
-                },
-                Event::OperationUnparked { .. },
-            ) => Ok(Phase::Running),
-            (
-                Phase::NeedsHuman {
-                    rolling_back: true,
-                    why,
-                    ..
-                },
-                Event::OperationUnparked { .. },
-            ) => Ok(Phase::RollingBack {
-                cause: why.to_string(),
-            }),
-            (
-                Phase::NeedsHuman {
-                    rolling_back: false,
-                    ..
-                },
-                Event::RollbackStarted { cause },
-            ) => Ok(Phase::RollingBack {
-                cause: cause.clone(),
-            }),
+            (Phase::NeedsHuman { rolling_back: false, .. }, Event::OperationUnparked { .. }) => {
+                Ok(Phase::Running)
+            }
+            (Phase::NeedsHuman { rolling_back: true, why, .. }, Event::OperationUnparked { .. }) => {
+                Ok(Phase::RollingBack { cause: why.to_string() })
+            }
+            (Phase::NeedsHuman { rolling_back: false, .. }, Event::RollbackStarted { cause }) => {
+                Ok(Phase::RollingBack { cause: cause.clone() })
+            }
             (_, event) if event.is_vote() => Ok(self.clone()),
             (Phase::Running | Phase::RollingBack { .. } | Phase::NeedsHuman { .. }, event)
                 if event.node().is_some() || matches!(event, Event::OperationResumed { .. }) =>

@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::canonical::{CanonicalError, Digest, to_canonical_bytes};
 use crate::cost::{ApprovalLevel, CostBand, CostEstimate, LevelReason};
 use crate::graph::Graph;
-use crate::ids::{
-    EnvironmentName, NodeKey, PersonId, PlanId, ResourceId, RoleName, TemplateId, Zone,
-};
+use crate::ids::{EnvironmentName, NodeKey, PersonId, PlanId, ResourceId, RoleName, TemplateId, Zone};
 use crate::kind::Kind;
 use crate::spec::{Correction, EnvironmentSpec};
 

@@ -141,10 +141,8 @@ impl RequestTemplate {
             "self" => own.cloned(),
             key => id_of(key),
         };
-        let unknown = |node: &str| ResolveError::Unknown {
-            operation: self.operation.clone(),
-            node: node.to_owned(),
-        };
+        let unknown =
+            |node: &str| ResolveError::Unknown { operation: self.operation.clone(), node: node.to_owned() };
         let path = self.fill_path(&|node| lookup(node).ok_or_else(|| unknown(node)))?;
         let mut body = self.body.clone();
         for (pointer, node) in &self.slots {
@@ -159,10 +157,8 @@ impl RequestTemplate {
                 }
             }
         }
-        let body = body
-            .map(|value| to_canonical_bytes("a request body", &value))
-            .transpose()?
-            .unwrap_or_default();
+        let body =
+            body.map(|value| to_canonical_bytes("a request body", &value)).transpose()?.unwrap_or_default();
         Ok(ConcreteRequest {
             operation: self.operation.clone(),
             api: self.api,
@@ -176,17 +172,11 @@ impl RequestTemplate {
         &self,
         lookup: &dyn Fn(&str) -> Result<ResourceId, ResolveError>,
     ) -> Result<String, ResolveError> {
-        let malformed = || ResolveError::Path {
-            operation: self.operation.clone(),
-            path: self.path.clone(),
-        };
+        let malformed = || ResolveError::Path { operation: self.operation.clone(), path: self.path.clone() };
         let mut out = String::with_capacity(self.path.len() + 40);
         let mut rest = self.path.as_str();
         while let Some(open) = rest.find('{') {
-            let close = rest[open..]
-                .find('}')
-                .map(|at| open + at)
-                .ok_or_else(malformed)?;
+            let close = rest[open..].find('}').map(|at| open + at).ok_or_else(malformed)?;
             out.push_str(&rest[..open]);
             out.push_str(lookup(&rest[open + 1..close])?.as_str());
             rest = &rest[close + 1..];
@@ -208,11 +198,7 @@ mod tests {
             method: Method::Post,
             path: "/v2/sks-cluster/{cluster}/nodepool".into(),
             body: Some(json!({"size": 2, "name": "x", "security-groups": [{"id": null}]})),
-            slots: [(
-                "/security-groups/0/id".to_owned(),
-                "security-group".parse().unwrap(),
-            )]
-            .into(),
+            slots: [("/security-groups/0/id".to_owned(), "security-group".parse().unwrap())].into(),
         }
     }
 
@@ -225,27 +211,17 @@ mod tests {
         };
         let request = nodepool().resolve(None, &ids).unwrap();
         assert_eq!(request.path, "/v2/sks-cluster/c1/nodepool");
-        assert_eq!(
-            request.body,
-            br#"{"name":"x","security-groups":[{"id":"s1"}],"size":2}"#
-        );
+        assert_eq!(request.body, br#"{"name":"x","security-groups":[{"id":"s1"}],"size":2}"#);
     }
 
     #[test]
     fn a_missing_id_or_a_full_slot_is_refused() {
         let none = |_: &str| None;
-        assert!(matches!(
-            nodepool().resolve(None, &none),
-            Err(ResolveError::Unknown { .. })
-        ));
+        assert!(matches!(nodepool().resolve(None, &none), Err(ResolveError::Unknown { .. })));
         let all = |_: &str| Some("x".parse().unwrap());
         let mut full = nodepool();
-        full.slots
-            .insert("/size".into(), "cluster".parse().unwrap());
-        assert!(matches!(
-            full.resolve(None, &all),
-            Err(ResolveError::NoSlot { .. })
-        ));
+        full.slots.insert("/size".into(), "cluster".parse().unwrap());
+        assert!(matches!(full.resolve(None, &all), Err(ResolveError::NoSlot { .. })));
     }
 
     #[test]

@@ -1,0 +1,83 @@
+//! Issuing the teardown certificate: a second, independent look that must
+//! find nothing.
+
+use std::time::Duration;
+
+use exokit_kinds::Lifecycle;
+use exokit_ledger::Filter;
+use exokit_model::canonical::{Digest, to_canonical_bytes};
+use exokit_model::certificate::{Certificate, CertificateBody, Checked};
+use exokit_model::needs_human::NeedsHuman;
+use exokit_model::phase::Phase;
+
+use crate::environment::EnvironmentState;
+use crate::error::EngineError;
+use crate::run::Run;
+use crate::survey::{Belongings, Listing};
+
+/// Lists until nothing of the environment shows, or says what is left.
+/// Machines and lists may lag, so what is going away is given time.
+pub(crate) async fn issue(run: &Run<'_>) -> Result<Result<Certificate, NeedsHuman>, EngineError> {
+    let (environment, zone) = {
+        let state = run.state();
+        (state.plan.environment.clone(), state.plan.zone.clone())
+    };
+    let records = run.engine.parts().ledger.read(Filter::Environment(environment), 0).await?;
+    let recorded_ids: Vec<String> =
+        EnvironmentState::all_ids(&records).iter().map(ToString::to_string).collect();
+    let belongings = Belongings {
+        ids: recorded_ids.iter().cloned().collect(),
+        tokens: EnvironmentState::fold(&records)?.tokens(),
+    };
+    let timing = run.engine.parts().timing;
+    let started = tokio::time::Instant::now();
+    loop {
+        run.ensure_lease().await?;
+        let checked: Vec<Checked> =
+            run.engine.survey(&zone).await?.iter().map(|listing| check(listing, &belongings)).collect();
+        let found: Vec<String> = checked
+            .iter()
+            .flat_map(|checked| checked.ids.iter().map(move |id| format!("{} {id}", checked.kind)))
+            .collect();
+        match (found.is_empty(), started.elapsed() < timing.scaled(timing.clean_max)) {
+            (true, _) => return Ok(Ok(sign(run, recorded_ids, checked)?)),
+            (false, true) => tokio::time::sleep(timing.scaled(Duration::from_secs(5))).await,
+            (false, false) => return Ok(Err(NeedsHuman::NotClean { found })),
+        }
+    }
+}
+
+fn check(listing: &Listing, belongings: &Belongings) -> Checked {
+    let ours = listing.found.iter().filter(|observed| belongings.include(observed));
+    let ids: Vec<String> = ours.map(|observed| describe(observed.id.as_str(), observed.lifecycle)).collect();
+    Checked {
+        kind: listing.kind,
+        zone: listing.zone.clone(),
+        listed: listing.found.len() as u64,
+        found: ids.len() as u64,
+        ids,
+    }
+}
+
+fn describe(id: &str, lifecycle: Lifecycle) -> String {
+    match lifecycle {
+        Lifecycle::Deleting => format!("{id} (going away)"),
+        Lifecycle::Pending | Lifecycle::Ready | Lifecycle::Failed => id.to_owned(),
+    }
+}
+
+fn sign(run: &Run<'_>, recorded_ids: Vec<String>, checked: Vec<Checked>) -> Result<Certificate, EngineError> {
+    let state = run.state();
+    debug_assert!(state.phase == Phase::Running);
+    let body = CertificateBody {
+        environment: state.plan.environment.clone(),
+        operation: state.operation.clone(),
+        plan_digest: state.digest,
+        checked_at: run.engine.now(),
+        recorded_ids,
+        clean: checked.iter().all(|checked| checked.found == 0),
+        checked,
+    };
+    let digest = Digest::of("exokit-certificate/v1", &to_canonical_bytes("a certificate", &body)?);
+    Ok(Certificate { body, digest })
+}

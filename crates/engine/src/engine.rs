@@ -1,0 +1,196 @@
+//! The engine: what it is made of, and what all its parts share.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use exokit_approval::keys::PublicKey;
+use exokit_approval::roster::{SignedRoster, accept};
+use exokit_approval::verify::Verifier;
+use exokit_cloud::client::Client;
+use exokit_cloud::clock::Clock;
+use exokit_ledger::{Condition, Filter, Ledger};
+use exokit_model::approval::Roster;
+use exokit_model::cost::CostPolicy;
+use exokit_model::event::{Entry, Event, Record};
+use exokit_model::ids::{EnvironmentName, OperationId, PlanId};
+use jiff::Timestamp;
+
+use crate::entropy::Entropy;
+use crate::environment::EnvironmentState;
+use crate::error::EngineError;
+use crate::keyring::Keyring;
+use crate::state::OperationState;
+use crate::timing::Timing;
+
+/// Sees every record that this engine appends, in order per operation.
+pub trait Watcher: Send + Sync {
+    /// Called after the record is durable.
+    fn recorded(&self, record: &Record);
+}
+
+/// Sees nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoWatcher;
+
+impl Watcher for NoWatcher {
+    fn recorded(&self, _record: &Record) {}
+}
+
+/// What an engine is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// The single record.
+    pub ledger: Arc<dyn Ledger>,
+    /// The way to the cloud.
+    pub client: Client,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The engine's own keys.
+    pub keyring: Keyring,
+    /// Who signs rosters. None: no roster is accepted, and only plans of
+    /// level 1 can run.
+    pub root: Option<PublicKey>,
+    /// Name of this process, unique among those that share the ledger.
+    pub holder: String,
+    /// Time limits.
+    pub timing: Timing,
+    /// Sees what is recorded.
+    pub watcher: Arc<dyn Watcher>,
+}
+
+/// The engine. Clones share everything.
+#[derive(Clone)]
+pub struct Engine {
+    parts: Arc<Parts>,
+    roster: Arc<Mutex<RosterView>>,
+}
+
+/// The newest roster and how far the ledger was read for it.
+#[derive(Default)]
+struct RosterView {
+    seq: u64,
+    roster: Option<Roster>,
+}
+
+impl Engine {
+    /// An engine made of `parts`.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts), roster: Arc::default() }
+    }
+
+    /// What it is made of.
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// The roster in force, read afresh from the ledger. Without one it is
+    /// empty, which approves nothing.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or holds a roster that does not verify.
+    pub async fn roster(&self) -> Result<Roster, EngineError> {
+        let after = self.roster_view().seq;
+        let records = self.parts.ledger.read(Filter::Account, after).await?;
+        let mut view = self.roster_view();
+        for record in records.iter().filter(|record| record.seq > view.seq).collect::<Vec<_>>() {
+            if let (Event::RosterInstalled { signed, .. }, Some(root)) =
+                (&record.entry.event, &self.parts.root)
+            {
+                let roster = accept(root, view.roster.as_ref(), &SignedRoster::from_text(signed))?;
+                view.roster = Some(roster);
+            }
+            view.seq = record.seq;
+        }
+        Ok(view.roster.clone().unwrap_or_else(empty_roster))
+    }
+
+    fn roster_view(&self) -> std::sync::MutexGuard<'_, RosterView> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) async fn verifier(&self) -> Result<Verifier, EngineError> {
+        Ok(Verifier::new(self.roster().await?)?)
+    }
+
+    /// Makes a signed roster the one in force.
+    ///
+    /// # Errors
+    /// When it is not signed by the pinned root key, or not newer.
+    pub async fn install_roster(&self, signed: &SignedRoster) -> Result<Roster, EngineError> {
+        let current = self.roster().await?;
+        let Some(root) = &self.parts.root else {
+            return Err(EngineError::Rejected { why: "no root key is pinned here".to_owned() });
+        };
+        let seen = (current.version > 0).then_some(&current);
+        let roster = accept(root, seen, signed)?;
+        let event = Event::RosterInstalled { version: roster.version, signed: signed.as_str().to_owned() };
+        self.append(&Condition::default(), vec![self.entry(None, None, event)]).await?;
+        Ok(roster)
+    }
+
+    pub(crate) fn entry(
+        &self,
+        environment: Option<&EnvironmentName>,
+        operation: Option<&OperationId>,
+        event: Event,
+    ) -> Entry {
+        Entry {
+            at: self.now(),
+            environment: environment.cloned(),
+            operation: operation.cloned(),
+            epoch: 0,
+            event,
+        }
+    }
+
+    pub(crate) async fn append(
+        &self,
+        condition: &Condition,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<Record>, EngineError> {
+        let records = self.parts.ledger.append(condition, entries).await?;
+        records.iter().for_each(|record| self.parts.watcher.recorded(record));
+        Ok(records)
+    }
+
+    /// One operation, as the ledger has it.
+    ///
+    /// # Errors
+    /// When there is none, or the ledger cannot be read.
+    pub async fn operation(&self, operation: &OperationId) -> Result<OperationState, EngineError> {
+        let records = self.parts.ledger.read(Filter::Operation(operation.clone()), 0).await?;
+        Ok(OperationState::fold(operation, &records)?)
+    }
+
+    /// One environment, as the ledger has it; without operations when it was
+    /// never heard of.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn environment(&self, name: &EnvironmentName) -> Result<EnvironmentState, EngineError> {
+        let records = self.parts.ledger.read(Filter::Environment(name.clone()), 0).await?;
+        Ok(EnvironmentState::fold(&records)?)
+    }
+
+    pub(crate) fn new_plan_id(&self) -> Result<PlanId, EngineError> {
+        let mut random = [0; 10];
+        self.parts.entropy.fill(&mut random)?;
+        Ok(PlanId::from_random(random))
+    }
+}
+
+fn empty_roster() -> Roster {
+    Roster {
+        version: 0,
+        issued_at: Timestamp::UNIX_EPOCH,
+        persons: Vec::new(),
+        policy: CostPolicy::default(),
+    }
+}

@@ -1,0 +1,134 @@
+//! What can stop the engine, as opposed to what stops one operation.
+
+use exokit_approval::refusal::Refusal;
+use exokit_approval::roster::RosterRefusal;
+use exokit_core::preflight::PreflightError;
+use exokit_ledger::LedgerError;
+use exokit_ledger::projection::Misfit;
+use exokit_model::canonical::CanonicalError;
+use exokit_model::graph::GraphError;
+use exokit_model::ids::{EnvironmentName, OperationId};
+
+use crate::entropy::EntropyError;
+use crate::observe::ObserveError;
+use crate::state::StateError;
+
+/// Why something could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The ledger.
+    #[error("using the ledger")]
+    Ledger(#[from] LedgerError),
+    /// Its content.
+    #[error("reading the ledger")]
+    State(#[from] StateError),
+    /// A record does not fit what came before it.
+    #[error("reading the ledger")]
+    Misfit(#[from] Misfit),
+    /// The cloud.
+    #[error("observing the cloud")]
+    Observe(#[from] ObserveError),
+    /// The roster.
+    #[error("checking the roster")]
+    Roster(#[from] RosterRefusal),
+    /// A vote or a permit.
+    #[error("checking the approval")]
+    Refused(#[from] Refusal),
+    /// What was asked for is not on offer.
+    #[error("checking what the cloud offers")]
+    Preflight(#[from] PreflightError),
+    /// A document has no canonical form.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+    /// Recorded resources do not form a graph.
+    #[error("building the plan")]
+    Graph(#[from] GraphError),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// There is no such environment.
+    #[error("there is no environment {0}")]
+    NoEnvironment(EnvironmentName),
+    /// There is such an environment already.
+    #[error("environment {0} exists already")]
+    Exists(EnvironmentName),
+    /// Another operation changes the environment.
+    #[error("operation {operation} on {environment} is not finished")]
+    Busy {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The other operation.
+        operation: OperationId,
+    },
+    /// The environment changed after the plan was made.
+    #[error("environment {environment} changed after the plan was made")]
+    StalePlan {
+        /// The environment.
+        environment: EnvironmentName,
+    },
+    /// The plan was denied, withdrawn or came too late.
+    #[error("the plan will not run: {why}")]
+    Rejected {
+        /// Why.
+        why: String,
+    },
+    /// The operation is not in a phase for this.
+    #[error("operation {operation} is {phase}")]
+    WrongPhase {
+        /// The operation.
+        operation: OperationId,
+        /// Name of its phase.
+        phase: &'static str,
+    },
+}
+
+impl EngineError {
+    /// Short stable code for scripts.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            EngineError::Ledger(_) => "ledger",
+            EngineError::State(_) | EngineError::Misfit(_) => "ledger-content",
+            EngineError::Observe(_) => "cloud",
+            EngineError::Roster(_) => "roster",
+            EngineError::Refused(refusal) => refusal.code(),
+            EngineError::Preflight(_) => "not-offered",
+            EngineError::Canonical(_) | EngineError::Graph(_) => "plan",
+            EngineError::Entropy(_) => "entropy",
+            EngineError::NoEnvironment(_) => "no-environment",
+            EngineError::Exists(_) => "exists",
+            EngineError::Busy { .. } => "busy",
+            EngineError::StalePlan { .. } => "stale-plan",
+            EngineError::Rejected { .. } => "rejected",
+            EngineError::WrongPhase { .. } => "wrong-phase",
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            EngineError::Ledger(error) => error.hint().to_owned(),
+            EngineError::State(_) | EngineError::Misfit(_) => {
+                "run `exokit audit verify` to find the first bad record".to_owned()
+            }
+            EngineError::Observe(error) => error.hint(),
+            EngineError::Roster(error) => error.hint().to_owned(),
+            EngineError::Refused(refusal) => refusal.hint().to_string(),
+            EngineError::Preflight(error) => error.hint(),
+            EngineError::Canonical(_) | EngineError::Graph(_) => {
+                "this is a mistake in exokit; please report it with the plan".to_owned()
+            }
+            EngineError::Entropy(_) => "try again".to_owned(),
+            EngineError::NoEnvironment(_) => "`exokit list` shows all environments".to_owned(),
+            EngineError::Exists(name) => {
+                format!("choose another name, or remove it first with `exokit teardown {name}`")
+            }
+            EngineError::Busy { environment, .. } => {
+                format!("wait for it with `exokit watch {environment}`, then plan again")
+            }
+            EngineError::StalePlan { .. } | EngineError::Rejected { .. } => "make a new plan".to_owned(),
+            EngineError::WrongPhase { .. } => "`exokit show` tells where the environment stands".to_owned(),
+        }
+    }
+}

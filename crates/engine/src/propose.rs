@@ -1,0 +1,295 @@
+//! Making plans from what the ledger and the cloud say now, and recording
+//! them so that they can be approved.
+
+use std::collections::BTreeSet;
+
+use exokit_core::cost::{band, estimate, for_seconds};
+use exokit_core::level::{Level, LevelInput, level};
+use exokit_core::plan_build::{self, Discovered, Judgement, Occasion};
+use exokit_core::preflight;
+use exokit_kinds::Observed;
+use exokit_ledger::{Condition, Filter, Registry};
+use exokit_model::approval::Roster;
+use exokit_model::canonical::Digest;
+use exokit_model::cost::{ApprovalLevel, CostEstimate, PriceList};
+use exokit_model::event::Event;
+use exokit_model::ids::{EnvironmentName, PersonId, RoleName, Zone};
+use exokit_model::kind::Kind;
+use exokit_model::plan::{Action, Destroy, Plan};
+use exokit_model::spec::{Correction, EnvironmentClass, EnvironmentSpec};
+use rust_decimal::Decimal;
+
+use crate::engine::Engine;
+use crate::environment::EnvironmentState;
+use crate::error::EngineError;
+use crate::observe;
+use crate::state::OperationState;
+
+/// What a provision is asked for with.
+#[derive(Debug, Clone)]
+pub struct ProvisionRequest {
+    /// What the environment is to be.
+    pub spec: EnvironmentSpec,
+    /// Default level of its template.
+    pub template_level: ApprovalLevel,
+    /// Digest of its template.
+    pub template_digest: Digest,
+    /// Prices for the estimate.
+    pub prices: PriceList,
+    /// Digest of the price list.
+    pub price_digest: Digest,
+    /// Who asks.
+    pub requester: PersonId,
+    /// Changes made to what was asked.
+    pub corrections: Vec<Correction>,
+    /// A level that the requester wants at least.
+    pub wanted_level: Option<ApprovalLevel>,
+}
+
+/// What was asked for today by the same human and by the same team.
+#[derive(Debug, Clone, Copy)]
+struct Today {
+    requester: Decimal,
+    team: Decimal,
+}
+
+impl Engine {
+    /// Plans a new environment. Nothing is recorded and nothing changes.
+    ///
+    /// # Errors
+    /// When the name is taken, the cloud does not offer what is asked for, or
+    /// ledger or cloud cannot be read.
+    pub async fn plan_provision(&self, request: ProvisionRequest) -> Result<Plan, EngineError> {
+        let spec = request.spec;
+        let environment = self.environment(&spec.environment).await?;
+        if environment.provision().is_some() {
+            return Err(EngineError::Exists(spec.environment));
+        }
+        let offer = preflight::check(&spec, &self.catalog(&spec.zone).await?)?;
+        let roster = self.roster().await?;
+        let team = team_of(&roster, &request.requester);
+        let today = self.today(&roster, &request.requester, team.as_ref()).await?;
+        let cost = estimate(&spec, &request.prices);
+        let input = LevelInput {
+            action: Action::Provision,
+            template: spec.template,
+            template_level: request.template_level,
+            class: spec.class,
+            band: band(cost.hourly, &roster.policy),
+            data_destroyed: Vec::new(),
+            hourly: cost.hourly,
+            requester_today: today.requester,
+            team_today: today.team,
+            wanted: request.wanted_level,
+        };
+        let occasion = Occasion {
+            plan_id: self.new_plan_id()?,
+            requester: request.requester,
+            team,
+            now: self.now(),
+            template: (spec.template, request.template_digest),
+            price_digest: request.price_digest,
+            roster_version: roster.version,
+            base_seq: environment.last_seq,
+        };
+        let judgement = judge(cost, &input, &roster);
+        let plan_id = occasion.plan_id.clone();
+        let keyring = &self.parts().keyring;
+        let token_of = |node: &_| keyring.token(&plan_id, node);
+        Ok(plan_build::provision(occasion, spec, &offer, judgement, request.corrections, &token_of)?)
+    }
+
+    /// Plans the removal of an environment: everything that the ledger holds
+    /// for it, and everything that the cloud made for it since.
+    ///
+    /// # Errors
+    /// When there is no such environment, something else changes it, or ledger
+    /// or cloud cannot be read.
+    pub async fn plan_teardown(
+        &self,
+        name: &EnvironmentName,
+        requester: &PersonId,
+    ) -> Result<Plan, EngineError> {
+        let environment = self.environment(name).await?;
+        let provision = environment.provision().ok_or_else(|| EngineError::NoEnvironment(name.clone()))?;
+        if let Some(active) = environment.active() {
+            return Err(EngineError::Busy { environment: name.clone(), operation: active.operation.clone() });
+        }
+        let recorded = environment.recorded();
+        let zone = provision.plan.zone.clone();
+        let discovered = self.discover(&environment, &zone).await?;
+        let roster = self.roster().await?;
+        let class = provision.plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class);
+        let cost = nothing(&provision.plan.cost);
+        let judgement = |destroys: &[Destroy]| {
+            let data = destroys.iter().filter(|destroy| destroy.data);
+            let input = LevelInput {
+                action: Action::Teardown,
+                template: provision.plan.template,
+                template_level: ApprovalLevel::One,
+                class,
+                band: band(Decimal::ZERO, &roster.policy),
+                data_destroyed: data.map(|destroy| destroy.name.clone()).collect(),
+                hourly: Decimal::ZERO,
+                requester_today: Decimal::ZERO,
+                team_today: Decimal::ZERO,
+                wanted: None,
+            };
+            judge(cost, &input, &roster)
+        };
+        let occasion = self.occasion_like(provision, requester, &roster, environment.last_seq)?;
+        Ok(plan_build::teardown(occasion, (name.clone(), zone), recorded, discovered, judgement)?)
+    }
+
+    /// Plans a longer life for an environment. The hours that are added are
+    /// paid for, so they count like a request.
+    ///
+    /// # Errors
+    /// As [`Engine::plan_teardown`].
+    pub async fn plan_extend(
+        &self,
+        name: &EnvironmentName,
+        seconds: u64,
+        requester: &PersonId,
+    ) -> Result<Plan, EngineError> {
+        let environment = self.environment(name).await?;
+        let provision = environment.provision().ok_or_else(|| EngineError::NoEnvironment(name.clone()))?;
+        let roster = self.roster().await?;
+        let team = team_of(&roster, requester);
+        let today = self.today(&roster, requester, team.as_ref()).await?;
+        let mut cost = provision.plan.cost.clone();
+        cost.ttl = Some(for_seconds(cost.hourly, seconds));
+        let input = LevelInput {
+            action: Action::Extend,
+            template: provision.plan.template,
+            template_level: ApprovalLevel::One,
+            class: provision.plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class),
+            band: band(cost.hourly, &roster.policy),
+            data_destroyed: Vec::new(),
+            hourly: cost.hourly,
+            requester_today: today.requester,
+            team_today: today.team,
+            wanted: None,
+        };
+        let occasion = self.occasion_like(provision, requester, &roster, environment.last_seq)?;
+        let place = (name.clone(), provision.plan.zone.clone());
+        Ok(plan_build::extend(occasion, place, seconds, judge(cost, &input, &roster)))
+    }
+
+    /// Records a plan, so that it can be approved and run. Of two who planned
+    /// from the same state, one is refused.
+    ///
+    /// # Errors
+    /// When the environment changed since the plan was made.
+    pub async fn propose(&self, plan: &Plan) -> Result<OperationState, EngineError> {
+        let bytes = plan.to_bytes()?;
+        let digest = Plan::digest_of(&bytes);
+        let operation = plan.plan_id.operation();
+        // Canonical JSON is UTF-8.
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let event = Event::PlanProposed { digest, plan: text };
+        let entry = self.entry(Some(&plan.environment), Some(&operation), event);
+        let condition = Condition::environment(&plan.environment, plan.base_seq);
+        let records = self.append(&condition, vec![entry]).await?;
+        Ok(OperationState::fold(&operation, &records)?)
+    }
+
+    /// What else the cloud made for an environment: load balancers that target
+    /// its pools, and volumes on its machines, with their snapshots.
+    async fn discover(
+        &self,
+        environment: &EnvironmentState,
+        zone: &Zone,
+    ) -> Result<Vec<Discovered>, EngineError> {
+        let mut ids: BTreeSet<String> =
+            environment.recorded().iter().map(|recorded| recorded.id.to_string()).collect();
+        let pools = self.observed(Kind::SksNodepool, zone).await?;
+        let pools = pools.iter().filter(|pool| ids.contains(pool.id.as_str())).filter_map(instance_pool_of);
+        let pools: Vec<String> = pools.collect();
+        ids.extend(pools);
+        for kind in [Kind::Instance, Kind::LoadBalancer, Kind::BlockVolume, Kind::BlockSnapshot] {
+            let belongings = crate::survey::Belongings { ids: ids.clone(), tokens: Vec::new() };
+            let found = self.observed(kind, zone).await?;
+            ids.extend(
+                found.iter().filter(|found| belongings.include(found)).map(|found| found.id.to_string()),
+            );
+        }
+        let mut discovered = Vec::new();
+        for kind in [Kind::BlockVolume, Kind::BlockSnapshot, Kind::LoadBalancer] {
+            let found = self.observed(kind, zone).await?;
+            let ours = found.into_iter().filter(|found| ids.contains(found.id.as_str()));
+            discovered.extend(ours.map(|found| Discovered { kind, id: found.id, name: found.name }));
+        }
+        Ok(discovered)
+    }
+
+    async fn observed(&self, kind: Kind, zone: &Zone) -> Result<Vec<Observed>, EngineError> {
+        Ok(observe::list(&self.parts().client, kind, zone).await?)
+    }
+
+    async fn today(
+        &self,
+        roster: &Roster,
+        requester: &PersonId,
+        team: Option<&RoleName>,
+    ) -> Result<Today, EngineError> {
+        let registry = self.registry().await?;
+        let requested =
+            registry.requested_today(requester, team, &|person| roster.principal(person), self.now());
+        Ok(Today { requester: requested.by_requester, team: requested.by_team })
+    }
+
+    /// All environments and operations, from the whole ledger.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or a record does not fit.
+    pub async fn registry(&self) -> Result<Registry, EngineError> {
+        let records = self.parts().ledger.read(Filter::All, 0).await?;
+        Ok(Registry::fold(&records)?)
+    }
+
+    fn occasion_like(
+        &self,
+        provision: &OperationState,
+        requester: &PersonId,
+        roster: &Roster,
+        base_seq: u64,
+    ) -> Result<Occasion, EngineError> {
+        Ok(Occasion {
+            plan_id: self.new_plan_id()?,
+            requester: requester.clone(),
+            team: team_of(roster, requester),
+            now: self.now(),
+            template: (provision.plan.template, provision.plan.template_digest),
+            price_digest: provision.plan.price_digest,
+            roster_version: roster.version,
+            base_seq,
+        })
+    }
+}
+
+fn judge(cost: CostEstimate, input: &LevelInput, roster: &Roster) -> Judgement {
+    let Level { level, reasons } = level(input, &roster.policy);
+    Judgement { cost, band: input.band, level, reasons }
+}
+
+fn team_of(roster: &Roster, person: &PersonId) -> Option<RoleName> {
+    roster.person(person).and_then(|person| person.team.clone())
+}
+
+fn instance_pool_of(pool: &Observed) -> Option<String> {
+    pool.raw.pointer("/instance-pool/id").and_then(serde_json::Value::as_str).map(str::to_owned)
+}
+
+/// The estimate of a plan that pays for nothing.
+fn nothing(like: &CostEstimate) -> CostEstimate {
+    CostEstimate {
+        currency: like.currency.clone(),
+        price_date: like.price_date.clone(),
+        hourly: Decimal::ZERO,
+        monthly: Decimal::ZERO,
+        ttl: None,
+        lines: Vec::new(),
+        unknown: Vec::new(),
+    }
+}

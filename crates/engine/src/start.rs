@@ -1,0 +1,105 @@
+//! Whether a plan may start now.
+
+use exokit_approval::refusal::Refusal;
+use exokit_core::cost::band;
+use exokit_core::level::{LevelInput, level};
+use exokit_ledger::{Condition, Filter};
+use exokit_model::approval::Roster;
+use exokit_model::cost::ApprovalLevel;
+use exokit_model::event::{Event, Record};
+use exokit_model::plan::{Action, Plan};
+use exokit_model::spec::EnvironmentClass;
+use rust_decimal::Decimal;
+
+use crate::engine::Engine;
+use crate::environment::EnvironmentState;
+use crate::error::EngineError;
+use crate::state::OperationState;
+
+impl Engine {
+    /// Checks everything that must hold at the start, and returns the head of
+    /// the environment for which it held.
+    pub(crate) async fn check_start(&self, state: &OperationState) -> Result<u64, EngineError> {
+        let plan = &state.plan;
+        let now = self.now();
+        if now > plan.not_after {
+            return Err(self.reject(state, format!("it could start until {}", plan.not_after)).await?);
+        }
+        let verifier = self.verifier().await?;
+        check_level(plan, verifier.roster())?;
+        let quorum = match verifier.quorum(plan, state.digest, &state.tokens, now) {
+            Ok(quorum) => quorum,
+            Err(refusal @ Refusal::Denied { .. }) => {
+                return Err(self.reject(state, refusal.to_string()).await?);
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        if let Some(until) = quorum.start_by()
+            && now > until
+        {
+            return Err(Refusal::StartWindow { until }.into());
+        }
+        let records = self.parts().ledger.read(Filter::Environment(plan.environment.clone()), 0).await?;
+        check_base(state, &records)
+    }
+
+    async fn reject(&self, state: &OperationState, why: String) -> Result<EngineError, EngineError> {
+        let event = Event::PlanRejected { why: why.clone() };
+        let entry = self.entry(Some(&state.plan.environment), Some(&state.operation), event);
+        self.append(&Condition::default(), vec![entry]).await?;
+        Ok(EngineError::Rejected { why })
+    }
+}
+
+/// A plan whose level is lower than policy demands never starts, whoever wrote
+/// it into the ledger. The template's own default cannot be checked here, since
+/// templates may be overridden; it can only raise the level.
+fn check_level(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
+    let input = LevelInput {
+        action: plan.action,
+        template: plan.template,
+        template_level: ApprovalLevel::One,
+        class: plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class),
+        band: band(plan.cost.hourly, &roster.policy),
+        data_destroyed: plan
+            .destroys
+            .iter()
+            .filter(|d| d.data || d.kind.holds_data())
+            .map(|d| d.name.clone())
+            .collect(),
+        hourly: plan.cost.hourly,
+        requester_today: Decimal::ZERO,
+        team_today: Decimal::ZERO,
+        wanted: None,
+    };
+    let demanded = level(&input, &roster.policy).level;
+    match plan.level >= demanded {
+        true => Ok(()),
+        false => Err(EngineError::Rejected {
+            why: format!("it claims approval level {}, but the policy demands level {demanded}", plan.level),
+        }),
+    }
+}
+
+/// A plan applies only to the state that it was made from: nothing else runs,
+/// and nothing else has started since.
+fn check_base(state: &OperationState, records: &[Record]) -> Result<u64, EngineError> {
+    let environment = EnvironmentState::fold(records)?;
+    let name = &state.plan.environment;
+    if let Some(other) = environment.active()
+        && other.operation != state.operation
+    {
+        return Err(EngineError::Busy { environment: name.clone(), operation: other.operation.clone() });
+    }
+    let started_since = records.iter().any(|record| {
+        record.seq > state.plan.base_seq && matches!(record.entry.event, Event::OperationStarted { .. })
+    });
+    if started_since {
+        return Err(EngineError::StalePlan { environment: name.clone() });
+    }
+    match (state.plan.action, environment.provision()) {
+        (Action::Provision, Some(_)) => Err(EngineError::Exists(name.clone())),
+        (Action::Teardown | Action::Extend, None) => Err(EngineError::NoEnvironment(name.clone())),
+        _ => Ok(environment.last_seq),
+    }
+}

@@ -1,0 +1,112 @@
+//! Sending a delete request. Deleting by id can be repeated, so a lost reply
+//! is simply a reason to ask again.
+
+use std::time::Duration;
+
+use exokit_approval::grant::Intent;
+use exokit_cloud::outcome::MutationError;
+use exokit_cloud::poll::poll_delay;
+use exokit_cloud::reply::Reply;
+use exokit_model::event::Event;
+use exokit_model::graph::Node;
+use exokit_model::ids::{NodeKey, ResourceId};
+use serde_json::Value;
+
+use crate::observe::{self, CloudOperation};
+use crate::run::{Run, StepEnd, refused};
+use crate::steps::create::chain;
+use crate::steps::{Patience, Permitted, node_of, parent_of, pause, permit};
+
+pub(crate) async fn run(
+    run: &Run<'_>,
+    key: &NodeKey,
+    id: &ResourceId,
+    step: u32,
+    refusals: u32,
+) -> Result<(), StepEnd> {
+    let node = node_of(run, key)?;
+    pause(run.engine.parts().timing.delete_backoff(refusals)).await;
+    let which = usize::try_from(step).unwrap_or(usize::MAX);
+    let Permitted { permit, request, expires } =
+        match permit(run, key, Intent::Delete { step: which }).await? {
+            Ok(permitted) => permitted,
+            Err(refusal) => return refused(refusal),
+        };
+    let intent = Event::DeleteIntended {
+        node: key.clone(),
+        id: id.clone(),
+        step,
+        request: request.digest(),
+        expires_at: expires,
+    };
+    run.record(vec![intent]).await?;
+    let outcome = run.engine.parts().client.mutate(permit, &node.zone, &request, expires).await;
+    let event = match outcome {
+        Ok(reply) => accepted(run, &node, id, step, &reply).await?,
+        Err(error) => not_accepted(run, &node, id, &error).await?,
+    };
+    Ok(run.record(vec![event]).await?)
+}
+
+/// Accepted. A request that only prepares the removal must have taken effect
+/// before the next one is sent.
+async fn accepted(
+    run: &Run<'_>,
+    node: &Node,
+    id: &ResourceId,
+    step: u32,
+    reply: &Reply,
+) -> Result<Event, StepEnd> {
+    let cloud_operation = reply.value().get("id").and_then(Value::as_str).map(str::to_owned);
+    let last = usize::try_from(step).unwrap_or(usize::MAX) + 1 >= node.delete.len();
+    if let (Some(operation), false) = (&cloud_operation, last)
+        && let Some(reason) = wait(run, node, operation).await?
+    {
+        return Ok(Event::DeleteRefused {
+            node: node.key.clone(),
+            id: id.clone(),
+            status: 0,
+            message: reason,
+        });
+    }
+    Ok(Event::DeleteAccepted { node: node.key.clone(), id: id.clone(), step, cloud_operation })
+}
+
+/// Waits for a cloud operation; the reason, if it failed.
+async fn wait(run: &Run<'_>, node: &Node, operation: &str) -> Result<Option<String>, StepEnd> {
+    let timing = run.engine.parts().timing;
+    let started = tokio::time::Instant::now();
+    let mut patience = Patience::default();
+    while started.elapsed() < timing.gone_max {
+        let seen = observe::operation(&run.engine.parts().client, operation, &node.zone).await;
+        match patience.ask(seen).await? {
+            Some(CloudOperation::Success | CloudOperation::Unknown) => return Ok(None),
+            Some(CloudOperation::Failure(reason)) => return Ok(Some(reason)),
+            Some(CloudOperation::Pending) | None => {}
+        }
+        pause(poll_delay(started.elapsed(), timing.scaled(Duration::from_secs(2)))).await;
+    }
+    Ok(Some("the cloud's operation did not end in time".to_owned()))
+}
+
+/// Refused. That there is no such resource proves that it is gone only if a
+/// look with the same credentials says so too.
+async fn not_accepted(
+    run: &Run<'_>,
+    node: &Node,
+    id: &ResourceId,
+    error: &MutationError,
+) -> Result<Event, StepEnd> {
+    let (status, message) = match error {
+        MutationError::Refused { status, message, .. } => (*status, message.clone()),
+        MutationError::NotSent { .. } | MutationError::InDoubt { .. } => (0, chain(error)),
+    };
+    if status == 404 {
+        let parent = parent_of(run, node);
+        let seen = observe::get(&run.engine.parts().client, node.kind, id, parent.as_ref(), &node.zone).await;
+        if let Some(None) = Patience::default().ask(seen).await? {
+            return Ok(Event::ResourceGone { node: node.key.clone(), id: id.clone() });
+        }
+    }
+    Ok(Event::DeleteRefused { node: node.key.clone(), id: id.clone(), status, message })
+}

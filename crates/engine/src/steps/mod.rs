@@ -1,0 +1,135 @@
+//! The steps: each does one bounded thing on one node and records what came
+//! of it. None of them decides what comes next; that is the walk's business.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod gone;
+pub(crate) mod ready;
+pub(crate) mod settle;
+
+use std::time::Duration;
+
+use exokit_approval::grant::{Intent, PermitRequest};
+use exokit_approval::permit::Permit;
+use exokit_approval::refusal::Refusal;
+use exokit_model::graph::Node;
+use exokit_model::ids::{NodeKey, ResourceId};
+use exokit_model::needs_human::NeedsHuman;
+use exokit_model::request::ConcreteRequest;
+use jiff::Timestamp;
+
+use crate::error::EngineError;
+use crate::observe::ObserveError;
+use crate::run::{Run, StepEnd};
+use crate::timing::{SIGNATURE, SKEW_MARGIN};
+
+/// A permit, the request it is for, and when its signature must expire.
+pub(crate) struct Permitted {
+    pub(crate) permit: Permit,
+    pub(crate) request: ConcreteRequest,
+    pub(crate) expires: Timestamp,
+}
+
+/// Asks the verifier for a permit, with roster and votes read afresh.
+pub(crate) async fn permit(
+    run: &Run<'_>,
+    node: &NodeKey,
+    intent: Intent,
+) -> Result<Result<Permitted, Refusal>, EngineError> {
+    run.ensure_lease().await?;
+    run.refresh().await?;
+    let verifier = run.engine.verifier().await?;
+    let (epoch, until) = {
+        let lease = run.lease();
+        (lease.epoch, lease.until)
+    };
+    let now = run.engine.now();
+    let expires = (now + SIGNATURE).min(until - SKEW_MARGIN);
+    let state = run.state();
+    let own_id = state.facts.get(node).and_then(|facts| facts.id()).cloned();
+    let made_here = |id: &ResourceId| {
+        state.facts.get(node).is_some_and(|facts| facts.made_here && facts.id() == Some(id))
+    };
+    let result = verifier.permit(PermitRequest {
+        plan: &state.plan,
+        digest: state.digest,
+        tokens: &state.tokens,
+        now,
+        started_at: state.started_at,
+        rollback: rollback_of(&state, node, intent),
+        made_here: &made_here,
+        epoch,
+        deadline: expires,
+        node,
+        intent,
+        own_id: own_id.as_ref(),
+        id_of: &|key| state.facts.id_of(key),
+    });
+    Ok(result.map(|(permit, request)| Permitted { permit, request, expires }))
+}
+
+/// Whether a step undoes what this operation made: always while it rolls
+/// back, and also when it removes a failed attempt at something wanted.
+fn rollback_of(state: &crate::state::OperationState, node: &NodeKey, intent: Intent) -> bool {
+    use exokit_model::graph::Presence;
+    let wanted = state.plan.graph.node(node).map(|node| node.desired);
+    let failed_attempt = matches!(intent, Intent::Delete { .. }) && wanted == Some(Presence::Present);
+    state.phase.is_rollback() || failed_attempt
+}
+
+/// The node of a step. It exists because the step was made from the graph.
+pub(crate) fn node_of(run: &Run<'_>, key: &NodeKey) -> Result<Node, StepEnd> {
+    let found = run.state().plan.graph.node(key).cloned();
+    found.ok_or_else(|| {
+        StepEnd::Park(NeedsHuman::Unobservable { what: format!("node {key} is not in the plan") })
+    })
+}
+
+/// Id of the resource that a node's resource is part of.
+pub(crate) fn parent_of(run: &Run<'_>, node: &Node) -> Option<ResourceId> {
+    let kind = exokit_kinds::of(node.kind).parent()?;
+    let state = run.state();
+    let parent = state
+        .plan
+        .graph
+        .nodes()
+        .iter()
+        .find(|other| other.kind == kind && node.depends_on.contains(&other.key))?;
+    state.facts.get(&parent.key)?.id().cloned().or_else(|| parent.existing.clone())
+}
+
+/// A wait on the engine's clock.
+pub(crate) async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+/// How often in a row something may be unreadable before a human is asked.
+/// Each time stands for several attempts of the client.
+const UNREADABLE_MAX: u32 = 10;
+
+/// Counts failed observations in a row.
+#[derive(Default)]
+pub(crate) struct Patience(u32);
+
+impl Patience {
+    /// Passes a good observation on; a bad one is forgiven a number of times,
+    /// after a pause that grows, unless the cloud refuses the credentials.
+    pub(crate) async fn ask<T>(&mut self, seen: Result<T, ObserveError>) -> Result<Option<T>, StepEnd> {
+        let error = match seen {
+            Ok(seen) => {
+                self.0 = 0;
+                return Ok(Some(seen));
+            }
+            Err(error) => error,
+        };
+        if let Some((status, message)) = error.refused_credentials() {
+            return Err(StepEnd::Park(NeedsHuman::Credentials { status, message }));
+        }
+        self.0 += 1;
+        if self.0 >= UNREADABLE_MAX {
+            return Err(StepEnd::Park(NeedsHuman::Unobservable { what: error.to_string() }));
+        }
+        pause(Duration::from_secs(2) * self.0).await;
+        Ok(None)
+    }
+}

@@ -1,0 +1,81 @@
+//! Taking votes in: each is verified here, whatever pipe it came through, and
+//! recorded with the outcome.
+
+use exokit_approval::refusal::Refusal;
+use exokit_approval::verify::Earlier;
+use exokit_ledger::Condition;
+use exokit_model::approval::Decision;
+use exokit_model::event::Event;
+use exokit_model::ids::{OperationId, PersonId};
+use exokit_model::phase::Phase;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// What a vote did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Voted {
+    /// It counts; more are needed.
+    Counted {
+        /// Who voted.
+        person: PersonId,
+        /// Why it may not start yet, in words.
+        still: String,
+    },
+    /// It counts and the plan may start.
+    Enough {
+        /// Who voted.
+        person: PersonId,
+    },
+    /// It denies, and the plan will never run.
+    Denied {
+        /// Who voted.
+        person: PersonId,
+    },
+}
+
+impl Engine {
+    /// Verifies and records one vote.
+    ///
+    /// # Errors
+    /// The refusal with its reason code, which is recorded too.
+    pub async fn vote(&self, operation: &OperationId, token: &str) -> Result<Voted, EngineError> {
+        let state = self.operation(operation).await?;
+        let verifier = self.verifier().await?;
+        let executed = state.started_at.is_some() || state.phase.is_terminal();
+        let earlier = Earlier { tokens: &state.tokens, executed };
+        let claims = match verifier.admit(token, &state.plan, state.digest, earlier, self.now()) {
+            Ok(claims) => claims,
+            Err(refusal) => {
+                let event =
+                    Event::ApprovalRefused { code: refusal.code().to_owned(), why: refusal.to_string() };
+                self.append(
+                    &Condition::default(),
+                    vec![self.entry(Some(&state.plan.environment), Some(operation), event)],
+                )
+                .await?;
+                return Err(refusal.into());
+            }
+        };
+        let person = claims.person.clone();
+        let (digest, token) = (state.digest, token.to_owned());
+        let mut events = vec![match claims.decision {
+            Decision::Approve => {
+                Event::ApprovalRecorded { digest, person: person.clone(), token: token.clone() }
+            }
+            Decision::Deny => Event::DenialRecorded { digest, person: person.clone(), token: token.clone() },
+        }];
+        if claims.decision == Decision::Deny && state.phase == Phase::AwaitingApproval {
+            events.push(Event::PlanRejected { why: format!("{person} denied it") });
+        }
+        let entries =
+            events.into_iter().map(|event| self.entry(Some(&state.plan.environment), Some(operation), event));
+        self.append(&Condition::default(), entries.collect()).await?;
+        let tokens: Vec<String> = state.tokens.iter().cloned().chain([token]).collect();
+        Ok(match verifier.quorum(&state.plan, state.digest, &tokens, self.now()) {
+            Ok(_) => Voted::Enough { person },
+            Err(Refusal::Denied { .. }) => Voted::Denied { person },
+            Err(refusal) => Voted::Counted { person, still: refusal.to_string() },
+        })
+    }
+}
