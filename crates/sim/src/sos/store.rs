@@ -159,6 +159,12 @@ impl Store {
         objects + parts
     }
 
+    /// A bucket of another organisation.
+    pub(crate) fn plant_foreign(&mut self, name: &str, zone: &str, created_ms: i64) {
+        let bucket = Bucket { zone: zone.to_owned(), created_ms, foreign: true, ..Bucket::default() };
+        self.buckets.insert(name.to_owned(), bucket);
+    }
+
     /// Removes a bucket with everything in it.
     pub(crate) fn remove_bucket(&mut self, name: &str) -> bool {
         self.buckets.remove(name).is_some()

@@ -8,12 +8,35 @@ impl World {
     /// Someone deletes a resource in the console: at once, with what cannot
     /// outlive it. False when it does not exist.
     pub fn human_delete(&mut self, kind: Kind, id: &str) -> bool {
-        if kind == Kind::Bucket {
-            return self.sos.remove_bucket(id);
+        match kind {
+            Kind::Bucket => return self.sos.remove_bucket(id),
+            Kind::SecurityGroupRule => return self.drop_embedded(Kind::SecurityGroup, "rules", id),
+            Kind::LoadBalancerService => {
+                return self.drop_embedded(Kind::LoadBalancer, "services", id);
+            }
+            _ => {}
         }
         let exists = self.find(kind, id).is_some();
         self.remove(kind, id, 0);
         exists
+    }
+
+    fn drop_embedded(&mut self, kind: Kind, key: &str, id: &str) -> bool {
+        self.touch();
+        let lists = self
+            .objects
+            .get_mut(&kind)
+            .into_iter()
+            .flat_map(BTreeMap::values_mut)
+            .filter_map(|parent| parent.doc.get_mut(key).and_then(Value::as_array_mut));
+        for list in lists {
+            let before = list.len();
+            list.retain(|item| item["id"] != id);
+            if list.len() < before {
+                return true;
+            }
+        }
+        false
     }
 
     /// Someone replaces the labels of a resource.
@@ -69,11 +92,18 @@ impl World {
     }
 
     /// A stranger's resource of any kind appears, with these fields in its
-    /// document (`name`, `labels`, `description` and so on).
+    /// document (`name`, `labels`, `description` and so on). A bucket belongs
+    /// to another organisation: its name is taken, and it is not listed.
     pub fn plant_foreign(&mut self, kind: Kind, zone: Option<&str>, doc: Value) -> String {
         let mut doc = doc;
         if doc.get("state").is_none() && zone.is_some() {
             doc["state"] = json!("running");
+        }
+        if kind == Kind::Bucket {
+            let name = doc["name"].as_str().unwrap_or_default().to_owned();
+            self.sos.plant_foreign(&name, zone.unwrap_or_default(), self.now);
+            self.touch();
+            return name;
         }
         if kind == Kind::DbaasService {
             let name = doc["name"].as_str().unwrap_or_default().to_owned();

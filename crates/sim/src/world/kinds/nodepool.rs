@@ -219,6 +219,7 @@ fn evict(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     let size = (world.get(KIND, &id, &call.zone)?.number("size") - count).max(0);
     world.set(KIND, &id, "size", size);
     world.set(KIND, &id, "state", "scaling");
+    world.set(Kind::InstancePool, &pool, "size", size);
     Plan::updated(KIND, &id)
         .under(call.param("id"))
         .then(Change::Evict { pool, members })
