@@ -235,3 +235,35 @@ async fn a_writer_that_is_locked_out_says_so_and_goes_on_later() {
     other.execute_batch("ROLLBACK").unwrap();
     assert!(append(&ledger, 1).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_flipped_byte_in_the_file_never_shows_as_a_changed_record() {
+    let folder = folder();
+    let whole = folder.path().join("whole");
+    let ledger = open(&whole);
+    for number in 0..20 {
+        append(&ledger, number).await.unwrap();
+    }
+    let written = all(&ledger).await;
+    drop(ledger);
+    let anchor = Head::after(written.last().unwrap());
+    let bytes = fs::read(whole.join("ledger.db")).unwrap();
+    let mut noticed = 0;
+    for place in (0..bytes.len()).step_by(61) {
+        let flipped = folder.path().join("flipped");
+        fs::create_dir(&flipped).unwrap();
+        let mut bytes = bytes.clone();
+        bytes[place] ^= 0x15;
+        fs::write(flipped.join("ledger.db"), bytes).unwrap();
+        let read = match SqliteLedger::open(&flipped) {
+            Ok(ledger) => ledger.read(Filter::All, 0).await,
+            Err(error) => Err(error),
+        };
+        match read.map(|records| crate::verify::verify_to(&records, &anchor).map(|_| records)) {
+            Ok(Ok(records)) => assert_eq!(records, written, "byte {place}"),
+            _ => noticed += 1,
+        }
+        fs::remove_dir_all(&flipped).unwrap();
+    }
+    assert!(noticed > 50, "{noticed}");
+}
