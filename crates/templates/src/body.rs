@@ -169,19 +169,21 @@ fn cluster<'n>(
     for addon in &listed.value {
         addons.push(addon.word(&ADDONS)?.to_owned());
     }
-    let shown = format!("[{}]", addons.join(", "));
     let needed = [
         (ADDON_CCM, true, "without it nodes never become ready"),
-        (ADDON_CSI, block_storage, "block storage is made by it"),
+        (ADDON_CSI, block_storage, "it makes the block storage"),
         (ADDON_METRICS, metrics, "autoscaling and monitoring read it"),
     ];
     for (addon, _, why) in needed.into_iter().filter(|need| need.1) {
-        if !addons.iter().any(|known| known == addon) {
-            // An absent list is a choice left to exokit, not a mistake.
-            if root.has("sks_addons") {
-                decoder.correct(&listed, &shown, &format!("{addon} added"), why)?;
-            }
-            addons.push(addon.to_owned());
+        if addons.iter().any(|known| known == addon) {
+            continue;
+        }
+        let before = addons.join(", ");
+        addons.push(addon.to_owned());
+        // An absent list is a choice left to exokit, not a mistake.
+        if root.has("sks_addons") {
+            let why = format!("{addon} is added: {why}");
+            decoder.correct(&listed, &before, &addons.join(", "), &why)?;
         }
     }
     addons.sort();

@@ -90,9 +90,11 @@ fn item_name(at: &At<String>) -> Result<String, DecodeError> {
 }
 
 fn amount(at: &At<String>) -> Result<Decimal, DecodeError> {
-    // `from_str_exact` takes neither exponents nor more digits than it keeps.
-    let price = Decimal::from_str_exact(&at.value)
-        .ok()
+    let plain = at.value.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    // `from_str_exact` takes no more digits than it can keep.
+    let price = plain
+        .then(|| Decimal::from_str_exact(&at.value).ok())
+        .flatten()
         .filter(|price| (Decimal::ZERO..=PRICE_MAX).contains(price))
         .filter(|price| price.scale() <= PLACES_MAX);
     price.map(|price| price.normalize()).ok_or_else(|| {
