@@ -36,7 +36,7 @@ const OTHER: &[(&str, &str)] = &[
     ("volume_data", "0.00006"),
     ("snapshot", "0.00014"),
     ("template", "0.00028"),
-    ("load_balancer", "0.03472"),
+    ("network_load_balancer", "0.03472"),
     ("elastic_ip", "0.01389"),
     ("outbound_traffic", "0.02"),
 ];
@@ -75,7 +75,7 @@ mod tests {
     fn known_and_unknown_lists() {
         let list = answer("/api/pricing/opencompute").expect("list");
         assert_eq!(list["chf"]["running_small"], "0.02333");
-        assert_eq!(list["usd"]["load_balancer"], "0.03472");
+        assert_eq!(list["usd"]["network_load_balancer"], "0.03472");
         assert_eq!(answer("/api/pricing/dbaas-valkey").expect("list")["eur"], json!({}));
         assert!(answer("/api/pricing/nonsense").is_none());
     }

@@ -1,4 +1,5 @@
 //! The service under virtual time, over sockets, and shared through a file.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Each kind of resource through its life, and what it refuses.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -57,29 +58,60 @@ fn nodes_come_after_the_operation_and_linger_after_deletion() {
 /// Method, path, body, expected status, part of the message.
 type Case = (&'static str, &'static str, Value, u16, &'static str);
 
-fn refusals() -> Vec<Case> {
-    let nodepool = |t: &str| json!({"name": "p", "size": 1, "disk-size": 20, "instance-type": {"id": t}});
-    let mut upper = nodepool(SMALL);
-    upper["name"] = json!("Upper_Case");
-    let mut reserved = nodepool(SMALL);
-    reserved["labels"] = json!({"node-role.kubernetes.io/x": "y"});
-    let mut strange = nodepool(SMALL);
-    strange["security-groups"] = json!([{"id": "00000000-0000-4000-8000-000000000000"}]);
-    let rule = |extra: Value| {
-        let mut rule = json!({"flow-direction": "ingress", "protocol": "tcp"});
-        for (key, value) in extra.as_object().unwrap() {
-            rule[key] = value.clone();
-        }
-        rule
-    };
+/// A nodepool of one small node, with these fields.
+fn nodepool(extra: Value) -> Value {
+    let small = json!({"id": SMALL});
+    with(json!({"name": "p", "size": 1, "disk-size": 20, "instance-type": small}), extra)
+}
+
+/// A rule for TCP, with these fields.
+fn rule(extra: Value) -> Value {
+    with(json!({"flow-direction": "ingress", "protocol": "tcp"}), extra)
+}
+
+fn with(mut doc: Value, extra: Value) -> Value {
+    for (key, value) in extra.as_object().unwrap() {
+        doc[key] = value.clone();
+    }
+    doc
+}
+
+fn compute_refusals() -> Vec<Case> {
+    let strange = json!([{"id": "00000000-0000-4000-8000-000000000000"}]);
+    let reserved = json!({"labels": {"app.kubernetes.io/managed-by": "x"}});
     vec![
         ("POST", "/sks-cluster", json!({"name": "x", "version": "1.35.1"}), 400, "missing keys 'level'"),
         ("POST", "/sks-cluster", json!({"name": "x", "version": "9", "level": "pro"}), 400, "version"),
-        ("POST", "/sks-cluster/{c}/nodepool", nodepool(TINY), 409, "at least small"),
-        ("POST", "/sks-cluster/{c}/nodepool", nodepool(MEGA), 403, "not authorized"),
-        ("POST", "/sks-cluster/{c}/nodepool", upper, 400, "lower case"),
-        ("POST", "/sks-cluster/{c}/nodepool", reserved, 400, "reserved"),
-        ("POST", "/sks-cluster/{c}/nodepool", strange, 500, "security-group"),
+        (
+            "POST",
+            "/sks-cluster/{c}/nodepool",
+            nodepool(json!({"instance-type": {"id": TINY}})),
+            409,
+            "at least small",
+        ),
+        (
+            "POST",
+            "/sks-cluster/{c}/nodepool",
+            nodepool(json!({"instance-type": {"id": MEGA}})),
+            403,
+            "not authorized",
+        ),
+        ("POST", "/sks-cluster/{c}/nodepool", nodepool(json!({"name": "Upper_Case"})), 400, "lower case"),
+        ("POST", "/sks-cluster/{c}/nodepool", nodepool(reserved), 400, "reserved"),
+        (
+            "POST",
+            "/sks-cluster/{c}/nodepool",
+            nodepool(json!({"labels": {"a": "b c"}})),
+            400,
+            "invalid value",
+        ),
+        (
+            "POST",
+            "/sks-cluster/{c}/nodepool",
+            nodepool(json!({"security-groups": strange})),
+            500,
+            "security-group",
+        ),
         ("POST", "/sks-cluster-kubeconfig/{c}", json!({"user": "u"}), 400, "missing keys 'groups'"),
         ("POST", "/security-group", json!({"name": "default"}), 409, "already exists"),
         ("POST", "/security-group/{g}/rules", rule(json!({"network": "0.0.0.0/0"})), 400, "start-port"),
@@ -104,6 +136,11 @@ fn refusals() -> Vec<Case> {
             400,
             "CIDR",
         ),
+    ]
+}
+
+fn account_refusals() -> Vec<Case> {
+    vec![
         ("POST", "/dbaas-postgres/db", json!({"plan": "startup-4", "version": "9"}), 403, "denied"),
         ("POST", "/dbaas-postgres/db", json!({"plan": "startup-5"}), 403, "denied"),
         ("POST", "/dbaas-postgres/taken", json!({"plan": "startup-4"}), 409, "already taken"),
@@ -140,7 +177,7 @@ fn refusals_say_why() {
     let database = json!({"plan": "startup-4", "version": "16", "termination-protection": true});
     bench.done("POST", "/dbaas-postgres/taken", database);
     let before = bench.world.live();
-    for (method, path, body, status, text) in refusals() {
+    for (method, path, body, status, text) in compute_refusals().into_iter().chain(account_refusals()) {
         let path = path.replace("{c}", &cluster).replace("{g}", &group);
         let (got, doc) = bench.call(method, &path, body);
         assert_eq!(got, status, "{method} {path}: {doc}");

@@ -1,5 +1,11 @@
 //! Signing requests and talking to a world directly, for the tests.
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "shared by several test crates")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "shared by several test crates"
+)]
 
 use bytes::Bytes;
 use exokit_sim::{Config, LatencyTable, Outcome, World, exo2_message, exo2_signature};

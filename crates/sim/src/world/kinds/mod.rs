@@ -82,3 +82,16 @@ pub(crate) fn before_removal(world: &mut World, kind: Kind, id: &str) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_handler_serves_an_operation_of_the_official_api() {
+        let official: Vec<&str> = crate::spec::operations().iter().map(|o| o.id.as_str()).collect();
+        for id in served_operations() {
+            assert!(official.contains(&id), "{id}");
+        }
+    }
+}

@@ -80,19 +80,31 @@ fn check_type(id: &str) -> Result<(), Refusal> {
     }
 }
 
+/// Nodepool labels become node labels, which the kubelet sets on itself: it
+/// refuses all of `kubernetes.io` and `k8s.io` but two domains.
 fn check_labels(body: &Value) -> Result<(), Refusal> {
-    for key in body.get("labels").and_then(Value::as_object).into_iter().flatten() {
-        let domain = key.0.split_once('/').map_or("", |(domain, _)| domain);
-        let reserved = domain == "kubernetes.io"
-            || domain == "k8s.io"
-            || domain.ends_with(".k8s.io")
-            || (domain.ends_with(".kubernetes.io") && domain != "node.kubernetes.io");
-        // `app.kubernetes.io` is a convention for workloads, not reserved.
-        if reserved && domain != "app.kubernetes.io" {
-            return Err(Refusal::bad(format!("label '{}' is reserved", key.0)));
+    let labels = body.get("labels").and_then(Value::as_object);
+    for (key, value) in labels.into_iter().flatten() {
+        let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+        let under = |top: &str| domain == top || domain.ends_with(&format!(".{top}"));
+        let own = under("kubelet.kubernetes.io") || under("node.kubernetes.io");
+        if (under("kubernetes.io") || under("k8s.io")) && !own {
+            return Err(Refusal::bad(format!("label '{key}' is reserved")));
+        }
+        if !is_label_value(value.as_str().unwrap_or_default()) {
+            return Err(Refusal::bad(format!("label '{key}' has an invalid value")));
         }
     }
     Ok(())
+}
+
+fn is_label_value(value: &str) -> bool {
+    let edge = |c: char| c.is_ascii_alphanumeric();
+    value.is_empty()
+        || (value.len() <= 63
+            && value.starts_with(edge)
+            && value.ends_with(edge)
+            && value.chars().all(|c| edge(c) || matches!(c, '-' | '_' | '.')))
 }
 
 fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
