@@ -365,3 +365,212 @@ fn assume_as_pg(prices: &PriceList, plan: &str) -> Assumed {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use exokit_model::spec::{
+        BlockStorageSpec, BucketAcl, BucketSpec, ClusterSpec, Cni, DatabaseSpec, EnvironmentClass, NodesSpec,
+        Quantities, ResourcesSpec, WorkloadSpec,
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One small node and nothing beside it.
+    pub(crate) fn spec() -> EnvironmentSpec {
+        let quantities = Quantities { cpu: "100m".to_owned(), memory: "128Mi".to_owned() };
+        EnvironmentSpec {
+            environment: "e".parse().unwrap(),
+            project: "e".to_owned(),
+            class: EnvironmentClass::Test,
+            template: "T1".parse().unwrap(),
+            zone: "ch-dk-2".parse().unwrap(),
+            cluster: ClusterSpec {
+                level: SksLevel::Starter,
+                cni: Cni::Calico,
+                addons: Vec::new(),
+                version: None,
+            },
+            nodes: NodesSpec {
+                family: "standard".to_owned(),
+                size: "small".to_owned(),
+                count: 1,
+                disk_gb: 20,
+                labels: BTreeMap::new(),
+            },
+            database: None,
+            bucket: None,
+            block_storage: None,
+            workload: WorkloadSpec {
+                namespace: "n".to_owned(),
+                service: "s".to_owned(),
+                image: "i".to_owned(),
+                replicas: 1,
+                port: 5000,
+                service_port: 5000,
+                node_port: 30001,
+                resources: ResourcesSpec { requests: quantities.clone(), limits: quantities },
+                autoscaling: None,
+                min_available: None,
+                load_balancer: false,
+                ingress: None,
+            },
+            hardened: false,
+            observability: false,
+            agents: Vec::new(),
+            ttl_seconds: None,
+        }
+    }
+
+    pub(crate) fn database(engine: DatabaseEngine, plan: &str) -> DatabaseSpec {
+        DatabaseSpec { engine, version: None, plan: plan.to_owned(), termination_protection: false }
+    }
+
+    pub(crate) fn block(size_gb: u32) -> BlockStorageSpec {
+        BlockStorageSpec {
+            storage_class: "exoscale-sbs".to_owned(),
+            size_gb,
+            access_mode: "ReadWriteOnce".to_owned(),
+            mount_path: "/data".to_owned(),
+        }
+    }
+
+    pub(crate) fn bucket() -> BucketSpec {
+        BucketSpec { suffix: "b".to_owned(), acl: BucketAcl::Private }
+    }
+
+    pub(crate) fn prices(items: &[(&str, &str)]) -> PriceList {
+        PriceList {
+            date: "2026-10-01".to_owned(),
+            source: "test".to_owned(),
+            currency: "CHF".to_owned(),
+            hourly: items.iter().map(|(item, price)| ((*item).to_owned(), price.parse().unwrap())).collect(),
+        }
+    }
+
+    const BASE: [(&str, &str); 4] =
+        [("sks/starter", "0"), ("instance/standard/small", "0.02"), ("disk/gib", "0.0001"), ("nlb", "0.03")];
+
+    #[test]
+    fn known_prices_add_up_and_nothing_is_assumed() {
+        let mut spec = spec();
+        spec.nodes.count = 3;
+        spec.workload.load_balancer = true;
+        spec.ttl_seconds = Some(5400);
+        let cost = estimate(&spec, &prices(&BASE));
+        assert_eq!(cost.hourly.to_string(), "0.096");
+        assert_eq!(cost.monthly.to_string(), "69.12");
+        assert_eq!(cost.ttl.unwrap().to_string(), "0.144");
+        assert_eq!(cost.unknown, []);
+        assert_eq!(cost.lines.len(), 4);
+    }
+
+    #[test]
+    fn an_empty_bucket_is_a_line_that_says_so() {
+        let mut spec = spec();
+        spec.bucket = Some(bucket());
+        let cost = estimate(&spec, &prices(&BASE));
+        let line = cost.lines.iter().find(|line| line.item == "sos/gib");
+        assert!(line.unwrap().what.contains("nothing is stored"));
+        assert_eq!(cost.unknown.len(), 1);
+    }
+
+    /// The assumed unit price of the one unknown item.
+    #[track_caller]
+    fn check(spec: &EnvironmentSpec, more: &[(&str, &str)], item: &str, unit: &str, why: &str) {
+        let mut items = BASE.to_vec();
+        items.extend(more);
+        let cost = estimate(spec, &prices(&items));
+        let unknown: Vec<_> =
+            cost.unknown.iter().map(|u| (u.item.as_str(), u.assumed_hourly.to_string())).collect();
+        assert_eq!(unknown, [(item, unit.to_owned())]);
+        assert!(cost.unknown[0].assumption.contains(why), "{cost:?}");
+    }
+
+    #[test]
+    fn an_unknown_database_is_assumed_from_its_neighbours() {
+        let known = [("dbaas/pg/hobbyist-2", "0.06"), ("dbaas/pg/premium-4", "0.39")];
+        let with = |engine, plan| {
+            let mut spec = spec();
+            spec.database = Some(database(engine, plan));
+            spec
+        };
+        let pg = DatabaseEngine::Pg;
+        let startup = with(pg, "startup-4");
+        check(&startup, &known, "dbaas/pg/startup-4", "0.13", "the higher");
+        check(&startup, &known[..1], "dbaas/pg/startup-4", "0.12", "scaled");
+        check(&startup, &[], "dbaas/pg/startup-4", "1", "nothing like it");
+        check(&with(pg, "odd"), &known, "dbaas/pg/odd", "0.39", "the dearest");
+        let valkey = with(DatabaseEngine::Valkey, "startup-4");
+        check(&valkey, &known, "dbaas/valkey/startup-4", "0.13", "as pg of the same plan:");
+        let same = [("dbaas/pg/startup-4", "0.1")];
+        check(&valkey, &same, "dbaas/valkey/startup-4", "0.1", "as pg of the same plan, 0.1");
+    }
+
+    #[test]
+    fn an_unknown_node_level_or_volume_is_assumed() {
+        let sized = |family: &str, size: &str| {
+            let mut spec = spec();
+            spec.nodes.family = family.to_owned();
+            spec.nodes.size = size.to_owned();
+            spec
+        };
+        check(&sized("standard", "large"), &[], "instance/standard/large", "0.08", "doubled");
+        check(&sized("standard", "tiny"), &[], "instance/standard/tiny", "0.02", "next larger");
+        check(&sized("cpu", "huge"), &[], "instance/cpu/huge", "0.02", "the dearest");
+        let mut pro = spec();
+        pro.cluster.level = SksLevel::Pro;
+        check(&pro, &[], "sks/pro", "0.041667", "30 per month");
+        let mut volume = spec();
+        volume.block_storage = Some(block(10));
+        check(&volume, &[], "block/gib", "0.001", "local disk");
+    }
+
+    #[test]
+    fn a_threshold_belongs_to_the_lower_band() {
+        let policy = CostPolicy::default();
+        for (hourly, expected) in [
+            ("0", CostBand::Low),
+            ("0.05", CostBand::Low),
+            ("0.050001", CostBand::Medium),
+            ("0.20", CostBand::Medium),
+            ("0.21", CostBand::High),
+            ("1", CostBand::High),
+            ("1.000001", CostBand::Extreme),
+        ] {
+            assert_eq!(band(hourly.parse().unwrap(), &policy), expected, "{hourly}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_estimate_is_total_and_never_silently_zero(
+            count in any::<u32>(), disk in any::<u32>(), size in any::<u32>(), ttl in any::<u64>(),
+            plan in "[a-z]{0,8}-?[0-9]{0,12}", keep in prop::collection::vec(any::<bool>(), 4),
+            huge in any::<bool>(),
+        ) {
+            let mut spec = spec();
+            spec.nodes.count = count;
+            spec.nodes.disk_gb = disk;
+            spec.block_storage = Some(block(size));
+            spec.database = Some(database(DatabaseEngine::Valkey, &plan));
+            spec.ttl_seconds = Some(ttl);
+            let mut list = prices(&BASE);
+            let mut keep = keep.into_iter();
+            list.hourly.retain(|_, _| keep.next().unwrap_or(true));
+            if huge {
+                list.hourly.insert("dbaas/pg/startup-4".to_owned(), Decimal::MAX);
+            }
+            let cost = estimate(&spec, &list);
+            let sum = cost.lines.iter().fold(Decimal::ZERO, |sum, line| sum.saturating_add(line.hourly));
+            prop_assert_eq!(cost.hourly, sum);
+            for line in &cost.lines {
+                let known = list.hourly.contains_key(&line.item);
+                let named = cost.unknown.iter().any(|u| u.item == line.item && !u.assumption.is_empty());
+                prop_assert!(known != named, "{}", line.item);
+            }
+        }
+    }
+}

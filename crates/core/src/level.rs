@@ -114,3 +114,154 @@ fn cap_rules(input: &LevelInput, policy: &CostPolicy) -> Vec<LevelReason> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn input() -> LevelInput {
+        LevelInput {
+            action: Action::Provision,
+            template: TemplateId(1),
+            template_level: ApprovalLevel::One,
+            class: EnvironmentClass::Test,
+            band: CostBand::Low,
+            data_destroyed: Vec::new(),
+            hourly: Decimal::ONE,
+            requester_today: Decimal::ZERO,
+            team_today: Decimal::ZERO,
+            wanted: None,
+        }
+    }
+
+    fn policy() -> CostPolicy {
+        CostPolicy { request_hourly_max: Some(Decimal::from(2)), ..CostPolicy::default() }
+    }
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut LevelInput), expected: u8, why: &str) {
+        let mut input = input();
+        change(&mut input);
+        let found = level(&input, &policy());
+        assert_eq!(u8::from(found.level), expected);
+        assert!(found.reasons[0].why.contains(why), "{:?}", found.reasons);
+    }
+
+    #[test]
+    fn each_rule_raises_the_level_and_says_so() {
+        use ApprovalLevel::{One, Three, Two};
+        check(|_| {}, 1, "template T1");
+        check(|i| i.template_level = Three, 3, "template T1");
+        check(|i| i.band = CostBand::Medium, 1, "template");
+        check(|i| i.band = CostBand::High, 2, "band is HIGH");
+        check(|i| i.band = CostBand::Extreme, 3, "band is EXTREME");
+        check(|i| i.class = EnvironmentClass::Staging, 1, "template");
+        check(|i| i.class = EnvironmentClass::Production, 2, "production");
+        check(|i| i.action = Action::Teardown, 2, "teardown");
+        check(|i| i.data_destroyed = vec!["db".into(), "bucket".into()], 3, "data: db, bucket");
+        check(|i| i.hourly = Decimal::from(2), 1, "template");
+        check(|i| i.hourly = Decimal::from(3), 3, "cap of 2 for one request");
+        check(|i| i.requester_today = Decimal::from(4), 1, "template");
+        check(|i| i.requester_today = Decimal::from(5), 3, "one requester in a day");
+        check(|i| i.team_today = Decimal::from(20), 3, "one team in a day");
+        check(|i| i.wanted = Some(Two), 2, "the requester asked");
+        check(
+            |i| {
+                i.wanted = Some(One);
+                i.template_level = Two;
+            },
+            2,
+            "template",
+        );
+    }
+
+    #[test]
+    fn an_extension_counts_like_a_request_and_a_teardown_does_not() {
+        let spent = |action| {
+            let mut input = input();
+            input.action = action;
+            input.requester_today = Decimal::from(100);
+            u8::from(level(&input, &policy()).level)
+        };
+        assert_eq!(spent(Action::Extend), 3);
+        assert_eq!(spent(Action::Provision), 3);
+        assert_eq!(spent(Action::Teardown), 2);
+    }
+
+    #[test]
+    fn a_negative_rate_makes_no_room_under_a_cap() {
+        let mut input = input();
+        input.hourly = Decimal::from(-100);
+        input.requester_today = Decimal::from(6);
+        assert_eq!(level(&input, &policy()).level, ApprovalLevel::Three);
+    }
+
+    fn any_level() -> impl Strategy<Value = ApprovalLevel> {
+        (1u8..=3).prop_map(|n| n.try_into().unwrap())
+    }
+
+    fn any_input() -> impl Strategy<Value = LevelInput> {
+        let band =
+            prop::sample::select(vec![CostBand::Low, CostBand::Medium, CostBand::High, CostBand::Extreme]);
+        let class = prop::sample::select(vec![
+            EnvironmentClass::Test,
+            EnvironmentClass::Staging,
+            EnvironmentClass::Production,
+        ]);
+        let action = prop::sample::select(vec![Action::Provision, Action::Teardown, Action::Extend]);
+        let data = prop::collection::vec("[a-z]{1,4}", 0..2);
+        let money = (-100i64..3000, -100i64..3000, -100i64..3000);
+        (action, any_level(), class, band, data, money, prop::option::of(any_level())).prop_map(
+            |(action, template_level, class, band, data_destroyed, money, wanted)| LevelInput {
+                action,
+                template: TemplateId(1),
+                template_level,
+                class,
+                band,
+                data_destroyed,
+                hourly: Decimal::new(money.0, 2),
+                requester_today: Decimal::new(money.1, 2),
+                team_today: Decimal::new(money.2, 2),
+                wanted,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn the_level_is_the_maximum_of_its_reasons(input in any_input()) {
+            let found = level(&input, &policy());
+            prop_assert_eq!(Some(found.level), found.reasons.iter().map(|r| r.level).max());
+            prop_assert!(found.level >= input.template_level);
+            prop_assert!(Some(found.level) >= input.wanted);
+        }
+
+        #[test]
+        fn more_of_anything_never_lowers_the_level(a in any_input(), b in any_input()) {
+            let more = LevelInput {
+                action: a.action,
+                template: a.template,
+                template_level: a.template_level.max(b.template_level),
+                class: a.class.max(b.class),
+                band: a.band.max(b.band),
+                data_destroyed: [a.data_destroyed.clone(), b.data_destroyed].concat(),
+                hourly: a.hourly.max(b.hourly),
+                requester_today: a.requester_today.max(b.requester_today),
+                team_today: a.team_today.max(b.team_today),
+                wanted: a.wanted.max(b.wanted),
+            };
+            prop_assert!(level(&more, &policy()).level >= level(&a, &policy()).level);
+        }
+
+        #[test]
+        fn tighter_caps_never_lower_the_level(input in any_input(), cap in 0i64..3000) {
+            let tight = CostPolicy {
+                requester_daily_max: policy().requester_daily_max.min(Some(Decimal::new(cap, 2))),
+                ..policy()
+            };
+            prop_assert!(level(&input, &tight).level >= level(&input, &policy()).level);
+        }
+    }
+}

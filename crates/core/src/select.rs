@@ -370,3 +370,217 @@ fn judge_profile(requirements: &Requirements, candidate: &Candidate, failed: &mu
         failed.push(format!("does not serve agent {}", missing.join(", ")));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use exokit_model::candidate::NodeShape;
+    use exokit_model::spec::AutoscalingSpec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cost::tests::{block, bucket, database, prices, spec};
+
+    fn list() -> PriceList {
+        prices(&[
+            ("sks/starter", "0"),
+            ("instance/standard/small", "0.02"),
+            ("disk/gib", "0"),
+            ("block/gib", "0.001"),
+            ("sos/gib", "0"),
+            ("nlb", "0.03"),
+            ("dbaas/pg/startup-4", "0.1"),
+            ("dbaas/valkey/startup-4", "0.1"),
+        ])
+    }
+
+    fn candidate(id: u16) -> Candidate {
+        Candidate {
+            id: TemplateId(id),
+            name: format!("t{id}"),
+            level: ApprovalLevel::One,
+            node: NodeShape { cpus: 2, memory_gib: 2 },
+            zones: ["at-vie-1", "ch-dk-2"].map(|zone| zone.parse().unwrap()).into(),
+            spec: spec(),
+        }
+    }
+
+    fn choose(requirements: &Requirements, candidates: &[Candidate]) -> Result<Selection, SelectError> {
+        select(requirements, candidates, &list(), &CostPolicy::default())
+    }
+
+    #[test]
+    fn the_answer_has_the_promised_json_shape() {
+        let mut other = candidate(2);
+        other.spec.bucket = Some(bucket());
+        let chosen = choose(&Requirements::default(), &[other, candidate(1)]).unwrap();
+        assert_eq!(
+            serde_json::to_string(&chosen).unwrap(),
+            concat!(
+                r#"{"template":"T1","level":1,"level_reasons":[{"level":1,"why":"template T1 has it as its default"}],"#,
+                r#""band":"LOW","zone":"ch-dk-2","hourly":"0.02","currency":"CHF","explanation":["#,
+                r#"{"template":"T1","satisfied":true,"failed":[],"hourly":"0.02"},"#,
+                r#"{"template":"T2","satisfied":true,"failed":[],"hourly":"0.02"}]}"#
+            )
+        );
+    }
+
+    #[test]
+    fn unknown_requirements_are_refused() {
+        for json in [r#"{"databse":"pg"}"#, r#"{"database":"mysql"}"#, r#"{"template":"X"}"#] {
+            assert!(serde_json::from_str::<Requirements>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_nearest_and_the_way_on() {
+        let mut dear = candidate(1);
+        dear.spec.nodes.count = 2;
+        let requirements = Requirements { database: Some(DatabaseEngine::Pg), ..Requirements::default() };
+        let error = choose(&requirements, &[dear, candidate(3), candidate(2)]).unwrap_err();
+        let shown = error.to_string();
+        assert_eq!(shown, "no template satisfies the request; T2 comes nearest but has no database pg");
+        assert!(error.hint().contains("drop what T2 fails"));
+        let SelectError::NoneSatisfies(refusal) = error else {
+            panic!("{shown}");
+        };
+        assert_eq!(refusal.explanation.len(), 3);
+        assert_eq!(choose(&requirements, &[]), Err(SelectError::NoTemplates));
+    }
+
+    fn any_candidate(id: u16) -> impl Strategy<Value = Candidate> {
+        let engine = prop::option::of(prop::sample::select(vec![DatabaseEngine::Pg, DatabaseEngine::Valkey]));
+        let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+        let sizes = (1u32..4, 0u32..3, 1u32..4, 0u32..4);
+        let agents = prop::sample::subsequence(vec!["a", "b", "all"], 0..3);
+        (engine, flags, sizes, agents).prop_map(move |(engine, flags, sizes, agents)| {
+            let mut made = candidate(id);
+            let spec = &mut made.spec;
+            spec.database = engine.map(|engine| database(engine, "startup-4"));
+            spec.bucket = flags.0.then(bucket);
+            spec.hardened = flags.1;
+            spec.observability = flags.2;
+            spec.workload.load_balancer = flags.3;
+            spec.nodes.count = sizes.0;
+            spec.block_storage = (sizes.1 > 0).then(|| block(sizes.1 * 10));
+            spec.workload.replicas = sizes.2;
+            spec.workload.autoscaling = (sizes.3 > 0).then(|| AutoscalingSpec {
+                min_replicas: sizes.2,
+                max_replicas: sizes.2 + sizes.3,
+                cpu_percent: 70,
+                memory_percent: 70,
+            });
+            spec.agents = agents.into_iter().map(str::to_owned).collect();
+            made
+        })
+    }
+
+    fn any_candidates() -> impl Strategy<Value = Vec<Candidate>> {
+        (1u16..7).prop_flat_map(|n| (1..=n).map(any_candidate).collect::<Vec<_>>())
+    }
+
+    fn any_requirements() -> impl Strategy<Value = Requirements> {
+        let engine = prop::option::of(prop::sample::select(vec![DatabaseEngine::Pg, DatabaseEngine::Valkey]));
+        let numbers = (
+            prop::option::weighted(0.3, 0u32..30),
+            prop::option::weighted(0.3, 1u32..4),
+            prop::option::weighted(0.3, 1u32..10),
+            prop::option::weighted(0.3, 1u32..3),
+            prop::option::weighted(0.3, 3u32..8),
+        );
+        let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+        let agents = prop::sample::subsequence(vec!["a", "b"], 0..2);
+        let cap = prop::option::weighted(0.3, 1i64..40);
+        let zone = prop::option::weighted(0.2, prop::sample::select(vec!["at-vie-1", "de-fra-1"]));
+        (engine, numbers, flags, agents, cap, zone).prop_map(|(engine, numbers, flags, agents, cap, zone)| {
+            Requirements {
+                database: engine,
+                block_storage_gib: numbers.0,
+                nodes_min: numbers.1,
+                total_cpus: numbers.2,
+                replicas_min: numbers.3,
+                replicas_max: numbers.4,
+                object_storage: flags.0 && flags.1,
+                isolation: flags.1 && flags.2,
+                observability: flags.2 && flags.0,
+                agents: agents.into_iter().map(str::to_owned).collect(),
+                hourly_max: cap.map(|cap| Decimal::new(cap, 2)),
+                zone: zone.map(|zone| zone.parse().unwrap()),
+                ..Requirements::default()
+            }
+        })
+    }
+
+    /// Whether `candidate` has everything, judged apart from the selector.
+    fn has_everything(wanted: &Requirements, candidate: &Candidate) -> bool {
+        let spec = &candidate.spec;
+        let (low, high) = spec
+            .workload
+            .autoscaling
+            .as_ref()
+            .map_or((spec.workload.replicas, spec.workload.replicas), |scaling| {
+                (scaling.min_replicas, scaling.max_replicas)
+            });
+        let engine = spec.database.as_ref().map(|database| database.engine);
+        let volume = spec.block_storage.as_ref().map_or(0, |block| block.size_gb);
+        let all = spec.agents.iter().any(|agent| agent == "all");
+        (wanted.database.is_none() || wanted.database == engine)
+            && (!wanted.object_storage || spec.bucket.is_some())
+            && wanted.block_storage_gib.unwrap_or(0) <= volume
+            && wanted.nodes_min.unwrap_or(0) <= spec.nodes.count
+            && wanted.total_cpus.unwrap_or(0) <= spec.nodes.count * 2
+            && wanted.replicas_min.unwrap_or(0) <= low
+            && wanted.replicas_max.unwrap_or(0) <= high
+            && (!wanted.isolation || spec.hardened)
+            && (!wanted.observability || spec.observability)
+            && (all || wanted.agents.iter().all(|agent| spec.agents.contains(agent)))
+            && wanted.zone.as_ref().is_none_or(|zone| candidate.zones.contains(zone))
+            && wanted.hourly_max.is_none_or(|cap| price(candidate) <= cap)
+    }
+
+    fn price(candidate: &Candidate) -> Decimal {
+        estimate(&candidate.spec, &list()).hourly
+    }
+
+    proptest! {
+        #[test]
+        fn the_cheapest_with_everything_is_chosen_or_none_has_it(
+            wanted in any_requirements(), candidates in any_candidates(),
+        ) {
+            let best = candidates
+                .iter()
+                .filter(|candidate| has_everything(&wanted, candidate))
+                .min_by_key(|candidate| (price(candidate), candidate.id));
+            match (choose(&wanted, &candidates), best) {
+                (Ok(chosen), Some(best)) => {
+                    prop_assert_eq!(chosen.template, best.id);
+                    prop_assert_eq!(chosen.hourly, price(best));
+                    for (verdict, candidate) in chosen.explanation.iter().zip(&candidates) {
+                        prop_assert_eq!(verdict.template, candidate.id);
+                        prop_assert_eq!(verdict.satisfied, has_everything(&wanted, candidate));
+                        prop_assert_eq!(verdict.satisfied, verdict.failed.is_empty());
+                    }
+                }
+                (Err(SelectError::NoneSatisfies(refusal)), None) => {
+                    prop_assert_eq!(refusal.explanation.len(), candidates.len());
+                    let fewest = refusal.explanation.iter().map(|v| v.failed.len()).min();
+                    prop_assert_eq!(Some(refusal.nearest.failed.len()), fewest);
+                }
+                (found, best) => prop_assert!(false, "{found:?} for {best:?}"),
+            }
+        }
+
+        #[test]
+        fn the_order_of_templates_does_not_matter(
+            wanted in any_requirements(),
+            candidates in any_candidates(),
+            turn in 0usize..7,
+        ) {
+            let found = choose(&wanted, &candidates);
+            let mut other = candidates.clone();
+            other.reverse();
+            other.rotate_left(turn % candidates.len());
+            prop_assert_eq!(&found, &choose(&wanted, &other));
+            prop_assert_eq!(&found, &choose(&wanted, &candidates));
+        }
+    }
+}

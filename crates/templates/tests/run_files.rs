@@ -5,7 +5,7 @@ use exokit_model::ids::TemplateId;
 use exokit_templates::{DecodeError, RunFile, TemplateSet};
 
 fn decode(text: &str, lenient: bool) -> Result<RunFile, DecodeError> {
-    let set = TemplateSet::embedded().unwrap();
+    let set = TemplateSet::embedded().expect("the embedded templates are good");
     RunFile::decode("run.yaml", text, &set, lenient)
 }
 

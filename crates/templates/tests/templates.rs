@@ -7,7 +7,7 @@ use exokit_templates::{InstantiateOptions, Template, TemplateSet};
 use jiff::civil::date;
 
 fn set() -> TemplateSet {
-    TemplateSet::embedded().unwrap()
+    TemplateSet::embedded().expect("the embedded templates are good")
 }
 
 /// A specification as one line, in the order of the table of templates.
