@@ -1,0 +1,41 @@
+//! Short stories that tests tell again and again.
+
+use exokit_engine::error::EngineError;
+use exokit_engine::state::OperationState;
+use exokit_model::phase::Phase;
+
+use crate::rig::{Rig, person, request};
+
+/// Plans, proposes and approves a template with its defaults.
+///
+/// # Errors
+/// What the engine says.
+pub async fn approved_provision(rig: &Rig, template: u16) -> Result<OperationState, EngineError> {
+    let engine = rig.engine();
+    let plan = engine.plan_provision(request(template)).await?;
+    let state = engine.propose(&plan).await?;
+    rig.approve(&state).await;
+    Ok(state)
+}
+
+/// Plans, proposes and approves the teardown of what `provision` made.
+///
+/// # Errors
+/// What the engine says.
+pub async fn approved_teardown(rig: &Rig, provision: &OperationState) -> Result<OperationState, EngineError> {
+    let engine = rig.engine();
+    let plan = engine.plan_teardown(&provision.plan.environment, &person("dana")).await?;
+    let state = engine.propose(&plan).await?;
+    rig.approve(&state).await;
+    Ok(state)
+}
+
+/// Provisions a template to the end.
+///
+/// # Errors
+/// What the engine says.
+pub async fn provisioned(rig: &Rig, template: u16) -> Result<(OperationState, Phase), EngineError> {
+    let state = approved_provision(rig, template).await?;
+    let phase = rig.engine().run(&state.operation).await?;
+    Ok((state, phase))
+}
