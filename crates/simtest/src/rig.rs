@@ -24,7 +24,7 @@ use exokit_model::approval::{ApprovalClaims, ApproverKey, Decision, Person, Rost
 use exokit_model::cost::CostPolicy;
 use exokit_model::ids::{PersonId, TemplateId};
 use exokit_sim::{Config, InProcess, SharedWorld, World};
-use exokit_templates::template::InstantiateOptions;
+use exokit_templates::InstantiateOptions;
 use exokit_templates::{TemplateSet, prices};
 use jiff::civil::date;
 use jiff::{SignedDuration, Timestamp};
@@ -258,14 +258,14 @@ pub fn request(template: u16) -> ProvisionRequest {
         Ok(spec) => spec,
         Err(error) => panic!("instantiating T{template}: {error}"),
     };
-    let (Ok(prices), Ok(template_digest)) = (prices::embedded(), found.digest()) else {
-        panic!("embedded prices and digests are readable")
+    let Ok(prices) = prices::embedded() else {
+        panic!("the embedded prices can be read")
     };
     let Ok(price_digest) = prices::digest(&prices) else { panic!("the price list has a digest") };
     ProvisionRequest {
         spec,
         template_level: found.level,
-        template_digest,
+        template_digest: found.digest(),
         prices,
         price_digest,
         requester: person("dana"),
