@@ -44,6 +44,13 @@ def start(*extra):
     return process, json.loads(process.stdout.readline())
 
 
+def stop(process):
+    """Ends a server that this test started."""
+    process.terminate()
+    process.wait(timeout=10)
+    process.stdout.close()
+
+
 class Cloud(unittest.TestCase):
     """One server per test class."""
 
@@ -56,9 +63,7 @@ class Cloud(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        cls.process.terminate()
-        cls.process.wait(timeout=10)
-        cls.process.stdout.close()
+        stop(cls.process)
 
     @classmethod
     def client(cls, key=None, secret=None):
@@ -570,30 +575,29 @@ class TestStorage(Cloud):
 
 
 class TestState(unittest.TestCase):
+    def server(self, state):
+        """A server on a state file, ended with the test; its client too."""
+        process, at = start("--state", state)
+        self.addCleanup(stop, process)
+        return at, Client(at["api_key"], at["api_secret"], url=at["endpoint"])
+
     def test_two_servers_share_one_file(self):
         import tempfile
 
-        with tempfile.TemporaryDirectory() as folder:
-            state = os.path.join(folder, "cloud.json")
-            servers = [start("--state", state) for _ in range(2)]
-            one, two = (
-                Client(at["api_key"], at["api_secret"], url=at["endpoint"])
-                for _, at in servers
-            )
-            operation = one.create_security_group(name="shared")
-            group = operation["reference"]["id"]
-            self.assertEqual(two.get_security_group(id=group)["name"], "shared")
-            self.assertEqual(two.wait(operation["id"])["state"], "success")
-            for process, _ in servers:
-                process.terminate()
-                process.wait(timeout=10)
-                process.stdout.close()
-            process, at = start("--state", state)
-            again = Client(at["api_key"], at["api_secret"], url=at["endpoint"])
-            self.assertEqual(again.get_security_group(id=group)["name"], "shared")
-            process.terminate()
-            process.wait(timeout=10)
-            process.stdout.close()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        state = os.path.join(folder.name, "cloud.json")
+        servers = [self.server(state) for _ in range(2)]
+        one, two = (client for _, client in servers)
+        operation = one.create_security_group(name="shared")
+        group = operation["reference"]["id"]
+        self.assertEqual(two.get_security_group(id=group)["name"], "shared")
+        self.assertEqual(two.wait(operation["id"])["state"], "success")
+        for at, client in servers:
+            told = client.list_zones()["zones"][0]["api-endpoint"]
+            self.assertEqual(told, at["endpoint"])
+        _, later = self.server(state)
+        self.assertEqual(later.get_security_group(id=group)["name"], "shared")
 
 
 if __name__ == "__main__":

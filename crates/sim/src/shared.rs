@@ -1,6 +1,6 @@
 //! A world that several tasks, or several processes, use at once.
 
-use crate::{Config, SimError, World};
+use crate::{Config, EndpointUrls, SimError, World};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,9 @@ struct StateFile {
     lock_path: PathBuf,
     /// The revision that memory holds.
     seen: Mutex<u64>,
+    /// Where the clients of this process are told to go, whatever another
+    /// process on the same file tells its own.
+    endpoints: Option<EndpointUrls>,
 }
 
 impl std::fmt::Debug for SharedWorld {
@@ -51,7 +54,7 @@ impl SharedWorld {
     pub fn in_file(path: &Path, config: Config, now: NowMs) -> Result<Self, SimError> {
         let mut lock_path = path.as_os_str().to_owned();
         lock_path.push(".lock");
-        let file = StateFile { path: path.to_owned(), lock_path: lock_path.into(), seen: Mutex::new(0) };
+        let file = StateFile { path: path.to_owned(), lock_path: lock_path.into(), seen: Mutex::new(0), endpoints: config.endpoints.clone() };
         let shared =
             Self { world: Arc::new(Mutex::new(World::new(config.clone()))), now, file: Some(Arc::new(file)) };
         shared.with(|world| {
@@ -114,6 +117,7 @@ impl StateFile {
             Ok(bytes) => {
                 *world = serde_json::from_slice(&bytes)
                     .map_err(|source| SimError::Format { path: self.path.clone(), source })?;
+                world.set_endpoints(self.endpoints.clone());
                 *seen = revision;
                 Ok(())
             }

@@ -119,18 +119,20 @@ impl World {
     }
 
     /// Takes over what a restored world must not keep from its last process:
-    /// endpoints, faults, the latency scale.
+    /// faults and the latency scale.
     pub(crate) fn adopt(&mut self, config: Config) {
-        let same = self.config.endpoints == config.endpoints
-            && self.config.faults == config.faults
-            && (self.config.latency_scale - config.latency_scale).abs() < f64::EPSILON;
-        if !same {
-            self.reconfigure(|own| {
-                own.endpoints = config.endpoints;
-                own.faults = config.faults;
-                own.latency_scale = config.latency_scale;
-            });
+        if self.config.faults != config.faults {
+            self.reconfigure(|own| own.faults = config.faults);
         }
+        if (self.config.latency_scale - config.latency_scale).abs() > f64::EPSILON {
+            self.config.latency_scale = config.latency_scale;
+            self.dirty = true;
+        }
+    }
+
+    /// Where list-zones sends clients; each process has its own answer.
+    pub(crate) fn set_endpoints(&mut self, endpoints: Option<crate::EndpointUrls>) {
+        self.config.endpoints = endpoints;
     }
 
     /// The time of the last request or advance, in milliseconds.
