@@ -54,7 +54,12 @@ impl SharedWorld {
     pub fn in_file(path: &Path, config: Config, now: NowMs) -> Result<Self, SimError> {
         let mut lock_path = path.as_os_str().to_owned();
         lock_path.push(".lock");
-        let file = StateFile { path: path.to_owned(), lock_path: lock_path.into(), seen: Mutex::new(0), endpoints: config.endpoints.clone() };
+        let file = StateFile {
+            path: path.to_owned(),
+            lock_path: lock_path.into(),
+            seen: Mutex::new(0),
+            endpoints: config.endpoints.clone(),
+        };
         let shared =
             Self { world: Arc::new(Mutex::new(World::new(config.clone()))), now, file: Some(Arc::new(file)) };
         shared.with(|world| {
