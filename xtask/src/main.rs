@@ -1,2 +1,96 @@
-//! Automation of this repository: test, lint, bench.
-fn main() {}
+//! Automation of this repository: `cargo xtask VERB`.
+//!
+//! Everything that continuous integration does is one of these verbs, so that
+//! the same command gives the same answer on any machine. What a verb needs
+//! beyond the Rust toolchain and Python it makes itself, under `target/`.
+
+mod bench;
+mod ci;
+mod clients;
+mod lint;
+mod process;
+mod repo;
+mod size;
+mod stages;
+mod test;
+mod tidy;
+
+use crate::repo::Repo;
+use std::process::ExitCode;
+
+/// What a verb answers: nothing, or what went wrong, in words for a person.
+pub(crate) type Outcome<T = ()> = Result<T, String>;
+
+/// The verbs with their one-line help; the check of the documents reads it too.
+pub(crate) const VERBS: &[(&str, &str)] = &[
+    ("lint", "format, tidy, clippy, rustdoc and cargo-deny, each without a warning"),
+    ("tidy", "the house rules: crate edges, purity, sizes, banned words, documents"),
+    ("test", "every test of the workspace, then the official clients against `exokit sim`"),
+    ("size", "the release binary is under 30 MB and `exokit --help` is quick"),
+    ("bench", "time to ready of the seven templates, in virtual time"),
+    ("ci", "lint, test and size, in this order"),
+    ("help", "this text"),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let verb = arguments.next().unwrap_or_else(|| "help".to_owned());
+    let rest: Vec<String> = arguments.collect();
+    if verb == "help" || rest.iter().any(|a| a == "--help" || a == "-h") || verb.starts_with('-') {
+        print!("{}", help());
+        return ExitCode::SUCCESS;
+    }
+    match Repo::find().and_then(|repo| dispatch(&repo, &verb, &rest)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(repo: &Repo, verb: &str, rest: &[String]) -> Outcome {
+    if !matches!(verb, "test" | "bench") && !rest.is_empty() {
+        return Err(format!("`{verb}` takes no arguments, got `{}`", rest.join(" ")));
+    }
+    match verb {
+        "lint" => lint::run(repo),
+        "tidy" => tidy::run(repo),
+        "test" => test::run(repo, rest).report(),
+        "size" => size::run(repo),
+        "bench" => bench::run(repo, rest),
+        "ci" => ci::run(repo),
+        other => Err(format!("no verb `{other}`\n\n{}", help())),
+    }
+}
+
+fn help() -> String {
+    let mut text = String::from("Usage: cargo xtask VERB [ARGUMENTS]\n\nVerbs:\n");
+    for (verb, what) in VERBS {
+        text.push_str(&format!("  {verb:<6} {what}\n"));
+    }
+    text.push_str(
+        "\n`test` passes its arguments on to `cargo test --workspace`; with `--no-clients` among them \
+         the\nofficial clients are left out. `bench` passes its arguments on to the benchmark.\n",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_every_verb() {
+        let text = help();
+        assert!(VERBS.iter().all(|(verb, _)| text.contains(verb)));
+    }
+
+    #[test]
+    fn an_unknown_verb_and_a_stray_argument_are_refused() {
+        let repo = Repo::find().expect("the workspace");
+        let stray = ["--quick".to_owned()];
+        assert!(dispatch(&repo, "tidy", &stray).is_err_and(|m| m.contains("takes no arguments")));
+        assert!(dispatch(&repo, "deploy", &[]).is_err_and(|m| m.contains("no verb `deploy`")));
+    }
+}

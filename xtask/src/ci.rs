@@ -1,0 +1,22 @@
+//! `ci`: what a change must pass, one command on any machine.
+
+use crate::repo::Repo;
+use crate::stages::Stages;
+use crate::test::Count;
+use crate::{Outcome, lint, size, test};
+
+/// Runs lint, test and size; the last line is the count of tests.
+pub(crate) fn run(repo: &Repo) -> Outcome {
+    let mut stages = Stages::default();
+    let mut count = Count::default();
+    stages.run("lint", || lint::run(repo));
+    stages.run("test", || {
+        let report = test::run(repo, &[]);
+        count = report.count;
+        report.outcome
+    });
+    stages.run("size", || size::run(repo));
+    let outcome = stages.finish();
+    println!("{count}");
+    outcome
+}

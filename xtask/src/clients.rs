@@ -1,0 +1,127 @@
+//! The official clients, unmodified, against `exokit sim`.
+//!
+//! Python's standard library has what a virtual environment needs; the clients
+//! come into it from the package index, at the versions of
+//! `tests/clients/requirements.txt`.
+
+use crate::Outcome;
+use crate::process::{Stream, program, run as run_command, watch};
+use crate::repo::Repo;
+use crate::test::Count;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const REQUIREMENTS: &str = "tests/clients/requirements.txt";
+const TESTS: &str = "tests/clients/test_official_clients.py";
+
+/// Makes the virtual environment under the target directory, if it is not
+/// there yet as wanted, and gives the path of its Python.
+pub(crate) fn prepare(repo: &Repo) -> Outcome<PathBuf> {
+    let wanted = fs::read_to_string(repo.root.join(REQUIREMENTS))
+        .map_err(|error| format!("cannot read {REQUIREMENTS}: {error}"))?;
+    let folder = repo.target.join("clients-venv");
+    let python = folder.join("bin").join("python");
+    let installed = folder.join("installed.txt");
+    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) && python.exists() {
+        println!("{} is as {REQUIREMENTS} wants it", folder.display());
+        return Ok(python);
+    }
+    create(repo, &folder)?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"];
+    let mut command = program(repo, &python, &pip);
+    command.args(["--requirement", REQUIREMENTS]);
+    run_command(command)?;
+    fs::write(&installed, wanted)
+        .map_err(|error| format!("cannot write {}: {error}", installed.display()))?;
+    Ok(python)
+}
+
+/// `python3 -m venv`, with the missing Debian package in the error.
+fn create(repo: &Repo, folder: &Path) -> Outcome {
+    let mut version = program(repo, "python3", &["-c", "pass"]);
+    if !version.status().is_ok_and(|status| status.success()) {
+        return Err("there is no python3: install the Debian package `python3`".to_owned());
+    }
+    let mut command = program(repo, "python3", &["-m", "venv", "--clear"]);
+    command.arg(folder);
+    run_command(command).map_err(|error| {
+        format!("{error}\nhint: on Debian the module `venv` is in the package `python3-venv`")
+    })
+}
+
+/// Runs the checks and adds what they counted.
+pub(crate) fn run(repo: &Repo, python: &Path, count: &mut Count) -> Outcome {
+    let mut command = program(repo, python, &["-u", TESTS, "-v"]);
+    command.env("EXOKIT_BIN", quoted(&repo.release("exokit"))?);
+    let mut tally = Tally::default();
+    let outcome = watch(command, Stream::Stderr, |line| tally.see(line));
+    let ran = tally.count();
+    *count += ran;
+    outcome.and_then(|()| match ran {
+        Count { passed: 0, .. } => Err(format!("{TESTS} ran no test")),
+        _ => Ok(()),
+    })
+}
+
+/// The path as one word of a shell command, which is what the checks expect.
+fn quoted(path: &Path) -> Outcome<String> {
+    let text = path.to_str().ok_or_else(|| format!("{} is not UTF-8", path.display()))?;
+    Ok(format!("'{}'", text.replace('\'', r#"'"'"'"#)))
+}
+
+/// The closing lines of Python's `unittest`: `Ran 9 tests in 1.0s`, then
+/// `OK (skipped=1)` or `FAILED (failures=1, errors=2)`.
+#[derive(Default)]
+struct Tally {
+    ran: u64,
+    skipped: u64,
+    failed: u64,
+}
+
+impl Tally {
+    fn see(&mut self, line: &str) {
+        if let Some(rest) = line.strip_prefix("Ran ") {
+            self.ran = rest.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        } else if line.starts_with("OK") || line.starts_with("FAILED (") {
+            self.skipped = number(line, "skipped=");
+            self.failed = number(line, "failures=") + number(line, "errors=");
+        }
+    }
+
+    fn count(&self) -> Count {
+        Count { passed: self.ran.saturating_sub(self.skipped + self.failed), failed: self.failed }
+    }
+}
+
+fn number(line: &str, key: &str) -> u64 {
+    let Some((_, rest)) = line.split_once(key) else { return 0 };
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..end].parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(lines: &[&str]) -> Count {
+        let mut tally = Tally::default();
+        lines.iter().for_each(|line| tally.see(line));
+        tally.count()
+    }
+
+    #[test]
+    fn the_closing_lines_of_unittest_are_read() {
+        assert_eq!(tally(&["Ran 9 tests in 1.2s", "", "OK"]), Count { passed: 9, failed: 0 });
+        assert_eq!(tally(&["Ran 9 tests in 1.2s", "OK (skipped=2)"]), Count { passed: 7, failed: 0 });
+        let failed = ["Ran 1 test in 0.1s", "FAILED (errors=1)"];
+        assert_eq!(tally(&failed), Count { passed: 0, failed: 1 });
+        let both = ["Ran 12 tests in 0.1s", "FAILED (failures=10, errors=1)"];
+        assert_eq!(tally(&both), Count { passed: 1, failed: 11 });
+    }
+
+    #[test]
+    fn a_path_with_a_space_or_a_quote_stays_one_word() {
+        assert_eq!(quoted(Path::new("/a b/exokit")), Ok("'/a b/exokit'".to_owned()));
+        assert_eq!(quoted(Path::new("/it's")), Ok(r#"'/it'"'"'s'"#.to_owned()));
+    }
+}

@@ -1,0 +1,119 @@
+//! Runs other programs: quietly, loudly, or line by line.
+
+use crate::Outcome;
+use crate::repo::Repo;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Variables that `cargo run` sets for this program. A cargo below it must not
+/// see them: build scripts that watch them would build again at every change
+/// between `cargo xtask test` and `cargo test`.
+const SET_BY_CARGO_RUN: &[&str] = &["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+
+/// Which of a program's outputs is read here; the other goes where ours goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Where cargo's test programs report.
+    Stdout,
+    /// Where Python's test runner reports.
+    Stderr,
+}
+
+/// A program with these arguments, started at the root, without input.
+pub(crate) fn program(repo: &Repo, path: impl AsRef<Path>, arguments: &[&str]) -> Command {
+    let mut command = Command::new(path.as_ref());
+    command.args(arguments).current_dir(&repo.root).stdin(Stdio::null());
+    command
+}
+
+/// The cargo that started this program, with these arguments.
+pub(crate) fn cargo(repo: &Repo, arguments: &[&str]) -> Command {
+    let path = std::env::vars_os().find(|(name, _)| name == "CARGO").map(|(_, value)| value);
+    let mut command = program(repo, path.unwrap_or_else(|| "cargo".into()), arguments);
+    for (name, _) in std::env::vars_os() {
+        let known = name.to_str().is_some_and(|n| SET_BY_CARGO_RUN.iter().any(|p| n.starts_with(p)));
+        if known {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs it with its output going where ours goes; an exit code other than 0 is an error.
+pub(crate) fn run(mut command: Command) -> Outcome {
+    let status = command.status().map_err(|error| cannot_start(&command, &error))?;
+    if status.success() { Ok(()) } else { Err(format!("`{}` failed: {status}", shown(&command))) }
+}
+
+/// Runs it and gives what it printed to its standard output.
+pub(crate) fn output(mut command: Command) -> Outcome<String> {
+    let output = command.stderr(Stdio::inherit()).output().map_err(|error| cannot_start(&command, &error))?;
+    if !output.status.success() {
+        return Err(format!("`{}` failed: {}", shown(&command), output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|_| format!("`{}` printed no UTF-8", shown(&command)))
+}
+
+/// Runs it, passes on each line of one stream as it comes, and shows it to `see`.
+pub(crate) fn watch(mut command: Command, stream: Stream, mut see: impl FnMut(&str)) -> Outcome {
+    match stream {
+        Stream::Stdout => command.stdout(Stdio::piped()),
+        Stream::Stderr => command.stderr(Stdio::piped()),
+    };
+    let mut child = command.spawn().map_err(|error| cannot_start(&command, &error))?;
+    let stdout = child.stdout.take().map(|s| Box::new(s) as Box<dyn Read>);
+    let stderr = child.stderr.take().map(|s| Box::new(s) as Box<dyn Read>);
+    if let Some(pipe) = stdout.or(stderr) {
+        for line in BufReader::new(pipe).split(b'\n') {
+            let line = line.map_err(|error| format!("cannot read `{}`: {error}", shown(&command)))?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            see(&line);
+        }
+    }
+    let status = child.wait().map_err(|error| format!("cannot wait for `{}`: {error}", shown(&command)))?;
+    if status.success() { Ok(()) } else { Err(format!("`{}` failed: {status}", shown(&command))) }
+}
+
+fn cannot_start(command: &Command, error: &std::io::Error) -> String {
+    format!("cannot start `{}`: {error}", shown(command))
+}
+
+/// The command as a person would type it, with the program's name only.
+fn shown(command: &Command) -> String {
+    let name = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let mut words = vec![name.to_string_lossy().into_owned()];
+    words.extend(command.get_args().map(|a| a.to_string_lossy().into_owned()));
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_failing_program_is_an_error_that_names_it() {
+        assert_eq!(run(shell("exit 0")), Ok(()));
+        assert!(run(shell("exit 3")).is_err_and(|m| m.contains("sh -c exit 3") && m.contains('3')));
+        assert!(run(Command::new("no-such-program")).is_err_and(|m| m.contains("cannot start")));
+    }
+
+    #[test]
+    fn lines_are_seen_and_the_exit_code_is_kept() {
+        for (stream, script) in
+            [(Stream::Stdout, "echo a; echo b; exit 1"), (Stream::Stderr, "(echo a; echo b) >&2; exit 1")]
+        {
+            let mut seen = Vec::new();
+            let outcome = watch(shell(script), stream, |line| seen.push(line.to_owned()));
+            assert!(outcome.is_err());
+            assert_eq!(seen, ["a", "b"]);
+        }
+    }
+}

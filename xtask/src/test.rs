@@ -1,0 +1,109 @@
+//! `test`: every test of the workspace, then the official clients.
+//!
+//! `cargo test --workspace` runs unit, integration and documentation tests.
+//! The closing line `N passed, N failed` adds up what all the runners counted.
+
+use crate::process::{Stream, cargo, watch};
+use crate::repo::Repo;
+use crate::stages::Stages;
+use crate::{Outcome, clients, size};
+use std::fmt;
+use std::ops::AddAssign;
+
+/// Tests that ran.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+/// What a whole run came to.
+pub(crate) struct Report {
+    pub(crate) count: Count,
+    pub(crate) outcome: Outcome,
+}
+
+impl Report {
+    /// Prints the closing line.
+    pub(crate) fn report(self) -> Outcome {
+        println!("{}", self.count);
+        self.outcome
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// Runs all; the arguments go to `cargo test`, save `--no-clients`.
+pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
+    let mut stages = Stages::default();
+    let mut count = Count::default();
+    let with_clients = !arguments.iter().any(|a| a == "--no-clients");
+    let passed_on: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|a| *a != "--no-clients").collect();
+    stages.run("cargo test", || cargo_test(repo, &passed_on, &mut count));
+    if with_clients {
+        let built = stages.run("release build", || size::build(repo)).is_some();
+        let python = stages.run("Python for the official clients", || clients::prepare(repo));
+        if let (true, Some(python)) = (built, python) {
+            stages.run("official clients", || clients::run(repo, &python, &mut count));
+        }
+    }
+    let outcome = stages.finish().and_then(|()| match count {
+        Count { passed: 0, failed: 0 } => Err("no test was run".to_owned()),
+        Count { failed: 0, .. } => Ok(()),
+        Count { failed, .. } => Err(format!("{failed} tests failed")),
+    });
+    Report { count, outcome }
+}
+
+fn cargo_test(repo: &Repo, arguments: &[&str], count: &mut Count) -> Outcome {
+    let mut command = cargo(repo, &["test", "--workspace", "--no-fail-fast"]);
+    command.args(arguments);
+    watch(command, Stream::Stdout, |line| {
+        if let Some(one) = result_line(line) {
+            *count += one;
+        }
+    })
+}
+
+/// Reads `test result: ok. 12 passed; 0 failed; …`.
+fn result_line(line: &str) -> Option<Count> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let number = |what: &str| -> Option<u64> {
+        counts.split("; ").find_map(|part| part.strip_suffix(what)?.trim().parse().ok())
+    };
+    Some(Count { passed: number("passed")?, failed: number("failed")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_result_lines_of_cargo_test_are_read() {
+        let ok =
+            "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s";
+        assert_eq!(result_line(ok), Some(Count { passed: 12, failed: 0 }));
+        let bad = "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out";
+        assert_eq!(result_line(bad), Some(Count { passed: 3, failed: 2 }));
+        assert_eq!(result_line("test model::a ... ok"), None);
+    }
+
+    #[test]
+    fn the_closing_line_adds_up() {
+        let mut count = Count { passed: 40, failed: 0 };
+        count += Count { passed: 2, failed: 1 };
+        assert_eq!(count.to_string(), "42 passed, 1 failed");
+    }
+}
