@@ -6,7 +6,7 @@ use super::source::{Source, line_of};
 /// A piece of code with its rule.
 struct Rule {
     code: &'static str,
-    /// Whether tests may have it.
+    /// Whether tests, and code that the compiler runs, may have it.
     free_in_tests: bool,
     /// Path beginnings where it belongs; empty: nowhere.
     home: &'static [&'static str],
@@ -83,7 +83,7 @@ fn check_one(source: &Source) -> Vec<Finding> {
     let code = &source.views.code;
     for rule in RULES.iter().filter(|r| !r.home.iter().any(|h| source.path.starts_with(h))) {
         for at in occurrences(code, rule.code) {
-            if !(rule.free_in_tests && source.in_test(at)) {
+            if !(rule.free_in_tests && (source.in_test(at) || in_const_block(code, at))) {
                 let what = format!("`{}` {}", rule.code, rule.why);
                 found.push(Finding::new(&source.path, line_of(code, at), what));
             }
@@ -92,6 +92,13 @@ fn check_one(source: &Source) -> Vec<Finding> {
     found.extend(unnumbered(source));
     found.extend(force(source));
     found
+}
+
+/// Whether a `const { … }` before it on its line has the compiler run it: what
+/// panics there never becomes a program.
+fn in_const_block(code: &str, at: usize) -> bool {
+    let line = code[..at].rsplit('\n').next().unwrap_or_default();
+    line.rsplit_once("const {").is_some_and(|(_, inner)| !inner.contains('}'))
 }
 
 /// Where this piece of code is, as a word of its own.
@@ -164,6 +171,12 @@ mod tests {
         assert!(lines("a/src/lib.rs", &test("x.unwrap();")).is_empty());
         assert!(lines("a/tests/it.rs", "x.unwrap();").is_empty());
         assert_eq!(lines("a/src/lib.rs", &test("#[ignore]")), [4]);
+    }
+
+    #[test]
+    fn unwrap_is_free_where_the_compiler_runs_it() {
+        assert!(lines("a/src/lib.rs", "f(const { NonZeroU32::new(1).unwrap() });").is_empty());
+        assert_eq!(lines("a/src/lib.rs", "f(const { 1 }, x.unwrap());"), [2]);
     }
 
     #[test]
