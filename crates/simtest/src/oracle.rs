@@ -25,27 +25,29 @@ pub fn judge(rig: &Rig) -> Vec<String> {
     wrong
 }
 
-/// Ids that the ledger says exist: accepted or ready, and not gone since.
+/// Ids that the ledger says exist, by a fold of its own: the last word about
+/// each node of each operation, and ids that a teardown took.
 fn recorded(records: &[Record]) -> BTreeSet<String> {
-    let mut ids = BTreeSet::new();
+    let mut by_node: BTreeMap<(String, String), String> = BTreeMap::new();
     for record in records {
-        match &record.entry.event {
-            Event::ResourceReady { id, .. } | Event::CreateAdopted { id, .. } => {
-                ids.insert(id.to_string());
+        let event = &record.entry.event;
+        let (Some(operation), Some(node)) = (&record.entry.operation, event.node()) else { continue };
+        let place = (operation.to_string(), node.to_string());
+        match event {
+            Event::ResourceReady { id, .. }
+            | Event::CreateAdopted { id, .. }
+            | Event::CreateAccepted { id: Some(id), .. }
+            | Event::ResourceFailed { id: Some(id), .. } => {
+                by_node.insert(place, id.to_string());
             }
-            Event::CreateAccepted { id: Some(id), .. } => {
-                ids.insert(id.to_string());
+            Event::ResourceFailed { id: None, .. } => {
+                by_node.remove(&place);
             }
-            Event::ResourceGone { id, .. } => {
-                ids.remove(id.as_str());
-            }
-            Event::ResourceFailed { id: Some(id), .. } => {
-                ids.insert(id.to_string());
-            }
+            Event::ResourceGone { id, .. } => by_node.retain(|_, own| own != id.as_str()),
             _ => {}
         }
     }
-    ids
+    by_node.into_values().collect()
 }
 
 /// Resources that the cloud makes on behalf of others: pools and machines of

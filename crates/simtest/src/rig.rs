@@ -258,9 +258,7 @@ pub fn request(template: u16) -> ProvisionRequest {
         Ok(spec) => spec,
         Err(error) => panic!("instantiating T{template}: {error}"),
     };
-    let Ok(prices) = prices::embedded() else {
-        panic!("the embedded prices can be read")
-    };
+    let Ok(prices) = prices::embedded() else { panic!("the embedded prices can be read") };
     let Ok(price_digest) = prices::digest(&prices) else { panic!("the price list has a digest") };
     ProvisionRequest {
         spec,
