@@ -1,0 +1,113 @@
+//! Arguments of the commands that look, follow and take up again.
+
+use clap::Args;
+use exokit_model::ids::{EnvironmentName, Zone};
+
+/// All environments
+///
+/// Examples:
+///   exokit list
+///   exokit list --all -o json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ListArgs {
+    /// Also those that are gone, were rolled back or rejected
+    #[arg(short, long)]
+    pub(crate) all: bool,
+}
+
+/// One environment: where it stands, what it consists of, what waits
+///
+/// Examples:
+///   exokit show first
+///   exokit show first -o json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct EnvironmentArgs {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub(crate) environment: EnvironmentName,
+}
+
+/// Follow an environment, and take up work that nobody does
+///
+/// Follows an operation that another process runs; takes it over when that
+/// process has ended; starts a plan that is approved. Without an environment it
+/// does so for all of them and proposes the teardown of those whose time is
+/// over, until Ctrl-C.
+///
+/// Examples:
+///   exokit watch first
+///   exokit watch
+///   exokit watch --once
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct WatchArgs {
+    /// The environment; all without one
+    #[arg(value_name = "ENV")]
+    pub(crate) environment: Option<EnvironmentName>,
+    /// Do what can be done now, do not wait for approvals or for time to pass
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+/// Let an operation that waits for a human go on, or take back what it made
+///
+/// Examples:
+///   exokit resume first
+///   exokit resume first --rollback
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ResumeArgs {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub(crate) environment: EnvironmentName,
+    /// Remove what the operation has made instead of going on
+    #[arg(long)]
+    pub(crate) rollback: bool,
+}
+
+/// The story of an environment, from the ledger
+///
+/// Examples:
+///   exokit history first
+///   exokit history -o json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct HistoryArgs {
+    /// The environment; everything that the ledger holds without one
+    #[arg(value_name = "ENV")]
+    pub(crate) environment: Option<EnvironmentName>,
+}
+
+/// How the cloud differs from what was planned
+///
+/// Exit code 0 when nothing differs, 1 when something does. Nothing is
+/// repaired: that takes a plan.
+///
+/// Examples:
+///   exokit drift first
+///   exokit drift first -o json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct DriftArgs {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub(crate) environment: EnvironmentName,
+}
+
+/// What carries our mark in the account and belongs to no environment
+///
+/// Looks at every kind in every zone. Exit code 0 when there is no orphan, 1
+/// when there is one. Nothing is removed.
+///
+/// Examples:
+///   exokit orphans
+///   exokit orphans -o json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct OrphansArgs {
+    /// Zone through which the account is asked
+    #[arg(long)]
+    pub(crate) zone: Option<Zone>,
+}

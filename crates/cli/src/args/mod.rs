@@ -1,0 +1,152 @@
+//! The command line as clap reads it, and nothing more: what the words mean is
+//! resolved in `settings`, what they do is in `commands`.
+
+mod approval;
+mod look;
+mod plan;
+mod tools;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use exokit_model::ids::PersonId;
+
+pub(crate) use approval::{
+    AddArgs, ApproverArgs, ApproverCommand, CreateKeyArgs, InitArgs, PolicyArgs, RevokeArgs, VoteArgs,
+};
+pub(crate) use look::{
+    DriftArgs, EnvironmentArgs, HistoryArgs, ListArgs, OrphansArgs, ResumeArgs, WatchArgs,
+};
+pub(crate) use plan::{
+    ChangeArgs, ClassName, DatabaseName, ExtendArgs, PlanArgs, ProvisionArgs, RequirementArgs, SelectArgs,
+    SksLevelName, TeardownArgs,
+};
+pub(crate) use tools::{
+    AuditArgs, AuditCommand, CompletionsArgs, DemoArgs, ManArgs, PricesArgs, PricesCommand, RegistryArgs, RegistryCommand,
+    SimArgs,
+};
+
+/// Environments on Exoscale: chosen, priced, approved, built, proved and
+/// removed without a trace.
+#[derive(Debug, Parser)]
+#[command(
+    name = "exokit",
+    version,
+    max_term_width = 100,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = GENERAL_HELP
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const GENERAL_HELP: &str = "\
+Start here:
+  exokit demo                              see the whole story, offline, in 30 seconds
+  exokit --cloud sim up T1 --name first    make something on the embedded cloud
+  exokit --cloud sim list
+
+Exit codes:
+  0 done   1 failed, or something differs   2 usage   3 waiting for approval
+  4 a human must act   130 detached with Ctrl-C; `exokit watch` comes back
+
+Environment: EXOKIT_CLOUD, EXOKIT_STATE, EXOKIT_PERSON, EXOKIT_SIM_SPEED,
+  EXOKIT_PASSPHRASE, EXOKIT_KEY, EXOKIT_ROOT_SECRET, EXOKIT_LOG, NO_COLOR,
+  and those of the exo CLI: EXOSCALE_API_KEY, EXOSCALE_API_SECRET, ...";
+
+/// Options that every command takes.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct GlobalArgs {
+    /// Which cloud: the embedded simulated one, or Exoscale [env: EXOKIT_CLOUD]
+    #[arg(long, global = true, value_enum)]
+    pub(crate) cloud: Option<CloudName>,
+    /// State directory: ledger, keys, embedded cloud [env: EXOKIT_STATE]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Who you are, for requests and votes [env: EXOKIT_PERSON] [default: your user name]
+    #[arg(long = "as", global = true, value_name = "PERSON")]
+    pub(crate) person: Option<PersonId>,
+    /// How many times faster than real the embedded cloud runs; remembered
+    /// [env: EXOKIT_SIM_SPEED] [default: 20]
+    #[arg(long, global = true, value_name = "N|max", hide_short_help = true)]
+    pub(crate) speed: Option<String>,
+    /// Form of the output
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+    /// No progress on stderr
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// The clouds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CloudName {
+    /// The embedded simulated cloud, kept in the state directory
+    Sim,
+    /// Exoscale, with the exo CLI's credentials
+    Exoscale,
+}
+
+impl CloudName {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            CloudName::Sim => "sim",
+            CloudName::Exoscale => "exoscale",
+        }
+    }
+}
+
+/// Forms of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// For both
+    Yaml,
+}
+
+/// The commands, in the order of an environment's life.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Select(SelectArgs),
+    Plan(PlanArgs),
+    #[command(visible_alias = "up")]
+    Provision(ProvisionArgs),
+    Approve(VoteArgs),
+    Deny(VoteArgs),
+    List(ListArgs),
+    Show(EnvironmentArgs),
+    Watch(WatchArgs),
+    Resume(ResumeArgs),
+    History(HistoryArgs),
+    Drift(DriftArgs),
+    Extend(ExtendArgs),
+    #[command(visible_alias = "down")]
+    Teardown(TeardownArgs),
+    Orphans(OrphansArgs),
+    Approver(ApproverArgs),
+    Prices(PricesArgs),
+    Audit(AuditArgs),
+    Registry(RegistryArgs),
+    /// Check state, keys, credentials, cloud, templates and prices
+    ///
+    /// Every line is ok, warn or fail, with what to do. Nothing is changed.
+    ///
+    /// Examples:
+    ///   exokit doctor
+    ///   exokit doctor --cloud exoscale -o json
+    #[command(verbatim_doc_comment)]
+    Doctor,
+    Sim(SimArgs),
+    Demo(DemoArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+}

@@ -1,0 +1,276 @@
+//! Arguments of the commands that choose, plan and change.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use exokit_model::ids::{EnvironmentName, PlanId, Zone};
+use rust_decimal::Decimal;
+
+use crate::format::parse_duration;
+
+/// Which template a set of requirements gets, and why
+///
+/// The answer is the cheapest template that satisfies every requirement. For
+/// each other template it says what it lacks. Nothing is recorded and no cloud
+/// is asked.
+///
+/// Examples:
+///   exokit select --database pg --object-storage
+///   exokit select --isolation --country ch -o json
+///   exokit select -f requirements.yaml
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct SelectArgs {
+    #[command(flatten)]
+    pub(crate) requirements: RequirementArgs,
+    /// A YAML file with requirements, such as `database: pg`
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Zone that it must be made in
+    #[arg(long)]
+    pub(crate) zone: Option<Zone>,
+    /// How long it is to live, for the price
+    #[arg(long, value_name = "8h", value_parser = parse_duration)]
+    pub(crate) ttl: Option<u64>,
+}
+
+/// Show what would be made, what it costs and who must approve
+///
+/// Shows everything that an approval is bound to: resources, order, predicted
+/// durations, cost, level and digest. Nothing is recorded and nothing changes.
+///
+/// Examples:
+///   exokit plan T3 --ttl 8h
+///   exokit plan --database pg --object-storage
+///   exokit plan -f runs/T3-20260223.yaml
+///   exokit plan T1 -o json --out plan.json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
+    /// Write the plan's canonical bytes, whose SHA-256 is the digest
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Make an environment: plan, record, and run as soon as it is approved
+///
+/// A plan of level 1 runs at once. A plan of level 2 or 3 is recorded and the
+/// command ends with exit code 3 and says how to approve it; then run it with
+/// `--plan`, or let `exokit watch` run it. Ctrl-C detaches; the work is not
+/// lost.
+///
+/// Examples:
+///   exokit up T1 --name first
+///   exokit up -f runs/T3-20260223.yaml
+///   exokit up T3 --name store --as dana --wait
+///   exokit up --plan plan_abcdefghijklmnop
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ProvisionArgs {
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
+    /// Run this recorded plan, which is approved
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["template", "file", "name"])]
+    pub(crate) plan: Option<PlanId>,
+    /// Wait for the approvals instead of ending with exit code 3
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+/// What a new environment is to be.
+#[derive(Debug, Args)]
+pub(crate) struct ChangeArgs {
+    /// Template, such as T3 or persistent-store; without one the requirements choose
+    #[arg(value_name = "TEMPLATE")]
+    pub(crate) template: Option<String>,
+    /// A run file of the earlier kit instead of a template
+    #[arg(short, long, value_name = "FILE", conflicts_with = "template")]
+    pub(crate) file: Option<PathBuf>,
+    /// Report unknown keys of the run file instead of refusing them
+    #[arg(long, requires = "file")]
+    pub(crate) lenient: bool,
+    /// Name of the environment [default: stargate-tN-YYYYMMDD]
+    #[arg(long, value_name = "ENV")]
+    pub(crate) name: Option<EnvironmentName>,
+    /// Zone [default: that of the template]
+    #[arg(long)]
+    pub(crate) zone: Option<Zone>,
+    /// How long it lives, such as 8h or 2d; afterwards its teardown is proposed
+    #[arg(long, value_name = "8h", value_parser = parse_duration)]
+    pub(crate) ttl: Option<u64>,
+    /// Ask for at least this approval level
+    #[arg(long, value_name = "1..3", value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub(crate) level: Option<u8>,
+    #[command(flatten)]
+    pub(crate) requirements: RequirementArgs,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
+}
+
+/// What is required; the cheapest template that has it all is taken.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Requirements")]
+pub(crate) struct RequirementArgs {
+    /// A managed database
+    #[arg(long, value_enum)]
+    pub(crate) database: Option<DatabaseName>,
+    /// A bucket
+    #[arg(long)]
+    pub(crate) object_storage: bool,
+    /// Block storage of at least so many GiB
+    #[arg(long, value_name = "GIB")]
+    pub(crate) block_storage: Option<u32>,
+    /// CPUs of each node, at least
+    #[arg(long, value_name = "N")]
+    pub(crate) node_cpus: Option<u32>,
+    /// Memory of each node in GiB, at least
+    #[arg(long, value_name = "GIB")]
+    pub(crate) node_memory: Option<u32>,
+    /// CPUs of all nodes together, at least
+    #[arg(long, value_name = "N")]
+    pub(crate) total_cpus: Option<u32>,
+    /// Memory of all nodes together in GiB, at least
+    #[arg(long, value_name = "GIB")]
+    pub(crate) total_memory: Option<u32>,
+    /// Nodes, at least
+    #[arg(long, value_name = "N")]
+    pub(crate) nodes_min: Option<u32>,
+    /// The hardened profile
+    #[arg(long)]
+    pub(crate) isolation: bool,
+    /// Grafana, Prometheus and Loki
+    #[arg(long)]
+    pub(crate) observability: bool,
+    /// Replicas that always run, at least
+    #[arg(long, value_name = "N")]
+    pub(crate) replicas_min: Option<u32>,
+    /// Replicas that it can grow to, at least
+    #[arg(long, value_name = "N")]
+    pub(crate) replicas_max: Option<u32>,
+    /// How much it matters; production raises the approval level
+    #[arg(long, value_enum)]
+    pub(crate) class: Option<ClassName>,
+    /// Country of the zone, such as ch
+    #[arg(long, value_name = "CC")]
+    pub(crate) country: Option<String>,
+    /// A platform agent that it must serve; may be repeated
+    #[arg(long = "agent", value_name = "NAME")]
+    pub(crate) agents: Vec<String>,
+    /// Price per hour, at most
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) price_max: Option<Decimal>,
+}
+
+/// What is chosen other than in the template.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Instead of the template's own")]
+pub(crate) struct ShapeArgs {
+    /// Project name for display
+    #[arg(long)]
+    pub(crate) project: Option<String>,
+    /// Level of the control plane
+    #[arg(long, value_enum)]
+    pub(crate) sks_level: Option<SksLevelName>,
+    /// Kubernetes version, such as 1.35
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) kubernetes: Option<String>,
+    /// Number of nodes
+    #[arg(long, value_name = "N")]
+    pub(crate) nodes: Option<u32>,
+    /// Size of the nodes, such as medium
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) node_size: Option<String>,
+    /// Local disk of each node in GiB
+    #[arg(long, value_name = "GIB")]
+    pub(crate) node_disk: Option<u32>,
+    /// Plan of the database, such as startup-8
+    #[arg(long, value_name = "PLAN")]
+    pub(crate) database_plan: Option<String>,
+    /// Size of the block storage in GiB
+    #[arg(long, value_name = "GIB")]
+    pub(crate) volume_size: Option<u32>,
+    /// Container image of the workload
+    #[arg(long)]
+    pub(crate) image: Option<String>,
+    /// Host name of the ingress
+    #[arg(long)]
+    pub(crate) domain: Option<String>,
+    /// Mail address for certificates
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) cert_email: Option<String>,
+}
+
+/// Database engines.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum DatabaseName {
+    /// PostgreSQL
+    Pg,
+    /// Valkey, which replaced Redis
+    Valkey,
+}
+
+/// How much an environment matters.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ClassName {
+    Test,
+    Staging,
+    Production,
+}
+
+/// Levels of the control plane.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SksLevelName {
+    Starter,
+    Pro,
+}
+
+/// Remove an environment and prove that nothing is left
+///
+/// Teardown always needs an approval: level 2, or level 3 when data is
+/// destroyed. It ends with a certificate: an independent look at every kind in
+/// every zone.
+///
+/// Examples:
+///   exokit down first
+///   exokit approve first
+///   exokit down --plan plan_abcdefghijklmnop
+///   exokit down first --wait -o json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct TeardownArgs {
+    /// The environment
+    #[arg(value_name = "ENV", required_unless_present = "plan")]
+    pub(crate) environment: Option<EnvironmentName>,
+    /// Run this recorded plan, which is approved
+    #[arg(long, value_name = "PLAN", conflicts_with = "environment")]
+    pub(crate) plan: Option<PlanId>,
+    /// Wait for the approvals instead of ending with exit code 3
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+/// Let an environment live longer
+///
+/// The time that is added is a plan of its own, because it is paid for.
+///
+/// Examples:
+///   exokit extend first --ttl 4h
+///   exokit extend --plan plan_abcdefghijklmnop
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ExtendArgs {
+    /// The environment
+    #[arg(value_name = "ENV", required_unless_present = "plan", requires = "ttl")]
+    pub(crate) environment: Option<EnvironmentName>,
+    /// How much longer, such as 4h
+    #[arg(long, value_name = "4h", value_parser = parse_duration)]
+    pub(crate) ttl: Option<u64>,
+    /// Run this recorded plan, which is approved
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["environment", "ttl"])]
+    pub(crate) plan: Option<PlanId>,
+    /// Wait for the approvals instead of ending with exit code 3
+    #[arg(long)]
+    pub(crate) wait: bool,
+}

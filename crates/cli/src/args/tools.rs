@@ -1,0 +1,177 @@
+//! Arguments of the commands beside an environment's life.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use exokit_model::ids::Zone;
+
+/// The price list
+///
+/// Examples:
+///   exokit prices show
+///   exokit prices update
+///   exokit prices verify
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct PricesArgs {
+    #[command(subcommand)]
+    pub(crate) command: PricesCommand,
+}
+
+/// What to do with prices.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PricesCommand {
+    /// The prices in use, with their date
+    ///
+    /// Example:
+    ///   exokit prices show -o json
+    #[command(verbatim_doc_comment)]
+    Show,
+    /// Fetch the public price lists into the state directory
+    ///
+    /// Example:
+    ///   exokit prices update
+    #[command(verbatim_doc_comment)]
+    Update,
+    /// Compare the prices in use with the public ones; exit code 1 when they differ
+    ///
+    /// Example:
+    ///   exokit prices verify
+    #[command(verbatim_doc_comment)]
+    Verify,
+}
+
+/// Check the ledger
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    pub(crate) command: AuditCommand,
+}
+
+/// What to check.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check the hash chain from the first record; names the first bad one
+    ///
+    /// Examples:
+    ///   exokit audit verify
+    ///   exokit audit verify --anchor export.json
+    #[command(verbatim_doc_comment)]
+    Verify {
+        /// An earlier export: the chain must pass through its end
+        #[arg(long, value_name = "FILE")]
+        anchor: Option<PathBuf>,
+    },
+}
+
+/// The whole registry as one file
+#[derive(Debug, Args)]
+pub(crate) struct RegistryArgs {
+    #[command(subcommand)]
+    pub(crate) command: RegistryCommand,
+}
+
+/// What to do with the registry.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegistryCommand {
+    /// Write all records and environments as one JSON document
+    ///
+    /// Examples:
+    ///   exokit registry export > registry.json
+    ///   exokit registry export --out registry.json
+    #[command(verbatim_doc_comment)]
+    Export {
+        /// Where to write it; stdout without it
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Take a document into an empty ledger; it is checked first
+    ///
+    /// The file `keyring` of the old state directory is not part of the
+    /// document: copy it first, or what was made under it cannot be recognised.
+    ///
+    /// Example:
+    ///   exokit registry import registry.json --state new-folder
+    #[command(verbatim_doc_comment)]
+    Import {
+        /// The document
+        file: PathBuf,
+    },
+}
+
+/// Serve a simulated Exoscale that the official clients accept
+///
+/// Prints one JSON line when it is ready and runs until Ctrl-C.
+///
+/// Examples:
+///   exokit sim
+///   exokit sim --listen 127.0.0.1:8117 --speed max --state cloud.json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct SimArgs {
+    /// Address of the API
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// Address of object storage [default: a free port]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) sos_listen: Option<SocketAddr>,
+    /// Seed of ids, latencies and fault probabilities
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// A JSON file with faults to inject
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+    /// The API key to accept
+    #[arg(long, value_name = "K")]
+    pub(crate) api_key: Option<String>,
+    /// Its secret
+    #[arg(long, value_name = "S")]
+    pub(crate) api_secret: Option<String>,
+    /// The default zone
+    #[arg(long)]
+    pub(crate) zone: Option<Zone>,
+}
+
+/// The whole story on the embedded cloud, in half a minute
+///
+/// Select, plan, a request that needs an approval, a refused one by the
+/// requester, one by a second person, provision, drift, teardown with two
+/// persons, certificate, sweep and audit: each by the command that you would
+/// type, in a fresh state directory.
+///
+/// Examples:
+///   exokit demo
+///   exokit demo --keep demo-state
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct DemoArgs {
+    /// Keep the state directory here to look around afterwards
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+/// Print shell completions
+///
+/// Example:
+///   exokit completions bash > ~/.local/share/bash-completion/completions/exokit
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Print the manual page, or write all of them
+///
+/// Examples:
+///   exokit man | man -l -
+///   exokit man ./man1
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ManArgs {
+    /// Where to write one page per command
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+}

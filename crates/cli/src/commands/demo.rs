@@ -1,0 +1,169 @@
+//! `exokit demo`: the whole story, each step by the command that a user would
+//! type, run as a process of its own.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use console::Style;
+
+use crate::args::DemoArgs;
+use crate::error::{CliError, Doing as _};
+use crate::exit::Exit;
+use crate::keys;
+use crate::output::{Output, say};
+use crate::settings::Settings;
+
+/// How many times faster than real the cloud of the story runs.
+const SPEED: &str = "60";
+
+/// What one step shows, how, and how it must end.
+struct Step {
+    says: &'static str,
+    types: &'static [&'static str],
+    ends: Exit,
+}
+
+const fn step(says: &'static str, types: &'static [&'static str], ends: Exit) -> Step {
+    Step { says, types, ends }
+}
+
+/// The story.
+const STORY: &[Step] = &[
+    step(
+        "Once, by the platform team: a root key, and three persons with keys of their own.",
+        &["approver", "init"],
+        Exit::Done,
+    ),
+    step("", &["approver", "create-key", "dana"], Exit::Done),
+    step("", &["approver", "add", "dana", "--role", "developer", "--team", "research"], Exit::Done),
+    step("", &["approver", "create-key", "alex"], Exit::Done),
+    step("", &["approver", "add", "alex", "--role", "platform"], Exit::Done),
+    step("", &["approver", "create-key", "kim"], Exit::Done),
+    step("", &["approver", "add", "kim", "--role", "finance"], Exit::Done),
+    step(
+        "Dana needs PostgreSQL and a bucket. Which template is the cheapest that has both?",
+        &["select", "--database", "pg", "--object-storage"],
+        Exit::Done,
+    ),
+    step(
+        "What would it make, in which order, for how much, and who must agree?",
+        &["plan", "T3", "--name", "store", "--ttl", "8h", "--as", "dana"],
+        Exit::Done,
+    ),
+    step(
+        "Dana asks for it. It is of level 2, so it waits.",
+        &["up", "T3", "--name", "store", "--ttl", "8h", "--as", "dana"],
+        Exit::Waiting,
+    ),
+    step("Dana tries to approve her own request.", &["approve", "store", "--as", "dana", "--yes"], Exit::Failed),
+    step(
+        "Alex sees what it is about, and signs exactly those bytes.",
+        &["approve", "store", "--as", "alex", "--yes"],
+        Exit::Done,
+    ),
+    step("Now it runs, as fast as the cloud allows.", &["watch", "store", "--as", "dana"], Exit::Done),
+    step("What is there?", &["list"], Exit::Done),
+    step("", &["show", "store"], Exit::Done),
+    step("Is it still what was approved?", &["drift", "store"], Exit::Done),
+    step(
+        "It is no longer needed. A teardown that destroys data needs two persons of two roles.",
+        &["down", "store", "--as", "dana"],
+        Exit::Waiting,
+    ),
+    step("", &["approve", "store", "--as", "alex", "--yes"], Exit::Done),
+    step("", &["approve", "store", "--as", "kim", "--yes"], Exit::Done),
+    step("Everything goes, and an independent look proves it.", &["watch", "store", "--as", "dana"], Exit::Done),
+    step("Is anything of ours left anywhere in the account?", &["orphans"], Exit::Done),
+    step("Is the record of all this whole?", &["audit", "verify"], Exit::Done),
+];
+
+pub(crate) async fn run(settings: &Settings, args: &DemoArgs) -> Result<Exit, CliError> {
+    let temporary = match &args.keep {
+        Some(_) => None,
+        None => Some(tempfile::tempdir().doing("making", "a temporary state directory")?),
+    };
+    let state = match (&args.keep, &temporary) {
+        (Some(folder), _) => new_folder(folder)?,
+        (None, Some(folder)) => folder.path().to_owned(),
+        (None, None) => PathBuf::new(),
+    };
+    // With a handler of its own this process outlives Ctrl-C and cleans up.
+    #[cfg(unix)]
+    let _interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
+        .doing("preparing", "the demo")?;
+    let passphrase = data_encoding::HEXLOWER.encode(&keys::random::<16>()?);
+    let clock = tokio::time::Instant::now();
+    let teller = Teller { settings, state: &state, passphrase: &passphrase };
+    for step in STORY {
+        teller.tell(step)?;
+    }
+    say(&format!("\nThe whole story took {} s.\n", clock.elapsed().as_secs()));
+    if args.keep.is_some() {
+        let path = state.display();
+        say(&format!(
+            "Look around: exokit history store --state {path}\nThe passphrase of the keys was made up and is gone.\n"
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+fn new_folder(folder: &Path) -> Result<PathBuf, CliError> {
+    let used = folder.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    if used {
+        let hint = "name a folder that is new or empty";
+        return Err(CliError::new("exists", "using", folder.display(), "it is not empty", hint).exit(Exit::Usage));
+    }
+    fs_err::create_dir_all(folder).doing("making", folder.display())?;
+    fs_err::canonicalize(folder).doing("finding", folder.display())
+}
+
+struct Teller<'s> {
+    settings: &'s Settings,
+    state: &'s Path,
+    passphrase: &'s str,
+}
+
+impl Teller<'_> {
+    fn tell(&self, step: &Step) -> Result<(), CliError> {
+        let output = &self.settings.output;
+        let typed = step.types.join(" ");
+        let comment = match step.says {
+            "" => String::new(),
+            says => format!("\n{}\n", output.paint(Style::new().bold()).apply_to(format!("# {says}"))),
+        };
+        let prompt = output.paint(Style::new().cyan()).apply_to(format!("$ exokit {typed}"));
+        output.raw(format!("{comment}{prompt}\n").as_bytes())?;
+        let exit = self.command(output, step.types).status().doing("running", &typed)?;
+        let expected = step.ends as u8;
+        if exit.code() != Some(i32::from(expected)) {
+            let why = format!("it ended with {exit}, expected was {expected}");
+            return Err(CliError::new("demo", "running", &typed, why, "run it by hand with --keep to look into it"));
+        }
+        if step.ends != Exit::Done {
+            output.raw(format!("(exit code {expected}, as it should be)\n").as_bytes())?;
+        }
+        std::io::stdout().flush().or_else(|error| match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(error),
+        }).doing("writing", "the output")
+    }
+
+    /// This program again, with nothing of the caller's cloud.
+    fn command(&self, output: &Output, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.settings.program);
+        command.args(arguments);
+        if output.quiet {
+            command.arg("--quiet");
+        }
+        for (name, _) in self.settings.foreign() {
+            command.env_remove(name);
+        }
+        command
+            .env("EXOKIT_CLOUD", "sim")
+            .env("EXOKIT_STATE", self.state)
+            .env("EXOKIT_SIM_SPEED", SPEED)
+            .env("EXOKIT_PASSPHRASE", self.passphrase);
+        command
+    }
+}

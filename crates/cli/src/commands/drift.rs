@@ -1,0 +1,40 @@
+//! `exokit drift`: how the cloud differs from the plan.
+
+use serde_json::json;
+
+use crate::args::DriftArgs;
+use crate::error::{CliError, Doing as _};
+use crate::exit::Exit;
+use crate::format::{plain, table};
+use crate::session::{Reach, Session};
+use crate::settings::Settings;
+
+pub(crate) async fn run(settings: &Settings, args: &DriftArgs) -> Result<Exit, CliError> {
+    let session = Session::open(settings, Reach::Cloud).await?;
+    let name = &args.environment;
+    let drift = session.engine.drift(name).await.doing("comparing", name)?;
+    let value = json!({
+        "environment": name, "compared": drift.compared, "drifted": !drift.differences.is_empty(),
+        "differences": drift.differences,
+    });
+    settings.output.data(&value, || match drift.differences.is_empty() {
+        true => format!("No drift: {} resources of {name} are as planned.\n", drift.compared),
+        false => {
+            let rows: Vec<Vec<String>> = drift
+                .differences
+                .iter()
+                .map(|d| vec![d.node.to_string(), d.field.clone(), plain(&d.planned), plain(&d.observed)])
+                .collect();
+            format!(
+                "Drift: {} differences in {} resources of {name}; nothing was repaired.\n\n{}",
+                rows.len(),
+                drift.compared,
+                table(&["RESOURCE", "FIELD", "PLANNED", "OBSERVED"], &rows)
+            )
+        }
+    })?;
+    Ok(match drift.differences.is_empty() {
+        true => Exit::Done,
+        false => Exit::Failed,
+    })
+}

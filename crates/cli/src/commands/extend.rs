@@ -1,0 +1,25 @@
+//! `exokit extend`: a longer life.
+
+use crate::args::ExtendArgs;
+use crate::error::{CliError, Doing as _};
+use crate::exit::Exit;
+use crate::operate::Operator;
+use crate::settings::Settings;
+use crate::views;
+
+pub(crate) async fn run(settings: &Settings, args: &ExtendArgs) -> Result<Exit, CliError> {
+    let operator = Operator::open(settings).await?;
+    if let Some(plan) = &args.plan {
+        return operator.start(&plan.operation(), args.wait).await;
+    }
+    let (Some(name), Some(seconds)) = (&args.environment, args.ttl) else {
+        let hint = "name an environment and a time, such as `exokit extend first --ttl 4h`";
+        return Err(CliError::new("usage", "reading", "the arguments", "something is missing", hint)
+            .exit(Exit::Usage));
+    };
+    let plan = operator.session.engine.plan_extend(name, seconds, &settings.person).await;
+    let plan = plan.doing("planning to extend", name)?;
+    settings.output.note(&views::plan::heading(&plan));
+    settings.output.note(views::plan::cost(&plan).lines().next().unwrap_or_default());
+    operator.propose(&plan, args.wait).await
+}

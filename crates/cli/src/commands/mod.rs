@@ -1,0 +1,60 @@
+//! The commands, one file each.
+
+mod approve;
+mod approver;
+mod audit;
+mod completions;
+mod demo;
+mod doctor;
+mod drift;
+mod extend;
+mod history;
+mod list;
+mod man;
+mod orphans;
+mod plan;
+mod prices;
+mod provision;
+mod registry;
+mod resume;
+mod select;
+mod show;
+mod sim;
+mod teardown;
+mod watch;
+
+use exokit_model::approval::Decision;
+
+use crate::args::Command;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::settings::Settings;
+
+/// Runs one command.
+pub(crate) async fn run(command: Command, settings: &Settings) -> Result<Exit, CliError> {
+    match command {
+        Command::Select(args) => select::run(settings, &args).await,
+        Command::Plan(args) => plan::run(settings, &args).await,
+        Command::Provision(args) => provision::run(settings, &args).await,
+        Command::Approve(args) => approve::run(settings, &args, Decision::Approve).await,
+        Command::Deny(args) => approve::run(settings, &args, Decision::Deny).await,
+        Command::List(args) => list::run(settings, &args).await,
+        Command::Show(args) => show::run(settings, &args).await,
+        Command::Watch(args) => watch::run(settings, &args).await,
+        Command::Resume(args) => resume::run(settings, &args).await,
+        Command::History(args) => history::run(settings, &args).await,
+        Command::Drift(args) => drift::run(settings, &args).await,
+        Command::Extend(args) => extend::run(settings, &args).await,
+        Command::Teardown(args) => teardown::run(settings, &args).await,
+        Command::Orphans(args) => orphans::run(settings, &args).await,
+        Command::Approver(args) => approver::run(settings, args.command).await,
+        Command::Prices(args) => prices::run(settings, &args.command).await,
+        Command::Doctor => doctor::run(settings).await,
+        Command::Demo(args) => demo::run(settings, &args).await,
+        Command::Audit(args) => audit::run(settings, &args).await,
+        Command::Registry(args) => registry::run(settings, &args.command).await,
+        Command::Sim(args) => sim::run(settings, args).await,
+        Command::Completions(args) => completions::run(settings, &args),
+        Command::Man(args) => man::run(settings, &args),
+    }
+}

@@ -1,0 +1,60 @@
+//! `exokit select`: which template, and why.
+
+use exokit_core::select::Selection;
+use exokit_templates::TemplateSet;
+use serde_json::json;
+
+use crate::args::SelectArgs;
+use crate::asked;
+use crate::error::{CliError, Doing as _};
+use crate::exit::Exit;
+use crate::format::{amount, duration, table};
+use crate::session::{Reach, Session};
+use crate::settings::Settings;
+
+pub(crate) async fn run(settings: &Settings, args: &SelectArgs) -> Result<Exit, CliError> {
+    // Bands are part of the roster; without a state directory the defaults hold.
+    let policy = match &settings.place {
+        Ok(place) if place.state.ledger().exists() => {
+            let session = Session::open(settings, Reach::Ledger).await?;
+            session.engine.roster().await.doing("reading", "the roster")?.policy
+        }
+        _ => Default::default(),
+    };
+    let (selection, set) = asked::selected(settings, args, &policy)?;
+    let mut value = serde_json::to_value(&selection).unwrap_or_default();
+    value["currency"] = json!(selection.currency);
+    settings.output.data(&value, || text(&selection, &set, args))?;
+    Ok(Exit::Done)
+}
+
+fn text(selection: &Selection, set: &TemplateSet, args: &SelectArgs) -> String {
+    let label = set.get(selection.template).map(|template| (template.label(), template.summary.clone()));
+    let (label, summary) = label.unwrap_or_else(|| (selection.template.to_string(), String::new()));
+    let mut text = format!(
+        "{label}: {summary}\n  in {}, {} {} per hour, band {}, approval level {}\n",
+        selection.zone,
+        amount(selection.hourly),
+        selection.currency,
+        selection.band,
+        selection.level
+    );
+    if let (Some(ttl), Some(seconds)) = (selection.ttl, args.ttl) {
+        text.push_str(&format!("  {} {} for {}\n", amount(ttl), selection.currency, duration(seconds)));
+    }
+    let rows: Vec<Vec<String>> = selection
+        .explanation
+        .iter()
+        .map(|verdict| {
+            let chosen = if verdict.template == selection.template { "chosen" } else { "satisfies" };
+            vec![
+                verdict.template.to_string(),
+                amount(verdict.hourly),
+                if verdict.satisfied { chosen.to_owned() } else { "fails".to_owned() },
+                verdict.failed.join("; "),
+            ]
+        })
+        .collect();
+    text.push_str(&format!("\n{}", table(&["TEMPLATE", "PER HOUR", "VERDICT", "WHY NOT"], &rows)));
+    text
+}

@@ -1,0 +1,48 @@
+//! `exokit sim`: a simulated Exoscale for other programs.
+
+use std::sync::Arc;
+
+use exokit_cloud::clock::{Clock, SystemClock};
+use exokit_sim::{Config, ServeOptions, serve};
+
+use crate::args::SimArgs;
+use crate::embedded::{config, now_ms};
+use crate::error::{CliError, Doing as _};
+use crate::exit::Exit;
+use crate::operate::interrupted;
+use crate::settings::{Settings, parse_speed};
+
+/// Real time unless something else is said.
+const SPEED_DEFAULT: &str = "1";
+
+pub(crate) async fn run(settings: &Settings, args: SimArgs) -> Result<Exit, CliError> {
+    let speed = parse_speed(settings.speed.as_deref().unwrap_or(SPEED_DEFAULT))?;
+    let defaults = config(speed);
+    let mut zones = defaults.zones.clone();
+    if let Some(zone) = args.zone {
+        zones.retain(|other| other != zone.as_str());
+        zones.insert(0, zone.to_string());
+    }
+    let config = Config {
+        seed: args.seed.unwrap_or(defaults.seed),
+        api_key: args.api_key.unwrap_or(defaults.api_key),
+        api_secret: args.api_secret.unwrap_or(defaults.api_secret),
+        zones,
+        ..Config::default()
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let options = ServeOptions {
+        listen: args.listen,
+        sos_listen: args.sos_listen,
+        speed,
+        state: settings.state_flag.clone(),
+        faults: args.faults,
+        config,
+        now: now_ms(clock),
+    };
+    let running = serve(options).await.doing("serving on", args.listen)?;
+    settings.output.raw(format!("{}\n", running.announcement()).as_bytes())?;
+    interrupted().await;
+    running.shutdown();
+    Ok(Exit::Done)
+}

@@ -1,0 +1,243 @@
+//! Errors at the edge: what was being done, on what, why it failed, what to do.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io;
+
+use exokit_approval::keys::KeyError;
+use exokit_approval::refusal::Refusal;
+use exokit_approval::roster::RosterRefusal;
+use exokit_cloud::config::ConfigError;
+use exokit_cloud::outcome::CallError;
+use exokit_cloud::transport::TransportError;
+use exokit_core::select::SelectError;
+use exokit_engine::error::EngineError;
+use exokit_ledger::LedgerError;
+use exokit_ledger::export::ExportError;
+use exokit_ledger::verify::FirstBad;
+use exokit_model::ids::InvalidId;
+use exokit_sim::SimError;
+use exokit_templates::{DecodeError, InstantiateError, TemplateError};
+use serde::Serialize;
+
+use crate::exit::Exit;
+
+/// An error as it is shown.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct CliError {
+    /// Short stable code.
+    pub(crate) code: String,
+    /// What was being done.
+    pub(crate) doing: String,
+    /// On what.
+    pub(crate) on: String,
+    /// Why it failed, with all causes.
+    pub(crate) why: String,
+    /// What to do.
+    pub(crate) hint: String,
+    #[serde(skip)]
+    pub(crate) exit: Exit,
+}
+
+impl CliError {
+    pub(crate) fn new(code: &str, doing: &str, on: impl Display, why: impl Display, hint: impl Display) -> Self {
+        Self {
+            code: code.to_owned(),
+            doing: doing.to_owned(),
+            on: on.to_string(),
+            why: why.to_string(),
+            hint: hint.to_string(),
+            exit: Exit::Failed,
+        }
+    }
+
+    pub(crate) fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let on = match self.on.is_empty() {
+            true => String::new(),
+            false => format!(" {}", self.on),
+        };
+        format!("error: {}{on}: {}\nhint: {}\n", self.doing, self.why, self.hint)
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> String {
+        format!("{}\n", serde_json::json!({ "error": self }))
+    }
+}
+
+/// An error that can explain itself.
+pub(crate) trait Explain: Error {
+    /// Short stable code.
+    fn code(&self) -> String;
+    /// What to do.
+    fn advice(&self) -> String;
+    /// How the program ends.
+    fn exit(&self) -> Exit {
+        Exit::Failed
+    }
+}
+
+/// Says what was being done when an error came.
+pub(crate) trait Doing<T> {
+    /// `doing` is a word like `reading`, `on` what it was done to.
+    fn doing(self, doing: &str, on: impl Display) -> Result<T, CliError>;
+}
+
+impl<T, E: Explain> Doing<T> for Result<T, E> {
+    fn doing(self, doing: &str, on: impl Display) -> Result<T, CliError> {
+        self.map_err(|error| {
+            CliError::new(&error.code(), doing, on, chain(&error), error.advice()).exit(error.exit())
+        })
+    }
+}
+
+/// The message with those of its causes that add something.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+macro_rules! explain {
+    ($($error:ty => $code:expr, $exit:expr;)*) => {$(
+        impl Explain for $error {
+            fn code(&self) -> String {
+                $code.to_owned()
+            }
+            fn advice(&self) -> String {
+                self.hint().to_string()
+            }
+            fn exit(&self) -> Exit {
+                $exit
+            }
+        }
+    )*};
+}
+
+explain! {
+    LedgerError => "ledger", Exit::Failed;
+    ExportError => "export", Exit::Failed;
+    FirstBad => "bad-record", Exit::Failed;
+    TemplateError => "template", Exit::Usage;
+    DecodeError => "file", Exit::Usage;
+    InstantiateError => "template-option", Exit::Usage;
+    ConfigError => "credentials", Exit::Usage;
+    KeyError => "key", Exit::Failed;
+    RosterRefusal => "roster", Exit::Failed;
+    TransportError => "network", Exit::Failed;
+    CallError => "cloud", Exit::Failed;
+}
+
+impl Explain for EngineError {
+    fn code(&self) -> String {
+        EngineError::code(self).to_owned()
+    }
+    fn advice(&self) -> String {
+        self.hint()
+    }
+    fn exit(&self) -> Exit {
+        match self {
+            EngineError::Refused(
+                Refusal::MissingVotes { .. } | Refusal::MissingRole | Refusal::UnknownRequester { .. },
+            ) => Exit::Waiting,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+impl Explain for Refusal {
+    fn code(&self) -> String {
+        Refusal::code(self).to_owned()
+    }
+    fn advice(&self) -> String {
+        self.hint().to_owned()
+    }
+}
+
+impl Explain for SelectError {
+    fn code(&self) -> String {
+        "select".to_owned()
+    }
+    fn advice(&self) -> String {
+        self.hint()
+    }
+    fn exit(&self) -> Exit {
+        match self {
+            SelectError::NoneSatisfies(_) | SelectError::NoTemplates => Exit::Failed,
+            _ => Exit::Usage,
+        }
+    }
+}
+
+impl Explain for SimError {
+    fn code(&self) -> String {
+        "sim".to_owned()
+    }
+    fn advice(&self) -> String {
+        match self {
+            SimError::State { .. } => "check the disk and the rights on the state directory",
+            SimError::Format { .. } => "remove the file, or use another state; it was changed or is damaged",
+            SimError::Listen { .. } => "choose another address with --listen; port 0 takes a free one",
+            _ => "see `exokit sim --help`",
+        }
+        .to_owned()
+    }
+}
+
+impl Explain for InvalidId {
+    fn code(&self) -> String {
+        "name".to_owned()
+    }
+    fn advice(&self) -> String {
+        self.rule.to_owned()
+    }
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}
+
+impl Explain for io::Error {
+    fn code(&self) -> String {
+        "io".to_owned()
+    }
+    fn advice(&self) -> String {
+        match self.kind() {
+            io::ErrorKind::NotFound => "check the path",
+            io::ErrorKind::PermissionDenied => "give this user the right, or choose another path",
+            io::ErrorKind::AlreadyExists => "choose another path, or move the old file away",
+            _ => "check the disk and the path",
+        }
+        .to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let cause = io::Error::other("disk on fire");
+        let error = SimError::State { path: "cloud.json".into(), source: cause };
+        assert_eq!(chain(&error), "state file cloud.json: disk on fire");
+        let shown = Err::<(), _>(error).doing("opening", "the embedded cloud").unwrap_err();
+        assert!(shown.text().starts_with("error: opening the embedded cloud: state file"));
+        assert!(shown.text().contains("\nhint: check the disk"));
+        let value: serde_json::Value = serde_json::from_str(&shown.json()).unwrap();
+        let keys: Vec<&String> = value["error"].as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["code", "doing", "hint", "on", "why"]);
+    }
+}

@@ -1,0 +1,116 @@
+//! Progress of operations on stderr: live lines at a terminal, plain lines
+//! elsewhere. Fed by the engine's watcher, or by records that others wrote.
+
+mod live;
+mod track;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use exokit_engine::engine::Watcher;
+use exokit_model::event::Record;
+use exokit_model::ids::OperationId;
+use exokit_model::plan::Plan;
+
+use crate::format::{between, duration};
+use crate::output::{Output, say};
+
+use live::Lines;
+use track::{Change, Track};
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Quiet,
+    Plain,
+    Live,
+}
+
+/// Shows the operations that were begun here; passes over all others.
+pub(crate) struct Progress {
+    mode: Mode,
+    colour: bool,
+    shown: Mutex<BTreeMap<OperationId, Shown>>,
+}
+
+struct Shown {
+    track: Arc<Mutex<Track>>,
+    lines: Option<Lines>,
+}
+
+impl Progress {
+    pub(crate) fn new(output: &Output) -> Arc<Self> {
+        let mode = match (output.quiet, output.live) {
+            (true, _) => Mode::Quiet,
+            (false, true) => Mode::Live,
+            (false, false) => Mode::Plain,
+        };
+        Arc::new(Self { mode, colour: output.colour_notes, shown: Mutex::default() })
+    }
+
+    fn shown(&self) -> MutexGuard<'_, BTreeMap<OperationId, Shown>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows an operation from now on; `records` is what it did so far.
+    pub(crate) fn begin(&self, plan: &Plan, records: &[Record], speed: f64) {
+        let mut track = Track::new(plan, speed);
+        for record in records {
+            track.apply(record);
+        }
+        if self.mode == Mode::Plain {
+            say(&format!(
+                "{} {}: predicted {}\n",
+                plan.action,
+                plan.environment,
+                duration(track.predicted_seconds())
+            ));
+        }
+        let track = Arc::new(Mutex::new(track));
+        let lines = (self.mode == Mode::Live).then(|| Lines::new(&track, self.colour));
+        self.shown().insert(plan.plan_id.operation(), Shown { track, lines });
+    }
+
+    /// Shows an operation no longer; its last lines stay.
+    pub(crate) fn end(&self, operation: &OperationId) {
+        if let Some(Shown { lines: Some(lines), .. }) = self.shown().remove(operation) {
+            lines.close();
+        }
+    }
+}
+
+impl Watcher for Progress {
+    fn recorded(&self, record: &Record) {
+        if self.mode == Mode::Quiet {
+            return;
+        }
+        let shown = self.shown();
+        let Some(shown) = record.entry.operation.as_ref().and_then(|id| shown.get(id)) else { return };
+        let (change, started, name) = {
+            let mut track = lock(&shown.track);
+            (track.apply(record), track.started(), track.environment().to_owned())
+        };
+        match (&shown.lines, change) {
+            (_, None) => {}
+            (Some(lines), Some(change)) => lines.show(&change),
+            (None, Some(change)) => {
+                let since = between(started.unwrap_or(record.entry.at), record.entry.at);
+                say(&format!("{:>5} s  {name}  {}\n", since, change.text()));
+            }
+        }
+    }
+}
+
+fn lock(track: &Mutex<Track>) -> MutexGuard<'_, Track> {
+    track.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Change {
+    /// As one plain line.
+    fn text(&self) -> String {
+        match &self.node {
+            Some(node) => format!("{node}: {}", self.words),
+            None => self.words.clone(),
+        }
+    }
+}

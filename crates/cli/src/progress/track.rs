@@ -1,0 +1,165 @@
+//! Where one operation stands, and how long it will still take.
+
+use std::collections::BTreeMap;
+
+use exokit_model::event::{Event, Record};
+use exokit_model::graph::{Graph, Node, Presence};
+use exokit_model::ids::NodeKey;
+use exokit_model::plan::Plan;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::format::{between, duration, plain};
+
+/// One operation.
+pub(super) struct Track {
+    environment: String,
+    title: String,
+    graph: Graph,
+    speed: f64,
+    started: Option<Timestamp>,
+    steps: BTreeMap<NodeKey, Stage>,
+}
+
+/// Where one resource stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing was asked.
+    Waiting,
+    /// Asked for at this time.
+    Busy(Timestamp),
+    /// As the plan wants it.
+    Done,
+}
+
+/// What a record means for those who look on.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    /// The resource; none when the operation as a whole is meant.
+    pub(super) node: Option<NodeKey>,
+    /// What happens, in words.
+    pub(super) words: String,
+    /// Whether the resource is done.
+    pub(super) done: bool,
+}
+
+impl Track {
+    pub(super) fn new(plan: &Plan, speed: f64) -> Self {
+        let waiting = |node: &Node| (node.key.clone(), Stage::Waiting);
+        Self {
+            environment: plan.environment.to_string(),
+            title: format!("{} {}", plan.action, plan.environment),
+            graph: plan.graph.clone(),
+            speed: speed.max(f64::MIN_POSITIVE),
+            started: None,
+            steps: plan.graph.nodes().iter().map(waiting).collect(),
+        }
+    }
+
+    pub(super) fn environment(&self) -> &str {
+        &self.environment
+    }
+
+    pub(super) fn title(&self) -> &str {
+        &self.title
+    }
+
+    pub(super) fn started(&self) -> Option<Timestamp> {
+        self.started
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &NodeKey> {
+        self.graph.nodes().iter().map(|node| &node.key)
+    }
+
+    pub(super) fn stage(&self, key: &NodeKey) -> Stage {
+        self.steps.get(key).copied().unwrap_or(Stage::Waiting)
+    }
+
+    /// Takes a record in and says what it means, when it means something.
+    pub(super) fn apply(&mut self, record: &Record) -> Option<Change> {
+        let at = record.entry.at;
+        let event = &record.entry.event;
+        if let Event::OperationStarted { .. } = event {
+            self.started = Some(at);
+        }
+        let Some(key) = event.node().cloned() else {
+            return of_whole(event).map(|words| Change { node: None, words, done: false });
+        };
+        let begun = match self.stage(&key) {
+            Stage::Busy(since) => Some(since),
+            _ => None,
+        };
+        let took = duration(between(begun.unwrap_or(at), at));
+        let (stage, words) = match event {
+            Event::CreateIntended { .. } => (Stage::Busy(begun.unwrap_or(at)), "creating".to_owned()),
+            Event::CreateAccepted { .. } | Event::DeleteAccepted { .. } => return None,
+            Event::CreateRefused { message, .. } => (Stage::Waiting, format!("refused: {}", plain(message))),
+            Event::CreateInDoubt { .. } => {
+                (Stage::Busy(begun.unwrap_or(at)), "in doubt, looking for it".to_owned())
+            }
+            Event::CreateAdopted { .. } => (Stage::Busy(begun.unwrap_or(at)), "found again".to_owned()),
+            Event::CreateAbsent { .. } => (Stage::Waiting, "was not made, asking again".to_owned()),
+            Event::ResourceReady { .. } => (Stage::Done, format!("ready after {took}")),
+            Event::ResourceFailed { reason, .. } => (Stage::Waiting, format!("failed: {}", plain(reason))),
+            Event::DeleteIntended { .. } => (Stage::Busy(begun.unwrap_or(at)), "deleting".to_owned()),
+            Event::DeleteRefused { message, .. } => {
+                (Stage::Busy(begun.unwrap_or(at)), format!("not yet: {}", plain(message)))
+            }
+            Event::ResourceGone { .. } => (Stage::Done, format!("gone after {took}")),
+            _ => return None,
+        };
+        let again = self.stage(&key) == stage && words == "deleting";
+        self.steps.insert(key.clone(), stage);
+        (!again).then_some(Change { node: Some(key), words, done: stage == Stage::Done })
+    }
+
+    /// Predicted seconds for the whole, here.
+    pub(super) fn predicted_seconds(&self) -> u64 {
+        self.remaining(&|_| None)
+    }
+
+    /// Predicted seconds from `now` to the end, here.
+    pub(super) fn remaining_seconds(&self, now: Timestamp) -> u64 {
+        self.remaining(&|key| match self.stage(key) {
+            Stage::Waiting => None,
+            Stage::Busy(since) => Some(now.duration_since(since).max(SignedDuration::ZERO).as_secs_f64()),
+            Stage::Done => Some(f64::INFINITY),
+        })
+    }
+
+    /// The longest path through what is left; `spent` says how long a resource
+    /// has been worked on.
+    fn remaining(&self, spent: &dyn Fn(&NodeKey) -> Option<f64>) -> u64 {
+        let mut ends: BTreeMap<&NodeKey, f64> = BTreeMap::new();
+        let left = |node: &Node| {
+            let whole = f64::from(node.predicted_seconds) / self.speed;
+            (whole - spent(&node.key).unwrap_or(0.0)).max(0.0)
+        };
+        let present = self.graph.nodes().iter().filter(|node| node.desired == Presence::Present);
+        let absent = self.graph.nodes().iter().rev().filter(|node| node.desired == Presence::Absent);
+        for node in present.chain(absent) {
+            let before: Vec<&NodeKey> = match node.desired {
+                Presence::Present => node.depends_on.iter().collect(),
+                Presence::Absent => self.graph.dependents(&node.key).map(|other| &other.key).collect(),
+            };
+            let start = before.iter().filter_map(|key| ends.get(*key)).fold(0.0_f64, |a, b| a.max(*b));
+            ends.insert(&node.key, start + left(node));
+        }
+        let end = ends.values().fold(0.0_f64, |a, b| a.max(*b));
+        SignedDuration::try_from_secs_f64(end.round()).map_or(0, |end| end.as_secs().unsigned_abs())
+    }
+}
+
+/// What a record about the operation as a whole means.
+fn of_whole(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::OperationStarted { .. } => "started".to_owned(),
+        Event::OperationResumed { .. } => "taken up again".to_owned(),
+        Event::RollbackStarted { cause } => format!("takes back what it made: {}", plain(cause)),
+        Event::OperationParked { why, .. } => format!("stopped: {}", plain(&why.to_string())),
+        Event::OperationUnparked { by } => format!("{by} let it go on"),
+        Event::OperationSucceeded { .. } => "done".to_owned(),
+        Event::OperationRolledBack => "everything it made is gone".to_owned(),
+        _ => return None,
+    })
+}

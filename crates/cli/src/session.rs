@@ -1,0 +1,189 @@
+//! A session: ledger, cloud and engine of one state directory.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use exokit_cloud::budget::Budget;
+use exokit_cloud::client::Client;
+use exokit_cloud::clock::{Clock, SystemClock};
+use exokit_cloud::config::{self, CloudConfig};
+use exokit_cloud::endpoint::Endpoints;
+use exokit_cloud::network::{NetworkOptions, real};
+use exokit_cloud::signing::Credentials;
+use exokit_cloud::transport::Transport;
+use exokit_engine::engine::{Engine, NoWatcher, Parts, Watcher};
+use exokit_engine::entropy::SystemEntropy;
+use exokit_engine::timing::Timing;
+use exokit_ledger::{Ledger as _, Registry, SqliteLedger};
+use exokit_model::cost::PriceList;
+use exokit_model::ids::Zone;
+use exokit_templates::{TemplateSet, prices};
+
+use crate::args::CloudName;
+use crate::embedded;
+use crate::error::{CliError, Doing as _};
+use crate::keys;
+use crate::settings::{Place, Settings};
+use crate::state_dir::{Marker, StateDir, read_optional};
+
+/// Whether a command talks to the cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Ledger and cloud.
+    Cloud,
+    /// Only the ledger: no credentials are needed.
+    Ledger,
+}
+
+/// An open state directory.
+pub(crate) struct Session {
+    /// The engine.
+    pub(crate) engine: Engine,
+    /// The state directory.
+    pub(crate) state: StateDir,
+    /// Zone through which the account is asked.
+    pub(crate) zone: Zone,
+    /// Cloud seconds per real second.
+    pub(crate) speed: f64,
+}
+
+/// The way to the cloud and what belongs to it.
+struct Way {
+    transport: Transport,
+    account: CloudConfig,
+    speed: f64,
+}
+
+impl Session {
+    /// Opens ledger and cloud, watched by nobody.
+    pub(crate) async fn open(settings: &Settings, reach: Reach) -> Result<Self, CliError> {
+        Self::watched(settings, reach, Arc::new(NoWatcher)).await
+    }
+
+    /// Opens ledger and cloud.
+    pub(crate) async fn watched(
+        settings: &Settings,
+        reach: Reach,
+        watcher: Arc<dyn Watcher>,
+    ) -> Result<Self, CliError> {
+        let place = settings.place()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        // Credentials first: without them nothing is made.
+        let way = way(settings, place, reach, &clock)?;
+        remember(place)?;
+        let ledger = open_ledger(&place.state)?;
+        let head = ledger.head().await.doing("reading the ledger", place.state.ledger().display())?;
+        let keyring = keys::keyring(settings, &place.state, head.seq == 0)?;
+        let client = Client::new(way.transport, &way.account, clock.clone(), budget(way.speed));
+        let parts = Parts {
+            ledger: Arc::new(ledger),
+            client,
+            clock,
+            entropy: Arc::new(SystemEntropy),
+            keyring,
+            root: keys::pinned_root(&place.state)?,
+            holder: holder()?,
+            timing: Timing { speed: way.speed, ..Timing::default() },
+            watcher,
+        };
+        Ok(Self {
+            engine: Engine::new(parts),
+            state: place.state.clone(),
+            zone: way.account.zone,
+            speed: way.speed,
+        })
+    }
+
+    /// All environments and operations.
+    pub(crate) async fn registry(&self) -> Result<Registry, CliError> {
+        self.engine.registry().await.doing("reading the ledger", self.state.ledger().display())
+    }
+}
+
+/// Opens the ledger of a state directory.
+pub(crate) fn open_ledger(state: &StateDir) -> Result<SqliteLedger, CliError> {
+    state.create()?;
+    SqliteLedger::open(state.root()).doing("opening the ledger", state.ledger().display())
+}
+
+/// Writes down to which cloud the directory belongs, and how fast it runs.
+fn remember(place: &Place) -> Result<(), CliError> {
+    let marker = Marker {
+        cloud: place.cloud.as_str().to_owned(),
+        speed: (place.cloud == CloudName::Sim).then(|| place.speed_text.clone()),
+    };
+    match place.state.marker()? == Some(marker.clone()) {
+        true => Ok(()),
+        false => place.state.remember(&marker),
+    }
+}
+
+fn way(
+    settings: &Settings,
+    place: &Place,
+    reach: Reach,
+    clock: &Arc<dyn Clock>,
+) -> Result<Way, CliError> {
+    match (reach, place.cloud) {
+        (Reach::Ledger, cloud) => {
+            let speed = if cloud == CloudName::Sim { embedded::factor(place.speed) } else { 1.0 };
+            Ok(Way { transport: embedded::nowhere(), account: nobody()?, speed })
+        }
+        (Reach::Cloud, CloudName::Sim) => {
+            let cloud = embedded::open(&place.state, place.speed, clock.clone())?;
+            Ok(Way { transport: cloud.transport, account: cloud.account, speed: cloud.speed })
+        }
+        (Reach::Cloud, CloudName::Exoscale) => {
+            let account = settings.account()?;
+            let transport = real(&NetworkOptions::default()).doing("preparing", "the network")?;
+            Ok(Way { transport, account, speed: 1.0 })
+        }
+    }
+}
+
+/// An account for a client that is never used.
+fn nobody() -> Result<CloudConfig, CliError> {
+    Ok(CloudConfig {
+        credentials: Credentials::new("none", "none".to_owned()),
+        origin: "nowhere".to_owned(),
+        zone: config::ZONE_DEFAULT.parse().doing("reading", "the default zone")?,
+        endpoints: Endpoints::default(),
+    })
+}
+
+/// Ten calls a second at real speed, as many more as the cloud is faster.
+fn budget(speed: f64) -> Budget {
+    #[expect(clippy::cast_possible_truncation, reason = "the value is limited just before")]
+    #[expect(clippy::cast_sign_loss, reason = "the value is limited just before")]
+    let times = |base: f64| NonZeroU32::new((base * speed).clamp(1.0, 100_000.0) as u32).unwrap_or(NonZeroU32::MIN);
+    Budget::new(times(10.0), times(20.0))
+}
+
+/// A name that no other process has.
+fn holder() -> Result<String, CliError> {
+    let random = data_encoding::HEXLOWER.encode(&keys::random::<6>()?);
+    Ok(format!("exokit-{}-{random}", std::process::id()))
+}
+
+/// The templates: the embedded ones and those of the state directory.
+pub(crate) fn templates(settings: &Settings) -> Result<TemplateSet, CliError> {
+    let files = match &settings.place {
+        Ok(place) => place.state.template_files()?,
+        Err(_) => Vec::new(),
+    };
+    TemplateSet::with_overrides(files).doing("reading", "the templates")
+}
+
+/// The price list in use: that of the state directory or the embedded one.
+pub(crate) fn price_list(settings: &Settings) -> Result<PriceList, CliError> {
+    let own = match &settings.place {
+        Ok(place) => Some(place.state.prices()),
+        Err(_) => None,
+    };
+    if let Some(path) = own
+        && let Some(text) = read_optional(&path)?
+    {
+        return prices::decode(&path.display().to_string(), &text).doing("reading", "the prices");
+    }
+    prices::embedded().doing("reading", "the prices")
+}

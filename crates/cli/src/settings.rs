@@ -1,0 +1,256 @@
+//! Flags, environment and files, resolved once. Nothing else in this program
+//! reads the environment.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use exokit_cloud::config::{self, AccountText, CloudConfig, ConfigError};
+use exokit_model::ids::PersonId;
+use exokit_sim::Speed;
+use zeroize::Zeroizing;
+
+use crate::args::{CloudName, GlobalArgs};
+use crate::error::{CliError, Doing as _};
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::state_dir::{Marker, StateDir};
+
+/// How fast the embedded cloud runs unless something else is said.
+const SPEED_DEFAULT: &str = "20";
+
+/// Everything that the commands need to know from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Form of the output.
+    pub(crate) output: Output,
+    /// Who the user is.
+    pub(crate) person: PersonId,
+    /// The cloud and the state directory; the error is for commands that need
+    /// them.
+    pub(crate) place: Result<Place, CliError>,
+    /// Passphrase of private keys.
+    pub(crate) passphrase: Option<Zeroizing<String>>,
+    /// The private key of the user.
+    pub(crate) key: Option<PathBuf>,
+    /// The engine's root secret in hexadecimal digits.
+    pub(crate) root_secret: Option<Zeroizing<String>>,
+    /// What `--state` says, as it stands.
+    pub(crate) state_flag: Option<PathBuf>,
+    /// What `--speed` or the variable says, as it stands.
+    pub(crate) speed: Option<String>,
+    /// Filter of the program's own log, which goes to stderr.
+    pub(crate) log: Option<String>,
+    /// This program.
+    pub(crate) program: PathBuf,
+    variables: BTreeMap<String, String>,
+}
+
+/// Which cloud, and where its state is.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The cloud.
+    pub(crate) cloud: CloudName,
+    /// The state directory.
+    pub(crate) state: StateDir,
+    /// How fast the embedded cloud runs.
+    pub(crate) speed: Speed,
+    /// Words for `speed`, as they were given.
+    pub(crate) speed_text: String,
+}
+
+impl Settings {
+    /// Resolves everything; what only some commands need is kept as an error
+    /// for those.
+    pub(crate) fn resolve(global: &GlobalArgs) -> Result<Self, CliError> {
+        let variables = environment();
+        let get = |name: &str| variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let colours = get("NO_COLOR").is_none() && get("TERM") != Some("dumb");
+        let speed = global.speed.clone().or_else(|| get("EXOKIT_SIM_SPEED").map(str::to_owned));
+        let state = global.state.clone().or_else(|| get("EXOKIT_STATE").map(PathBuf::from));
+        let person = match (&global.person, get("EXOKIT_PERSON")) {
+            (Some(person), _) => person.clone(),
+            (None, Some(text)) => text.parse().doing("reading", "EXOKIT_PERSON")?,
+            (None, None) => user(get("USER").or(get("LOGNAME")).or(get("USERNAME")).unwrap_or("unknown")),
+        };
+        let place = place(global.cloud, state, speed.as_deref(), &variables);
+        Ok(Self {
+            output: Output::new(global.output, colours, global.quiet),
+            person,
+            place,
+            passphrase: variables.get("EXOKIT_PASSPHRASE").cloned().map(Zeroizing::new),
+            key: get("EXOKIT_KEY").map(PathBuf::from),
+            root_secret: get("EXOKIT_ROOT_SECRET").map(str::to_owned).map(Zeroizing::new),
+            state_flag: global.state.clone(),
+            speed,
+            log: get("EXOKIT_LOG").map(str::to_owned),
+            program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("exokit")),
+            variables,
+        })
+    }
+
+    /// The cloud and the state directory.
+    pub(crate) fn place(&self) -> Result<&Place, CliError> {
+        self.place.as_ref().map_err(Clone::clone)
+    }
+
+    /// Variables that would lead a process that is started from here to
+    /// another cloud.
+    pub(crate) fn foreign(&self) -> impl Iterator<Item = (&String, &String)> {
+        let leads = |name: &str| ["EXOKIT_", "EXOSCALE_", "EXO_API_", "CLOUDSTACK_"].iter().any(|p| name.starts_with(p));
+        self.variables.iter().filter(move |(name, _)| leads(name))
+    }
+
+    /// Credentials, zone and endpoints of the Exoscale account.
+    pub(crate) fn account(&self) -> Result<CloudConfig, CliError> {
+        account(&self.variables)
+    }
+}
+
+/// The environment. Values that are not Unicode count as not set.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// A person's id from the name of a user of this host.
+fn user(name: &str) -> PersonId {
+    let slug: String =
+        name.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let slug: String = slug.trim_start_matches(|c: char| !c.is_ascii_lowercase()).chars().take(40).collect();
+    let unknown = || PersonId::try_from("unknown".to_owned());
+    #[expect(clippy::expect_used, reason = "the word is a valid id")]
+    slug.trim_end_matches('-').parse().or_else(|_| unknown()).expect("the word is a valid id")
+}
+
+fn place(
+    flag: Option<CloudName>,
+    state: Option<PathBuf>,
+    speed: Option<&str>,
+    variables: &BTreeMap<String, String>,
+) -> Result<Place, CliError> {
+    let given = state.map(StateDir::new);
+    let marker = match &given {
+        Some(state) => state.marker()?,
+        None => None,
+    };
+    let cloud = choose(flag, marker.as_ref(), variables)?;
+    let state = match given {
+        Some(state) => state,
+        None => StateDir::new(data_folder(variables)?.join("exokit").join(cloud.as_str())),
+    };
+    let marker = match marker {
+        Some(marker) => Some(marker),
+        None => state.marker()?,
+    };
+    if let Some(marker) = marker.as_ref().filter(|marker| marker.cloud != cloud.as_str()) {
+        let why = format!("it belongs to --cloud {}, not to --cloud {}", marker.cloud, cloud.as_str());
+        let hint = "use another directory with --state: a ledger that is held against another cloud would take everything for gone";
+        let error = CliError::new("other-cloud", "using the state directory", state.root().display(), why, hint);
+        return Err(error.exit(Exit::Usage));
+    }
+    let remembered = marker.and_then(|marker| marker.speed);
+    let speed_text = speed.map(str::to_owned).or(remembered).unwrap_or_else(|| SPEED_DEFAULT.to_owned());
+    Ok(Place { cloud, state, speed: parse_speed(&speed_text)?, speed_text })
+}
+
+/// Reads a speed of the simulated cloud.
+pub(crate) fn parse_speed(text: &str) -> Result<Speed, CliError> {
+    text.parse().map_err(|why| {
+        let hint = "1 is real time, 20 is twenty times as fast, max leaves all waiting out";
+        CliError::new("usage", "reading", "--speed", why, hint).exit(Exit::Usage)
+    })
+}
+
+/// The cloud: by flag, by variable, by what the given directory remembers, or
+/// because there are credentials. Never by guess.
+fn choose(
+    flag: Option<CloudName>,
+    marker: Option<&Marker>,
+    variables: &BTreeMap<String, String>,
+) -> Result<CloudName, CliError> {
+    let variable = variables.get("EXOKIT_CLOUD").map(String::as_str).filter(|value| !value.is_empty());
+    let named = |name: &str, from: &str| match name {
+        "sim" => Ok(CloudName::Sim),
+        "exoscale" => Ok(CloudName::Exoscale),
+        other => {
+            let why = format!("{other:?} is not a cloud");
+            Err(CliError::new("usage", "reading", from, why, "use sim or exoscale").exit(Exit::Usage))
+        }
+    };
+    match (flag, variable, marker) {
+        (Some(flag), _, _) => Ok(flag),
+        (None, Some(name), _) => named(name, "EXOKIT_CLOUD"),
+        (None, None, Some(marker)) => named(&marker.cloud, "the state directory"),
+        (None, None, None) => account(variables).map(|_| CloudName::Exoscale),
+    }
+}
+
+fn account(variables: &BTreeMap<String, String>) -> Result<CloudConfig, CliError> {
+    let file = account_file(variables);
+    let text = match &file {
+        Some(path) => Some((path.display().to_string(), crate::state_dir::read(path)?)),
+        None => None,
+    };
+    let text = text.as_ref().map(|(path, text)| AccountText { path, text });
+    config::resolve(variables, text).map_err(|error| {
+        let none = matches!(error, ConfigError::NoCredentials);
+        let shown = Err::<(), _>(error).doing("choosing the cloud", "").err();
+        let hint = "for Exoscale set EXOSCALE_API_KEY and EXOSCALE_API_SECRET (or run `exo config`); to try it \
+                    out add `--cloud sim` (or set EXOKIT_CLOUD=sim) for the embedded simulated cloud";
+        let why = "no cloud is chosen and no Exoscale credentials were found";
+        match shown {
+            Some(error) if !none => error,
+            _ => CliError::new("credentials", "choosing the cloud", "", why, hint).exit(Exit::Usage),
+        }
+    })
+}
+
+/// Where the exo CLI looks for its file, in its order.
+fn account_file(variables: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let get = |name: &str| variables.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(path) = get("EXOSCALE_CONFIG") {
+        return Some(path);
+    }
+    let home = get("HOME");
+    let config = get("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+    let folders = [
+        config.map(|folder| folder.join("exoscale")),
+        home.as_ref().map(|home| home.join(".exoscale")),
+        home,
+        Some(PathBuf::from(".")),
+    ];
+    folders.into_iter().flatten().map(|folder| folder.join("exoscale.toml")).find(|path| path.is_file())
+}
+
+fn data_folder(variables: &BTreeMap<String, String>) -> Result<PathBuf, CliError> {
+    let get = |name: &str| {
+        variables.get(name).map(Path::new).filter(|path| path.is_absolute()).map(Path::to_path_buf)
+    };
+    get("XDG_DATA_HOME").or_else(|| get("HOME").map(|home| home.join(".local/share"))).ok_or_else(|| {
+        let hint = "say where with --state or EXOKIT_STATE";
+        CliError::new("state", "finding the state directory", "", "neither XDG_DATA_HOME nor HOME is set", hint)
+            .exit(Exit::Usage)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_names_become_person_ids() {
+        for (name, id) in
+            [("Alex.Meier", "alex-meier"), ("7up", "up"), ("", "unknown"), ("--", "unknown"), ("x-", "x")]
+        {
+            assert_eq!(user(name).as_str(), id);
+        }
+    }
+
+    #[test]
+    fn without_flag_and_credentials_the_error_names_both_ways_on() {
+        let error = place(None, None, None, &BTreeMap::new()).unwrap_err();
+        assert!(error.hint.contains("EXOSCALE_API_KEY") && error.hint.contains("--cloud sim"), "{error:?}");
+    }
+}

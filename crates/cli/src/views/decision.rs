@@ -1,0 +1,44 @@
+//! The page before a vote: what a person must see to decide.
+
+use exokit_model::approval::{Decision, Roster};
+use exokit_model::canonical::Digest;
+use exokit_model::ids::PersonId;
+use exokit_model::plan::{Action, Plan};
+
+use crate::format::{moment, table};
+use crate::views::plan;
+
+/// The page.
+pub(crate) fn page(
+    plan: &Plan,
+    digest: &Digest,
+    roster: &Roster,
+    (person, decision): (&PersonId, Decision),
+) -> String {
+    let mut text = format!("{}\n\n", plan::heading(plan));
+    if plan.action == Action::Provision {
+        text.push_str(&format!("Makes {} resources\n", plan.graph.nodes().len()));
+        let rows: Vec<Vec<String>> = plan
+            .graph
+            .nodes()
+            .iter()
+            .map(|node| vec![format!("  {}", node.kind), node.name.clone()])
+            .collect();
+        text.push_str(&format!("{}\n", table(&["  KIND", "NAME"], &rows)));
+    }
+    text.push_str(&format!("{}\n", plan::destroys(plan)));
+    text.push_str(&format!("{}\n", plan::cost(plan)));
+    text.push_str(&format!("{}\n", plan::level(plan, roster)));
+    if !plan.corrections.is_empty() {
+        text.push_str(&format!("{}\n", plan::corrections(plan)));
+    }
+    let verb = match decision {
+        Decision::Approve => "approves",
+        Decision::Deny => "denies",
+    };
+    text.push_str(&format!(
+        "Computed here from the recorded bytes: digest {digest}\nIt can start until {} UTC.\n{person} {verb} exactly these bytes.\n",
+        moment(plan.not_after)
+    ));
+    text
+}

@@ -1,0 +1,97 @@
+//! Environments, many or one.
+
+use exokit_ledger::projection::{ResourceState, ResourceView};
+use exokit_ledger::{EnvironmentView, OperationView};
+use exokit_model::phase::Phase;
+use jiff::Timestamp;
+
+use crate::format::{amount, from_now, moment, plain, table};
+use crate::views::operation;
+
+/// All of them, one line each.
+pub(crate) fn list(environments: &[&EnvironmentView], now: Timestamp) -> String {
+    if environments.is_empty() {
+        return "There is no environment. `exokit up T1` makes one.\n".to_owned();
+    }
+    let rows: Vec<Vec<String>> = environments
+        .iter()
+        .map(|view| {
+            vec![
+                view.environment.to_string(),
+                view.template.to_string(),
+                view.zone.to_string(),
+                view.phase.clone(),
+                format!("{} {}", amount(view.hourly), view.currency),
+                moment(view.created_at),
+                view.expires_at.map_or_else(|| "-".to_owned(), |at| from_now(at, now)),
+                view.owner.to_string(),
+            ]
+        })
+        .collect();
+    let heading =
+        ["ENVIRONMENT", "TEMPLATE", "ZONE", "PHASE", "PER HOUR", "CREATED (UTC)", "EXPIRES", "OWNER"];
+    table(&heading, &rows)
+}
+
+/// One of them.
+pub(crate) fn show(view: &EnvironmentView, operations: &[&OperationView], now: Timestamp) -> String {
+    let mut text = format!(
+        "{} is {}\n  template {} in {}, level {}, band {}, {} {} per hour\n  asked for by {}, created {} UTC, {}\n",
+        view.environment,
+        view.phase,
+        view.template,
+        view.zone,
+        view.level,
+        view.band,
+        amount(view.hourly),
+        view.currency,
+        view.owner,
+        moment(view.created_at),
+        view.expires_at.map_or_else(
+            || "no time limit".to_owned(),
+            |at| format!("expires {}", from_now(at, now))
+        )
+    );
+    let rows: Vec<Vec<String>> = view.resources.iter().map(row).collect();
+    text.push_str(&format!("\n{}", table(&["RESOURCE", "KIND", "STATE", "NAME", "ID"], &rows)));
+    let open: Vec<&&OperationView> =
+        operations.iter().filter(|operation| !operation.phase.is_terminal()).collect();
+    if !open.is_empty() {
+        text.push('\n');
+    }
+    for operation in open {
+        text.push_str(&operation::open_line(operation, now));
+    }
+    text
+}
+
+fn row(resource: &ResourceView) -> Vec<String> {
+    vec![
+        resource.key.to_string(),
+        resource.kind.to_string(),
+        state(resource.state).to_owned(),
+        plain(&resource.name),
+        resource.id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+    ]
+}
+
+/// The state in words.
+pub(crate) fn state(state: ResourceState) -> &'static str {
+    match state {
+        ResourceState::Planned => "planned",
+        ResourceState::Creating => "creating",
+        ResourceState::InDoubt => "in doubt",
+        ResourceState::Ready => "ready",
+        ResourceState::Failed => "failed",
+        ResourceState::Deleting => "deleting",
+        ResourceState::Gone => "gone",
+    }
+}
+
+/// Why an operation waits for a human, if it does.
+pub(crate) fn parked(operation: &OperationView) -> Option<String> {
+    match &operation.phase {
+        Phase::NeedsHuman { why, .. } => Some(why.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,139 @@
+//! An operation: where it stands, who voted, what to do next.
+
+use exokit_approval::token::inspect;
+use exokit_ledger::OperationView;
+use exokit_model::approval::Decision;
+use exokit_model::certificate::Certificate;
+use exokit_model::ids::EnvironmentName;
+use exokit_model::phase::Phase;
+use exokit_model::plan::Action;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::format::{between, duration, from_now};
+use crate::views::certificate;
+
+/// For programs: what `provision`, `teardown`, `extend`, `watch` and `resume`
+/// print.
+pub(crate) fn json(operation: &OperationView) -> Value {
+    let mut value = json!({
+        "environment": operation.plan.environment,
+        "operation": operation.operation,
+        "plan_id": operation.plan.plan_id,
+        "action": operation.plan.action,
+        "phase": operation.phase.name(),
+        "digest": operation.digest,
+        "level": operation.plan.level,
+        "approvals": approvals(&operation.tokens),
+        "started_at": operation.started_at,
+        "ended_at": operation.ended_at,
+    });
+    match &operation.phase {
+        Phase::NeedsHuman { why, owner, rolling_back } => {
+            value["needs_human"] = json!({
+                "code": why.code(), "why": why.to_string(), "owner": owner, "rolling_back": rolling_back,
+            });
+        }
+        Phase::RollingBack { cause } | Phase::RolledBack { cause } => value["cause"] = json!(cause),
+        Phase::Rejected { why } => value["cause"] = json!(why),
+        _ => {}
+    }
+    if operation.plan.action == Action::Teardown {
+        value["destroys"] = json!(operation.plan.destroys);
+        value["certificate"] = operation.certificate.as_ref().map_or(Value::Null, certificate::json);
+    }
+    value
+}
+
+/// The votes that are recorded.
+pub(crate) fn approvals(tokens: &[String]) -> Vec<Value> {
+    let votes = tokens.iter().filter_map(|token| inspect(token).ok());
+    votes
+        .map(|vote| {
+            json!({
+                "person": vote.claims.person, "decision": vote.claims.decision, "key": vote.key,
+                "issued_at": vote.claims.issued_at, "expires_at": vote.claims.expires_at,
+            })
+        })
+        .collect()
+}
+
+fn voters(tokens: &[String], decision: Decision) -> Vec<String> {
+    let votes = tokens.iter().filter_map(|token| inspect(token).ok());
+    votes.filter(|vote| vote.claims.decision == decision).map(|vote| vote.claims.person.to_string()).collect()
+}
+
+/// How it ended, or why it has not, for people.
+pub(crate) fn text(operation: &OperationView) -> String {
+    let name = &operation.plan.environment;
+    let took = match (operation.started_at, operation.ended_at) {
+        (Some(from), Some(to)) => format!(" after {}", duration(between(from, to))),
+        _ => String::new(),
+    };
+    match (&operation.phase, operation.plan.action) {
+        (Phase::Succeeded, Action::Provision) => format!("{name} is ready{took}.\n"),
+        (Phase::Succeeded, Action::Extend) => format!("{name} may live longer.\n"),
+        (Phase::Succeeded, Action::Teardown) => {
+            let proof = operation.certificate.as_ref().map(Certificate::clone);
+            let proof = proof.as_ref().map(certificate::text).unwrap_or_default();
+            format!("{name} is gone{took}.\n{proof}")
+        }
+        (Phase::RolledBack { cause }, _) => {
+            format!("{name} could not be made, and what was made is gone{took}: {cause}\n")
+        }
+        (Phase::Rejected { why }, action) => format!("The {action} of {name} will not run: {why}\n"),
+        (Phase::NeedsHuman { why, owner, .. }, action) => {
+            format!("The {action} of {name} stopped and waits for {owner}: {why}\n")
+        }
+        (phase, action) => format!("The {action} of {name} is {}.\n", phase.name()),
+    }
+}
+
+/// One line about an operation that is not finished.
+pub(crate) fn open_line(operation: &OperationView, now: Timestamp) -> String {
+    let plan = &operation.plan;
+    let what = format!("{} {} ({})", plan.action, plan.plan_id, operation.phase.name());
+    match &operation.phase {
+        Phase::AwaitingApproval if plan.not_after < now => {
+            format!("{what}: too old to start, make a new plan\n")
+        }
+        Phase::AwaitingApproval => {
+            let voters = voters(&operation.tokens, Decision::Approve);
+            let have = if voters.is_empty() { "nobody".to_owned() } else { voters.join(", ") };
+            format!(
+                "{what}: level {}, approved by {have}, can start {}\n",
+                plan.level,
+                from_now(plan.not_after, now)
+            )
+        }
+        Phase::NeedsHuman { why, owner, .. } => {
+            format!("{what}: waits for {owner}: {why}\n{}", what_to_do(&plan.environment, operation))
+        }
+        _ => format!("{what}: `exokit watch {}` follows it\n", plan.environment),
+    }
+}
+
+/// What a human can do about a parked operation.
+pub(crate) fn what_to_do(name: &EnvironmentName, operation: &OperationView) -> String {
+    let back = matches!(operation.phase, Phase::NeedsHuman { rolling_back: false, .. })
+        && operation.plan.action == Action::Provision;
+    let rollback = match back {
+        true => format!(", or take back what was made with `exokit resume {name} --rollback`"),
+        false => String::new(),
+    };
+    format!("hint: remove the cause, then `exokit resume {name}`{rollback}\n")
+}
+
+/// How to get a plan approved and run.
+pub(crate) fn how_to_approve(operation: &OperationView) -> String {
+    let plan = &operation.plan;
+    let verb = match plan.action {
+        Action::Provision => "up",
+        Action::Teardown => "down",
+        Action::Extend => "extend",
+    };
+    format!(
+        "It waits for approval (level {}). Approve, as somebody else: exokit approve {}\nThen run it:                    exokit {verb} --plan {}\nOr let it run when approved:    exokit watch {}",
+        plan.level, plan.plan_id, plan.plan_id, plan.environment
+    )
+}

@@ -1,0 +1,259 @@
+//! A plan: everything that an approval is bound to.
+
+use exokit_core::predict::critical_path;
+use exokit_model::approval::{Person, Roster};
+use exokit_model::canonical::Digest;
+use exokit_model::cost::{ApprovalLevel, CostEstimate};
+use exokit_model::plan::{Action, Plan};
+use serde_json::{Value, json};
+
+use crate::format::{amount, duration, table};
+use crate::views::tree;
+
+/// For programs.
+pub(crate) fn json(plan: &Plan, digest: &Digest) -> Value {
+    let resources: Vec<Value> = plan
+        .graph
+        .nodes()
+        .iter()
+        .map(|node| {
+            json!({
+                "key": node.key, "kind": node.kind, "name": node.name, "depends_on": node.depends_on,
+                "desired": node.desired, "zone": node.zone, "predicted_seconds": node.predicted_seconds,
+            })
+        })
+        .collect();
+    json!({
+        "plan_id": plan.plan_id,
+        "digest": digest,
+        "action": plan.action,
+        "environment": plan.environment,
+        "template": plan.template,
+        "zone": plan.zone,
+        "requester": plan.requester,
+        "level": plan.level,
+        "level_reasons": plan.level_reasons,
+        "band": plan.band,
+        "cost": cost_json(&plan.cost),
+        "resources": resources,
+        "critical_path": critical_path(&plan.graph),
+        "critical_path_seconds": plan.critical_path_seconds,
+        "corrections": plan.corrections,
+        "destroys": plan.destroys,
+        "rollback_destroys": plan.rollback_destroys,
+        "not_after": plan.not_after,
+    })
+}
+
+fn cost_json(cost: &CostEstimate) -> Value {
+    json!({
+        "hourly": cost.hourly,
+        "monthly": cost.monthly,
+        "ttl": cost.ttl,
+        "currency": cost.currency,
+        "price_date": cost.price_date,
+        "unknown": cost.unknown,
+        "lines": cost.lines,
+    })
+}
+
+/// For people: everything.
+pub(crate) fn text(plan: &Plan, digest: &Digest, roster: &Roster, speed: f64) -> String {
+    let mut text = format!("{}\n", heading(plan));
+    if !plan.graph.nodes().is_empty() {
+        text.push_str(&format!("\n{}", resources(plan)));
+        text.push_str(&format!("\n{}", order(plan, speed)));
+    }
+    text.push_str(&format!("\n{}", cost(plan)));
+    text.push_str(&format!("\n{}", level(plan, roster)));
+    text.push_str(&format!("\n{}", destroys(plan)));
+    if !plan.corrections.is_empty() {
+        text.push_str(&format!("\n{}", corrections(plan)));
+    }
+    text.push_str(&format!("\nDigest {digest}\nPlan   {}\n", plan.plan_id));
+    text
+}
+
+/// What is done to what, in one line.
+pub(crate) fn heading(plan: &Plan) -> String {
+    let (name, template, zone) = (&plan.environment, plan.template, &plan.zone);
+    let what = match plan.action {
+        Action::Provision => format!("make {name} from {template} in {zone}"),
+        Action::Teardown => format!("remove {name} ({template}) from {zone}"),
+        Action::Extend => {
+            format!("let {name} live {} longer", duration(plan.extend_seconds.unwrap_or_default()))
+        }
+    };
+    let team = plan.team.as_ref().map(|team| format!(" of team {team}")).unwrap_or_default();
+    format!("Plan to {what}, asked for by {}{team}", plan.requester)
+}
+
+/// The resources as a table.
+pub(crate) fn resources(plan: &Plan) -> String {
+    let rows: Vec<Vec<String>> = plan
+        .graph
+        .nodes()
+        .iter()
+        .map(|node| {
+            let after: Vec<&str> = node.depends_on.iter().map(|key| key.as_str()).collect();
+            vec![
+                node.key.to_string(),
+                node.kind.to_string(),
+                node.name.clone(),
+                if after.is_empty() { "-".to_owned() } else { after.join(", ") },
+                duration(u64::from(node.predicted_seconds)),
+            ]
+        })
+        .collect();
+    table(&["RESOURCE", "KIND", "NAME", "DEPENDS ON", "PREDICTED"], &rows)
+}
+
+fn order(plan: &Plan, speed: f64) -> String {
+    let whole = u64::from(plan.critical_path_seconds);
+    let here = match speed > 1.0 {
+        true => format!(" ({:.0} s on this simulated cloud)", f64::from(plan.critical_path_seconds) / speed),
+        false => String::new(),
+    };
+    format!("Order, done after {}{here}; * is the critical path\n{}", duration(whole), tree::draw(&plan.graph))
+}
+
+/// What it costs, with what is assumed.
+pub(crate) fn cost(plan: &Plan) -> String {
+    let cost = &plan.cost;
+    if plan.action == Action::Teardown {
+        return "Cost: nothing\n".to_owned();
+    }
+    let mut text = format!(
+        "Cost {} {} per hour, {} per 720 h",
+        amount(cost.hourly),
+        cost.currency,
+        amount(cost.monthly.round_dp(2))
+    );
+    if let Some(ttl) = cost.ttl {
+        let seconds = plan.extend_seconds.or(plan.spec.as_ref().and_then(|spec| spec.ttl_seconds));
+        text.push_str(&format!(
+            ", {} for {}",
+            amount(ttl.round_dp(2)),
+            duration(seconds.unwrap_or_default())
+        ));
+    }
+    text.push_str(&format!("; band {}; prices of {}, without VAT\n", plan.band, cost.price_date));
+    let rows: Vec<Vec<String>> = cost
+        .lines
+        .iter()
+        .map(|line| {
+            vec![
+                format!("  {}", line.what),
+                line.quantity.normalize().to_string(),
+                line.item.clone(),
+                amount(line.hourly),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        text.push_str(&table(&["  WHAT", "QUANTITY", "PRICE LIST ITEM", "PER HOUR"], &rows));
+    }
+    for unknown in &cost.unknown {
+        text.push_str(&format!(
+            "  unknown price: {}, assumed {} per hour: {}\n",
+            unknown.item,
+            amount(unknown.assumed_hourly),
+            unknown.assumption
+        ));
+    }
+    text
+}
+
+/// The level, why, and who may approve.
+pub(crate) fn level(plan: &Plan, roster: &Roster) -> String {
+    let needs = match plan.level {
+        ApprovalLevel::One => "runs at once".to_owned(),
+        ApprovalLevel::Two => "needs one person".to_owned(),
+        ApprovalLevel::Three => "needs two persons of two roles".to_owned(),
+    };
+    let mut text = format!("Approval level {}: {needs}\n", plan.level);
+    for reason in &plan.level_reasons {
+        text.push_str(&format!("  {} because {}\n", reason.level, reason.why));
+    }
+    if plan.level > ApprovalLevel::One {
+        text.push_str(&format!("  may approve: {}\n", may_approve(plan, roster)));
+    }
+    text
+}
+
+/// The persons whose vote would count.
+fn may_approve(plan: &Plan, roster: &Roster) -> String {
+    let principal = roster.principal(&plan.requester);
+    let counts = |person: &&Person| {
+        person.agent_of.is_none()
+            && person.id != plan.requester
+            && person.id != principal
+            && person.keys.iter().any(|key| key.revoked_at.is_none())
+    };
+    let names: Vec<String> = roster
+        .persons
+        .iter()
+        .filter(counts)
+        .map(|person| {
+            let roles: Vec<&str> = person.roles.iter().map(|role| role.as_str()).collect();
+            format!("{} ({})", person.id, roles.join(", "))
+        })
+        .collect();
+    let known = roster.person(&plan.requester).is_some();
+    match (names.is_empty(), known) {
+        (_, false) => format!(
+            "nobody yet, because {} is not in the roster: `exokit approver add {}`",
+            plan.requester, plan.requester
+        ),
+        (true, true) => "nobody yet: `exokit approver add` adds a person".to_owned(),
+        (false, true) => names.join(", "),
+    }
+}
+
+/// What is lost.
+pub(crate) fn destroys(plan: &Plan) -> String {
+    let mut text = match plan.destroys.is_empty() {
+        true => "Destroys nothing".to_owned(),
+        false => {
+            let data = plan.destroys.iter().filter(|destroy| destroy.data).count();
+            format!("Destroys {} resources, {data} of them with data", plan.destroys.len())
+        }
+    };
+    if !plan.rollback_destroys.is_empty() {
+        let keys: Vec<&str> = plan.rollback_destroys.iter().map(|key| key.as_str()).collect();
+        text.push_str(&format!(
+            "; if it fails, it takes back what it made itself, with the data in {}",
+            keys.join(", ")
+        ));
+    }
+    text.push('\n');
+    let rows: Vec<Vec<String>> = plan
+        .destroys
+        .iter()
+        .map(|destroy| {
+            let data = if destroy.data { "DATA IS LOST" } else { "" };
+            vec![
+                format!("  {}", destroy.kind),
+                destroy.name.clone(),
+                destroy.id.to_string(),
+                data.to_owned(),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        text.push_str(&table(&["  KIND", "NAME", "ID", ""], &rows));
+    }
+    text
+}
+
+/// What was changed in what was asked.
+pub(crate) fn corrections(plan: &Plan) -> String {
+    let mut text = format!("Corrections to what was asked: {}\n", plan.corrections.len());
+    for correction in &plan.corrections {
+        text.push_str(&format!(
+            "  {}: {} -> {}: {}\n",
+            correction.field, correction.from, correction.to, correction.why
+        ));
+    }
+    text
+}
