@@ -70,8 +70,9 @@ fn help() -> String {
         text.push_str(&format!("  {verb:<6} {what}\n"));
     }
     text.push_str(
-        "\n`test` passes its arguments on to `cargo test --workspace`; with `--no-clients` among them \
-         the\nofficial clients are left out. `bench` passes its arguments on to the benchmark.\n",
+        "\n`test` passes its arguments on to `cargo test --workspace`; with `-p CRATE` among them that crate\n\
+         alone is tested, with `--no-clients` all but the official clients.\n\
+         `bench` passes its arguments on to the benchmark.\n",
     );
     text
 }

@@ -10,6 +10,9 @@ use crate::{Outcome, clients, size};
 use std::fmt;
 use std::ops::AddAssign;
 
+/// Leaves the official clients out.
+const NO_CLIENTS: &str = "--no-clients";
+
 /// Tests that ran.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub(crate) struct Count {
@@ -44,15 +47,13 @@ impl AddAssign for Count {
     }
 }
 
-/// Runs all; the arguments go to `cargo test`, save `--no-clients`.
+/// Runs all; the arguments go to `cargo test`, save `--no-clients`. Where they
+/// name a package, that one alone is meant, without the clients.
 pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
     let mut stages = Stages::default();
     let mut count = Count::default();
-    let with_clients = !arguments.iter().any(|a| a == "--no-clients");
-    let passed_on: Vec<&str> =
-        arguments.iter().map(String::as_str).filter(|a| *a != "--no-clients").collect();
-    stages.run("cargo test", || cargo_test(repo, &passed_on, &mut count));
-    if with_clients {
+    stages.run("cargo test", || cargo_test(repo, arguments, &mut count));
+    if !names_package(arguments) && !arguments.iter().any(|a| a == NO_CLIENTS) {
         let built = stages.run("release build", || size::build(repo)).is_some();
         let python = stages.run("Python for the official clients", || clients::prepare(repo));
         if let (true, Some(python)) = (built, python) {
@@ -67,14 +68,23 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
     Report { count, outcome }
 }
 
-fn cargo_test(repo: &Repo, arguments: &[&str], count: &mut Count) -> Outcome {
-    let mut command = cargo(repo, &["test", "--workspace", "--no-fail-fast"]);
-    command.args(arguments);
+fn cargo_test(repo: &Repo, arguments: &[String], count: &mut Count) -> Outcome {
+    let mut command = cargo(repo, &["test", "--no-fail-fast"]);
+    if !names_package(arguments) {
+        command.arg("--workspace");
+    }
+    command.args(arguments.iter().filter(|a| *a != NO_CLIENTS));
     watch(command, Stream::Stdout, |line| {
         if let Some(one) = result_line(line) {
             *count += one;
         }
     })
+}
+
+/// Whether cargo is told which package to test; what follows `--` is not for cargo.
+fn names_package(arguments: &[String]) -> bool {
+    let for_cargo = arguments.iter().take_while(|a| *a != "--");
+    for_cargo.into_iter().any(|a| a.starts_with("--package") || (a.starts_with("-p") && !a.starts_with("--")))
 }
 
 /// Reads `test result: ok. 12 passed; 0 failed; …`.
@@ -98,6 +108,14 @@ mod tests {
         let bad = "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out";
         assert_eq!(result_line(bad), Some(Count { passed: 3, failed: 2 }));
         assert_eq!(result_line("test model::a ... ok"), None);
+    }
+
+    #[test]
+    fn a_named_package_is_seen() {
+        let named =
+            |words: &[&str]| names_package(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert!(named(&["-p", "xtask"]) && named(&["-pxtask"]) && named(&["--package=xtask"]));
+        assert!(!named(&["price", "--no-clients", "--", "-p"]));
     }
 
     #[test]
