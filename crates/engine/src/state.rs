@@ -115,7 +115,7 @@ impl OperationState {
     /// # Errors
     /// When it does not fit.
     pub fn apply(&mut self, record: &Record) -> Result<(), StateError> {
-        if record.seq <= self.last_seq && record.entry.event.node().is_none() {
+        if record.seq <= self.last_seq {
             return Ok(());
         }
         let event = &record.entry.event;
