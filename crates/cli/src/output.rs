@@ -76,11 +76,6 @@ impl Output {
     pub(crate) fn paint(&self, style: Style) -> Style {
         style.force_styling(self.colour)
     }
-
-    /// A style on stderr.
-    pub(crate) fn paint_note(&self, style: Style) -> Style {
-        style.for_stderr().force_styling(self.colour_notes)
-    }
 }
 
 /// Writes to stderr; that nobody reads it changes nothing.

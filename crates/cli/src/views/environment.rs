@@ -2,7 +2,6 @@
 
 use exokit_ledger::projection::{ResourceState, ResourceView};
 use exokit_ledger::{EnvironmentView, OperationView};
-use exokit_model::phase::Phase;
 use jiff::Timestamp;
 
 use crate::format::{amount, from_now, moment, plain, table};
@@ -85,13 +84,5 @@ pub(crate) fn state(state: ResourceState) -> &'static str {
         ResourceState::Failed => "failed",
         ResourceState::Deleting => "deleting",
         ResourceState::Gone => "gone",
-    }
-}
-
-/// Why an operation waits for a human, if it does.
-pub(crate) fn parked(operation: &OperationView) -> Option<String> {
-    match &operation.phase {
-        Phase::NeedsHuman { why, .. } => Some(why.to_string()),
-        _ => None,
     }
 }
