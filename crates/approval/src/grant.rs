@@ -96,6 +96,7 @@ impl Verifier {
         let permit = Permit::new(
             input.plan.plan_id.operation(),
             node.key.clone(),
+            node.zone.clone(),
             request.digest(),
             input.epoch,
             input.deadline,

@@ -1,7 +1,7 @@
 //! The permit: proof, held as a value, that one exact request is approved.
 
 use exokit_model::canonical::Digest;
-use exokit_model::ids::{NodeKey, OperationId};
+use exokit_model::ids::{NodeKey, OperationId, Zone};
 use jiff::Timestamp;
 
 /// Permission to send one request once.
@@ -15,6 +15,7 @@ use jiff::Timestamp;
 pub struct Permit {
     operation: OperationId,
     node: NodeKey,
+    zone: Zone,
     request: Digest,
     epoch: u64,
     deadline: Timestamp,
@@ -24,11 +25,12 @@ impl Permit {
     pub(crate) fn new(
         operation: OperationId,
         node: NodeKey,
+        zone: Zone,
         request: Digest,
         epoch: u64,
         deadline: Timestamp,
     ) -> Self {
-        Self { operation, node, request, epoch, deadline }
+        Self { operation, node, zone, request, epoch, deadline }
     }
 
     /// The operation on whose behalf the request is sent.
@@ -41,6 +43,12 @@ impl Permit {
     #[must_use]
     pub fn node(&self) -> &NodeKey {
         &self.node
+    }
+
+    /// Zone whose endpoint the request goes to.
+    #[must_use]
+    pub fn zone(&self) -> &Zone {
+        &self.zone
     }
 
     /// Digest of the only request that may be sent, see

@@ -35,14 +35,8 @@ impl AccountFile {
     /// No error repeats any of the text, because the text holds secrets.
     pub(crate) fn parse(path: &str, text: &str) -> Result<Self, ConfigError> {
         let table: Table = toml::from_str(text).map_err(|error: toml::de::Error| {
-            let before = error
-                .span()
-                .and_then(|span| text.get(..span.start))
-                .unwrap_or_default();
-            ConfigError::FileSyntax {
-                path: path.to_owned(),
-                line: before.matches('\n').count() + 1,
-            }
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            ConfigError::FileSyntax { path: path.to_owned(), line: before.matches('\n').count() + 1 }
         })?;
         let wrong = |place: &str, expected| ConfigError::FileType {
             path: path.to_owned(),
@@ -64,10 +58,7 @@ impl AccountFile {
             })
             .collect::<Result<_, _>>()?;
         let default_account = text_at(&table, "DefaultAccount", &|key| wrong(key, "a text"))?;
-        Ok(Self {
-            default_account,
-            accounts,
-        })
+        Ok(Self { default_account, accounts })
     }
 }
 
@@ -97,18 +88,13 @@ fn text_at(
 ) -> Result<Option<String>, ConfigError> {
     match lookup(table, key) {
         None => Ok(None),
-        Some(Value::String(text)) => {
-            Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
-        }
+        Some(Value::String(text)) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
         Some(_) => Err(wrong(key)),
     }
 }
 
 fn lookup<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
-    table.get(key).or_else(|| {
-        table
-            .iter()
-            .find(|(other, _)| other.eq_ignore_ascii_case(key))
-            .map(|(_, value)| value)
-    })
+    table
+        .get(key)
+        .or_else(|| table.iter().find(|(other, _)| other.eq_ignore_ascii_case(key)).map(|(_, value)| value))
 }

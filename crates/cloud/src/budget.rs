@@ -38,11 +38,7 @@ impl Budget {
     #[must_use]
     pub fn new(per_second: NonZeroU32, burst: NonZeroU32) -> Self {
         let interval = Duration::from_secs(1) / per_second.get();
-        Self {
-            interval,
-            tolerance: interval * (burst.get() - 1),
-            state: Arc::default(),
-        }
+        Self { interval, tolerance: interval * (burst.get() - 1), state: Arc::default() }
     }
 
     /// Waits for a turn, takes it, and counts the call under `operation`.
@@ -87,12 +83,8 @@ impl Budget {
     fn reserve(&self, now: Instant) -> Instant {
         let mut state = self.state();
         let earliest = state.paused_until.map_or(now, |until| until.max(now));
-        let full_at = state
-            .full_at
-            .map_or(earliest, |full_at| full_at.max(earliest));
-        let turn = full_at
-            .checked_sub(self.tolerance)
-            .map_or(earliest, |turn| turn.max(earliest));
+        let full_at = state.full_at.map_or(earliest, |full_at| full_at.max(earliest));
+        let turn = full_at.checked_sub(self.tolerance).map_or(earliest, |turn| turn.max(earliest));
         state.full_at = Some(full_at + self.interval);
         turn
     }
@@ -107,10 +99,7 @@ impl Default for Budget {
     /// Ten calls per second with bursts of twenty. An assumption: Exoscale
     /// publishes no limit, and its own clients keep none.
     fn default() -> Self {
-        Self::new(
-            const { NonZeroU32::new(10).unwrap() },
-            const { NonZeroU32::new(20).unwrap() },
-        )
+        Self::new(const { NonZeroU32::new(10).unwrap() }, const { NonZeroU32::new(20).unwrap() })
     }
 }
 
@@ -145,21 +134,16 @@ mod tests {
         let tasks: Vec<_> = (0..4)
             .map(|n| {
                 let budget = budget.clone();
-                tokio::spawn(async move {
-                    budget
-                        .take(if n == 0 { "list-zones" } else { "get-quota" })
-                        .await
-                })
+                tokio::spawn(
+                    async move { budget.take(if n == 0 { "list-zones" } else { "get-quota" }).await },
+                )
             })
             .collect();
         for task in tasks {
             task.await.unwrap();
         }
         assert_eq!(start.elapsed().as_secs(), 3);
-        assert_eq!(
-            budget.calls(),
-            [("get-quota".to_owned(), 3), ("list-zones".to_owned(), 1)].into()
-        );
+        assert_eq!(budget.calls(), [("get-quota".to_owned(), 3), ("list-zones".to_owned(), 1)].into());
     }
 
     #[tokio::test(start_paused = true)]

@@ -40,37 +40,25 @@ impl Allowed {
     fn check(&self, request: &ConcreteRequest, expires: Timestamp) -> Result<(), NotSent> {
         let asked = request.digest();
         if asked != self.request {
-            return Err(NotSent::OtherRequest {
-                permitted: self.request,
-                asked,
-            });
+            return Err(NotSent::OtherRequest { permitted: self.request, asked });
         }
         if expires > self.deadline {
-            return Err(NotSent::OutlivesPermit {
-                expires,
-                deadline: self.deadline,
-            });
+            return Err(NotSent::OutlivesPermit { expires, deadline: self.deadline });
         }
         Ok(())
     }
 }
 
 fn not_sent(operation: &str, why: NotSent) -> MutationError {
-    MutationError::NotSent {
-        operation: operation.to_owned(),
-        why,
-    }
+    MutationError::NotSent { operation: operation.to_owned(), why }
 }
 
 fn in_doubt(operation: &str, why: InDoubt) -> MutationError {
-    MutationError::InDoubt {
-        operation: operation.to_owned(),
-        why,
-    }
+    MutationError::InDoubt { operation: operation.to_owned(), why }
 }
 
 impl Client {
-    /// Sends one approved change, once, and gives the reply: for the API its
+    /// Sends one approved change to its zone, once, and gives the reply: for the API its
     /// operation or whatever else it answers, for object storage nothing.
     ///
     /// The permit is used up. Before the first byte leaves, the request must
@@ -84,15 +72,11 @@ impl Client {
     pub async fn mutate(
         &self,
         permit: Permit,
-        zone: &Zone,
         request: &ConcreteRequest,
         expires: Timestamp,
     ) -> Result<Reply, MutationError> {
-        let allowed = Allowed {
-            request: permit.request(),
-            deadline: permit.deadline(),
-        };
-        self.mutate_allowed(&allowed, zone, request, expires).await
+        let allowed = Allowed { request: permit.request(), deadline: permit.deadline() };
+        self.mutate_allowed(&allowed, permit.zone(), request, expires).await
     }
 
     async fn mutate_allowed(
@@ -102,9 +86,7 @@ impl Client {
         request: &ConcreteRequest,
         expires: Timestamp,
     ) -> Result<Reply, MutationError> {
-        allowed
-            .check(request, expires)
-            .map_err(|why| not_sent(&request.operation, why))?;
+        allowed.check(request, expires).map_err(|why| not_sent(&request.operation, why))?;
         match (request.api, Change::of(request)) {
             (Api::Exoscale, _) => self.change_api(zone, request, expires).await,
             (Api::Storage, Some(Change::Single(call))) => {
@@ -112,22 +94,11 @@ impl Client {
                 Ok(Reply::empty(&request.operation))
             }
             (Api::Storage, Some(Change::Empty(bucket))) => {
-                Emptying {
-                    client: self,
-                    zone,
-                    bucket,
-                    expires,
-                    removed: 0,
-                }
-                .run(&request.operation)
-                .await
+                Emptying { client: self, zone, bucket, expires, removed: 0 }.run(&request.operation).await
             }
             (Api::Storage, None) => {
                 let (method, path) = (request.method.as_str(), request.path.clone());
-                Err(not_sent(
-                    &request.operation,
-                    RequestError::Storage { method, path }.into(),
-                ))
+                Err(not_sent(&request.operation, RequestError::Storage { method, path }.into()))
             }
         }
     }
@@ -148,9 +119,7 @@ impl Client {
         let body = Bytes::copy_from_slice(&request.body);
         let signer = Some((&self.inner.credentials, expires));
         let reply = self
-            .send_once(operation, expires, |_, _| {
-                api_request(&base, signer, method, &request.path, body)
-            })
+            .send_once(operation, expires, |_, _| api_request(&base, signer, method, &request.path, body))
             .await?;
         Reply::parse(operation, reply.body()).map_err(|error| in_doubt(operation, error.into()))
     }
@@ -180,13 +149,10 @@ impl Client {
     ) -> Result<HttpResponse, MutationError> {
         let too_late = || not_sent(operation, NotSent::TooLate { expires });
         let left = self.time_left(expires).ok_or_else(too_late)?;
-        tokio::time::timeout(left, self.inner.budget.take(operation))
-            .await
-            .map_err(|_| too_late())?;
+        tokio::time::timeout(left, self.inner.budget.take(operation)).await.map_err(|_| too_late())?;
         let left = self.time_left(expires).ok_or_else(too_late)?;
         let now = self.inner.clock.now();
-        let request =
-            build(now, left + EXPIRY_MARGIN).map_err(|error| not_sent(operation, error.into()))?;
+        let request = build(now, left + EXPIRY_MARGIN).map_err(|error| not_sent(operation, error.into()))?;
         let reply = match self.exchange(request, left).await {
             Ok(reply) => reply,
             Err(error) if error.surely_not_sent() => {
@@ -214,8 +180,7 @@ impl Client {
     /// How long a reply may be waited for; none when it is too late to send.
     fn time_left(&self, expires: Timestamp) -> Option<Duration> {
         let left = Duration::try_from(expires.duration_since(self.inner.clock.now())).ok()?;
-        left.checked_sub(EXPIRY_MARGIN)
-            .filter(|left| !left.is_zero())
+        left.checked_sub(EXPIRY_MARGIN).filter(|left| !left.is_zero())
     }
 }
 
@@ -223,8 +188,7 @@ impl Client {
 /// API's own may come from a gateway that does not know; an empty one is
 /// allowed because the API does not promise a body. 429 comes before any work.
 fn is_definite(status: u16, body: &[u8]) -> bool {
-    DEFINITE_REFUSALS.contains(&status)
-        && (status == 429 || body.is_empty() || api_error(body).is_some())
+    DEFINITE_REFUSALS.contains(&status) && (status == 429 || body.is_empty() || api_error(body).is_some())
 }
 
 /// Emptying a bucket: all versions, delete markers and unfinished uploads.
@@ -245,12 +209,9 @@ impl Emptying<'_> {
         match self.pages().await {
             Ok(()) => Ok(Reply::empty(operation)),
             // Once something is gone, "not sent" would be untrue of the whole.
-            Err(MutationError::NotSent { .. }) if self.removed > 0 => Err(in_doubt(
-                operation,
-                InDoubt::Unfinished {
-                    removed: self.removed,
-                },
-            )),
+            Err(MutationError::NotSent { .. }) if self.removed > 0 => {
+                Err(in_doubt(operation, InDoubt::Unfinished { removed: self.removed }))
+            }
             Err(error) => Err(error),
         }
     }
@@ -259,9 +220,7 @@ impl Emptying<'_> {
         let mut after = None;
         loop {
             let list = storage::list_versions(&self.bucket, after.as_ref());
-            let page = self
-                .list(&list, storage::parse_versions, after.as_ref())
-                .await?;
+            let page = self.list(&list, storage::parse_versions, after.as_ref()).await?;
             for call in storage::delete_objects(&self.bucket, &page.items) {
                 self.delete(&call).await?;
             }
@@ -274,16 +233,10 @@ impl Emptying<'_> {
         let mut after = None;
         loop {
             let list = storage::list_uploads(&self.bucket, after.as_ref());
-            let page = self
-                .list(&list, storage::parse_uploads, after.as_ref())
-                .await?;
+            let page = self.list(&list, storage::parse_uploads, after.as_ref()).await?;
             for upload in &page.items {
                 let call = storage::abort_upload(&self.bucket, upload);
-                gone_is_done(
-                    self.client
-                        .change_storage(self.zone, &call, self.expires)
-                        .await,
-                )?;
+                gone_is_done(self.client.change_storage(self.zone, &call, self.expires).await)?;
                 self.removed += 1;
             }
             match page.next {
@@ -303,26 +256,12 @@ impl Emptying<'_> {
         let failed = |error| not_sent(call.operation, NotSent::Read(error));
         let reply = match self.client.read_storage(self.zone, call).await {
             Ok(reply) => reply,
-            Err(CallError::Refused {
-                operation,
-                status,
-                message,
-            }) => {
-                return Err(MutationError::Refused {
-                    operation,
-                    status,
-                    message,
-                    retry_after: None,
-                });
+            Err(CallError::Refused { operation, status, message }) => {
+                return Err(MutationError::Refused { operation, status, message, retry_after: None });
             }
             Err(error) => return Err(failed(error)),
         };
-        let xml = |source| {
-            failed(CallError::Xml {
-                operation: call.operation.to_owned(),
-                source,
-            })
-        };
+        let xml = |source| failed(CallError::Xml { operation: call.operation.to_owned(), source });
         let page = parse(reply.body()).map_err(xml)?;
         match page.next.is_some() && page.next.as_ref() == after {
             true => Err(xml(XmlError::Form("the list does not advance"))),
@@ -331,11 +270,7 @@ impl Emptying<'_> {
     }
 
     async fn delete(&self, call: &Call) -> Result<(), MutationError> {
-        let reply = gone_is_done(
-            self.client
-                .change_storage(self.zone, call, self.expires)
-                .await,
-        )?;
+        let reply = gone_is_done(self.client.change_storage(self.zone, call, self.expires).await)?;
         let Some(reply) = reply.filter(|_| !call.body.is_empty()) else {
             return Ok(());
         };
@@ -360,9 +295,7 @@ impl Emptying<'_> {
 }
 
 /// What is gone already need not be removed.
-fn gone_is_done(
-    outcome: Result<HttpResponse, MutationError>,
-) -> Result<Option<HttpResponse>, MutationError> {
+fn gone_is_done(outcome: Result<HttpResponse, MutationError>) -> Result<Option<HttpResponse>, MutationError> {
     match outcome {
         Ok(reply) => Ok(Some(reply)),
         Err(MutationError::Refused { status: 404, .. }) => Ok(None),

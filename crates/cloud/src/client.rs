@@ -22,9 +22,7 @@ use crate::outgoing::{RequestError, api_request, storage_request};
 use crate::reply::{Reply, message, retry_after};
 use crate::signing::Credentials;
 use crate::storage::{self, Call};
-use crate::transport::{
-    HttpRequest, HttpResponse, REPLY_BYTES_MAX, Transport, TransportError, host_of,
-};
+use crate::transport::{HttpRequest, HttpResponse, REPLY_BYTES_MAX, Transport, TransportError, host_of};
 
 /// How often a read is tried before it counts as failed.
 pub const READ_ATTEMPTS_MAX: u32 = 5;
@@ -59,21 +57,14 @@ pub(crate) struct Inner {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("endpoints", &self.inner.endpoints)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("endpoints", &self.inner.endpoints).finish_non_exhaustive()
     }
 }
 
 impl Client {
     /// A client for one account.
     #[must_use]
-    pub fn new(
-        transport: Transport,
-        config: &CloudConfig,
-        clock: Arc<dyn Clock>,
-        budget: Budget,
-    ) -> Self {
+    pub fn new(transport: Transport, config: &CloudConfig, clock: Arc<dyn Clock>, budget: Budget) -> Self {
         let inner = Inner {
             transport,
             credentials: config.credentials.clone(),
@@ -82,9 +73,7 @@ impl Client {
             budget,
             skew: Mutex::new(None),
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// The budget that all calls go through, with its counters.
@@ -97,11 +86,7 @@ impl Client {
     /// a `Date`; none before the first.
     #[must_use]
     pub fn skew(&self) -> Option<Skew> {
-        *self
-            .inner
-            .skew
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *self.inner.skew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads from the Exoscale API with GET. `operation` is the operation id,
@@ -137,21 +122,10 @@ impl Client {
     }
 
     /// One reading call to object storage.
-    pub(crate) async fn read_storage(
-        &self,
-        zone: &Zone,
-        call: &Call,
-    ) -> Result<HttpResponse, CallError> {
+    pub(crate) async fn read_storage(&self, zone: &Zone, call: &Call) -> Result<HttpResponse, CallError> {
         let base = self.inner.endpoints.sos(zone);
         self.attempt(call.operation, &|now| {
-            storage_request(
-                &base,
-                &self.inner.credentials,
-                zone,
-                call,
-                now,
-                READ_SIGNATURE,
-            )
+            storage_request(&base, &self.inner.credentials, zone, call, now, READ_SIGNATURE)
         })
         .await
     }
@@ -168,20 +142,14 @@ impl Client {
         loop {
             attempts += 1;
             self.inner.budget.take(operation).await;
-            let request = build(self.inner.clock.now()).map_err(|source| CallError::Request {
-                operation: operation.to_owned(),
-                source,
-            })?;
+            let request = build(self.inner.clock.now())
+                .map_err(|source| CallError::Request { operation: operation.to_owned(), source })?;
             let fault = match self.exchange(request, READ_TIMEOUT).await {
                 Ok(reply) if reply.status().is_success() => return Ok(reply),
                 Ok(reply) => {
                     let (status, message) = (reply.status().as_u16(), message(reply.body()));
                     if !matches!(status, 429 | 500 | 502 | 503 | 504) {
-                        return Err(CallError::Refused {
-                            operation: operation.to_owned(),
-                            status,
-                            message,
-                        });
+                        return Err(CallError::Refused { operation: operation.to_owned(), status, message });
                     }
                     Fault::Status { status, message }
                 }
@@ -210,29 +178,17 @@ impl Client {
     ) -> Result<HttpResponse, TransportError> {
         let host = host_of(request.uri());
         let sent = self.inner.clock.now();
-        let reply = match tokio::time::timeout(limit, self.inner.transport.clone().oneshot(request))
-            .await
-        {
+        let reply = match tokio::time::timeout(limit, self.inner.transport.clone().oneshot(request)).await {
             Ok(outcome) => outcome?,
             Err(elapsed) => {
-                return Err(TransportError::InDoubt {
-                    host,
-                    source: Box::new(elapsed),
-                });
+                return Err(TransportError::InDoubt { host, source: Box::new(elapsed) });
             }
         };
         let received = self.inner.clock.now();
-        if let Some(date) = reply
-            .headers()
-            .get("date")
-            .and_then(|date| date.to_str().ok())
+        if let Some(date) = reply.headers().get("date").and_then(|date| date.to_str().ok())
             && let Some(skew) = Skew::measure(date, sent, received)
         {
-            *self
-                .inner
-                .skew
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(skew);
+            *self.inner.skew.lock().unwrap_or_else(PoisonError::into_inner) = Some(skew);
         }
         if matches!(reply.status().as_u16(), 429 | 503)
             && let Some(pause) = retry_after(&reply, received)

@@ -17,10 +17,7 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the adapter through which time comes in"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the adapter through which time comes in")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
@@ -46,10 +43,7 @@ impl Skew {
         let half_second = SignedDuration::from_millis(500);
         let written = second.checked_add(half_second).ok()?;
         let ahead = written.duration_since(sent.checked_add(trip / 2).ok()?);
-        Some(Skew {
-            ahead,
-            uncertainty: (half_second + trip / 2).unsigned_abs(),
-        })
+        Some(Skew { ahead, uncertainty: (half_second + trip / 2).unsigned_abs() })
     }
 
     /// Whether, at `now` on this host, the cloud's clock has surely passed
@@ -59,9 +53,7 @@ impl Skew {
     pub fn surely_past(&self, moment: Timestamp, now: Timestamp) -> bool {
         let left = moment.duration_since(now);
         let uncertainty = SignedDuration::try_from(self.uncertainty).unwrap_or(SignedDuration::MAX);
-        self.ahead
-            .checked_sub(uncertainty)
-            .is_some_and(|least| least > left)
+        self.ahead.checked_sub(uncertainty).is_some_and(|least| least > left)
     }
 }
 
@@ -91,10 +83,7 @@ mod tests {
 
     #[test]
     fn what_is_past_for_sure_takes_the_uncertainty_into_account() {
-        let skew = Skew {
-            ahead: SignedDuration::from_secs(-10),
-            uncertainty: Duration::from_secs(1),
-        };
+        let skew = Skew { ahead: SignedDuration::from_secs(-10), uncertainty: Duration::from_secs(1) };
         let moment = at("2026-11-23T10:00:00Z");
         assert!(!skew.surely_past(moment, at("2026-11-23T10:00:10.9Z")));
         assert!(skew.surely_past(moment, at("2026-11-23T10:00:11.1Z")));

@@ -14,12 +14,8 @@ use crate::endpoint::Endpoints;
 use crate::signing::Credentials;
 
 /// Variables that may hold the API key; the first that is set counts.
-pub const KEY_VARIABLES: [&str; 4] = [
-    "EXOSCALE_API_KEY",
-    "EXOSCALE_KEY",
-    "CLOUDSTACK_KEY",
-    "CLOUDSTACK_API_KEY",
-];
+pub const KEY_VARIABLES: [&str; 4] =
+    ["EXOSCALE_API_KEY", "EXOSCALE_KEY", "CLOUDSTACK_KEY", "CLOUDSTACK_API_KEY"];
 
 /// Variables that may hold the API secret; the first that is set counts.
 pub const SECRET_VARIABLES: [&str; 5] = [
@@ -38,8 +34,7 @@ pub const KIT_VARIABLES: (&str, &str) = ("EXO_API_KEY", "EXO_API_SECRET");
 pub const ZONE_DEFAULT: &str = "ch-dk-2";
 
 const ENDPOINT_VARIABLES: [&str; 1] = ["EXOSCALE_API_ENDPOINT"];
-const SOS_ENDPOINT_VARIABLES: [&str; 2] =
-    ["EXOSCALE_STORAGE_API_ENDPOINT", "EXOSCALE_SOS_ENDPOINT"];
+const SOS_ENDPOINT_VARIABLES: [&str; 2] = ["EXOSCALE_STORAGE_API_ENDPOINT", "EXOSCALE_SOS_ENDPOINT"];
 
 /// The account file as the caller found it.
 #[derive(Debug, Clone, Copy)]
@@ -78,9 +73,7 @@ pub enum ConfigError {
         missing: String,
     },
     /// The account fetches its secret with a command.
-    #[error(
-        "account {account:?} of {path} takes its secret from SecretCommand, which exokit does not run"
-    )]
+    #[error("account {account:?} of {path} takes its secret from SecretCommand, which exokit does not run")]
     SecretCommand {
         /// The account file.
         path: String,
@@ -208,12 +201,7 @@ pub fn resolve(
     variables: &BTreeMap<String, String>,
     file: Option<AccountText<'_>>,
 ) -> Result<CloudConfig, ConfigError> {
-    let set = |name: &str| {
-        variables
-            .get(name)
-            .map(|value| value.trim())
-            .filter(|value| !value.is_empty())
-    };
+    let set = |name: &str| variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
     let first = |names: &[&'static str]| names.iter().find_map(|name| Some((*name, set(name)?)));
 
     let from_variables = pair(first)?;
@@ -228,11 +216,7 @@ pub fn resolve(
         (None, Some(file)) => from_account(file.path, &account)?,
         (None, None) => return Err(ConfigError::NoCredentials),
     };
-    if !credentials
-        .key()
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    {
+    if !credentials.key().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
         return Err(ConfigError::KeyCharacters { origin });
     }
     let given = |names: &[&'static str], from_file: &'static str, value: &Option<String>| {
@@ -241,33 +225,14 @@ pub fn resolve(
     };
     let (from, zone) = given(&["EXOSCALE_ZONE"], "DefaultZone", &account.default_zone)
         .unwrap_or(("the default", ZONE_DEFAULT.to_owned()));
-    let zone = zone
-        .parse()
-        .map_err(|_| ConfigError::Zone { value: zone, from })?;
-    let environment = given(
-        &["EXOSCALE_API_ENVIRONMENT"],
-        "Environment",
-        &account.environment,
-    );
+    let zone = zone.parse().map_err(|_| ConfigError::Zone { value: zone, from })?;
+    let environment = given(&["EXOSCALE_API_ENVIRONMENT"], "Environment", &account.environment);
     let api = given(&ENDPOINT_VARIABLES, "Endpoint", &account.endpoint);
-    let sos = given(
-        &SOS_ENDPOINT_VARIABLES,
-        "SosEndpoint",
-        &account.sos_endpoint,
-    );
-    let text =
-        |found: &'_ Option<(&'static str, String)>| found.as_ref().map(|(_, value)| value.clone());
-    let endpoints = Endpoints::new(
-        text(&environment).as_deref(),
-        text(&api).as_deref(),
-        text(&sos).as_deref(),
-    )?;
-    Ok(CloudConfig {
-        credentials,
-        origin,
-        zone,
-        endpoints,
-    })
+    let sos = given(&SOS_ENDPOINT_VARIABLES, "SosEndpoint", &account.sos_endpoint);
+    let text = |found: &'_ Option<(&'static str, String)>| found.as_ref().map(|(_, value)| value.clone());
+    let endpoints =
+        Endpoints::new(text(&environment).as_deref(), text(&api).as_deref(), text(&sos).as_deref())?;
+    Ok(CloudConfig { credentials, origin, zone, endpoints })
 }
 
 /// The pair from the variables: none, both, or an error that names the half.
@@ -276,26 +241,20 @@ fn pair<'v>(
 ) -> Result<Option<(Credentials, String)>, ConfigError> {
     let exo = (first(&KEY_VARIABLES), first(&SECRET_VARIABLES));
     let (found, names) = match exo {
-        (None, None) => (
-            (first(&[KIT_VARIABLES.0]), first(&[KIT_VARIABLES.1])),
-            KIT_VARIABLES,
-        ),
+        (None, None) => ((first(&[KIT_VARIABLES.0]), first(&[KIT_VARIABLES.1])), KIT_VARIABLES),
         found => (found, (KEY_VARIABLES[0], SECRET_VARIABLES[0])),
     };
     match found {
         (None, None) => Ok(None),
-        (Some((key_name, key)), Some((secret_name, secret))) => Ok(Some((
-            Credentials::new(key, secret),
-            format!("variables {key_name} and {secret_name}"),
-        ))),
-        (Some((present, _)), None) => Err(ConfigError::Half {
-            present: present.to_owned(),
-            missing: names.1.to_owned(),
-        }),
-        (None, Some((present, _))) => Err(ConfigError::Half {
-            present: present.to_owned(),
-            missing: names.0.to_owned(),
-        }),
+        (Some((key_name, key)), Some((secret_name, secret))) => {
+            Ok(Some((Credentials::new(key, secret), format!("variables {key_name} and {secret_name}"))))
+        }
+        (Some((present, _)), None) => {
+            Err(ConfigError::Half { present: present.to_owned(), missing: names.1.to_owned() })
+        }
+        (None, Some((present, _))) => {
+            Err(ConfigError::Half { present: present.to_owned(), missing: names.0.to_owned() })
+        }
     }
 }
 
@@ -311,70 +270,41 @@ enum Selected {
 /// Finds the account to use. A name that was given expressly must exist, even
 /// when the credentials come from elsewhere: a typing error in it could
 /// otherwise lead to another environment.
-fn select_account(
-    file: Option<AccountText<'_>>,
-    wanted: Option<&str>,
-) -> Result<Selected, ConfigError> {
+fn select_account(file: Option<AccountText<'_>>, wanted: Option<&str>) -> Result<Selected, ConfigError> {
     let Some(file) = file else {
         return match wanted {
-            Some(account) => Ok(Selected::Undecided(ConfigError::NoFile {
-                account: account.to_owned(),
-            })),
+            Some(account) => Ok(Selected::Undecided(ConfigError::NoFile { account: account.to_owned() })),
             None => Ok(Selected::Nothing),
         };
     };
     let parsed = AccountFile::parse(file.path, file.text)?;
-    let known: Vec<String> = parsed
-        .accounts
-        .iter()
-        .map(|account| account.name.clone())
-        .collect();
+    let known: Vec<String> = parsed.accounts.iter().map(|account| account.name.clone()).collect();
     let path = file.path.to_owned();
     let mut accounts = parsed.accounts;
     match wanted.map(str::to_owned).or(parsed.default_account) {
         Some(name) => match accounts.iter().position(|account| account.name == name) {
             Some(index) => Ok(Selected::Account(accounts.swap_remove(index))),
-            None if wanted.is_some() => Err(ConfigError::UnknownAccount {
-                path,
-                account: name,
-                known,
-            }),
-            None => Ok(Selected::Undecided(ConfigError::UnknownAccount {
-                path,
-                account: name,
-                known,
-            })),
+            None if wanted.is_some() => Err(ConfigError::UnknownAccount { path, account: name, known }),
+            None => Ok(Selected::Undecided(ConfigError::UnknownAccount { path, account: name, known })),
         },
         None if accounts.len() == 1 => Ok(Selected::Account(accounts.swap_remove(0))),
         None if accounts.is_empty() => Ok(Selected::Nothing),
-        None => Ok(Selected::Undecided(ConfigError::NoDefaultAccount {
-            path,
-            known,
-        })),
+        None => Ok(Selected::Undecided(ConfigError::NoDefaultAccount { path, known })),
     }
 }
 
 fn from_account(path: &str, account: &Account) -> Result<(Credentials, String), ConfigError> {
     let place = |key: &str| format!("{key} of account {:?} in {path}", account.name);
     if account.has_secret_command {
-        return Err(ConfigError::SecretCommand {
-            path: path.to_owned(),
-            account: account.name.clone(),
-        });
+        return Err(ConfigError::SecretCommand { path: path.to_owned(), account: account.name.clone() });
     }
     match (&account.key, &account.secret) {
         (Some(key), Some(secret)) => {
             let origin = format!("account {:?} of {path}", account.name);
             Ok((Credentials::new(key.clone(), secret.clone()), origin))
         }
-        (Some(_), None) => Err(ConfigError::Half {
-            present: place("Key"),
-            missing: place("Secret"),
-        }),
-        (None, Some(_)) => Err(ConfigError::Half {
-            present: place("Secret"),
-            missing: place("Key"),
-        }),
+        (Some(_), None) => Err(ConfigError::Half { present: place("Key"), missing: place("Secret") }),
+        (None, Some(_)) => Err(ConfigError::Half { present: place("Secret"), missing: place("Key") }),
         (None, None) => Err(ConfigError::NoCredentials),
     }
 }

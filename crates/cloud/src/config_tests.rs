@@ -34,17 +34,8 @@ DefaultOutputFormat = "table"
 "#;
 
 fn run(variables: &[(&str, &str)], file: Option<&str>) -> Result<CloudConfig, ConfigError> {
-    let variables = variables
-        .iter()
-        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-        .collect();
-    resolve(
-        &variables,
-        file.map(|text| AccountText {
-            path: "exoscale.toml",
-            text,
-        }),
-    )
+    let variables = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    resolve(&variables, file.map(|text| AccountText { path: "exoscale.toml", text }))
 }
 
 fn zone() -> Zone {
@@ -56,10 +47,7 @@ fn every_alias_of_key_and_secret_is_read() {
     for key in KEY_VARIABLES {
         for secret in SECRET_VARIABLES {
             let config = run(&[(key, "EXOa"), (secret, "s")], Some(FILE)).unwrap();
-            assert_eq!(
-                (config.credentials.key(), config.credentials.secret()),
-                ("EXOa", "s")
-            );
+            assert_eq!((config.credentials.key(), config.credentials.secret()), ("EXOa", "s"));
             assert!(config.origin.contains(key) && config.origin.contains(secret));
         }
     }
@@ -69,12 +57,7 @@ fn every_alias_of_key_and_secret_is_read() {
 fn the_pair_of_the_old_kit_comes_last_and_is_never_mixed() {
     let kit = [("EXO_API_KEY", "EXOkit"), ("EXO_API_SECRET", "kit-secret")];
     assert_eq!(run(&kit, None).unwrap().credentials.key(), "EXOkit");
-    let both = [
-        kit[0],
-        kit[1],
-        ("EXOSCALE_KEY", "EXOnew"),
-        ("EXOSCALE_SECRET", "s"),
-    ];
+    let both = [kit[0], kit[1], ("EXOSCALE_KEY", "EXOnew"), ("EXOSCALE_SECRET", "s")];
     assert_eq!(run(&both, None).unwrap().credentials.key(), "EXOnew");
     let mixed = [kit[0], kit[1], ("EXOSCALE_KEY", "EXOnew")];
     assert!(matches!(run(&mixed, None), Err(ConfigError::Half { .. })));
@@ -88,10 +71,7 @@ fn one_half_alone_names_the_other() {
     };
     assert_eq!(missing(&[("EXOSCALE_KEY", "x")]), "EXOSCALE_API_SECRET");
     assert_eq!(missing(&[("EXOSCALE_SECRET", "x")]), "EXOSCALE_API_KEY");
-    assert_eq!(
-        missing(&[("EXOSCALE_API_KEY", "x"), ("EXOSCALE_API_SECRET", " ")]),
-        "EXOSCALE_API_SECRET"
-    );
+    assert_eq!(missing(&[("EXOSCALE_API_KEY", "x"), ("EXOSCALE_API_SECRET", " ")]), "EXOSCALE_API_SECRET");
     assert_eq!(missing(&[("EXO_API_KEY", "x")]), "EXO_API_SECRET");
     assert!(missing(&[("EXOSCALE_ACCOUNT", "half")]).contains("Secret of account \"half\""));
 }
@@ -99,41 +79,24 @@ fn one_half_alone_names_the_other() {
 #[test]
 fn the_file_gives_the_default_account_and_its_zone() {
     let config = run(&[], Some(FILE)).unwrap();
-    assert_eq!(
-        (config.credentials.key(), config.zone.as_str()),
-        ("EXOwork", "de-fra-1")
-    );
+    assert_eq!((config.credentials.key(), config.zone.as_str()), ("EXOwork", "de-fra-1"));
     let config = run(&[("EXOSCALE_ZONE", "at-vie-2")], Some(FILE)).unwrap();
     assert_eq!(config.zone.as_str(), "at-vie-2");
     assert_eq!(
-        run(&[("EXOSCALE_KEY", "a"), ("EXOSCALE_SECRET", "b")], None)
-            .unwrap()
-            .zone
-            .as_str(),
+        run(&[("EXOSCALE_KEY", "a"), ("EXOSCALE_SECRET", "b")], None).unwrap().zone.as_str(),
         ZONE_DEFAULT
     );
 }
 
 #[test]
 fn endpoints_come_from_variable_then_account_then_default() {
-    let sim = run(&[("EXOSCALE_ACCOUNT", "sim")], Some(FILE))
-        .unwrap()
-        .endpoints;
+    let sim = run(&[("EXOSCALE_ACCOUNT", "sim")], Some(FILE)).unwrap().endpoints;
     assert_eq!(sim.api(&zone()), "http://127.0.0.1:9999");
     assert_eq!(sim.sos(&zone()), "http://127.0.0.1:9998");
-    let given = [
-        ("EXOSCALE_ACCOUNT", "sim"),
-        ("EXOSCALE_API_ENDPOINT", "http://h:1/v2"),
-    ];
-    assert_eq!(
-        run(&given, Some(FILE)).unwrap().endpoints.api(&zone()),
-        "http://h:1"
-    );
+    let given = [("EXOSCALE_ACCOUNT", "sim"), ("EXOSCALE_API_ENDPOINT", "http://h:1/v2")];
+    assert_eq!(run(&given, Some(FILE)).unwrap().endpoints.api(&zone()), "http://h:1");
     let preprod = run(&[("EXOSCALE_API_ENVIRONMENT", "ppapi")], Some(FILE)).unwrap();
-    assert_eq!(
-        preprod.endpoints.api(&zone()),
-        "https://ppapi-ch-gva-2.exoscale.com"
-    );
+    assert_eq!(preprod.endpoints.api(&zone()), "https://ppapi-ch-gva-2.exoscale.com");
     for name in SOS_ENDPOINT_VARIABLES {
         let config = run(&[(name, "https://s3.test/")], Some(FILE)).unwrap();
         assert_eq!(config.endpoints.sos(&zone()), "https://s3.test");
@@ -143,15 +106,8 @@ fn endpoints_come_from_variable_then_account_then_default() {
 #[test]
 fn a_secret_command_is_refused_and_not_run() {
     let error = run(&[("EXOSCALE_ACCOUNT", "lab")], Some(FILE)).unwrap_err();
-    assert!(
-        matches!(error, ConfigError::SecretCommand { .. })
-            && error.to_string().contains("does not run")
-    );
-    let variables = [
-        ("EXOSCALE_ACCOUNT", "lab"),
-        ("EXOSCALE_KEY", "a"),
-        ("EXOSCALE_SECRET", "b"),
-    ];
+    assert!(matches!(error, ConfigError::SecretCommand { .. }) && error.to_string().contains("does not run"));
+    let variables = [("EXOSCALE_ACCOUNT", "lab"), ("EXOSCALE_KEY", "a"), ("EXOSCALE_SECRET", "b")];
     assert_eq!(run(&variables, Some(FILE)).unwrap().credentials.key(), "a");
 }
 
@@ -159,21 +115,11 @@ fn a_secret_command_is_refused_and_not_run() {
 fn what_is_missing_is_named() {
     assert_eq!(run(&[], None).unwrap_err(), ConfigError::NoCredentials);
     assert_eq!(run(&[], Some("")).unwrap_err(), ConfigError::NoCredentials);
-    assert!(matches!(
-        run(&[("EXOSCALE_ACCOUNT", "x")], None),
-        Err(ConfigError::NoFile { .. })
-    ));
+    assert!(matches!(run(&[("EXOSCALE_ACCOUNT", "x")], None), Err(ConfigError::NoFile { .. })));
     let error = run(&[("EXOSCALE_ACCOUNT", "x")], Some(FILE)).unwrap_err();
-    assert!(
-        error.hint().contains("work, lab, half, sim"),
-        "{}",
-        error.hint()
-    );
+    assert!(error.hint().contains("work, lab, half, sim"), "{}", error.hint());
     let two = "[[Accounts]]\nName='a'\n[[Accounts]]\nName='b'\n";
-    assert!(matches!(
-        run(&[], Some(two)),
-        Err(ConfigError::NoDefaultAccount { .. })
-    ));
+    assert!(matches!(run(&[], Some(two)), Err(ConfigError::NoDefaultAccount { .. })));
 }
 
 #[test]
@@ -193,39 +139,22 @@ fn a_broken_file_is_reported_without_its_text() {
     ] {
         let error = run(&[], Some(text)).unwrap_err();
         let shown = format!("{error} {error:?} {}", error.hint());
-        assert!(
-            !shown.contains("hidden") && !shown.contains("271828"),
-            "{shown}"
-        );
+        assert!(!shown.contains("hidden") && !shown.contains("271828"), "{shown}");
         assert!(shown.contains("exoscale.toml"), "{shown}");
     }
     let error = run(&[], Some("a = 1\nb = \n")).unwrap_err();
-    assert_eq!(
-        error,
-        ConfigError::FileSyntax {
-            path: "exoscale.toml".into(),
-            line: 2
-        }
-    );
+    assert_eq!(error, ConfigError::FileSyntax { path: "exoscale.toml".into(), line: 2 });
 }
 
 #[test]
 fn a_key_that_would_break_a_header_is_refused() {
-    let error = run(
-        &[("EXOSCALE_KEY", "EXO,a\n=b"), ("EXOSCALE_SECRET", "s")],
-        None,
-    )
-    .unwrap_err();
+    let error = run(&[("EXOSCALE_KEY", "EXO,a\n=b"), ("EXOSCALE_SECRET", "s")], None).unwrap_err();
     assert!(matches!(error, ConfigError::KeyCharacters { .. }));
 }
 
 #[test]
 fn the_debug_form_hides_the_secret() {
-    let config = run(
-        &[("EXOSCALE_KEY", "EXOa"), ("EXOSCALE_SECRET", "hidden")],
-        Some(FILE),
-    )
-    .unwrap();
+    let config = run(&[("EXOSCALE_KEY", "EXOa"), ("EXOSCALE_SECRET", "hidden")], Some(FILE)).unwrap();
     assert!(!format!("{config:?}").contains("hidden"));
 }
 

@@ -23,11 +23,7 @@ pub struct Endpoints {
 
 impl Default for Endpoints {
     fn default() -> Self {
-        Self {
-            environment: ENVIRONMENT_DEFAULT.to_owned(),
-            api: None,
-            sos: None,
-        }
+        Self { environment: ENVIRONMENT_DEFAULT.to_owned(), api: None, sos: None }
     }
 }
 
@@ -39,11 +35,7 @@ impl Endpoints {
     /// URL without user, query and fragment, or when that of the API does not
     /// end in `/v2`; [`ConfigError::Environment`] when the environment could
     /// not be part of a host name.
-    pub fn new(
-        environment: Option<&str>,
-        api: Option<&str>,
-        sos: Option<&str>,
-    ) -> Result<Self, ConfigError> {
+    pub fn new(environment: Option<&str>, api: Option<&str>, sos: Option<&str>) -> Result<Self, ConfigError> {
         let environment = environment.unwrap_or(ENVIRONMENT_DEFAULT).to_owned();
         let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         if environment.is_empty() || !environment.bytes().all(fits) {
@@ -51,15 +43,9 @@ impl Endpoints {
         }
         let api = api
             .map(|url| {
-                let wrong = |rule| ConfigError::Endpoint {
-                    what: "API",
-                    url: url.to_owned(),
-                    rule,
-                };
+                let wrong = |rule| ConfigError::Endpoint { what: "API", url: url.to_owned(), rule };
                 let base = checked(url).map_err(wrong)?;
-                base.strip_suffix("/v2")
-                    .map(str::to_owned)
-                    .ok_or_else(|| wrong("it must end in /v2"))
+                base.strip_suffix("/v2").map(str::to_owned).ok_or_else(|| wrong("it must end in /v2"))
             })
             .transpose()?;
         let sos = sos
@@ -71,11 +57,7 @@ impl Endpoints {
                 })
             })
             .transpose()?;
-        Ok(Self {
-            environment,
-            api,
-            sos,
-        })
+        Ok(Self { environment, api, sos })
     }
 
     /// URL of the API in `zone` up to but without `/v2`, which is part of the
@@ -156,10 +138,7 @@ mod tests {
             assert!(Endpoints::new(None, Some(url), None).is_err(), "{url}");
         }
         for environment in ["", "a.b", "evil.com/", "x@y"] {
-            assert!(
-                Endpoints::new(Some(environment), None, None).is_err(),
-                "{environment}"
-            );
+            assert!(Endpoints::new(Some(environment), None, None).is_err(), "{environment}");
         }
     }
 }

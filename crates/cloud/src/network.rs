@@ -37,11 +37,7 @@ pub struct NetworkOptions {
 
 impl Default for NetworkOptions {
     fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            extra_ca_pem: None,
-            client_identity_pem: None,
-        }
+        Self { connect_timeout: Duration::from_secs(10), extra_ca_pem: None, client_identity_pem: None }
     }
 }
 
@@ -63,9 +59,7 @@ pub fn real(options: &NetworkOptions) -> Result<Transport, TransportError> {
         .referer(false)
         .build()
         .map_err(|error| setup("the HTTP client")(Box::new(error)))?;
-    Ok(BoxCloneSyncService::new(tower::service_fn(
-        move |request| send(client.clone(), request),
-    )))
+    Ok(BoxCloneSyncService::new(tower::service_fn(move |request| send(client.clone(), request))))
 }
 
 fn setup(what: &'static str) -> impl FnOnce(Cause) -> TransportError {
@@ -94,9 +88,7 @@ fn tls(options: &NetworkOptions) -> Result<rustls::ClientConfig, TransportError>
             let chain = certificates(what, pem.expose_secret())?;
             let key = PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes())
                 .map_err(|error| setup(what)(Box::new(error)))?;
-            builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| setup(what)(Box::new(error)))?
+            builder.with_client_auth_cert(chain, key).map_err(|error| setup(what)(Box::new(error)))?
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -104,10 +96,7 @@ fn tls(options: &NetworkOptions) -> Result<rustls::ClientConfig, TransportError>
 }
 
 /// Reads the certificates of a PEM text, of which there must be at least one.
-fn certificates(
-    what: &'static str,
-    pem: &str,
-) -> Result<Vec<CertificateDer<'static>>, TransportError> {
+fn certificates(what: &'static str, pem: &str) -> Result<Vec<CertificateDer<'static>>, TransportError> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|error| setup(what)(Box::new(error)))?;
@@ -117,23 +106,14 @@ fn certificates(
     }
 }
 
-async fn send(
-    client: reqwest::Client,
-    request: HttpRequest,
-) -> Result<HttpResponse, TransportError> {
+async fn send(client: reqwest::Client, request: HttpRequest) -> Result<HttpResponse, TransportError> {
     let host = host_of(request.uri());
-    let request =
-        reqwest::Request::try_from(request).map_err(|error| TransportError::NotConnected {
-            host: host.clone(),
-            source: Box::new(error.without_url()),
-        })?;
-    let mut reply = client
-        .execute(request)
-        .await
-        .map_err(|error| classify(&host, error))?;
-    let mut head = http::Response::builder()
-        .status(reply.status())
-        .version(reply.version());
+    let request = reqwest::Request::try_from(request).map_err(|error| TransportError::NotConnected {
+        host: host.clone(),
+        source: Box::new(error.without_url()),
+    })?;
+    let mut reply = client.execute(request).await.map_err(|error| classify(&host, error))?;
+    let mut head = http::Response::builder().status(reply.status()).version(reply.version());
     if let Some(headers) = head.headers_mut() {
         *headers = reply.headers().clone();
     }
@@ -144,11 +124,7 @@ async fn send(
         }
         body.extend_from_slice(&part);
     }
-    head.body(Bytes::from(body))
-        .map_err(|error| TransportError::InDoubt {
-            host,
-            source: Box::new(error),
-        })
+    head.body(Bytes::from(body)).map_err(|error| TransportError::InDoubt { host, source: Box::new(error) })
 }
 
 /// A failed connection (name resolution, TCP, TLS, or their common time
@@ -156,19 +132,13 @@ async fn send(
 /// prove that nothing was sent.
 fn classify(host: &str, error: reqwest::Error) -> TransportError {
     match error.is_connect() || error.is_builder() {
-        true => TransportError::NotConnected {
-            host: host.to_owned(),
-            source: Box::new(error.without_url()),
-        },
+        true => TransportError::NotConnected { host: host.to_owned(), source: Box::new(error.without_url()) },
         false => lost(host, error),
     }
 }
 
 fn lost(host: &str, error: reqwest::Error) -> TransportError {
-    TransportError::InDoubt {
-        host: host.to_owned(),
-        source: Box::new(error.without_url()),
-    }
+    TransportError::InDoubt { host: host.to_owned(), source: Box::new(error.without_url()) }
 }
 
 #[cfg(test)]
@@ -199,51 +169,32 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let error = real(&NetworkOptions::default())
-            .unwrap()
-            .oneshot(get(format!("http://{address}/")))
-            .await;
+        let error =
+            real(&NetworkOptions::default()).unwrap().oneshot(get(format!("http://{address}/"))).await;
         assert!(error.unwrap_err().surely_not_sent());
     }
 
     #[tokio::test]
     async fn an_unknown_host_was_surely_not_sent() {
         let request = get("http://no-such-host.invalid/".into());
-        let error = real(&NetworkOptions::default())
-            .unwrap()
-            .oneshot(request)
-            .await
-            .unwrap_err();
+        let error = real(&NetworkOptions::default()).unwrap().oneshot(request).await.unwrap_err();
         assert!(error.surely_not_sent(), "{error:?}");
     }
 
     #[tokio::test]
     async fn a_connection_closed_after_the_request_is_in_doubt() {
-        for reply in [
-            &b""[..],
-            b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"id\"",
-        ] {
+        for reply in [&b""[..], b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"id\""] {
             let url = serve_once(reply).await;
-            let error = real(&NetworkOptions::default())
-                .unwrap()
-                .oneshot(get(url))
-                .await
-                .unwrap_err();
+            let error = real(&NetworkOptions::default()).unwrap().oneshot(get(url)).await.unwrap_err();
             assert!(matches!(error, TransportError::InDoubt { .. }), "{error:?}");
         }
     }
 
     #[tokio::test]
     async fn a_redirect_is_handed_back_and_not_followed() {
-        let url = serve_once(
-            b"HTTP/1.1 307 x\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
-        )
-        .await;
-        let reply = real(&NetworkOptions::default())
-            .unwrap()
-            .oneshot(get(url))
-            .await
-            .unwrap();
+        let url =
+            serve_once(b"HTTP/1.1 307 x\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
+        let reply = real(&NetworkOptions::default()).unwrap().oneshot(get(url)).await.unwrap();
         assert_eq!(reply.status(), 307);
     }
 
@@ -257,37 +208,18 @@ mod tests {
             socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
             while socket.write_all(&[b'x'; 65536]).await.is_ok() {}
         });
-        let error = real(&NetworkOptions::default())
-            .unwrap()
-            .oneshot(get(url))
-            .await
-            .unwrap_err();
+        let error = real(&NetworkOptions::default()).unwrap().oneshot(get(url)).await.unwrap_err();
         assert!(matches!(error, TransportError::TooLong { .. }), "{error:?}");
     }
 
     #[test]
     fn a_bad_certificate_is_an_error_and_not_a_panic() {
-        for pem in [
-            "",
-            "nonsense",
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        ] {
-            let options = NetworkOptions {
-                extra_ca_pem: Some(pem.into()),
-                ..NetworkOptions::default()
-            };
-            assert!(
-                matches!(real(&options), Err(TransportError::Setup { .. })),
-                "{pem:?}"
-            );
-            let options = NetworkOptions {
-                client_identity_pem: Some(pem.into()),
-                ..NetworkOptions::default()
-            };
-            assert!(
-                matches!(real(&options), Err(TransportError::Setup { .. })),
-                "{pem:?}"
-            );
+        for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            let options = NetworkOptions { extra_ca_pem: Some(pem.into()), ..NetworkOptions::default() };
+            assert!(matches!(real(&options), Err(TransportError::Setup { .. })), "{pem:?}");
+            let options =
+                NetworkOptions { client_identity_pem: Some(pem.into()), ..NetworkOptions::default() };
+            assert!(matches!(real(&options), Err(TransportError::Setup { .. })), "{pem:?}");
         }
     }
 }

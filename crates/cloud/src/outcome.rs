@@ -76,10 +76,7 @@ pub enum Fault {
 impl Fault {
     /// Whether another attempt can succeed.
     pub(crate) fn may_pass(&self) -> bool {
-        !matches!(
-            self,
-            Fault::Transport(TransportError::Setup { .. } | TransportError::TooLong { .. })
-        )
+        !matches!(self, Fault::Transport(TransportError::Setup { .. } | TransportError::TooLong { .. }))
     }
 }
 
@@ -98,13 +95,8 @@ impl CallError {
         match self {
             CallError::Request { .. } => "check the endpoint".into(),
             CallError::Refused { status, .. } => refusal_hint(*status).into(),
-            CallError::Unavailable {
-                source: Fault::Transport(error),
-                ..
-            } => error.hint().into(),
-            CallError::Unavailable { .. } => {
-                "try again later; exostatus.com shows known incidents".into()
-            }
+            CallError::Unavailable { source: Fault::Transport(error), .. } => error.hint().into(),
+            CallError::Unavailable { .. } => "try again later; exostatus.com shows known incidents".into(),
             CallError::Decode(error) => error.hint().into(),
             CallError::Xml { .. } => "check that the storage endpoint is an Exoscale SOS".into(),
         }
@@ -234,7 +226,8 @@ impl MutationError {
             MutationError::NotSent { why: NotSent::Read(error), .. } => error.hint(),
             MutationError::NotSent { why: NotSent::Transport(error), .. } => error.hint().into(),
             MutationError::NotSent { why: NotSent::TooLate { .. }, .. } => {
-                "it is tried again with a new permit; if it happens often, lower the load on the API budget".into()
+                "it is tried again with a new permit; if it happens often, lower the load on the API budget"
+                    .into()
             }
             MutationError::NotSent { why: NotSent::Request(_), .. } => "check the endpoint".into(),
             MutationError::NotSent { .. } => {
@@ -242,7 +235,8 @@ impl MutationError {
             }
             MutationError::Refused { status, .. } => refusal_hint(*status).into(),
             MutationError::InDoubt { .. } => {
-                "nothing needs to be done by hand: exokit looks at the cloud until the outcome is known".into()
+                "nothing needs to be done by hand: exokit looks at the cloud until the outcome is known"
+                    .into()
             }
         }
     }

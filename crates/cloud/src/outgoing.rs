@@ -46,13 +46,8 @@ pub enum RequestError {
 fn address(base: &str, path: &str) -> Result<Url, RequestError> {
     let whole = format!("{base}{path}");
     match Url::parse(&whole) {
-        Ok(url) if path.starts_with('/') && url.fragment().is_none() && url.as_str() == whole => {
-            Ok(url)
-        }
-        _ => Err(RequestError::Address {
-            base: base.to_owned(),
-            path: path.to_owned(),
-        }),
+        Ok(url) if path.starts_with('/') && url.fragment().is_none() && url.as_str() == whole => Ok(url),
+        _ => Err(RequestError::Address { base: base.to_owned(), path: path.to_owned() }),
     }
 }
 
@@ -66,23 +61,14 @@ pub(crate) fn api_request(
     body: Bytes,
 ) -> Result<HttpRequest, RequestError> {
     let url = address(base, path)?;
-    let mut request = http::Request::builder()
-        .method(&method)
-        .uri(url.as_str())
-        .header("accept", "application/json");
+    let mut request =
+        http::Request::builder().method(&method).uri(url.as_str()).header("accept", "application/json");
     if !body.is_empty() {
         request = request.header("content-type", "application/json");
     }
     if let Some((credentials, expires)) = signer {
         let query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-        let header = sign(
-            credentials,
-            &method,
-            url.path(),
-            &query,
-            &body,
-            expires.as_second(),
-        );
+        let header = sign(credentials, &method, url.path(), &query, &body, expires.as_second());
         request = request.header("authorization", header);
     }
     Ok(request.body(body)?)
@@ -122,14 +108,10 @@ pub(crate) fn storage_request(
         None,
         zone.as_str(),
         lasts.as_secs().clamp(1, STORAGE_SECONDS_MAX),
-        query
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str())),
+        query.iter().map(|(name, value)| (name.as_str(), value.as_str())),
         headers.iter().map(|(name, value)| (*name, value.as_str())),
     );
-    let mut request = http::Request::builder()
-        .method(&call.method)
-        .uri(signed.as_str());
+    let mut request = http::Request::builder().method(&call.method).uri(signed.as_str());
     for (name, value) in headers {
         request = request.header(name, value);
     }
@@ -158,89 +140,40 @@ mod tests {
 
     #[test]
     fn a_path_that_would_be_altered_on_the_way_is_refused() {
-        for path in [
-            "",
-            "v2/zone",
-            "/v2/../x",
-            "/v2/%2e%2e/x",
-            "/v2/./x",
-            "/v2/a b",
-            "/v2/a\nb",
-            "/v2/x#y",
-            "/v2\\x",
-        ] {
-            let request = api_request(
-                "https://a.test",
-                None,
-                http::Method::GET,
-                path,
-                Bytes::new(),
-            );
-            assert!(
-                matches!(request, Err(RequestError::Address { .. })),
-                "{path:?}"
-            );
+        for path in
+            ["", "v2/zone", "/v2/../x", "/v2/%2e%2e/x", "/v2/./x", "/v2/a b", "/v2/a\nb", "/v2/x#y", "/v2\\x"]
+        {
+            let request = api_request("https://a.test", None, http::Method::GET, path, Bytes::new());
+            assert!(matches!(request, Err(RequestError::Address { .. })), "{path:?}");
         }
         let path = "/v2/security-group/1:attach?from=2026-01-01T00%3A00%3A00Z";
-        let request = api_request(
-            "https://a.test",
-            None,
-            http::Method::GET,
-            path,
-            Bytes::new(),
-        )
-        .unwrap();
+        let request = api_request("https://a.test", None, http::Method::GET, path, Bytes::new()).unwrap();
         assert_eq!(request.uri().to_string(), format!("https://a.test{path}"));
     }
 
     #[test]
     fn the_query_is_signed_in_decoded_form() {
         let expires = Timestamp::from_second(1_700_000_000).unwrap();
-        let credentials = Credentials::new(
-            "EXOtestkey000000000000000000",
-            "testsecret-0123456789abcdefghijklmnopqrstuvwx",
-        );
+        let credentials =
+            Credentials::new("EXOtestkey000000000000000000", "testsecret-0123456789abcdefghijklmnopqrstuvwx");
         let path = "/v2/event?from=2026-01-01T00%3A00%3A00Z&to=2026-01-02T00%3A00%3A00Z";
         let signer = Some((&credentials, expires));
-        let request = api_request(
-            "https://a.test",
-            signer,
-            http::Method::GET,
-            path,
-            Bytes::new(),
-        )
-        .unwrap();
+        let request = api_request("https://a.test", signer, http::Method::GET, path, Bytes::new()).unwrap();
         let header = request.headers()["authorization"].to_str().unwrap();
-        assert!(
-            header.ends_with("signature=EWSy6AvWtCzzrwycgHLUMVDmNmhO88vnkPymu8JFyII="),
-            "{header}"
-        );
+        assert!(header.ends_with("signature=EWSy6AvWtCzzrwycgHLUMVDmNmhO88vnkPymu8JFyII="), "{header}");
     }
 
     #[test]
     fn a_delete_of_objects_signs_the_digest_of_its_body() {
-        let versions = [ObjectVersion {
-            key: "a".into(),
-            version: None,
-        }];
+        let versions = [ObjectVersion { key: "a".into(), version: None }];
         let call = &delete_objects(&"b".parse().unwrap(), &versions)[0];
         let zone = "ch-dk-2".parse().unwrap();
         let now = Timestamp::from_second(1_369_353_600).unwrap();
         let lasts = Duration::from_secs(30);
-        let request = storage_request(
-            "https://sos-ch-dk-2.exo.io",
-            &credentials(),
-            &zone,
-            call,
-            now,
-            lasts,
-        )
-        .unwrap();
+        let request =
+            storage_request("https://sos-ch-dk-2.exo.io", &credentials(), &zone, call, now, lasts).unwrap();
         let uri = request.uri().to_string();
-        assert!(
-            uri.starts_with("https://sos-ch-dk-2.exo.io/b?X-Amz-Algorithm=AWS4-HMAC-SHA256"),
-            "{uri}"
-        );
+        assert!(uri.starts_with("https://sos-ch-dk-2.exo.io/b?X-Amz-Algorithm=AWS4-HMAC-SHA256"), "{uri}");
         for part in [
             "20130524%2Fch-dk-2%2Fs3",
             "X-Amz-Expires=30",
@@ -249,10 +182,7 @@ mod tests {
         ] {
             assert!(uri.contains(part), "{part} in {uri}");
         }
-        assert_eq!(
-            request.headers()["content-md5"],
-            BASE64.encode(&Md5::digest(request.body()))
-        );
+        assert_eq!(request.headers()["content-md5"], BASE64.encode(&Md5::digest(request.body())));
     }
 
     #[test]
@@ -264,9 +194,7 @@ mod tests {
             path: "/b".into(),
             body: br#"{"acl":"private"}"#.to_vec(),
         };
-        let Some(Change::Single(call)) = Change::of(&planned) else {
-            panic!()
-        };
+        let Some(Change::Single(call)) = Change::of(&planned) else { panic!() };
         let zone = "ch-dk-2".parse().unwrap();
         let request = storage_request(
             "http://127.0.0.1:9000",
@@ -278,12 +206,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(request.headers()["x-amz-acl"], "private");
-        assert!(
-            request
-                .uri()
-                .to_string()
-                .contains("SignedHeaders=host%3Bx-amz-acl")
-        );
+        assert!(request.uri().to_string().contains("SignedHeaders=host%3Bx-amz-acl"));
         assert!(request.body().is_empty());
     }
 

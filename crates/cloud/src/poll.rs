@@ -28,11 +28,7 @@ const PREDICTED_DEFAULT: Duration = Duration::from_secs(30);
 ///   of the overdue time, up to 60 s.
 #[must_use]
 pub fn poll_delay(elapsed: Duration, predicted: Duration) -> Duration {
-    let predicted = if predicted.is_zero() {
-        PREDICTED_DEFAULT
-    } else {
-        predicted
-    };
+    let predicted = if predicted.is_zero() { PREDICTED_DEFAULT } else { predicted };
     let near = predicted.saturating_mul(17) / 20;
     if elapsed < near {
         return (near - elapsed).clamp(POLL_MIN, EARLY_MAX);
@@ -48,11 +44,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn delay(elapsed: f64, predicted: f64) -> f64 {
-        poll_delay(
-            Duration::from_secs_f64(elapsed),
-            Duration::from_secs_f64(predicted),
-        )
-        .as_secs_f64()
+        poll_delay(Duration::from_secs_f64(elapsed), Duration::from_secs_f64(predicted)).as_secs_f64()
     }
 
     #[test]
@@ -74,10 +66,7 @@ mod tests {
             now += delay(now, 100.0);
             looks += 1;
         }
-        assert!(
-            now < 102.0 && looks < 20,
-            "noticed after {now} s with {looks} looks"
-        );
+        assert!(now < 102.0 && looks < 20, "noticed after {now} s with {looks} looks");
     }
 
     proptest! {

@@ -45,15 +45,9 @@ impl DecodeError {
 impl Reply {
     /// Reads the body of a successful reply of the API: a JSON object.
     pub(crate) fn parse(operation: &str, body: &[u8]) -> Result<Self, DecodeError> {
-        let failed = |why| DecodeError {
-            operation: operation.to_owned(),
-            why,
-        };
+        let failed = |why| DecodeError { operation: operation.to_owned(), why };
         match serde_json::from_slice(body) {
-            Ok(value @ Value::Object(_)) => Ok(Self {
-                operation: operation.to_owned(),
-                value,
-            }),
+            Ok(value @ Value::Object(_)) => Ok(Self { operation: operation.to_owned(), value }),
             Ok(_) => Err(failed("it is not a JSON object".to_owned())),
             Err(error) => Err(failed(without_values(&error.to_string()))),
         }
@@ -61,10 +55,7 @@ impl Reply {
 
     /// A reply without content, as object storage gives it.
     pub(crate) fn empty(operation: &str) -> Self {
-        Self {
-            operation: operation.to_owned(),
-            value: Value::Null,
-        }
+        Self { operation: operation.to_owned(), value: Value::Null }
     }
 
     /// The operation id of the request that this answers.
@@ -94,9 +85,7 @@ impl Reply {
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply")
-            .field("operation", &self.operation)
-            .finish_non_exhaustive()
+        f.debug_struct("Reply").field("operation", &self.operation).finish_non_exhaustive()
     }
 }
 
@@ -134,20 +123,12 @@ pub(crate) fn api_error(body: &[u8]) -> Option<String> {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     let mut parts: Vec<String> = match text(&value, "message").or_else(|| text(&value, "error")) {
         Some(message) => vec![message],
-        None => ["title", "detail"]
-            .iter()
-            .filter_map(|key| text(&value, key))
-            .collect(),
+        None => ["title", "detail"].iter().filter_map(|key| text(&value, key)).collect(),
     };
     if parts.is_empty() {
         return None;
     }
-    for error in value
-        .get("errors")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for error in value.get("errors").and_then(Value::as_array).into_iter().flatten() {
         parts.extend(
             ["message", "detail"]
                 .iter()
@@ -169,12 +150,7 @@ pub(crate) fn message(body: &[u8]) -> String {
 }
 
 fn join(parts: &[String]) -> String {
-    parts
-        .iter()
-        .map(|part| part.trim())
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join("; ")
+    parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// One line of limited length without control characters.
@@ -213,23 +189,14 @@ mod tests {
     #[test]
     fn every_shape_of_error_gives_its_message() {
         for (body, expected) in [
-            (
-                r#"{"message":"missing keys 'level'"}"#,
-                "missing keys 'level'",
-            ),
-            (
-                r#"{"message":"invalid","errors":[{"message":"a"},{"message":"b"}]}"#,
-                "invalid; a; b",
-            ),
+            (r#"{"message":"missing keys 'level'"}"#, "missing keys 'level'"),
+            (r#"{"message":"invalid","errors":[{"message":"a"},{"message":"b"}]}"#, "invalid; a; b"),
             (
                 r##"{"type":"#/http-problem-types/x","title":"Invalid","status":422,"detail":"bad","errors":[{"detail":"c"},"d"]}"##,
                 "Invalid; bad; c; d",
             ),
             (r#"{"error":"slow down","retry_after":3}"#, "slow down"),
-            (
-                "<Error><Code>NoSuchBucket</Code><Message>gone</Message></Error>",
-                "NoSuchBucket; gone",
-            ),
+            ("<Error><Code>NoSuchBucket</Code><Message>gone</Message></Error>", "NoSuchBucket; gone"),
         ] {
             assert_eq!(api_error(body.as_bytes()).as_deref(), Some(expected));
         }
@@ -256,9 +223,7 @@ mod tests {
         let wait = |header: Option<&str>, body: &'static str| {
             let mut reply = http::Response::new(Bytes::from_static(body.as_bytes()));
             if let Some(text) = header {
-                reply
-                    .headers_mut()
-                    .insert("retry-after", text.parse().unwrap());
+                reply.headers_mut().insert("retry-after", text.parse().unwrap());
             }
             retry_after(&reply, now).map(|wait| wait.as_secs())
         };
@@ -280,10 +245,7 @@ mod tests {
         assert_eq!(reply.decode::<Expected>().unwrap().size, 3);
         let reply = Reply::parse("get-x", br#"{"size":"hid\"den"}"#).unwrap();
         let error = reply.decode::<Expected>().unwrap_err();
-        assert!(
-            error.why.contains("invalid type") && !error.why.contains("den"),
-            "{error}"
-        );
+        assert!(error.why.contains("invalid type") && !error.why.contains("den"), "{error}");
         assert!(!format!("{reply:?}").contains("den"));
     }
 

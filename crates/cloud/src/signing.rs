@@ -25,10 +25,7 @@ impl Credentials {
     /// Takes a key and its secret.
     #[must_use]
     pub fn new(key: impl Into<String>, secret: impl Into<SecretString>) -> Self {
-        Self {
-            key: key.into(),
-            secret: secret.into(),
-        }
+        Self { key: key.into(), secret: secret.into() }
     }
 
     /// The key: its public half, which every request names.
@@ -67,11 +64,7 @@ pub fn sign(
     let signature = BASE64.encode(&mac.finalize().into_bytes());
 
     let names = signed.keys().copied().collect::<Vec<_>>().join(";");
-    let names = if names.is_empty() {
-        names
-    } else {
-        format!(",signed-query-args={names}")
-    };
+    let names = if names.is_empty() { names } else { format!(",signed-query-args={names}") };
     format!(
         "EXO2-HMAC-SHA256 credential={}{names},expires={expires_unix},signature={signature}",
         credentials.key()
@@ -101,49 +94,25 @@ mod tests {
     const HEAD: &str = "EXO2-HMAC-SHA256 credential=EXOtestkey000000000000000000";
 
     fn signed(method: &str, path: &str, query: &[(&str, &str)], body: &str) -> String {
-        let credentials = Credentials::new(
-            "EXOtestkey000000000000000000",
-            "testsecret-0123456789abcdefghijklmnopqrstuvwx",
-        );
-        let query: Vec<_> = query
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-            .collect();
-        sign(
-            &credentials,
-            &method.parse().unwrap(),
-            path,
-            &query,
-            body.as_bytes(),
-            EXPIRES,
-        )
+        let credentials =
+            Credentials::new("EXOtestkey000000000000000000", "testsecret-0123456789abcdefghijklmnopqrstuvwx");
+        let query: Vec<_> = query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        sign(&credentials, &method.parse().unwrap(), path, &query, body.as_bytes(), EXPIRES)
     }
 
     fn check(header: &str, names: &str, signature: &str) {
-        assert_eq!(
-            header,
-            format!("{HEAD}{names},expires={EXPIRES},signature={signature}")
-        );
+        assert_eq!(header, format!("{HEAD}{names},expires={EXPIRES},signature={signature}"));
     }
 
     #[test]
     fn vector_1_without_query() {
-        check(
-            &signed("GET", "/v2/zone", &[], ""),
-            "",
-            "E2EAUxLS6c8/OFNgKg7/MScElJdfzJ+9bC0k614wjn0=",
-        );
+        check(&signed("GET", "/v2/zone", &[], ""), "", "E2EAUxLS6c8/OFNgKg7/MScElJdfzJ+9bC0k614wjn0=");
     }
 
     #[test]
     fn vector_2_with_one_parameter() {
         check(
-            &signed(
-                "GET",
-                "/v2/sks-cluster-version",
-                &[("include-deprecated", "true")],
-                "",
-            ),
+            &signed("GET", "/v2/sks-cluster-version", &[("include-deprecated", "true")], ""),
             ",signed-query-args=include-deprecated",
             "Hk4akiWqScmvVGoFbu6DfhIHyQK65fucac/O3QM1oDU=",
         );
@@ -165,12 +134,7 @@ mod tests {
     #[test]
     fn vector_3_with_a_body() {
         check(
-            &signed(
-                "POST",
-                "/v2/security-group",
-                &[],
-                r#"{"name":"demo-sg","description":"vector three"}"#,
-            ),
+            &signed("POST", "/v2/security-group", &[], r#"{"name":"demo-sg","description":"vector three"}"#),
             "",
             "Pzfml7zxpE7woHIGPSV/bAI1mnlJAtP4DYRla+DtLek=",
         );
@@ -192,21 +156,13 @@ mod tests {
 
     #[test]
     fn a_repeated_parameter_is_not_signed() {
-        let with = signed(
-            "GET",
-            "/v2/event",
-            &[("a", "1"), ("b", "2"), ("a", "3")],
-            "",
-        );
+        let with = signed("GET", "/v2/event", &[("a", "1"), ("b", "2"), ("a", "3")], "");
         assert_eq!(with, signed("GET", "/v2/event", &[("b", "2")], ""));
     }
 
     #[test]
     fn the_secret_is_not_in_the_debug_form() {
         let text = format!("{:?}", Credentials::new("EXOkey", "hidden-secret"));
-        assert!(
-            text.contains("EXOkey") && !text.contains("hidden-secret"),
-            "{text}"
-        );
+        assert!(text.contains("EXOkey") && !text.contains("hidden-secret"), "{text}");
     }
 }

@@ -22,12 +22,7 @@ use crate::xml::{Element, XmlError};
 pub(crate) const DELETE_OBJECTS_MAX: usize = 1000;
 
 /// What S3 leaves as it is in a path.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'/');
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// What S3 leaves as it is in the value of a query parameter.
 const QUERY: &AsciiSet = &PATH.add(b'/');
@@ -110,17 +105,12 @@ impl Change {
         match (request.api, request.method) {
             (Api::Storage, Method::Put) => {
                 let call = call("create-bucket", http::Method::PUT, format!("/{bucket}"));
-                Some(Change::Single(Call {
-                    acl: Some(acl(&request.body)?),
-                    ..call
-                }))
+                Some(Change::Single(Call { acl: Some(acl(&request.body)?), ..call }))
             }
             (Api::Storage, Method::Post) if bare => Some(Change::Empty(bucket)),
-            (Api::Storage, Method::Delete) if bare => Some(Change::Single(call(
-                "delete-bucket",
-                http::Method::DELETE,
-                format!("/{bucket}"),
-            ))),
+            (Api::Storage, Method::Delete) if bare => {
+                Some(Change::Single(call("delete-bucket", http::Method::DELETE, format!("/{bucket}"))))
+            }
             _ => None,
         }
     }
@@ -137,13 +127,7 @@ fn acl(body: &[u8]) -> Option<&'static str> {
 }
 
 fn call(operation: &'static str, method: http::Method, path: String) -> Call {
-    Call {
-        operation,
-        method,
-        path,
-        body: Bytes::new(),
-        acl: None,
-    }
+    Call { operation, method, path, body: Bytes::new(), acl: None }
 }
 
 /// A call that only reads.
@@ -163,16 +147,11 @@ pub(crate) fn abort_upload(bucket: &ResourceId, upload: &Upload) -> Call {
 /// A key with a control character cannot stand in XML, so such a version gets
 /// a call of its own.
 pub(crate) fn delete_objects(bucket: &ResourceId, versions: &[ObjectVersion]) -> Vec<Call> {
-    let (batched, single): (Vec<&ObjectVersion>, Vec<&ObjectVersion>) = versions
-        .iter()
-        .partition(|version| fits_in_xml(&version.key));
+    let (batched, single): (Vec<&ObjectVersion>, Vec<&ObjectVersion>) =
+        versions.iter().partition(|version| fits_in_xml(&version.key));
     let batches = batched.chunks(DELETE_OBJECTS_MAX).map(|chunk| Call {
         body: delete_body(chunk).into(),
-        ..call(
-            "delete-objects",
-            http::Method::POST,
-            format!("/{bucket}?delete="),
-        )
+        ..call("delete-objects", http::Method::POST, format!("/{bucket}?delete="))
     });
     let singles = single.into_iter().map(|version| {
         let mut path = object_path(bucket, &version.key);
@@ -185,9 +164,8 @@ pub(crate) fn delete_objects(bucket: &ResourceId, versions: &[ObjectVersion]) ->
 }
 
 fn delete_body(versions: &[&ObjectVersion]) -> Vec<u8> {
-    let mut body = String::from(
-        r#"<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>true</Quiet>"#,
-    );
+    let mut body =
+        String::from(r#"<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>true</Quiet>"#);
     // A reader of XML turns a bare carriage return into a line feed.
     let text = |raw: &str| escape(raw).replace('\r', "&#13;");
     for version in versions {
@@ -203,8 +181,7 @@ fn delete_body(versions: &[&ObjectVersion]) -> Vec<u8> {
 
 /// The characters that XML 1.0 allows.
 fn fits_in_xml(text: &str) -> bool {
-    text.chars()
-        .all(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..))
+    text.chars().all(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..))
 }
 
 fn object_path(bucket: &ResourceId, key: &str) -> String {
@@ -223,23 +200,12 @@ pub(crate) fn list_uploads(bucket: &ResourceId, after: Option<&Marker>) -> Call 
     call("list-multipart-uploads", http::Method::GET, path)
 }
 
-fn list_query(
-    bucket: &ResourceId,
-    what: &str,
-    after: Option<&Marker>,
-    id_parameter: &str,
-) -> String {
+fn list_query(bucket: &ResourceId, what: &str, after: Option<&Marker>, id_parameter: &str) -> String {
     let mut path = format!("/{bucket}?");
     if let Some(marker) = after {
-        path.push_str(&format!(
-            "key-marker={}&",
-            utf8_percent_encode(&marker.key, QUERY)
-        ));
+        path.push_str(&format!("key-marker={}&", utf8_percent_encode(&marker.key, QUERY)));
         if let Some(id) = &marker.id {
-            path.push_str(&format!(
-                "{id_parameter}={}&",
-                utf8_percent_encode(id, QUERY)
-            ));
+            path.push_str(&format!("{id_parameter}={}&", utf8_percent_encode(id, QUERY)));
         }
     }
     path + what + "="
@@ -254,16 +220,10 @@ pub(crate) fn parse_versions(body: &[u8]) -> Result<Page<ObjectVersion>, XmlErro
         .filter(|child| matches!(child.name.as_str(), "Version" | "DeleteMarker"))
         .map(|child| {
             let version = child.get("VersionId").map(str::to_owned);
-            Ok(ObjectVersion {
-                key: child.need("Key")?.to_owned(),
-                version,
-            })
+            Ok(ObjectVersion { key: child.need("Key")?.to_owned(), version })
         })
         .collect::<Result<_, XmlError>>()?;
-    Ok(Page {
-        items,
-        next: next(&root, "NextVersionIdMarker")?,
-    })
+    Ok(Page { items, next: next(&root, "NextVersionIdMarker")? })
 }
 
 /// Reads a page of unfinished uploads.
@@ -272,17 +232,11 @@ pub(crate) fn parse_uploads(body: &[u8]) -> Result<Page<Upload>, XmlError> {
     let items = root
         .all("Upload")
         .map(|child| {
-            let (key, upload_id) = (
-                child.need("Key")?.to_owned(),
-                child.need("UploadId")?.to_owned(),
-            );
+            let (key, upload_id) = (child.need("Key")?.to_owned(), child.need("UploadId")?.to_owned());
             Ok(Upload { key, upload_id })
         })
         .collect::<Result<_, XmlError>>()?;
-    Ok(Page {
-        items,
-        next: next(&root, "NextUploadIdMarker")?,
-    })
+    Ok(Page { items, next: next(&root, "NextUploadIdMarker")? })
 }
 
 /// Reads the reply to [`delete_objects`]: what could not be deleted.
@@ -300,10 +254,7 @@ pub(crate) fn parse_delete_result(body: &[u8]) -> Result<Vec<DeleteFailure>, Xml
 /// Code and message of an error body, when it is one.
 pub(crate) fn parse_error(body: &[u8]) -> Option<(String, String)> {
     let root = rooted(body, "Error").ok()?;
-    Some((
-        root.get("Code")?.to_owned(),
-        root.get("Message").unwrap_or_default().to_owned(),
-    ))
+    Some((root.get("Code")?.to_owned(), root.get("Message").unwrap_or_default().to_owned()))
 }
 
 fn rooted(body: &[u8], name: &'static str) -> Result<Element, XmlError> {
@@ -321,10 +272,7 @@ fn next(root: &Element, id: &str) -> Result<Option<Marker>, XmlError> {
         return Ok(None);
     }
     let key = root.need("NextKeyMarker")?.to_owned();
-    Ok(Some(Marker {
-        key,
-        id: root.get(id).map(str::to_owned),
-    }))
+    Ok(Some(Marker { key, id: root.get(id).map(str::to_owned) }))
 }
 
 #[cfg(test)]
@@ -337,10 +285,7 @@ mod tests {
     }
 
     fn version(key: &str) -> ObjectVersion {
-        ObjectVersion {
-            key: key.into(),
-            version: Some("v 1".into()),
-        }
+        ObjectVersion { key: key.into(), version: Some("v 1".into()) }
     }
 
     #[test]
@@ -352,11 +297,8 @@ mod tests {
             <DeleteMarker><Key>a</Key><VersionId>3</VersionId></DeleteMarker>
             <Version><Key> b&amp;</Key><VersionId>null</VersionId></Version></ListVersionsResult>"#;
         let page = parse_versions(body).unwrap();
-        let found: Vec<_> = page
-            .items
-            .iter()
-            .map(|v| (v.key.as_str(), v.version.as_deref().unwrap()))
-            .collect();
+        let found: Vec<_> =
+            page.items.iter().map(|v| (v.key.as_str(), v.version.as_deref().unwrap())).collect();
         assert_eq!(found, [("a", "1"), ("a", "3"), (" b&", "null")]);
         let marker = page.next.unwrap();
         assert_eq!(
@@ -368,10 +310,7 @@ mod tests {
     #[test]
     fn a_page_that_hides_its_end_is_an_error() {
         let body = b"<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>";
-        assert!(matches!(
-            parse_versions(body),
-            Err(XmlError::Missing("NextKeyMarker"))
-        ));
+        assert!(matches!(parse_versions(body), Err(XmlError::Missing("NextKeyMarker"))));
         assert!(parse_versions(b"<ListBucketResult/>").is_err());
         assert!(parse_versions(b"<ListVersionsResult><Version/></ListVersionsResult>").is_err());
     }
@@ -382,10 +321,7 @@ mod tests {
             <Upload><Key>x/y z</Key><UploadId>a+b</UploadId></Upload></ListMultipartUploadsResult>";
         let page = parse_uploads(body).unwrap();
         assert_eq!(page.next, None);
-        assert_eq!(
-            abort_upload(&bucket(), &page.items[0]).path,
-            "/my.bucket-1/x/y%20z?uploadId=a%2Bb"
-        );
+        assert_eq!(abort_upload(&bucket(), &page.items[0]).path, "/my.bucket-1/x/y%20z?uploadId=a%2Bb");
     }
 
     #[test]
@@ -393,10 +329,7 @@ mod tests {
         let mut versions: Vec<_> = (0..1001).map(|n| version(&n.to_string())).collect();
         versions.push(version("bell\u{7}"));
         let requests = delete_objects(&bucket(), &versions);
-        let shape: Vec<_> = requests
-            .iter()
-            .map(|r| (r.operation, r.path.as_str()))
-            .collect();
+        let shape: Vec<_> = requests.iter().map(|r| (r.operation, r.path.as_str())).collect();
         assert_eq!(
             shape,
             [
@@ -413,10 +346,7 @@ mod tests {
         let body = b"<DeleteResult><Deleted><Key>a</Key></Deleted>
             <Error><Key>b</Key><Code>AccessDenied</Code><Message>locked</Message></Error></DeleteResult>";
         let failures = parse_delete_result(body).unwrap();
-        assert_eq!(
-            (failures.len(), failures[0].code.as_str()),
-            (1, "AccessDenied")
-        );
+        assert_eq!((failures.len(), failures[0].code.as_str()), (1, "AccessDenied"));
         let error = parse_error(b"<Error><Code>NoSuchBucket</Code><Message>gone</Message></Error>");
         assert_eq!(error, Some(("NoSuchBucket".into(), "gone".into())));
         assert_eq!(parse_error(b"<html/>"), None);
@@ -436,14 +366,8 @@ mod tests {
             panic!()
         };
         assert_eq!((create.acl, create.body.len()), (Some("public-read"), 0));
-        assert_eq!(
-            of(Method::Post, "/b", ""),
-            Some(Change::Empty("b".parse().unwrap()))
-        );
-        assert!(matches!(
-            of(Method::Delete, "/b", ""),
-            Some(Change::Single(_))
-        ));
+        assert_eq!(of(Method::Post, "/b", ""), Some(Change::Empty("b".parse().unwrap())));
+        assert!(matches!(of(Method::Delete, "/b", ""), Some(Change::Single(_))));
         for (method, path, body) in [
             (Method::Put, "/b", ""),
             (Method::Put, "/b", r#"{"acl":"public-read-write"}"#),
@@ -457,10 +381,7 @@ mod tests {
         ] {
             assert_eq!(of(method, path, body), None, "{method:?} {path} {body}");
         }
-        let api = ConcreteRequest {
-            api: Api::Exoscale,
-            ..request(Method::Delete, "/b", "")
-        };
+        let api = ConcreteRequest { api: Api::Exoscale, ..request(Method::Delete, "/b", "") };
         assert_eq!(Change::of(&api), None);
     }
 

@@ -44,12 +44,7 @@ pub(crate) enum Step {
 
 /// Answers with a status and a body.
 pub(crate) fn reply(status: u16, body: impl Into<Bytes>) -> Step {
-    Step::Reply(
-        http::Response::builder()
-            .status(status)
-            .body(body.into())
-            .unwrap(),
-    )
+    Step::Reply(http::Response::builder().status(status).body(body.into()).unwrap())
 }
 
 /// The same with one header.
@@ -67,26 +62,14 @@ pub(crate) fn scripted(steps: Vec<Step>) -> (Client, Arrived) {
     let script = Arc::new(Mutex::new(VecDeque::from(steps)));
     let (log, start) = (arrived.clone(), Instant::now());
     let transport = BoxCloneSyncService::new(tower::service_fn(move |request: HttpRequest| {
-        log.lock()
-            .unwrap()
-            .push((start.elapsed().as_secs_f64(), request));
-        let step = script
-            .lock()
-            .unwrap()
-            .pop_front()
-            .expect("a request that is not in the script");
+        log.lock().unwrap().push((start.elapsed().as_secs_f64(), request));
+        let step = script.lock().unwrap().pop_front().expect("a request that is not in the script");
         async move {
             let host = String::from("test");
             match step {
                 Step::Reply(reply) => Ok(reply),
-                Step::Refuse => Err(TransportError::NotConnected {
-                    host,
-                    source: "refused".into(),
-                }),
-                Step::Reset => Err(TransportError::InDoubt {
-                    host,
-                    source: "reset".into(),
-                }),
+                Step::Refuse => Err(TransportError::NotConnected { host, source: "refused".into() }),
+                Step::Reset => Err(TransportError::InDoubt { host, source: "reset".into() }),
                 Step::Silence => std::future::pending().await,
             }
         }
@@ -97,12 +80,7 @@ pub(crate) fn scripted(steps: Vec<Step>) -> (Client, Arrived) {
         zone: zone(),
         endpoints: Endpoints::default(),
     };
-    let client = Client::new(
-        transport,
-        &config,
-        Arc::new(TokioClock(start)),
-        Budget::default(),
-    );
+    let client = Client::new(transport, &config, Arc::new(TokioClock(start)), Budget::default());
     (client, arrived)
 }
 

@@ -97,8 +97,5 @@ impl TransportError {
 /// query, because a signed storage URL carries its signature in the query.
 #[must_use]
 pub fn host_of(uri: &http::Uri) -> String {
-    uri.authority().map_or_else(
-        || "an unnamed host".to_owned(),
-        |authority| authority.as_str().to_owned(),
-    )
+    uri.authority().map_or_else(|| "an unnamed host".to_owned(), |authority| authority.as_str().to_owned())
 }

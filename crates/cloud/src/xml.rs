@@ -52,9 +52,7 @@ impl Element {
                     open.push(Element::named(start.local_name().as_ref()));
                 }
                 Event::Empty(start) => {
-                    top(&mut open)?
-                        .children
-                        .push(Element::named(start.local_name().as_ref()));
+                    top(&mut open)?.children.push(Element::named(start.local_name().as_ref()));
                 }
                 Event::End(_) => {
                     let done = open.pop().ok_or(XmlError::Form("an element ends twice"))?;
@@ -78,24 +76,15 @@ impl Element {
             }
         }
         let mut document = open.pop().unwrap_or_default();
-        match (
-            open.is_empty(),
-            document.children.pop(),
-            document.children.is_empty(),
-        ) {
+        match (open.is_empty(), document.children.pop(), document.children.is_empty()) {
             (true, Some(root), true) => Ok(root),
             (true, None, _) => Err(XmlError::Form("it is empty")),
-            _ => Err(XmlError::Form(
-                "it does not consist of one complete element",
-            )),
+            _ => Err(XmlError::Form("it does not consist of one complete element")),
         }
     }
 
     fn named(name: &str) -> Element {
-        Element {
-            name: name.to_owned(),
-            ..Element::default()
-        }
+        Element { name: name.to_owned(), ..Element::default() }
     }
 
     /// Every child of that name.
@@ -105,10 +94,7 @@ impl Element {
 
     /// Text of the first child of that name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.children
-            .iter()
-            .find(|child| child.name == name)
-            .map(|child| child.text.as_str())
+        self.children.iter().find(|child| child.name == name).map(|child| child.text.as_str())
     }
 
     /// Text of the first child of that name, which must be there.
@@ -118,8 +104,7 @@ impl Element {
 }
 
 fn top(open: &mut [Element]) -> Result<&mut Element, XmlError> {
-    open.last_mut()
-        .ok_or(XmlError::Form("it goes on after its end"))
+    open.last_mut().ok_or(XmlError::Form("it goes on after its end"))
 }
 
 #[cfg(test)]
@@ -131,10 +116,7 @@ mod tests {
     fn names_lose_their_namespace_and_text_its_escapes() {
         let text = br#"<?xml version="1.0"?><s:A xmlns:s="x"><B>a&amp;b &#x1;<![CDATA[<c>]]></B><B/></s:A>"#;
         let root = Element::parse(text).unwrap();
-        assert_eq!(
-            (root.name.as_str(), root.get("B")),
-            ("A", Some("a&b \u{1}<c>"))
-        );
+        assert_eq!((root.name.as_str(), root.get("B")), ("A", Some("a&b \u{1}<c>")));
         assert_eq!(root.all("B").count(), 2);
         assert!(root.need("C").is_err());
     }

@@ -73,6 +73,15 @@ impl SharedWorld {
         (self.now)()
     }
 
+    /// Reads the world as the last request left it, without letting time pass.
+    pub fn peek<T>(&self, work: impl FnOnce(&World) -> T) -> Result<T, SimError> {
+        let mut world = locked(&self.world);
+        if let Some(file) = &self.file {
+            file.reload(&mut file.acquire()?, &mut world)?;
+        }
+        Ok(work(&world))
+    }
+
     /// Runs `work` on the world, advanced to the present, alone.
     pub fn with<T>(&self, work: impl FnOnce(&mut World) -> T) -> Result<T, SimError> {
         let mut world = locked(&self.world);

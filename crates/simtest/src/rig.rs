@@ -74,7 +74,7 @@ pub struct Rig {
     pub ledger: MemoryLedger,
     clock: VirtualClock,
     entropy: Arc<CountingEntropy>,
-    people: BTreeMap<PersonId, SecretKey>,
+    people: Arc<BTreeMap<PersonId, SecretKey>>,
     engines: AtomicU64,
     nonces: Mutex<u64>,
     /// Time limits of the engines.
@@ -118,11 +118,36 @@ impl Rig {
             ledger: MemoryLedger::new(),
             clock,
             entropy: Arc::default(),
-            people: people.collect(),
+            people: Arc::new(people.collect()),
             engines: AtomicU64::new(0),
             nonces: Mutex::new(0),
             timing: Timing::default(),
             budget_per_second: 20,
+        }
+    }
+
+    /// A copy of everything outside the engine, with a clock of its own that
+    /// goes on from `at`. What happens to one is not seen by the other.
+    ///
+    /// # Panics
+    /// When the simulated cloud cannot be read, which cannot happen in memory.
+    #[must_use]
+    pub fn fork(&self, at: Timestamp) -> Self {
+        let clock = VirtualClock { base: at, start: Instant::now() };
+        let Ok(world) = self.world.peek(World::clone) else {
+            panic!("the simulated cloud is in memory");
+        };
+        let nonce = *self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        Self {
+            world: SharedWorld::in_memory(world, Arc::new(move || clock.now().as_millisecond())),
+            ledger: self.ledger.crash(true),
+            clock,
+            entropy: Arc::new(CountingEntropy(AtomicU64::new(self.entropy.0.load(Ordering::Relaxed)))),
+            people: Arc::clone(&self.people),
+            engines: AtomicU64::new(self.engines.load(Ordering::Relaxed)),
+            nonces: Mutex::new(nonce),
+            timing: self.timing,
+            budget_per_second: self.budget_per_second,
         }
     }
 

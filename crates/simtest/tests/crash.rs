@@ -3,7 +3,7 @@
 
 use exokit_engine::state::OperationState;
 use exokit_model::phase::Phase;
-use exokit_sim::Config;
+use exokit_sim::{Config, World};
 use exokit_simtest::crash::{Ran, after_polls};
 use exokit_simtest::rig::Rig;
 use exokit_simtest::{oracle, story};
@@ -41,8 +41,7 @@ async fn ready_to(verb: Verb, template: u16) -> (Rig, OperationState) {
 }
 
 /// How many polls the operation takes when nothing goes wrong.
-async fn length(verb: Verb, template: u16) -> u64 {
-    let (rig, state) = ready_to(verb, template).await;
+async fn length(rig: &Rig, state: &OperationState) -> u64 {
     let engine = rig.engine();
     match after_polls(engine.run(&state.operation), u64::MAX).await {
         Ran::Done(phase, polls) => {
@@ -53,16 +52,31 @@ async fn length(verb: Verb, template: u16) -> u64 {
     }
 }
 
+/// What came of all crashes of one matrix.
+#[derive(Debug, Default)]
+struct Tally {
+    crashes: u64,
+    adopted: usize,
+    found_absent: usize,
+    arrived_late: u64,
+}
+
 /// Crashes after `polls`, starts again, and returns what is wrong.
-async fn crash_at(verb: Verb, template: u16, polls: u64, keep_volatile: bool) -> Vec<String> {
-    let (mut rig, state) = ready_to(verb, template).await;
+async fn crash_at(
+    verb: Verb,
+    mut rig: Rig,
+    state: &OperationState,
+    polls: u64,
+    keep: bool,
+    tally: &mut Tally,
+) -> Vec<String> {
     let engine = rig.engine();
     let ran = after_polls(engine.run(&state.operation), polls).await;
     if let Ran::Done(phase, done) = ran {
         return vec![format!("no crash: it ended after {done} polls as {phase:?}")];
     }
     drop(engine);
-    rig.crash(keep_volatile);
+    rig.crash(keep);
     let mut wrong = Vec::new();
     match rig.engine().run(&state.operation).await {
         Ok(Phase::Succeeded) => {}
@@ -72,26 +86,44 @@ async fn crash_at(verb: Verb, template: u16, polls: u64, keep_volatile: bool) ->
     if verb == Verb::Teardown {
         wrong.extend(oracle::leftovers(&rig));
     }
+    let records = rig.ledger.durable();
+    let count = |name: &str| records.iter().filter(|record| record.entry.event.name() == name).count();
+    tally.crashes += 1;
+    tally.adopted += count("create-adopted");
+    tally.found_absent += count("create-absent");
+    tally.arrived_late += late_arrivals(&rig);
     wrong
 }
 
+/// Requests that were executed after their client had died.
+fn late_arrivals(rig: &Rig) -> u64 {
+    rig.world
+        .with(|world: &mut World| world.effects().get("late: executed").copied().unwrap_or_default())
+        .unwrap()
+}
+
 async fn matrix(verb: Verb, template: u16) {
-    let polls = length(verb, template).await;
+    let (rig, state) = ready_to(verb, template).await;
+    let now = rig.now();
+    let polls = length(&rig.fork(now), &state).await;
+    let mut tally = Tally::default();
     // The last poll is the one that ends it, so it is no place to crash.
-    let mut points = 0;
     for at in 0..polls {
-        for keep_volatile in [false, true] {
-            let wrong = crash_at(verb, template, at, keep_volatile).await;
+        for keep in [false, true] {
+            let wrong = crash_at(verb, rig.fork(now), &state, at, keep, &mut tally).await;
             assert_eq!(
                 wrong,
                 Vec::<String>::new(),
-                "T{template} {verb:?}, crash after poll {at}, volatile half kept: {keep_volatile}"
+                "T{template} {verb:?}, crash after poll {at}, volatile half kept: {keep}"
             );
-            points += 1;
         }
     }
-    println!("T{template} {verb:?}: {points} crashes at {polls} awaits, all clean");
-    assert_eq!(points, polls * 2, "every await was a crash point");
+    println!("T{template} {verb:?}: {polls} awaits, {tally:?}, all clean");
+    assert_eq!(tally.crashes, polls * 2, "every await was a crash point");
+    assert!(tally.arrived_late > 0, "requests of dead clients did arrive");
+    if verb == Verb::Provision {
+        assert!(tally.adopted > 0 && tally.found_absent > 0, "both outcomes of doubt were met: {tally:?}");
+    }
 }
 
 macro_rules! crash_at_every_await {

@@ -23,7 +23,7 @@ pub(crate) async fn run(run: &Run<'_>, key: &NodeKey, attempt: u32, refusals: u3
     let intent =
         Event::CreateIntended { node: key.clone(), attempt, request: request.digest(), expires_at: expires };
     run.record(vec![intent]).await?;
-    let outcome = run.engine.parts().client.mutate(permit, &node.zone, &request, expires).await;
+    let outcome = run.engine.parts().client.mutate(permit, &request, expires).await;
     let event = match outcome {
         Ok(reply) => accepted(run, &node, attempt, &reply)?,
         Err(error) => not_accepted(&node, attempt, &error),

@@ -40,7 +40,7 @@ pub(crate) async fn run(
         expires_at: expires,
     };
     run.record(vec![intent]).await?;
-    let outcome = run.engine.parts().client.mutate(permit, &node.zone, &request, expires).await;
+    let outcome = run.engine.parts().client.mutate(permit, &request, expires).await;
     let event = match outcome {
         Ok(reply) => accepted(run, &node, id, step, &reply).await?,
         Err(error) => not_accepted(run, &node, id, &error).await?,
