@@ -148,6 +148,7 @@ pub(crate) fn plan(action: Action, level: ApprovalLevel) -> Plan {
         band: CostBand::High,
         level,
         level_reasons: Vec::new(),
+        template_level: ApprovalLevel::One,
         rollback_destroys: vec!["bucket".parse().unwrap()],
         critical_path_seconds: 10,
         corrections: Vec::new(),

@@ -34,6 +34,8 @@ pub struct Occasion {
     pub now: Timestamp,
     /// Template and its digest.
     pub template: (TemplateId, Digest),
+    /// Default level of the template.
+    pub template_level: ApprovalLevel,
     /// Digest of the price list.
     pub price_digest: Digest,
     /// Version of the roster.
@@ -153,6 +155,7 @@ fn assemble(
         zone,
         template: occasion.template.0,
         template_digest: occasion.template.1,
+        template_level: occasion.template_level,
         price_digest: occasion.price_digest,
         roster_version: occasion.roster_version,
         base_seq: occasion.base_seq,

@@ -88,6 +88,7 @@ impl Engine {
             team,
             now: self.now(),
             template: (spec.template, request.template_digest),
+            template_level: request.template_level,
             price_digest: request.price_digest,
             roster_version: roster.version,
             base_seq: environment.last_seq,
@@ -126,7 +127,7 @@ impl Engine {
             let input = LevelInput {
                 action: Action::Teardown,
                 template: provision.plan.template,
-                template_level: ApprovalLevel::One,
+                template_level: provision.plan.template_level,
                 class,
                 band: band(Decimal::ZERO, &roster.policy),
                 data_destroyed: data.map(|destroy| destroy.name.clone()).collect(),
@@ -162,7 +163,7 @@ impl Engine {
         let input = LevelInput {
             action: Action::Extend,
             template: provision.plan.template,
-            template_level: ApprovalLevel::One,
+            template_level: provision.plan.template_level,
             class: provision.plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class),
             band: band(cost.hourly, &roster.policy),
             data_destroyed: Vec::new(),
@@ -261,6 +262,7 @@ impl Engine {
             team: team_of(roster, requester),
             now: self.now(),
             template: (provision.plan.template, provision.plan.template_digest),
+            template_level: provision.plan.template_level,
             price_digest: provision.plan.price_digest,
             roster_version: roster.version,
             base_seq,

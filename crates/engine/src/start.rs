@@ -5,7 +5,6 @@ use exokit_core::cost::band;
 use exokit_core::level::{LevelInput, level};
 use exokit_ledger::{Condition, Filter};
 use exokit_model::approval::Roster;
-use exokit_model::cost::ApprovalLevel;
 use exokit_model::event::{Event, Record};
 use exokit_model::plan::{Action, Plan};
 use exokit_model::spec::EnvironmentClass;
@@ -52,13 +51,13 @@ impl Engine {
 }
 
 /// A plan whose level is lower than policy demands never starts, whoever wrote
-/// it into the ledger. The template's own default cannot be checked here, since
-/// templates may be overridden; it can only raise the level.
+/// it into the ledger. The template's own default is as the plan states it,
+/// since templates may be overridden; it can only raise the level.
 fn check_level(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
     let input = LevelInput {
         action: plan.action,
         template: plan.template,
-        template_level: ApprovalLevel::One,
+        template_level: plan.template_level,
         class: plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class),
         band: band(plan.cost.hourly, &roster.policy),
         data_destroyed: plan

@@ -63,7 +63,8 @@ impl ResourceKind for AntiAffinityGroup {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted { create_seconds: 2, delete_seconds: 2 }
+        // The nodes' machines linger for 5 to 10 minutes and keep it busy.
+        Predicted { create_seconds: 2, delete_seconds: 450, gone_seconds: 2 }
     }
 }
 

@@ -77,7 +77,7 @@ impl ResourceKind for ApiKey {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted { create_seconds: 1, delete_seconds: 2 }
+        Predicted { create_seconds: 1, delete_seconds: 2, gone_seconds: 2 }
     }
 }
 

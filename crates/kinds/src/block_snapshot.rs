@@ -51,7 +51,7 @@ impl ResourceKind for BlockSnapshot {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted { create_seconds: 5, delete_seconds: 5 }
+        Predicted { create_seconds: 5, delete_seconds: 5, gone_seconds: 5 }
     }
 }
 

@@ -46,7 +46,7 @@ impl ResourceKind for BlockVolume {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted { create_seconds: 5, delete_seconds: 5 }
+        Predicted { create_seconds: 5, delete_seconds: 5, gone_seconds: 5 }
     }
 }
 

@@ -146,6 +146,6 @@ impl ResourceKind for Dbaas {
 
     fn predicted(&self) -> Predicted {
         // Measured in ch-dk-2 for startup-4: 120 to 212 s.
-        Predicted { create_seconds: 166, delete_seconds: 5 }
+        Predicted { create_seconds: 166, delete_seconds: 5, gone_seconds: 5 }
     }
 }

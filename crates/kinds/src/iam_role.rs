@@ -72,7 +72,7 @@ impl ResourceKind for IamRole {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted { create_seconds: 2, delete_seconds: 2 }
+        Predicted { create_seconds: 2, delete_seconds: 2, gone_seconds: 2 }
     }
 }
 

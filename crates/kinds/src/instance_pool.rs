@@ -46,7 +46,7 @@ impl ResourceKind for InstancePool {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted { create_seconds: 30, delete_seconds: 30 }
+        Predicted { create_seconds: 30, delete_seconds: 30, gone_seconds: 30 }
     }
 }
 

@@ -128,8 +128,11 @@ impl std::fmt::Debug for OneTimeSecret {
 pub struct Predicted {
     /// From the create request to ready, in seconds.
     pub create_seconds: u32,
-    /// From the delete request to gone, in seconds.
+    /// From the first delete request to gone, in seconds, with the time for
+    /// which the cloud refuses because the resource is still in use.
     pub delete_seconds: u32,
+    /// From the accepted delete request to gone, in seconds.
+    pub gone_seconds: u32,
 }
 
 /// What exokit must know of a kind.

@@ -48,7 +48,7 @@ impl ResourceKind for LoadBalancer {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted { create_seconds: 30, delete_seconds: 5 }
+        Predicted { create_seconds: 30, delete_seconds: 5, gone_seconds: 5 }
     }
 }
 

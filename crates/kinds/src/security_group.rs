@@ -68,8 +68,8 @@ impl ResourceKind for SecurityGroup {
     }
 
     fn predicted(&self) -> Predicted {
-        // Groups stay busy while the nodes' machines linger.
-        Predicted { create_seconds: 2, delete_seconds: 2 }
+        // The nodes' machines linger for 5 to 10 minutes and keep it busy.
+        Predicted { create_seconds: 2, delete_seconds: 450, gone_seconds: 2 }
     }
 }
 

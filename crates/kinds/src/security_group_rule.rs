@@ -120,7 +120,7 @@ impl ResourceKind for SecurityGroupRule {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted { create_seconds: 2, delete_seconds: 2 }
+        Predicted { create_seconds: 2, delete_seconds: 2, gone_seconds: 2 }
     }
 }
 

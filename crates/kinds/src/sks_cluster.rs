@@ -77,7 +77,7 @@ impl ResourceKind for SksCluster {
 
     fn predicted(&self) -> Predicted {
         // Measured in ch-dk-2: 90 to 146 s.
-        Predicted { create_seconds: 118, delete_seconds: 30 }
+        Predicted { create_seconds: 118, delete_seconds: 30, gone_seconds: 30 }
     }
 }
 

@@ -122,7 +122,7 @@ impl ResourceKind for SksNodepool {
 
     fn predicted(&self) -> Predicted {
         // Measured in ch-dk-2: 31 s to create.
-        Predicted { create_seconds: 31, delete_seconds: 30 }
+        Predicted { create_seconds: 31, delete_seconds: 30, gone_seconds: 30 }
     }
 }
 

@@ -87,7 +87,7 @@ impl ResourceKind for SosBucket {
     }
 
     fn predicted(&self) -> Predicted {
-        Predicted { create_seconds: 1, delete_seconds: 1 }
+        Predicted { create_seconds: 1, delete_seconds: 1, gone_seconds: 1 }
     }
 }
 

@@ -104,6 +104,7 @@ pub(crate) fn plan(number: u8, action: Action) -> Plan {
         level: ApprovalLevel::Two,
         level_reasons: Vec::new(),
         destroys: Vec::new(),
+        template_level: ApprovalLevel::One,
         rollback_destroys: Vec::new(),
         critical_path_seconds: 10,
         corrections: Vec::new(),

@@ -80,6 +80,9 @@ pub struct Plan {
     pub template: TemplateId,
     /// Digest of that template.
     pub template_digest: Digest,
+    /// The template's default level, which holds for every plan on the
+    /// environment.
+    pub template_level: ApprovalLevel,
     /// Digest of the price list of the estimate.
     pub price_digest: Digest,
     /// Version of the roster and policy under which the level was computed.

@@ -20,8 +20,8 @@ pub(crate) async fn run(
     let node = node_of(run, key)?;
     let timing = run.engine.parts().timing;
     let client = &run.engine.parts().client;
-    let delete_seconds = exokit_kinds::of(node.kind).predicted().delete_seconds;
-    let predicted = timing.scaled(Duration::from_secs(u64::from(delete_seconds)));
+    let gone_seconds = exokit_kinds::of(node.kind).predicted().gone_seconds;
+    let predicted = timing.scaled(Duration::from_secs(u64::from(gone_seconds)));
     let started = tokio::time::Instant::now();
     let mut patience = Patience::default();
     loop {
