@@ -153,9 +153,10 @@ fn from_run_file(args: &ChangeArgs, file: &Path, set: &TemplateSet) -> Result<Wa
     if let Some(class) = args.requirements.class {
         spec.class = class_of(class);
     }
-    let ignored = run.ignored.iter().map(|key| {
-        format!("{name}:{}:{}: unknown key {} is ignored", key.line, key.column, key.key)
-    });
+    let ignored = run
+        .ignored
+        .iter()
+        .map(|key| format!("{name}:{}:{}: unknown key {} is ignored", key.line, key.column, key.key));
     let differs = run.differs.iter().map(|differs| {
         format!(
             "differs from {} in {}: {} instead of {}",
@@ -269,11 +270,8 @@ pub(crate) fn selected(
 ) -> Result<(Selection, TemplateSet), CliError> {
     let set = templates(settings)?;
     let prices = price_list(settings)?;
-    let flags = Requirements {
-        zone: args.zone.clone(),
-        ttl_seconds: args.ttl,
-        ..requirements(&args.requirements)
-    };
+    let flags =
+        Requirements { zone: args.zone.clone(), ttl_seconds: args.ttl, ..requirements(&args.requirements) };
     let required = match &args.file {
         Some(file) => merge(required_file(file)?, flags),
         None => flags,
@@ -291,7 +289,9 @@ fn required_file(file: &Path) -> Result<Requirements, CliError> {
     serde_saphyr::from_str(&text).map_err(|error| {
         let hint = match text.contains("project_name") {
             true => "this looks like a run file: use `exokit plan -f`",
-            false => "keys are those of `exokit select --help` with underscores, such as `block_storage_gib: 10`",
+            false => {
+                "keys are those of `exokit select --help` with underscores, such as `block_storage_gib: 10`"
+            }
         };
         CliError::new("file", "reading", file.display(), error, hint).exit(Exit::Usage)
     })

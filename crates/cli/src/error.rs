@@ -40,7 +40,13 @@ pub(crate) struct CliError {
 }
 
 impl CliError {
-    pub(crate) fn new(code: &str, doing: &str, on: impl Display, why: impl Display, hint: impl Display) -> Self {
+    pub(crate) fn new(
+        code: &str,
+        doing: &str,
+        on: impl Display,
+        why: impl Display,
+        hint: impl Display,
+    ) -> Self {
         Self {
             code: code.to_owned(),
             doing: doing.to_owned(),

@@ -55,6 +55,16 @@ pub(crate) fn duration(seconds: u64) -> String {
     }
 }
 
+/// The time from `from` to `to` to a tenth of a second while that says
+/// something.
+pub(crate) fn took(from: Timestamp, to: Timestamp) -> String {
+    let exact = to.duration_since(from).max(SignedDuration::ZERO);
+    match exact < SignedDuration::from_secs(10) {
+        true => format!("{:.1} s", exact.as_secs_f64()),
+        false => duration(between(from, to)),
+    }
+}
+
 /// The time from `from` to `to`, zero when it is negative.
 pub(crate) fn between(from: Timestamp, to: Timestamp) -> u64 {
     to.duration_since(from).max(SignedDuration::ZERO).as_secs().unsigned_abs()
@@ -114,7 +124,8 @@ mod tests {
 
     #[test]
     fn durations_are_read_and_written() {
-        for (text, seconds) in [("30s", 30), ("90m", 5400), ("8h", 28_800), ("2d", 172_800), ("1h30m", 5400)] {
+        for (text, seconds) in [("30s", 30), ("90m", 5400), ("8h", 28_800), ("2d", 172_800), ("1h30m", 5400)]
+        {
             assert_eq!(parse_duration(text), Ok(seconds));
         }
         for text in ["", "8", "h", "-1h", "1.5h", "8 h", "0s", "99999999999999999999h", "11000d", "1y"] {
@@ -126,7 +137,9 @@ mod tests {
 
     #[test]
     fn amounts_keep_cents_and_drop_noise() {
-        for (value, text) in [("1", "1.00"), ("0.02333", "0.02333"), ("0.5", "0.50"), ("1.2345678", "1.23457")] {
+        for (value, text) in
+            [("1", "1.00"), ("0.02333", "0.02333"), ("0.5", "0.50"), ("1.2345678", "1.23457")]
+        {
             assert_eq!(amount(value.parse().unwrap()), text);
         }
     }

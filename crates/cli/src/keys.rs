@@ -21,9 +21,9 @@ const PASSPHRASE_CHARS_MIN: usize = 8;
 /// Fresh random bytes.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], CliError> {
     let mut bytes = [0; N];
-    SystemEntropy.fill(&mut bytes).map_err(|error| {
-        CliError::new("entropy", "making a random number", "", error, "try again")
-    })?;
+    SystemEntropy
+        .fill(&mut bytes)
+        .map_err(|error| CliError::new("entropy", "making a random number", "", error, "try again"))?;
     Ok(bytes)
 }
 
@@ -75,8 +75,13 @@ fn passphrase(settings: &Settings, prompt: &str) -> Result<Zeroizing<String>, Cl
     }
     if !settings.output.asks {
         let why = "there is no terminal to ask at";
-        let error =
-            CliError::new("passphrase", "reading", "the passphrase", why, "set EXOKIT_PASSPHRASE for this command");
+        let error = CliError::new(
+            "passphrase",
+            "reading",
+            "the passphrase",
+            why,
+            "set EXOKIT_PASSPHRASE for this command",
+        );
         return Err(error.exit(Exit::Usage));
     }
     crate::output::say(prompt);

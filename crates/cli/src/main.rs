@@ -62,9 +62,11 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
 
 /// What clap says: help and versions are no errors.
 fn refuse(error: &clap::Error) -> Exit {
-    let wants_json = std::env::args_os().collect::<Vec<_>>().windows(2).any(|pair| {
-        matches!(pair[0].to_str(), Some("-o" | "--output")) && pair[1] == "json"
-    }) || std::env::args_os().any(|arg| matches!(arg.to_str(), Some("-ojson" | "--output=json")));
+    let wants_json = std::env::args_os()
+        .collect::<Vec<_>>()
+        .windows(2)
+        .any(|pair| matches!(pair[0].to_str(), Some("-o" | "--output")) && pair[1] == "json")
+        || std::env::args_os().any(|arg| matches!(arg.to_str(), Some("-ojson" | "--output=json")));
     let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     match wants_json && !help {
         true => {

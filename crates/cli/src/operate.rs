@@ -162,7 +162,13 @@ impl<'s> Operator<'s> {
             let now = self.session.engine.parts().clock.now();
             if view.plan.not_after < now {
                 let why = format!("it could start until {}", view.plan.not_after);
-                return Err(CliError::new("plan-expired", "waiting for", &view.plan.plan_id, why, "make a new plan"));
+                return Err(CliError::new(
+                    "plan-expired",
+                    "waiting for",
+                    &view.plan.plan_id,
+                    why,
+                    "make a new plan",
+                ));
             }
             tokio::time::sleep(LOOK).await;
         }

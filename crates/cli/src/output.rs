@@ -41,7 +41,11 @@ impl Output {
     }
 
     /// Writes data: `text` for people, `value` for programs.
-    pub(crate) fn data<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> Result<(), CliError> {
+    pub(crate) fn data<T: Serialize>(
+        &self,
+        value: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), CliError> {
         let written = match self.format {
             Format::Table => text(),
             Format::Json => {
@@ -49,7 +53,8 @@ impl Output {
                 format!("{}\n", json.doing("writing", "the output")?)
             }
             Format::Yaml => {
-                let yaml = serde_saphyr::to_string(value).map_err(|error| io::Error::other(error.to_string()));
+                let yaml =
+                    serde_saphyr::to_string(value).map_err(|error| io::Error::other(error.to_string()));
                 yaml.doing("writing", "the output")?
             }
         };

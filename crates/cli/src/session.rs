@@ -118,12 +118,7 @@ fn remember(place: &Place) -> Result<(), CliError> {
     }
 }
 
-fn way(
-    settings: &Settings,
-    place: &Place,
-    reach: Reach,
-    clock: &Arc<dyn Clock>,
-) -> Result<Way, CliError> {
+fn way(settings: &Settings, place: &Place, reach: Reach, clock: &Arc<dyn Clock>) -> Result<Way, CliError> {
     match (reach, place.cloud) {
         (Reach::Ledger, cloud) => {
             let speed = if cloud == CloudName::Sim { embedded::factor(place.speed) } else { 1.0 };
@@ -155,7 +150,8 @@ fn nobody() -> Result<CloudConfig, CliError> {
 fn budget(speed: f64) -> Budget {
     #[expect(clippy::cast_possible_truncation, reason = "the value is limited just before")]
     #[expect(clippy::cast_sign_loss, reason = "the value is limited just before")]
-    let times = |base: f64| NonZeroU32::new((base * speed).clamp(1.0, 100_000.0) as u32).unwrap_or(NonZeroU32::MIN);
+    let times =
+        |base: f64| NonZeroU32::new((base * speed).clamp(1.0, 100_000.0) as u32).unwrap_or(NonZeroU32::MIN);
     Budget::new(times(10.0), times(20.0))
 }
 

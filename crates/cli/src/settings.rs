@@ -63,7 +63,8 @@ impl Settings {
     /// for those.
     pub(crate) fn resolve(global: &GlobalArgs) -> Result<Self, CliError> {
         let variables = environment();
-        let get = |name: &str| variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let get =
+            |name: &str| variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
         let colours = get("NO_COLOR").is_none() && get("TERM") != Some("dumb");
         let speed = global.speed.clone().or_else(|| get("EXOKIT_SIM_SPEED").map(str::to_owned));
         let state = global.state.clone().or_else(|| get("EXOKIT_STATE").map(PathBuf::from));
@@ -96,7 +97,9 @@ impl Settings {
     /// Variables that would lead a process that is started from here to
     /// another cloud.
     pub(crate) fn foreign(&self) -> impl Iterator<Item = (&String, &String)> {
-        let leads = |name: &str| ["EXOKIT_", "EXOSCALE_", "EXO_API_", "CLOUDSTACK_"].iter().any(|p| name.starts_with(p));
+        let leads = |name: &str| {
+            ["EXOKIT_", "EXOSCALE_", "EXO_API_", "CLOUDSTACK_"].iter().any(|p| name.starts_with(p))
+        };
         self.variables.iter().filter(move |(name, _)| leads(name))
     }
 
@@ -107,7 +110,6 @@ impl Settings {
 }
 
 /// The environment. Values that are not Unicode count as not set.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -147,7 +149,8 @@ fn place(
     if let Some(marker) = marker.as_ref().filter(|marker| marker.cloud != cloud.as_str()) {
         let why = format!("it belongs to --cloud {}, not to --cloud {}", marker.cloud, cloud.as_str());
         let hint = "use another directory with --state: a ledger that is held against another cloud would take everything for gone";
-        let error = CliError::new("other-cloud", "using the state directory", state.root().display(), why, hint);
+        let error =
+            CliError::new("other-cloud", "using the state directory", state.root().display(), why, hint);
         return Err(error.exit(Exit::Usage));
     }
     let remembered = marker.and_then(|marker| marker.speed);
@@ -230,8 +233,14 @@ fn data_folder(variables: &BTreeMap<String, String>) -> Result<PathBuf, CliError
     };
     get("XDG_DATA_HOME").or_else(|| get("HOME").map(|home| home.join(".local/share"))).ok_or_else(|| {
         let hint = "say where with --state or EXOKIT_STATE";
-        CliError::new("state", "finding the state directory", "", "neither XDG_DATA_HOME nor HOME is set", hint)
-            .exit(Exit::Usage)
+        CliError::new(
+            "state",
+            "finding the state directory",
+            "",
+            "neither XDG_DATA_HOME nor HOME is set",
+            hint,
+        )
+        .exit(Exit::Usage)
     })
 }
 

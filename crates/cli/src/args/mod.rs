@@ -22,8 +22,8 @@ pub(crate) use plan::{
     SksLevelName, TeardownArgs,
 };
 pub(crate) use tools::{
-    AuditArgs, AuditCommand, CompletionsArgs, DemoArgs, ManArgs, PricesArgs, PricesCommand, RegistryArgs, RegistryCommand,
-    SimArgs,
+    AuditArgs, AuditCommand, CompletionsArgs, DemoArgs, ManArgs, PricesArgs, PricesCommand, RegistryArgs,
+    RegistryCommand, SimArgs,
 };
 
 /// Environments on Exoscale: chosen, priced, approved, built, proved and

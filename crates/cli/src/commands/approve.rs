@@ -140,15 +140,15 @@ fn find<'r>(registry: &'r Registry, target: &str) -> Result<&'r OperationView, C
     let missing = |why: &str| {
         CliError::new("no-plan", "finding", target, why, "`exokit show ENV` names the plans that wait")
     };
-    let by_id = target.parse::<PlanId>().map(|plan| plan.operation()).or_else(|_| target.parse::<OperationId>());
+    let by_id =
+        target.parse::<PlanId>().map(|plan| plan.operation()).or_else(|_| target.parse::<OperationId>());
     if let Ok(id) = by_id {
         return registry.operation(&id).ok_or_else(|| missing("the ledger has no such plan"));
     }
     let digits = target.len() >= DIGEST_DIGITS_MIN && target.bytes().all(|b| b.is_ascii_hexdigit());
     if digits {
         let prefix = target.to_ascii_lowercase();
-        let mut found =
-            registry.operations().values().filter(|o| o.digest.to_string().starts_with(&prefix));
+        let mut found = registry.operations().values().filter(|o| o.digest.to_string().starts_with(&prefix));
         match (found.next(), found.next()) {
             (Some(one), None) => return Ok(one),
             (Some(_), Some(_)) => return Err(missing("more than one plan has a digest that begins so")),

@@ -93,11 +93,8 @@ async fn add(settings: &Settings, args: &AddArgs) -> Result<(), CliError> {
             };
             return roster::add_key(current, &args.person, public, now);
         }
-        let listed = |public: &PublicKey| ApproverKey {
-            id: public.id(),
-            public: public.to_text(),
-            revoked_at: None,
-        };
+        let listed =
+            |public: &PublicKey| ApproverKey { id: public.id(), public: public.to_text(), revoked_at: None };
         let person = Person {
             id: args.person.clone(),
             roles: args.roles.clone(),

@@ -37,9 +37,8 @@ pub(crate) async fn run(settings: &Settings, args: &AuditArgs) -> Result<Exit, C
     };
     let head = head.doing("auditing", path.display())?;
     // A whole chain can still say things that cannot follow each other.
-    let registry = Registry::fold(&records).map_err(|misfit| {
-        CliError::new("bad-record", "auditing", path.display(), &misfit, misfit.hint())
-    })?;
+    let registry = Registry::fold(&records)
+        .map_err(|misfit| CliError::new("bad-record", "auditing", path.display(), &misfit, misfit.hint()))?;
     let value = json!({
         "whole": true, "records": head.seq, "head": head.hash,
         "environments": registry.environments().len(), "operations": registry.operations().len(),

@@ -56,7 +56,11 @@ const STORY: &[Step] = &[
         &["up", "T3", "--name", "store", "--ttl", "8h", "--as", "dana"],
         Exit::Waiting,
     ),
-    step("Dana tries to approve her own request.", &["approve", "store", "--as", "dana", "--yes"], Exit::Failed),
+    step(
+        "Dana tries to approve her own request.",
+        &["approve", "store", "--as", "dana", "--yes"],
+        Exit::Failed,
+    ),
     step(
         "Alex sees what it is about, and signs exactly those bytes.",
         &["approve", "store", "--as", "alex", "--yes"],
@@ -73,7 +77,11 @@ const STORY: &[Step] = &[
     ),
     step("", &["approve", "store", "--as", "alex", "--yes"], Exit::Done),
     step("", &["approve", "store", "--as", "kim", "--yes"], Exit::Done),
-    step("Everything goes, and an independent look proves it.", &["watch", "store", "--as", "dana"], Exit::Done),
+    step(
+        "Everything goes, and an independent look proves it.",
+        &["watch", "store", "--as", "dana"],
+        Exit::Done,
+    ),
     step("Is anything of ours left anywhere in the account?", &["orphans"], Exit::Done),
     step("Is the record of all this whole?", &["audit", "verify"], Exit::Done),
 ];
@@ -112,7 +120,9 @@ fn new_folder(folder: &Path) -> Result<PathBuf, CliError> {
     let used = folder.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if used {
         let hint = "name a folder that is new or empty";
-        return Err(CliError::new("exists", "using", folder.display(), "it is not empty", hint).exit(Exit::Usage));
+        return Err(
+            CliError::new("exists", "using", folder.display(), "it is not empty", hint).exit(Exit::Usage)
+        );
     }
     fs_err::create_dir_all(folder).doing("making", folder.display())?;
     fs_err::canonicalize(folder).doing("finding", folder.display())
@@ -138,15 +148,24 @@ impl Teller<'_> {
         let expected = step.ends as u8;
         if exit.code() != Some(i32::from(expected)) {
             let why = format!("it ended with {exit}, expected was {expected}");
-            return Err(CliError::new("demo", "running", &typed, why, "run it by hand with --keep to look into it"));
+            return Err(CliError::new(
+                "demo",
+                "running",
+                &typed,
+                why,
+                "run it by hand with --keep to look into it",
+            ));
         }
         if step.ends != Exit::Done {
             output.raw(format!("(exit code {expected}, as it should be)\n").as_bytes())?;
         }
-        std::io::stdout().flush().or_else(|error| match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Ok(()),
-            _ => Err(error),
-        }).doing("writing", "the output")
+        std::io::stdout()
+            .flush()
+            .or_else(|error| match error.kind() {
+                std::io::ErrorKind::BrokenPipe => Ok(()),
+                _ => Err(error),
+            })
+            .doing("writing", "the output")
     }
 
     /// This program again, with nothing of the caller's cloud.

@@ -42,7 +42,8 @@ enum Status {
 }
 
 pub(crate) async fn run(settings: &Settings) -> Result<Exit, CliError> {
-    let mut findings = vec![from("templates", check_templates(settings)), from("prices", check_prices(settings))];
+    let mut findings =
+        vec![from("templates", check_templates(settings)), from("prices", check_prices(settings))];
     match settings.place() {
         Err(error) => findings.push(from("cloud", Err(error))),
         Ok(place) => {
@@ -60,9 +61,8 @@ pub(crate) async fn run(settings: &Settings) -> Result<Exit, CliError> {
             Status::Warn => "warn",
             Status::Fail => "FAIL",
         };
-        let row = |f: &Finding| {
-            vec![f.check.to_owned(), word(f.status).to_owned(), f.what.clone(), f.hint.clone()]
-        };
+        let row =
+            |f: &Finding| vec![f.check.to_owned(), word(f.status).to_owned(), f.what.clone(), f.hint.clone()];
         let rows: Vec<Vec<String>> = findings.iter().map(row).collect();
         table(&["CHECK", "STATE", "FOUND", "WHAT TO DO"], &rows)
     })?;
@@ -150,7 +150,11 @@ fn check_keyring(settings: &Settings, place: &Place) -> Checked {
             return warn(format!("{} can be read by others", path.display()), "chmod 600 it");
         }
     }
-    fine(if settings.root_secret.is_some() { "EXOKIT_ROOT_SECRET".to_owned() } else { path.display().to_string() })
+    fine(if settings.root_secret.is_some() {
+        "EXOKIT_ROOT_SECRET".to_owned()
+    } else {
+        path.display().to_string()
+    })
 }
 
 async fn check_approvals(settings: &Settings, place: &Place) -> Checked {
@@ -163,7 +167,8 @@ async fn check_approvals(settings: &Settings, place: &Place) -> Checked {
         person.agent_of.is_none() && person.keys.iter().any(|key| key.revoked_at.is_none())
     };
     let count = roster.persons.iter().filter(able).count();
-    let what = format!("roster version {}, {count} persons can vote, you are {}", roster.version, settings.person);
+    let what =
+        format!("roster version {}, {count} persons can vote, you are {}", roster.version, settings.person);
     match (count, roster.person(&settings.person)) {
         (0..2, _) => warn(what, "level 3 needs two persons: exokit approver add"),
         (_, None) => warn(what, format!("you are not in it: exokit approver add {}", settings.person)),
@@ -201,7 +206,9 @@ async fn check_cloud(settings: &Settings, place: &Place) -> Vec<Finding> {
     };
     let answer = match tokio::time::timeout(ANSWER_MAX, asked).await {
         Ok(answer) => answer,
-        Err(late) => Err(CliError::new("network", "asking", "the cloud", late, "check the network and the endpoint")),
+        Err(late) => {
+            Err(CliError::new("network", "asking", "the cloud", late, "check the network and the endpoint"))
+        }
     };
     vec![from("cloud", answer), from("clock", check_clock(&session))]
 }

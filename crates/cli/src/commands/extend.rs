@@ -20,6 +20,6 @@ pub(crate) async fn run(settings: &Settings, args: &ExtendArgs) -> Result<Exit, 
     let plan = operator.session.engine.plan_extend(name, seconds, &settings.person).await;
     let plan = plan.doing("planning to extend", name)?;
     settings.output.note(&views::plan::heading(&plan));
-    settings.output.note(views::plan::cost(&plan).lines().next().unwrap_or_default());
+    settings.output.note(views::plan::total(&plan).trim_end());
     operator.propose(&plan, args.wait).await
 }

@@ -1,8 +1,8 @@
 //! `exokit history`: the story.
 
 use exokit_engine::error::EngineError;
-use exokit_ledger::history::history;
 use exokit_ledger::Filter;
+use exokit_ledger::history::history;
 
 use crate::args::HistoryArgs;
 use crate::error::{CliError, Doing as _};

@@ -24,9 +24,11 @@ use crate::state_dir::replace;
 /// Where the public price lists are.
 const SOURCE: &str = "https://portal.exoscale.com/api/pricing";
 
-/// The lists, and how their keys become items of ours.
-const LISTS: [(&str, fn(&str) -> Option<String>); 3] =
-    [("opencompute", compute_item), ("sos", sos_item), ("dbaas-pg", pg_item)];
+/// How a key of a public list becomes an item of ours.
+type Naming = fn(&str) -> Option<String>;
+
+/// The lists.
+const LISTS: [(&str, Naming); 3] = [("opencompute", compute_item), ("sos", sos_item), ("dbaas-pg", pg_item)];
 
 pub(crate) async fn run(settings: &Settings, command: &PricesCommand) -> Result<Exit, CliError> {
     let current = price_list(settings)?;
@@ -127,7 +129,13 @@ async fn fetch(settings: &Settings, currency: &str) -> Result<BTreeMap<String, D
         let prices = value.get(currency.to_ascii_lowercase()).and_then(Value::as_object);
         let unexpected = || {
             let why = format!("it has no prices in {currency}");
-            CliError::new("prices", "reading", &url, why, "keep the prices in use; the format may have changed")
+            CliError::new(
+                "prices",
+                "reading",
+                &url,
+                why,
+                "keep the prices in use; the format may have changed",
+            )
         };
         for (key, price) in prices.ok_or_else(unexpected)? {
             let price = price.as_str().and_then(|text| text.parse::<Decimal>().ok());
@@ -177,9 +185,8 @@ fn compute_item(key: &str) -> Option<String> {
     }
     let machine = key.strip_prefix("running_")?;
     let families = ["cpu", "memory", "storage", "gpu", "gpu2", "gpu3"];
-    let family = families.iter().find_map(|family| {
-        Some((*family, machine.strip_prefix(family)?.strip_prefix('_')?))
-    });
+    let family =
+        families.iter().find_map(|family| Some((*family, machine.strip_prefix(family)?.strip_prefix('_')?)));
     let (family, size) = family.unwrap_or(("standard", machine));
     let size = size.replace('_', "-");
     let good = size.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');

@@ -24,6 +24,6 @@ pub(crate) async fn run(settings: &Settings, args: &ProvisionArgs) -> Result<Exi
         ));
     }
     settings.output.note(&views::plan::heading(plan));
-    settings.output.note(views::plan::cost(plan).lines().next().unwrap_or_default());
+    settings.output.note(views::plan::total(plan).trim_end());
     operator.propose(plan, args.wait).await
 }

@@ -28,9 +28,7 @@ pub(crate) async fn run(settings: &Settings, command: &RegistryCommand) -> Resul
         RegistryCommand::Import { file } => {
             let head = export::import(ledger, &read(file)?).await.doing("importing", file.display())?;
             let value = json!({ "records": head.seq, "head": head.hash });
-            settings.output.data(&value, || {
-                format!("{} records are in {}.\n", head.seq, from.display())
-            })?;
+            settings.output.data(&value, || format!("{} records are in {}.\n", head.seq, from.display()))?;
         }
     }
     Ok(Exit::Done)

@@ -18,7 +18,9 @@ pub(crate) async fn run(settings: &Settings, args: &ResumeArgs) -> Result<Exit, 
         .rev()
         .find(|operation| matches!(operation.phase, Phase::NeedsHuman { .. }));
     let Some(parked) = parked else {
-        let hint = format!("`exokit show {name}` tells where it stands; `exokit watch {name}` takes up unfinished work");
+        let hint = format!(
+            "`exokit show {name}` tells where it stands; `exokit watch {name}` takes up unfinished work"
+        );
         return Err(CliError::new("wrong-phase", "resuming", name, "nothing of it waits for a human", hint));
     };
     let by = settings.person.as_str();

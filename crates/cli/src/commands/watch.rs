@@ -46,10 +46,7 @@ async fn one(operator: &Operator<'_>, name: &EnvironmentName, once: bool) -> Res
         Some(operation) => operator.start(&operation.operation, !once).await,
         None => {
             operator.settings.output.note("Nothing is being done.");
-            operator
-                .settings
-                .output
-                .data(&view, || views::environment::show(view, &operations, now))?;
+            operator.settings.output.data(&view, || views::environment::show(view, &operations, now))?;
             Ok(Exit::Done)
         }
     }
@@ -68,7 +65,10 @@ async fn all(operator: &Operator<'_>, once: bool) -> Result<Exit, CliError> {
     };
     match operator.detachable(work).await? {
         (Ended::Detached, _) => {
-            operator.settings.output.note("\nNo longer watching. Nothing is lost: `exokit watch` comes back.");
+            operator
+                .settings
+                .output
+                .note("\nNo longer watching. Nothing is lost: `exokit watch` comes back.");
             Ok(Exit::Detached)
         }
         (Ended::Done, exit) => Ok(exit.unwrap_or(Exit::Done)),

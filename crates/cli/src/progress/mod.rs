@@ -12,7 +12,7 @@ use exokit_model::event::Record;
 use exokit_model::ids::OperationId;
 use exokit_model::plan::Plan;
 
-use crate::format::{between, duration};
+use crate::format::{duration, took};
 use crate::output::{Output, say};
 
 use live::Lines;
@@ -94,8 +94,8 @@ impl Watcher for Progress {
             (_, None) => {}
             (Some(lines), Some(change)) => lines.show(&change),
             (None, Some(change)) => {
-                let since = between(started.unwrap_or(record.entry.at), record.entry.at);
-                say(&format!("{:>5} s  {name}  {}\n", since, change.text()));
+                let since = took(started.unwrap_or(record.entry.at), record.entry.at);
+                say(&format!("{since:>9}  {name}  {}\n", change.text()));
             }
         }
     }

@@ -8,7 +8,7 @@ use exokit_model::ids::NodeKey;
 use exokit_model::plan::Plan;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::format::{between, duration, plain};
+use crate::format::{plain, took};
 
 /// One operation.
 pub(super) struct Track {
@@ -18,6 +18,9 @@ pub(super) struct Track {
     speed: f64,
     started: Option<Timestamp>,
     steps: BTreeMap<NodeKey, Stage>,
+    /// What was said last of each resource: a refusal that comes again and
+    /// again is said once.
+    said: BTreeMap<NodeKey, String>,
 }
 
 /// Where one resource stands.
@@ -52,6 +55,7 @@ impl Track {
             speed: speed.max(f64::MIN_POSITIVE),
             started: None,
             steps: plan.graph.nodes().iter().map(waiting).collect(),
+            said: BTreeMap::new(),
         }
     }
 
@@ -89,7 +93,7 @@ impl Track {
             Stage::Busy(since) => Some(since),
             _ => None,
         };
-        let took = duration(between(begun.unwrap_or(at), at));
+        let took = took(begun.unwrap_or(at), at);
         let (stage, words) = match event {
             Event::CreateIntended { .. } => (Stage::Busy(begun.unwrap_or(at)), "creating".to_owned()),
             Event::CreateAccepted { .. } | Event::DeleteAccepted { .. } => return None,
@@ -108,9 +112,12 @@ impl Track {
             Event::ResourceGone { .. } => (Stage::Done, format!("gone after {took}")),
             _ => return None,
         };
-        let again = self.stage(&key) == stage && words == "deleting";
+        let repeated = words == "deleting" && begun.is_some();
         self.steps.insert(key.clone(), stage);
-        (!again).then_some(Change { node: Some(key), words, done: stage == Stage::Done })
+        if repeated || self.said.insert(key.clone(), words.clone()).as_ref() == Some(&words) {
+            return None;
+        }
+        Some(Change { node: Some(key), words, done: stage == Stage::Done })
     }
 
     /// Predicted seconds for the whole, here.

@@ -27,7 +27,7 @@ pub(crate) fn page(
         text.push_str(&format!("{}\n", table(&["  KIND", "NAME"], &rows)));
     }
     text.push_str(&format!("{}\n", plan::destroys(plan)));
-    text.push_str(&format!("{}\n", plan::cost(plan)));
+    text.push_str(&format!("{}{}\n", plan::total(plan), plan::unknown(plan)));
     text.push_str(&format!("{}\n", plan::level(plan, roster)));
     if !plan.corrections.is_empty() {
         text.push_str(&format!("{}\n", plan::corrections(plan)));

@@ -46,10 +46,8 @@ pub(crate) fn show(view: &EnvironmentView, operations: &[&OperationView], now: T
         view.currency,
         view.owner,
         moment(view.created_at),
-        view.expires_at.map_or_else(
-            || "no time limit".to_owned(),
-            |at| format!("expires {}", from_now(at, now))
-        )
+        view.expires_at
+            .map_or_else(|| "no time limit".to_owned(), |at| format!("expires {}", from_now(at, now)))
     );
     let rows: Vec<Vec<String>> = view.resources.iter().map(row).collect();
     text.push_str(&format!("\n{}", table(&["RESOURCE", "KIND", "STATE", "NAME", "ID"], &rows)));

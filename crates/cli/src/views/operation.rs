@@ -3,14 +3,13 @@
 use exokit_approval::token::inspect;
 use exokit_ledger::OperationView;
 use exokit_model::approval::Decision;
-use exokit_model::certificate::Certificate;
 use exokit_model::ids::EnvironmentName;
 use exokit_model::phase::Phase;
 use exokit_model::plan::Action;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::format::{between, duration, from_now};
+use crate::format::{from_now, took};
 use crate::views::certificate;
 
 /// For programs: what `provision`, `teardown`, `extend`, `watch` and `resume`
@@ -67,15 +66,14 @@ fn voters(tokens: &[String], decision: Decision) -> Vec<String> {
 pub(crate) fn text(operation: &OperationView) -> String {
     let name = &operation.plan.environment;
     let took = match (operation.started_at, operation.ended_at) {
-        (Some(from), Some(to)) => format!(" after {}", duration(between(from, to))),
+        (Some(from), Some(to)) => format!(" after {}", took(from, to)),
         _ => String::new(),
     };
     match (&operation.phase, operation.plan.action) {
         (Phase::Succeeded, Action::Provision) => format!("{name} is ready{took}.\n"),
         (Phase::Succeeded, Action::Extend) => format!("{name} may live longer.\n"),
         (Phase::Succeeded, Action::Teardown) => {
-            let proof = operation.certificate.as_ref().map(Certificate::clone);
-            let proof = proof.as_ref().map(certificate::text).unwrap_or_default();
+            let proof = operation.certificate.as_ref().map(certificate::text).unwrap_or_default();
             format!("{name} is gone{took}.\n{proof}")
         }
         (Phase::RolledBack { cause }, _) => {
@@ -133,7 +131,7 @@ pub(crate) fn how_to_approve(operation: &OperationView) -> String {
         Action::Extend => "extend",
     };
     format!(
-        "It waits for approval (level {}). Approve, as somebody else: exokit approve {}\nThen run it:                    exokit {verb} --plan {}\nOr let it run when approved:    exokit watch {}",
+        "It waits for approval (level {}).\n  somebody else approves it:    exokit approve {}\n  then run it:                  exokit {verb} --plan {}\n  or let it run when approved:  exokit watch {}",
         plan.level, plan.plan_id, plan.plan_id, plan.environment
     )
 }

@@ -3,7 +3,7 @@
 use exokit_core::predict::critical_path;
 use exokit_model::approval::{Person, Roster};
 use exokit_model::canonical::Digest;
-use exokit_model::cost::{ApprovalLevel, CostEstimate};
+use exokit_model::cost::{ApprovalLevel, CostEstimate, UnknownPrice};
 use exokit_model::plan::{Action, Plan};
 use serde_json::{Value, json};
 
@@ -114,11 +114,49 @@ fn order(plan: &Plan, speed: f64) -> String {
         true => format!(" ({:.0} s on this simulated cloud)", f64::from(plan.critical_path_seconds) / speed),
         false => String::new(),
     };
-    format!("Order, done after {}{here}; * is the critical path\n{}", duration(whole), tree::draw(&plan.graph))
+    format!(
+        "Order, done after {}{here}; * is the critical path\n{}",
+        duration(whole),
+        tree::draw(&plan.graph)
+    )
 }
 
-/// What it costs, with what is assumed.
-pub(crate) fn cost(plan: &Plan) -> String {
+/// What it costs, with its parts and what is assumed.
+fn cost(plan: &Plan) -> String {
+    let mut text = total(plan);
+    let lines = plan.cost.lines.iter().filter(|_| plan.action != Action::Teardown);
+    let rows: Vec<Vec<String>> = lines
+        .map(|line| {
+            vec![
+                format!("  {}", line.what),
+                line.quantity.normalize().to_string(),
+                line.item.clone(),
+                amount(line.hourly),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        text.push_str(&table(&["  WHAT", "QUANTITY", "PRICE LIST ITEM", "PER HOUR"], &rows));
+    }
+    text.push_str(&unknown(plan));
+    text
+}
+
+/// Prices that are not known, with what is assumed for each.
+pub(crate) fn unknown(plan: &Plan) -> String {
+    let line = |unknown: &UnknownPrice| {
+        format!(
+            "  unknown price: {}, assumed {} per hour: {}\n",
+            unknown.item,
+            amount(unknown.assumed_hourly),
+            unknown.assumption
+        )
+    };
+    plan.cost.unknown.iter().map(line).collect()
+}
+
+/// What it costs in all, in one line.
+pub(crate) fn total(plan: &Plan) -> String {
     let cost = &plan.cost;
     if plan.action == Action::Teardown {
         return "Cost: nothing\n".to_owned();
@@ -138,29 +176,6 @@ pub(crate) fn cost(plan: &Plan) -> String {
         ));
     }
     text.push_str(&format!("; band {}; prices of {}, without VAT\n", plan.band, cost.price_date));
-    let rows: Vec<Vec<String>> = cost
-        .lines
-        .iter()
-        .map(|line| {
-            vec![
-                format!("  {}", line.what),
-                line.quantity.normalize().to_string(),
-                line.item.clone(),
-                amount(line.hourly),
-            ]
-        })
-        .collect();
-    if !rows.is_empty() {
-        text.push_str(&table(&["  WHAT", "QUANTITY", "PRICE LIST ITEM", "PER HOUR"], &rows));
-    }
-    for unknown in &cost.unknown {
-        text.push_str(&format!(
-            "  unknown price: {}, assumed {} per hour: {}\n",
-            unknown.item,
-            amount(unknown.assumed_hourly),
-            unknown.assumption
-        ));
-    }
     text
 }
 
@@ -232,12 +247,7 @@ pub(crate) fn destroys(plan: &Plan) -> String {
         .iter()
         .map(|destroy| {
             let data = if destroy.data { "DATA IS LOST" } else { "" };
-            vec![
-                format!("  {}", destroy.kind),
-                destroy.name.clone(),
-                destroy.id.to_string(),
-                data.to_owned(),
-            ]
+            vec![format!("  {}", destroy.kind), destroy.name.clone(), destroy.id.to_string(), data.to_owned()]
         })
         .collect();
     if !rows.is_empty() {

@@ -57,7 +57,8 @@ impl<'g> Tree<'g> {
             .filter(|other| self.above(other).is_some_and(|above| above.key == node.key))
             .collect();
         for (at, child) in below.iter().enumerate() {
-            let (branch, trunk) = if at + 1 == below.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            let (branch, trunk) =
+                if at + 1 == below.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
             self.branch(child, &format!("{next_lead}{branch}"), &format!("{next_lead}{trunk}"), text);
         }
     }
