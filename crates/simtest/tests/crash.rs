@@ -1,6 +1,8 @@
 //! A crash at every await: the engine is dropped at each place where it
 //! suspends and started again from the durable half of the ledger.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use exokit_engine::state::OperationState;
 use exokit_model::phase::Phase;
 use exokit_sim::{Config, World};

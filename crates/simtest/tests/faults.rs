@@ -1,6 +1,8 @@
 //! One story per fault: what the engine does about it, and that the fault
 //! really happened.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use exokit_engine::state::OperationState;
 use exokit_model::approval::Decision;
 use exokit_model::event::Event;
