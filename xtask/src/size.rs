@@ -33,7 +33,7 @@ pub(crate) fn run(repo: &Repo) -> Outcome {
 
 /// Builds `exokit` as it is shipped.
 pub(crate) fn build(repo: &Repo) -> Outcome {
-    run_command(cargo(repo, &["build", "--release", "-p", "exokit"]))
+    run_command(cargo(repo, &["build", "--release", "--workspace", "--bin", "exokit"]))
 }
 
 fn judge(bytes: u64, help: Duration) -> Outcome {

@@ -1,6 +1,7 @@
 //! `test`: every test of the workspace, then the official clients.
 //!
-//! `cargo test --workspace` runs unit, integration and documentation tests.
+//! `cargo test --release --workspace` runs unit, integration and documentation
+//! tests: what is tested is compiled as what is shipped, and only once.
 //! The closing line `N passed, N failed` adds up what all the runners counted.
 
 use crate::process::{Stream, cargo, watch};
@@ -69,7 +70,7 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
 }
 
 fn cargo_test(repo: &Repo, arguments: &[String], count: &mut Count) -> Outcome {
-    let mut command = cargo(repo, &["test", "--no-fail-fast"]);
+    let mut command = cargo(repo, &["test", "--release", "--no-fail-fast"]);
     if !names_package(arguments) {
         command.arg("--workspace");
     }
