@@ -176,7 +176,7 @@ fn compute_item(key: &str) -> Option<String> {
         "volume_data" => "disk/storage/gib",
         "snapshot" => "snapshot/gib",
         "template" => "template/gib",
-        "load_balancer" => "nlb",
+        "load_balancer" | "network_load_balancer" => "nlb",
         "elastic_ip" => "elastic-ip",
         _ => "",
     };
