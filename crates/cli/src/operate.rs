@@ -93,7 +93,10 @@ impl<'s> Operator<'s> {
     ) -> Result<(Ended, Option<T>), CliError> {
         tokio::select! {
             biased;
-            () = interrupted() => Ok((Ended::Detached, None)),
+            () = interrupted() => {
+                self.progress.close();
+                Ok((Ended::Detached, None))
+            }
             result = work => Ok((Ended::Done, Some(result?))),
         }
     }

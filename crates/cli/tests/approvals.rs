@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::Place;
+use common::{Place, run_file};
 
 #[test]
 fn level_two_needs_somebody_else() {
@@ -168,8 +168,4 @@ fn keys_are_for_their_owner_only() {
         let mode = std::fs::metadata(fresh.path("keyring")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
-}
-
-fn run_file(template: &str) -> String {
-    common::repository().join(format!("runs/{template}-20260223.yaml")).display().to_string()
 }

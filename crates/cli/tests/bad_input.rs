@@ -1,5 +1,7 @@
 //! Bad input of every kind: a clear error with a hint, and nothing changed.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its ground is missing")]
+
 mod common;
 
 use std::process::{Child, Command};

@@ -2,12 +2,8 @@
 
 mod common;
 
-use common::Place;
+use common::{Place, run_file};
 use serde_json::{Value, json};
-
-fn run_file(template: &str) -> String {
-    common::repository().join(format!("runs/{template}-20260223.yaml")).display().to_string()
-}
 
 #[test]
 fn a_plan_has_the_promised_shape_and_changes_nothing() {

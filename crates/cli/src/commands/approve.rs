@@ -8,12 +8,12 @@ use exokit_ledger::{OperationView, Registry};
 use exokit_model::approval::{ApprovalClaims, Decision, Roster, VOTE_SECONDS_MAX};
 use exokit_model::canonical::Digest;
 use exokit_model::ids::{EnvironmentName, OperationId, PersonId, PlanId};
-use exokit_model::phase::Phase;
 use exokit_model::plan::Plan;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::args::VoteArgs;
+use crate::commands::show::operations;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::keys;
@@ -22,6 +22,7 @@ use crate::session::{Reach, Session};
 use crate::settings::Settings;
 use crate::state_dir::read;
 use crate::views::decision;
+use crate::views::operation::can_start;
 
 /// Fewest digits by which a digest may be given.
 const DIGEST_DIGITS_MIN: usize = 8;
@@ -29,7 +30,7 @@ const DIGEST_DIGITS_MIN: usize = 8;
 pub(crate) async fn run(settings: &Settings, args: &VoteArgs, vote: Decision) -> Result<Exit, CliError> {
     let session = Session::open(settings, Reach::Ledger).await?;
     let registry = session.registry().await?;
-    let operation = find(&registry, &args.target)?;
+    let operation = find(&registry, &args.target, session.engine.parts().clock.now())?;
     // The digest is computed here, from the bytes that the ledger holds.
     let state = session.engine.operation(&operation.operation).await.doing("reading", &args.target)?;
     let roster = session.engine.roster().await.doing("reading", "the roster")?;
@@ -136,7 +137,7 @@ fn tell(settings: &Settings, plan: &Plan, digest: &Digest, voted: &Voted) -> Res
 
 /// Finds the plan that is meant: by id, by digest, or as the newest of an
 /// environment that waits.
-fn find<'r>(registry: &'r Registry, target: &str) -> Result<&'r OperationView, CliError> {
+fn find<'r>(registry: &'r Registry, target: &str, now: Timestamp) -> Result<&'r OperationView, CliError> {
     let missing = |why: &str| {
         CliError::new("no-plan", "finding", target, why, "`exokit show ENV` names the plans that wait")
     };
@@ -156,12 +157,10 @@ fn find<'r>(registry: &'r Registry, target: &str) -> Result<&'r OperationView, C
         }
     }
     let name: EnvironmentName = target.parse().doing("finding the plan", target)?;
-    let view = registry.environment(&name).ok_or_else(|| missing("there is no such plan or environment"))?;
-    let waiting = view
-        .operations
-        .iter()
-        .rev()
-        .filter_map(|id| registry.operation(id))
-        .find(|operation| operation.phase == Phase::AwaitingApproval);
+    let all = operations(registry, &name);
+    if all.is_empty() {
+        return Err(missing("there is no such plan or environment"));
+    }
+    let waiting = all.iter().rev().copied().find(|operation| can_start(operation, &all, now));
     waiting.ok_or_else(|| missing("no plan of this environment waits for approval"))
 }

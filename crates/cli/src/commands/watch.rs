@@ -1,11 +1,13 @@
 //! `exokit watch`: follows work, and takes up what nobody does.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use exokit_engine::error::EngineError;
 use exokit_ledger::{OperationView, Registry};
 use exokit_model::ids::{EnvironmentName, OperationId};
 use exokit_model::phase::Phase;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::args::WatchArgs;
 use crate::commands::show::operations;
@@ -41,7 +43,8 @@ async fn one(operator: &Operator<'_>, name: &EnvironmentName, once: bool) -> Res
             _ => operator.run_to_the_end(&operation.operation).await,
         };
     }
-    let waiting = operations.iter().rev().filter(open).find(|operation| operation.plan.not_after > now);
+    let can_start = |operation: &&&OperationView| views::operation::can_start(operation, &operations, now);
+    let waiting = operations.iter().rev().find(can_start);
     match waiting {
         Some(operation) => operator.start(&operation.operation, !once).await,
         None => {
@@ -52,18 +55,10 @@ async fn one(operator: &Operator<'_>, name: &EnvironmentName, once: bool) -> Res
     }
 }
 
-/// All environments, until Ctrl-C; with `once` one round.
+/// All environments, until Ctrl-C; with `once` until all that can be done now
+/// is done.
 async fn all(operator: &Operator<'_>, once: bool) -> Result<Exit, CliError> {
-    let work = async {
-        loop {
-            let done = round(operator).await?;
-            if once {
-                return Ok(done);
-            }
-            tokio::time::sleep(ROUND).await;
-        }
-    };
-    match operator.detachable(work).await? {
+    match operator.detachable(rounds(operator, once)).await? {
         (Ended::Detached, _) => {
             operator
                 .settings
@@ -75,9 +70,72 @@ async fn all(operator: &Operator<'_>, once: bool) -> Result<Exit, CliError> {
     }
 }
 
-/// Proposes the teardown of what has expired, then does all that can be done,
-/// side by side.
-async fn round(operator: &Operator<'_>) -> Result<Exit, CliError> {
+/// Looks for work in rounds; the work itself goes on beside them.
+async fn rounds(operator: &Operator<'_>, once: bool) -> Result<Exit, CliError> {
+    let mut busy: BTreeSet<OperationId> = BTreeSet::new();
+    let mut under_way = FuturesUnordered::new();
+    let mut exit = Exit::Done;
+    let mut first = true;
+    // What fails again and again in the same way is told once.
+    let mut told: BTreeMap<OperationId, String> = BTreeMap::new();
+    loop {
+        if first || !once {
+            match found(operator, &busy).await {
+                Ok(ready) => {
+                    for id in ready {
+                        busy.insert(id.clone());
+                        under_way.push(async move { (operator.run(&id).await, id) });
+                    }
+                }
+                Err(error) if once => return Err(error),
+                // The next round may find it well again.
+                Err(error) => crate::output::say(&error.text()),
+            }
+        }
+        first = false;
+        if once && under_way.is_empty() {
+            return Ok(exit);
+        }
+        tokio::select! {
+            biased;
+            Some((result, id)) = under_way.next() => {
+                busy.remove(&id);
+                let (ended, text) = ended(operator, result, &id).await?;
+                exit = worse(exit, ended);
+                if told.insert(id, text.clone()).as_ref() != Some(&text) {
+                    crate::output::say(&text);
+                }
+            }
+            () = tokio::time::sleep(ROUND), if !once => {}
+        }
+    }
+}
+
+/// How an operation ended, and the words for it.
+async fn ended(
+    operator: &Operator<'_>,
+    result: Result<(), CliError>,
+    id: &OperationId,
+) -> Result<(Exit, String), CliError> {
+    if let Err(error) = result {
+        return Ok((error.exit, error.text()));
+    }
+    let operation = operator.view(id).await?;
+    let exit = match operation.phase {
+        Phase::NeedsHuman { .. } => Exit::NeedsHuman,
+        Phase::RolledBack { .. } | Phase::Rejected { .. } => Exit::Failed,
+        _ => Exit::Done,
+    };
+    Ok((exit, views::operation::text(&operation)))
+}
+
+/// What needs a human outweighs what failed.
+fn worse(a: Exit, b: Exit) -> Exit {
+    if a as u8 >= b as u8 { a } else { b }
+}
+
+/// Proposes the teardown of what has expired, and finds what can go on.
+async fn found(operator: &Operator<'_>, busy: &BTreeSet<OperationId>) -> Result<Vec<OperationId>, CliError> {
     let expired = operator.session.engine.expire().await.doing("looking for", "expired environments")?;
     for plan in expired {
         operator.settings.output.note(&format!(
@@ -86,27 +144,9 @@ async fn round(operator: &Operator<'_>) -> Result<Exit, CliError> {
         ));
     }
     let registry = operator.session.registry().await?;
-    let ready = ready(operator, &registry).await?;
-    let mut failed = None;
-    let mut running = Vec::new();
-    for id in &ready {
-        running.push(Box::pin(operator.run(id)));
-    }
-    for result in together(running).await {
-        if let Err(error) = result {
-            crate::output::say(&error.text());
-            failed = Some(error.exit);
-        }
-    }
-    let registry = operator.session.registry().await?;
-    let mut exit = failed.unwrap_or(Exit::Done);
-    for operation in ready.iter().filter_map(|id| registry.operation(id)) {
-        operator.settings.output.note(views::operation::text(operation).trim_end());
-        if matches!(operation.phase, Phase::NeedsHuman { .. }) {
-            exit = Exit::NeedsHuman;
-        }
-    }
-    Ok(exit)
+    let mut ready = ready(operator, &registry).await?;
+    ready.retain(|id| !busy.contains(id));
+    Ok(ready)
 }
 
 /// Operations that can go on now.
@@ -114,9 +154,10 @@ async fn ready(operator: &Operator<'_>, registry: &Registry) -> Result<Vec<Opera
     let now = operator.session.engine.parts().clock.now();
     let mut ready = Vec::new();
     for operation in registry.operations().values() {
+        let all = operations(registry, &operation.plan.environment);
         let can = match operation.phase {
             Phase::Running | Phase::RollingBack { .. } => true,
-            Phase::AwaitingApproval if operation.plan.not_after > now => operator.approved(operation).await?,
+            _ if views::operation::can_start(operation, &all, now) => operator.approved(operation).await?,
             _ => false,
         };
         if can {
@@ -124,24 +165,4 @@ async fn ready(operator: &Operator<'_>, registry: &Registry) -> Result<Vec<Opera
         }
     }
     Ok(ready)
-}
-
-/// Runs futures side by side and gives their results in order.
-async fn together<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
-    let mut results: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
-    std::future::poll_fn(|context| {
-        for (future, result) in futures.iter_mut().zip(&mut results) {
-            if result.is_none()
-                && let std::task::Poll::Ready(output) = std::pin::Pin::new(future).poll(context)
-            {
-                *result = Some(output);
-            }
-        }
-        match results.iter().all(Option::is_some) {
-            true => std::task::Poll::Ready(()),
-            false => std::task::Poll::Pending,
-        }
-    })
-    .await;
-    results.into_iter().flatten().collect()
 }

@@ -79,6 +79,14 @@ impl Progress {
     }
 }
 
+impl Progress {
+    /// Shows nothing any longer; what is drawn stays.
+    pub(crate) fn close(&self) {
+        let all = std::mem::take(&mut *self.shown());
+        all.into_values().filter_map(|shown| shown.lines).for_each(Lines::close);
+    }
+}
+
 impl Watcher for Progress {
     fn recorded(&self, record: &Record) {
         if self.mode == Mode::Quiet {

@@ -57,7 +57,7 @@ pub(crate) fn show(view: &EnvironmentView, operations: &[&OperationView], now: T
         text.push('\n');
     }
     for operation in open {
-        text.push_str(&operation::open_line(operation, now));
+        text.push_str(&operation::open_line(operation, operations, now));
     }
     text
 }

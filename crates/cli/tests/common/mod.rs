@@ -1,6 +1,7 @@
 //! Runs the real program in a state directory of its own.
 
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test ends where its ground is missing")]
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -148,6 +149,7 @@ pub(crate) fn state_of<'v>(shown: &'v Value, key: &str) -> &'v str {
 /// Asks until there is an answer.
 #[track_caller]
 pub(crate) fn poll<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
+    #[expect(clippy::disallowed_methods, reason = "another process is waited for, in real time")]
     let start = Instant::now();
     loop {
         if let Some(answer) = ask() {
@@ -191,6 +193,11 @@ pub(crate) fn first_line(child: &mut Child) -> String {
 /// Repository root.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// One of the run files of the earlier kit.
+pub(crate) fn run_file(template: &str) -> String {
+    repository().join(format!("runs/{template}-20260223.yaml")).display().to_string()
 }
 
 /// Made once: opening keys is slow on purpose.
