@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use exokit_kinds::mark::Mark;
 use exokit_kinds::{
-    AntiAffinityGroup, ApiKey, Dbaas, IamRole, NodepoolRequest, Peer, RuleSpec, SecurityGroup,
-    SecurityGroupRule, SksCluster, SksNodepool, SosBucket,
+    ApiKey, Dbaas, NodepoolRequest, Peer, RuleSpec, SecurityGroupRule, SksCluster, SksNodepool, SosBucket,
+    anti_affinity_group, iam_role, security_group,
 };
 use exokit_model::graph::{Graph, GraphError, Node, Presence};
 use exokit_model::ids::{NodeKey, OwnerToken, PlanId, ResourceId};
@@ -86,7 +86,7 @@ impl Builder<'_> {
     /// and they are never on the longest path.
     fn network(&mut self) -> (NodeKey, NodeKey) {
         let group = key("security-group");
-        let (name, request) = SecurityGroup::create(&self.mark(&group), self.spec.environment.as_str());
+        let (name, request) = security_group::create(&self.mark(&group), self.spec.environment.as_str());
         self.add(group.clone(), Kind::SecurityGroup, name, &[], request);
         let mut last = group.clone();
         for rule in rules(self.spec) {
@@ -104,7 +104,7 @@ impl Builder<'_> {
         let key = key("anti-affinity-group");
         let environment = self.spec.environment.as_str();
         let (name, request) =
-            AntiAffinityGroup::create(&self.mark(&key), environment, self.spec.nodes.count)?;
+            anti_affinity_group::create(&self.mark(&key), environment, self.spec.nodes.count)?;
         self.add(key.clone(), Kind::AntiAffinityGroup, name, &[], request);
         Some(key)
     }
@@ -169,7 +169,7 @@ impl Builder<'_> {
         let (bucket_name, request) = SosBucket::create(&self.mark(&bucket_key), environment, bucket);
         self.add(bucket_key.clone(), Kind::SosBucket, bucket_name.clone(), &[], request);
         let role = key("bucket-role");
-        let (name, request) = IamRole::create(&self.mark(&role), environment, &bucket_name);
+        let (name, request) = iam_role::create(&self.mark(&role), environment, &bucket_name);
         self.add(role.clone(), Kind::IamRole, name, &[bucket_key], request);
         let api_key = key("bucket-key");
         let (name, request) = ApiKey::create(&self.mark(&api_key), environment, &role);

@@ -149,7 +149,8 @@ fn a_teardown_removes_users_before_what_they_use() {
 #[test]
 fn what_the_cloud_does_not_offer_is_refused_with_what_it_does() {
     type Change = fn(&mut EnvironmentSpec, &mut Catalog);
-    let cases: [(Change, fn(&PreflightError) -> bool); 7] = [
+    type Expected = fn(&PreflightError) -> bool;
+    let cases: [(Change, Expected); 7] = [
         (|s, _| s.zone = "xx-yy-9".parse().unwrap(), |e| matches!(e, PreflightError::Zone { .. })),
         (|s, _| s.nodes.size = "huge".into(), |e| matches!(e, PreflightError::InstanceType { .. })),
         (|s, _| s.nodes.size = "tiny".into(), |e| matches!(e, PreflightError::TooSmall { .. })),

@@ -7,6 +7,7 @@
 pub mod catalog;
 mod certificate;
 pub mod drift;
+mod drive;
 pub mod engine;
 pub mod entropy;
 pub mod environment;

@@ -1,70 +1,28 @@
-//! Block storage volumes. The CSI driver makes them without labels and they outlive the cluster, so they are recorded before its nodes go.
+//! Block storage volumes. The CSI driver makes them without labels and they
+//! outlive the cluster, so they are recorded before its nodes go.
 
-use exokit_model::ids::ResourceId;
 use exokit_model::kind::Kind;
-use exokit_model::request::{Method, RequestTemplate};
-use serde_json::Value;
 
-use crate::security_group::template;
-use crate::{DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark};
+use crate::plain::Plain;
+use crate::{Lifecycle, Predicted};
 
 /// The kind.
-pub(crate) struct BlockVolume;
+pub(crate) const KIND: Plain = Plain {
+    kind: Kind::BlockVolume,
+    path: "/v2/block-storage",
+    list_field: "block-storage-volumes",
+    operations: ["list-block-storage-volumes", "get-block-storage-volume", "delete-block-storage-volume"],
+    marked_name: false,
+    lifecycle,
+    compared: &["/name"],
+    predicted: Predicted { create_seconds: 5, delete_seconds: 5, gone_seconds: 5 },
+};
 
-impl ResourceKind for BlockVolume {
-    fn kind(&self) -> Kind {
-        Kind::BlockVolume
-    }
-
-    fn list(&self) -> Read {
-        Read::api("list-block-storage-volumes", "/v2/block-storage")
-    }
-
-    fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        decode::array(body, "block-storage-volumes")?.iter().map(observe).collect()
-    }
-
-    fn get(&self, id: &ResourceId, _parent: Option<&ResourceId>) -> Read {
-        Read::api("get-block-storage-volume", format!("/v2/block-storage/{id}"))
-    }
-
-    fn parse_get(
-        &self,
-        _id: &ResourceId,
-        _parent: Option<&ResourceId>,
-        body: &Value,
-    ) -> Result<Option<Observed>, DecodeError> {
-        observe(body).map(Some)
-    }
-
-    fn delete(&self, _parent: Option<&str>, _protected: bool) -> Vec<RequestTemplate> {
-        vec![template("delete-block-storage-volume", Method::Delete, "/v2/block-storage/{self}", None)]
-    }
-
-    fn compared(&self) -> &'static [&'static str] {
-        &["/name"]
-    }
-
-    fn predicted(&self) -> Predicted {
-        Predicted { create_seconds: 5, delete_seconds: 5, gone_seconds: 5 }
-    }
-}
-
-fn observe(raw: &Value) -> Result<Observed, DecodeError> {
-    let lifecycle = match decode::text_or_empty(raw, "state") {
+fn lifecycle(state: &str) -> Lifecycle {
+    match state {
         "detached" | "attached" => Lifecycle::Ready,
         "error" => Lifecycle::Failed,
         "deleting" | "deleted" => Lifecycle::Deleting,
         _ => Lifecycle::Pending,
-    };
-    Ok(Observed {
-        kind: Kind::BlockVolume,
-        id: decode::id(raw, "id")?,
-        name: decode::text_or_empty(raw, "name").to_owned(),
-        marks: mark::candidates(raw, ""),
-        lifecycle,
-        created_at: decode::created_at(raw),
-        parent: None,
-        raw: raw.clone(),
-    })
+    }
 }

@@ -5,19 +5,20 @@
 //! requests and replies into observations; it never sends anything, so the
 //! same code runs against Exoscale, the simulated cloud and a test table.
 
-mod anti_affinity_group;
+pub mod anti_affinity_group;
 mod api_key;
 mod block_snapshot;
 mod block_volume;
 mod compare;
 mod dbaas;
 mod decode;
-mod iam_role;
+pub mod iam_role;
 mod instance;
 mod instance_pool;
 pub mod load_balancer;
 pub mod mark;
-mod security_group;
+mod plain;
+pub mod security_group;
 mod security_group_rule;
 mod sks_cluster;
 mod sks_nodepool;
@@ -30,13 +31,10 @@ use exokit_model::request::{Api, RequestTemplate};
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use crate::anti_affinity_group::AntiAffinityGroup;
 pub use crate::api_key::ApiKey;
 pub use crate::compare::FieldDifference;
 pub use crate::dbaas::Dbaas;
 pub use crate::decode::DecodeError;
-pub use crate::iam_role::IamRole;
-pub use crate::security_group::SecurityGroup;
 pub use crate::security_group_rule::{Peer, RuleSpec, SecurityGroupRule};
 pub use crate::sks_cluster::SksCluster;
 pub use crate::sks_nodepool::{NodepoolRequest, SksNodepool};
@@ -211,21 +209,21 @@ pub trait ResourceKind: Sync {
 #[must_use]
 pub fn of(kind: Kind) -> &'static dyn ResourceKind {
     match kind {
-        Kind::SecurityGroup => &SecurityGroup,
+        Kind::SecurityGroup => &security_group::KIND,
         Kind::SecurityGroupRule => &SecurityGroupRule,
-        Kind::AntiAffinityGroup => &AntiAffinityGroup,
+        Kind::AntiAffinityGroup => &anti_affinity_group::KIND,
         Kind::SksCluster => &SksCluster,
         Kind::SksNodepool => &SksNodepool,
         Kind::DbaasPg => &Dbaas::PG,
         Kind::DbaasValkey => &Dbaas::VALKEY,
         Kind::SosBucket => &SosBucket,
-        Kind::IamRole => &IamRole,
+        Kind::IamRole => &iam_role::KIND,
         Kind::ApiKey => &ApiKey,
-        Kind::LoadBalancer => &load_balancer::LoadBalancer,
-        Kind::InstancePool => &instance_pool::InstancePool,
-        Kind::Instance => &instance::Instance,
-        Kind::BlockVolume => &block_volume::BlockVolume,
-        Kind::BlockSnapshot => &block_snapshot::BlockSnapshot,
+        Kind::LoadBalancer => &load_balancer::KIND,
+        Kind::InstancePool => &instance_pool::KIND,
+        Kind::Instance => &instance::KIND,
+        Kind::BlockVolume => &block_volume::KIND,
+        Kind::BlockSnapshot => &block_snapshot::KIND,
     }
 }
 

@@ -9,7 +9,7 @@ use exokit_model::request::{Method, RequestTemplate};
 use serde_json::{Value, json};
 
 use crate::mark::Mark;
-use crate::security_group::template;
+use crate::plain::template;
 use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark};
 
 /// The kind.

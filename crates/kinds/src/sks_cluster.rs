@@ -9,7 +9,7 @@ use exokit_model::spec::ClusterSpec;
 use serde_json::{Value, json};
 
 use crate::mark::Mark;
-use crate::security_group::template;
+use crate::plain::template;
 use crate::{DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark};
 
 /// The kind.

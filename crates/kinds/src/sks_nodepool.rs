@@ -9,7 +9,7 @@ use exokit_model::spec::NodesSpec;
 use serde_json::{Value, json};
 
 use crate::mark::Mark;
-use crate::security_group::template;
+use crate::plain::template;
 use crate::sks_cluster::lifecycle;
 use crate::{DecodeError, Observed, Predicted, Read, ResourceKind, decode, mark};
 

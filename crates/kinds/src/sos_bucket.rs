@@ -35,7 +35,7 @@ impl SosBucket {
 }
 
 fn storage(operation: &str, method: Method, path: &str, body: Option<Value>) -> RequestTemplate {
-    let template = crate::security_group::template(operation, method, path, body);
+    let template = crate::plain::template(operation, method, path, body);
     RequestTemplate { api: Api::Storage, ..template }
 }
 

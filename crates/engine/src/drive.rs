@@ -1,0 +1,210 @@
+//! Running an operation: a loop of refresh, judge, step.
+//!
+//! # Guarantees
+//! - An operation can be dropped at any await and run again by anyone who
+//!   shares the ledger; it ends as if it had not been interrupted.
+//! - At most one engine acts for an operation: it holds the lease, every
+//!   append is fenced by the lease's epoch, and no signature outlives it.
+//! - No request leaves without a durable intent and a permit.
+//!
+//! # Assumptions
+//! - The cloud refuses a request whose signature has expired.
+//! - A list shows what exists after at most [`Timing::list_lag`].
+//!
+//! [`Timing::list_lag`]: crate::timing::Timing::list_lag
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use exokit_core::walk::{self, Step, Verdict};
+use exokit_ledger::Condition;
+use exokit_ledger::ledger::RENEW_SECONDS;
+use exokit_model::event::{Entry, Event};
+use exokit_model::ids::{NodeKey, OperationId};
+use exokit_model::needs_human::NeedsHuman;
+use exokit_model::phase::Phase;
+use exokit_model::plan::Action;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::run::{Run, StepEnd};
+use crate::{certificate, steps};
+
+impl Engine {
+    /// Runs an operation until it ends or needs a human, starting it if it is
+    /// approved. Call it again after any interruption.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when it is not approved (yet); other errors
+    /// leave the operation as it is, to be run again.
+    pub async fn run(&self, operation: &OperationId) -> Result<Phase, EngineError> {
+        let state = self.operation(operation).await?;
+        if state.phase.is_terminal() || matches!(state.phase, Phase::NeedsHuman { .. }) {
+            return Ok(state.phase);
+        }
+        if state.phase == Phase::AwaitingApproval {
+            self.check_start(&state).await?;
+        }
+        let lease = self.parts().ledger.acquire(operation, &self.parts().holder, self.now()).await?;
+        let run = Run::new(self, lease, state);
+        let result = run.begin_and_drive().await;
+        let lease = run.lease().clone();
+        self.parts().ledger.release(&lease).await?;
+        result
+    }
+
+    /// Lets a parked operation go on, or makes it remove what it made.
+    ///
+    /// # Errors
+    /// When it is not parked.
+    pub async fn unpark(&self, operation: &OperationId, by: &str, rollback: bool) -> Result<(), EngineError> {
+        let state = self.operation(operation).await?;
+        let Phase::NeedsHuman { rolling_back, .. } = &state.phase else {
+            return Err(EngineError::WrongPhase { operation: operation.clone(), phase: state.phase.name() });
+        };
+        if rollback && (*rolling_back || state.plan.action != Action::Provision) {
+            return Err(EngineError::WrongPhase { operation: operation.clone(), phase: state.phase.name() });
+        }
+        let event = match rollback {
+            true => Event::RollbackStarted { cause: format!("{by} asked for it") },
+            false => Event::OperationUnparked { by: by.to_owned() },
+        };
+        let lease = self.parts().ledger.acquire(operation, &self.parts().holder, self.now()).await?;
+        let mut entry = self.entry(Some(&state.plan.environment), Some(operation), event);
+        entry.epoch = lease.epoch;
+        self.append(&Condition::fenced(&lease), vec![entry]).await?;
+        Ok(self.parts().ledger.release(&lease).await?)
+    }
+}
+
+impl Run<'_> {
+    async fn begin_and_drive(&self) -> Result<Phase, EngineError> {
+        // The state was read before the lease was held.
+        self.refresh().await?;
+        let phase = self.state().phase.clone();
+        match phase {
+            Phase::AwaitingApproval => self.start().await?,
+            Phase::Running | Phase::RollingBack { .. } => {
+                let holder = self.engine.parts().holder.clone();
+                self.record(vec![Event::OperationResumed { holder }]).await?;
+            }
+            other => return Ok(other),
+        }
+        self.drive().await
+    }
+
+    async fn start(&self) -> Result<(), EngineError> {
+        let state = self.state().clone();
+        let head = self.engine.check_start(&state).await?;
+        let (fenced, epoch) = {
+            let lease = self.lease();
+            (Condition::fenced(&lease), lease.epoch)
+        };
+        let condition =
+            Condition { environment_head: Some((state.plan.environment.clone(), head)), ..fenced };
+        let event = Event::OperationStarted { digest: state.digest };
+        let entry = self.engine.entry(Some(&state.plan.environment), Some(&state.operation), event);
+        self.engine.append(&condition, vec![Entry { epoch, ..entry }]).await?;
+        self.refresh().await
+    }
+
+    /// The loop. Steps run side by side; each is on one node, and a node has
+    /// at most one. The next round begins when any step ends.
+    async fn drive(&self) -> Result<Phase, EngineError> {
+        let mut busy: BTreeSet<NodeKey> = BTreeSet::new();
+        let mut under_way = FuturesUnordered::new();
+        let mut parking: Option<NeedsHuman> = None;
+        loop {
+            let (verdict, ready) = self.judge();
+            match verdict {
+                Verdict::Rollback { cause } => {
+                    self.record(vec![Event::RollbackStarted { cause }]).await?;
+                    continue;
+                }
+                Verdict::Park { why } => parking = parking.or(Some(why)),
+                Verdict::Settled if under_way.is_empty() => return self.finish().await,
+                Verdict::Settled | Verdict::Continue => {}
+            }
+            if parking.is_none() {
+                for step in ready {
+                    if busy.insert(step.node().clone()) {
+                        under_way.push(self.execute(step));
+                    }
+                }
+            }
+            if under_way.is_empty() {
+                let nothing =
+                    NeedsHuman::Unobservable { what: "nothing can be done and nothing is done".to_owned() };
+                return self.park(parking.unwrap_or(nothing)).await;
+            }
+            let renew = Duration::from_secs(RENEW_SECONDS.unsigned_abs());
+            tokio::select! {
+                biased;
+                Some((node, end)) = under_way.next() => {
+                    busy.remove(&node);
+                    match end {
+                        Ok(()) => {}
+                        Err(StepEnd::Park(why)) => parking = parking.or(Some(why)),
+                        Err(StepEnd::Engine(error)) => return Err(error),
+                    }
+                }
+                () = tokio::time::sleep(renew) => {
+                    let lease = self.lease().clone();
+                    self.renew(lease).await?;
+                }
+            }
+        }
+    }
+
+    fn judge(&self) -> (Verdict, Vec<Step>) {
+        let state = self.state();
+        let verdict = walk::verdict(state.plan.action, &state.plan.graph, &state.facts, &state.phase);
+        (verdict, walk::frontier(&state.plan.graph, &state.facts, state.phase.is_rollback()))
+    }
+
+    async fn execute(&self, step: Step) -> (NodeKey, Result<(), StepEnd>) {
+        let node = step.node().clone();
+        let end = match step {
+            Step::Create { node, attempt, refusals } => {
+                steps::create::run(self, &node, attempt, refusals).await
+            }
+            Step::Settle { node, attempt, expires_at } => {
+                steps::settle::run(self, &node, attempt, expires_at).await
+            }
+            Step::Await { node, id, cloud_operation, since } => {
+                steps::ready::run(self, &node, id, cloud_operation, since).await
+            }
+            Step::Delete { node, id, step, refusals } => {
+                steps::delete::run(self, &node, &id, step, refusals).await
+            }
+            Step::ConfirmGone { node, id, cloud_operation } => {
+                steps::gone::run(self, &node, &id, cloud_operation).await
+            }
+        };
+        (node, end)
+    }
+
+    async fn finish(&self) -> Result<Phase, EngineError> {
+        let (action, rolling_back) = {
+            let state = self.state();
+            (state.plan.action, state.phase.is_rollback())
+        };
+        let event = match (rolling_back, action) {
+            (true, _) => Event::OperationRolledBack,
+            (false, Action::Teardown) => match certificate::issue(self).await? {
+                Ok(certificate) => Event::OperationSucceeded { certificate: Some(certificate) },
+                Err(why) => return self.park(why).await,
+            },
+            (false, Action::Provision | Action::Extend) => Event::OperationSucceeded { certificate: None },
+        };
+        self.record(vec![event]).await?;
+        Ok(self.state().phase.clone())
+    }
+
+    async fn park(&self, why: NeedsHuman) -> Result<Phase, EngineError> {
+        let owner = self.state().plan.requester.to_string();
+        self.record(vec![Event::OperationParked { why, owner }]).await?;
+        Ok(self.state().phase.clone())
+    }
+}
