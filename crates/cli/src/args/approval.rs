@@ -123,7 +123,7 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "PERSON")]
     pub(crate) agent_of: Option<PersonId>,
     /// The person's public key
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) public: Option<String>,
     /// The private root key [default: keys/root.pem in the state directory]
     #[arg(long, value_name = "FILE")]

@@ -123,10 +123,10 @@ pub(crate) struct SimArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
     /// The API key to accept
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_hyphen_values = true)]
     pub(crate) api_key: Option<String>,
     /// Its secret
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_hyphen_values = true)]
     pub(crate) api_secret: Option<String>,
     /// The default zone
     #[arg(long)]

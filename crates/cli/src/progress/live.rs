@@ -26,7 +26,7 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn new(track: &Arc<Mutex<Track>>, colour: bool) -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-        let paint = |style: &str| if colour { format!(".{style}") } else { String::new() };
+        let paint = |style: &str| if colour { format!(":.{style}") } else { String::new() };
         let waiting = template("  · {prefix:24} {msg}");
         let busy = template(&format!("  {{spinner{}}} {{prefix:24}} {{msg}} {{elapsed}}", paint("cyan")));
         let done = template(&format!("  {{spinner{}}} {{prefix:24}} {{msg}}", paint("green")));
@@ -66,8 +66,11 @@ impl Lines {
 
     pub(super) fn show(&self, change: &Change) {
         let Some(bar) = change.node.as_ref().and_then(|key| self.resources.get(key)) else {
-            // A line above those that change. That nobody sees it is no error.
-            let _ = self.all.println(format!("  {}", change.words));
+            // Beginning and end show themselves. That nobody sees a line is no
+            // error.
+            if !matches!(change.words.as_str(), "started" | "done") {
+                let _ = self.all.println(format!("  {}", change.words));
+            }
             return;
         };
         if change.done {
@@ -83,10 +86,11 @@ impl Lines {
         bar.enable_steady_tick(TICK);
     }
 
-    /// Leaves the lines as they are.
+    /// Leaves the lines of the resources as they are; what is said next says
+    /// how the whole ended.
     pub(super) fn close(self) {
         self.resources.values().filter(|bar| !bar.is_finished()).for_each(ProgressBar::abandon);
-        self.whole.finish();
+        self.whole.finish_and_clear();
     }
 }
 
