@@ -50,8 +50,11 @@ impl Engine {
         let run = Run::new(self, lease, state);
         let result = run.begin_and_drive().await;
         let lease = run.lease().clone();
-        self.parts().ledger.release(&lease).await?;
-        result
+        let released = self.parts().ledger.release(&lease).await;
+        // What went wrong first is what the caller should hear of.
+        let phase = result?;
+        released?;
+        Ok(phase)
     }
 
     /// Lets a parked operation go on, or makes it remove what it made.
@@ -115,6 +118,8 @@ impl Run<'_> {
         let mut busy: BTreeSet<NodeKey> = BTreeSet::new();
         let mut under_way = FuturesUnordered::new();
         let mut parking: Option<NeedsHuman> = None;
+        let renew = Duration::from_secs(RENEW_SECONDS.unsigned_abs());
+        let mut renew_at = tokio::time::Instant::now() + renew;
         loop {
             let (verdict, ready) = self.judge();
             match verdict {
@@ -138,7 +143,6 @@ impl Run<'_> {
                     NeedsHuman::Unobservable { what: "nothing can be done and nothing is done".to_owned() };
                 return self.park(parking.unwrap_or(nothing)).await;
             }
-            let renew = Duration::from_secs(RENEW_SECONDS.unsigned_abs());
             tokio::select! {
                 biased;
                 Some((node, end)) = under_way.next() => {
@@ -149,9 +153,10 @@ impl Run<'_> {
                         Err(StepEnd::Engine(error)) => return Err(error),
                     }
                 }
-                () = tokio::time::sleep(renew) => {
+                () = tokio::time::sleep_until(renew_at) => {
                     let lease = self.lease().clone();
                     self.renew(lease).await?;
+                    renew_at = tokio::time::Instant::now() + renew;
                 }
             }
         }
