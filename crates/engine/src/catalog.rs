@@ -75,6 +75,11 @@ fn yes() -> bool {
 }
 
 #[derive(Deserialize)]
+struct Organization {
+    id: ResourceId,
+}
+
+#[derive(Deserialize)]
 struct Quotas {
     quotas: Vec<Quota>,
 }
@@ -116,6 +121,12 @@ impl Engine {
             databases: databases.dbaas_service_types.into_iter().map(offer_of).collect(),
             quota_free: free(quotas),
         })
+    }
+
+    /// The organisation that the credentials belong to.
+    pub(crate) async fn organization(&self, through: &Zone) -> Result<ResourceId, EngineError> {
+        let organization: Organization = self.offer(through, "get-organization", "/v2/organization").await?;
+        Ok(organization.id)
     }
 
     /// The zones of the cloud, asked of the endpoint of `through`.

@@ -40,6 +40,7 @@ impl Engine {
     pub async fn drift(&self, name: &EnvironmentName) -> Result<Drift, EngineError> {
         let environment = self.environment(name).await?;
         let provision = environment.provision().ok_or_else(|| EngineError::NoEnvironment(name.clone()))?;
+        self.check_account(&provision.plan.zone).await?;
         let mut lists: BTreeMap<(Kind, Zone), Vec<Observed>> = BTreeMap::new();
         let mut differences = Vec::new();
         let recorded = environment.recorded();

@@ -46,6 +46,7 @@ impl Engine {
         if state.phase == Phase::AwaitingApproval {
             self.check_start(&state).await?;
         }
+        self.bind_account(&state.plan.zone).await?;
         let lease = self.parts().ledger.acquire(operation, &self.parts().holder, self.now()).await?;
         let run = Run::new(self, lease, state);
         let result = run.begin_and_drive().await;

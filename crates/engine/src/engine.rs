@@ -1,6 +1,6 @@
 //! The engine: what it is made of, and what all its parts share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use exokit_approval::keys::PublicKey;
 use exokit_approval::roster::{SignedRoster, accept};
@@ -11,7 +11,7 @@ use exokit_ledger::{Condition, Filter, Ledger};
 use exokit_model::approval::Roster;
 use exokit_model::cost::CostPolicy;
 use exokit_model::event::{Entry, Event, Record};
-use exokit_model::ids::{EnvironmentName, OperationId, PlanId};
+use exokit_model::ids::{EnvironmentName, OperationId, PlanId, ResourceId, Zone};
 use jiff::Timestamp;
 
 use crate::entropy::Entropy;
@@ -63,21 +63,25 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Engine {
     parts: Arc<Parts>,
-    roster: Arc<Mutex<RosterView>>,
+    view: Arc<Mutex<AccountView>>,
 }
 
-/// The newest roster and how far the ledger was read for it.
+/// What the ledger says of the account as a whole, and how far it was read.
 #[derive(Default)]
-struct RosterView {
+struct AccountView {
     seq: u64,
     roster: Option<Roster>,
+    /// The organisation that the ledger is about.
+    organization: Option<ResourceId>,
+    /// Whether the credentials were seen to belong to it.
+    confirmed: bool,
 }
 
 impl Engine {
     /// An engine made of `parts`.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), roster: Arc::default() }
+        Self { parts: Arc::new(parts), view: Arc::default() }
     }
 
     /// What it is made of.
@@ -96,23 +100,68 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot be read or holds a roster that does not verify.
     pub async fn roster(&self) -> Result<Roster, EngineError> {
-        let after = self.roster_view().seq;
+        self.read_account().await?;
+        Ok(self.view().roster.clone().unwrap_or_else(empty_roster))
+    }
+
+    async fn read_account(&self) -> Result<(), EngineError> {
+        let after = self.view().seq;
         let records = self.parts.ledger.read(Filter::Account, after).await?;
-        let mut view = self.roster_view();
-        for record in records.iter().filter(|record| record.seq > view.seq).collect::<Vec<_>>() {
-            if let (Event::RosterInstalled { signed, .. }, Some(root)) =
-                (&record.entry.event, &self.parts.root)
-            {
-                let roster = accept(root, view.roster.as_ref(), &SignedRoster::from_text(signed))?;
-                view.roster = Some(roster);
+        let mut view = self.view();
+        for record in &records {
+            if record.seq <= view.seq {
+                continue;
+            }
+            match (&record.entry.event, &self.parts.root) {
+                (Event::RosterInstalled { signed, .. }, Some(root)) => {
+                    let roster = accept(root, view.roster.as_ref(), &SignedRoster::from_text(signed))?;
+                    view.roster = Some(roster);
+                }
+                (Event::AccountBound { organization }, _) => {
+                    view.organization.get_or_insert_with(|| organization.clone());
+                }
+                _ => {}
             }
             view.seq = record.seq;
         }
-        Ok(view.roster.clone().unwrap_or_else(empty_roster))
+        Ok(())
     }
 
-    fn roster_view(&self) -> std::sync::MutexGuard<'_, RosterView> {
-        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Makes sure that the credentials belong to the organisation that the
+    /// ledger is about, if it is about one yet. With another account's key
+    /// everything would look gone, and be certified so.
+    ///
+    /// Returns the organisation when the ledger is not bound to it yet.
+    pub(crate) async fn check_account(&self, through: &Zone) -> Result<Option<ResourceId>, EngineError> {
+        if self.view().confirmed {
+            return Ok(None);
+        }
+        let found = self.organization(through).await?;
+        self.read_account().await?;
+        let mut view = self.view();
+        match view.organization.clone() {
+            Some(bound) if bound != found => Err(EngineError::OtherAccount { bound, found }),
+            Some(_) => {
+                view.confirmed = true;
+                Ok(None)
+            }
+            None => Ok(Some(found)),
+        }
+    }
+
+    /// As [`Engine::check_account`], and binds a ledger that is about no
+    /// organisation yet. Of two who bind at once, the first one wins.
+    pub(crate) async fn bind_account(&self, through: &Zone) -> Result<(), EngineError> {
+        if let Some(organization) = self.check_account(through).await? {
+            let event = Event::AccountBound { organization };
+            self.append(&Condition::default(), vec![self.entry(None, None, event)]).await?;
+            self.check_account(through).await?;
+        }
+        Ok(())
+    }
+
+    fn view(&self) -> MutexGuard<'_, AccountView> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) async fn verifier(&self) -> Result<Verifier, EngineError> {

@@ -7,7 +7,7 @@ use exokit_ledger::LedgerError;
 use exokit_ledger::projection::Misfit;
 use exokit_model::canonical::CanonicalError;
 use exokit_model::graph::GraphError;
-use exokit_model::ids::{EnvironmentName, OperationId};
+use exokit_model::ids::{EnvironmentName, OperationId, ResourceId};
 
 use crate::entropy::EntropyError;
 use crate::observe::ObserveError;
@@ -46,6 +46,14 @@ pub enum EngineError {
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+    /// The credentials belong to another organisation than the ledger.
+    #[error("the credentials belong to organisation {found}, this ledger is about {bound}")]
+    OtherAccount {
+        /// The ledger's organisation.
+        bound: ResourceId,
+        /// The organisation of the credentials.
+        found: ResourceId,
+    },
     /// There is no such environment.
     #[error("there is no environment {0}")]
     NoEnvironment(EnvironmentName),
@@ -95,6 +103,7 @@ impl EngineError {
             EngineError::Preflight(_) => "not-offered",
             EngineError::Canonical(_) | EngineError::Graph(_) => "plan",
             EngineError::Entropy(_) => "entropy",
+            EngineError::OtherAccount { .. } => "other-account",
             EngineError::NoEnvironment(_) => "no-environment",
             EngineError::Exists(_) => "exists",
             EngineError::Busy { .. } => "busy",
@@ -120,6 +129,9 @@ impl EngineError {
                 "this is a mistake in exokit; please report it with the plan".to_owned()
             }
             EngineError::Entropy(_) => "try again".to_owned(),
+            EngineError::OtherAccount { .. } => {
+                "use a key of that organisation, or another ledger with --state".to_owned()
+            }
             EngineError::NoEnvironment(_) => "`exokit list` shows all environments".to_owned(),
             EngineError::Exists(name) => {
                 format!("choose another name, or remove it first with `exokit teardown {name}`")

@@ -65,6 +65,7 @@ impl Engine {
         if environment.provision().is_some() {
             return Err(EngineError::Exists(spec.environment));
         }
+        self.check_account(&spec.zone).await?;
         let offer = preflight::check(&spec, &self.catalog(&spec.zone).await?)?;
         let roster = self.roster().await?;
         let team = team_of(&roster, &request.requester);
@@ -118,6 +119,7 @@ impl Engine {
         }
         let recorded = environment.recorded();
         let zone = provision.plan.zone.clone();
+        self.check_account(&zone).await?;
         let discovered = self.discover(&environment, &zone).await?;
         let roster = self.roster().await?;
         let class = provision.plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class);
@@ -183,6 +185,7 @@ impl Engine {
     /// # Errors
     /// When the environment changed since the plan was made.
     pub async fn propose(&self, plan: &Plan) -> Result<OperationState, EngineError> {
+        self.bind_account(&plan.zone).await?;
         let bytes = plan.to_bytes()?;
         let digest = Plan::digest_of(&bytes);
         let operation = plan.plan_id.operation();

@@ -56,6 +56,7 @@ impl Engine {
     /// # Errors
     /// When any list cannot be read: an incomplete sweep proves nothing.
     pub async fn orphans(&self, through: &Zone) -> Result<Vec<Orphan>, EngineError> {
+        self.check_account(through).await?;
         let records = self.parts().ledger.read(Filter::All, 0).await?;
         let known = Known::from(&records)?;
         let listings = self.survey(through).await?;
@@ -110,7 +111,8 @@ impl Engine {
 
     /// Younger ones may belong to a request that is still being settled.
     fn grace_seconds(&self) -> i64 {
-        let grace: Duration = (self.parts().timing.list_lag + SIGNATURE) * 2;
+        let timing = self.parts().timing;
+        let grace: Duration = (timing.scaled(timing.list_lag) + SIGNATURE) * 2;
         i64::try_from(grace.as_secs()).unwrap_or(i64::MAX)
     }
 }

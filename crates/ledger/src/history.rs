@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use exokit_model::certificate::Certificate;
-use exokit_model::event::{Difference, Event, Record};
+use exokit_model::event::{Difference, Entry, Event, Record};
 use exokit_model::ids::{NodeKey, OperationId};
 use exokit_model::plan::{Action, Plan};
 use jiff::Timestamp;
@@ -18,13 +18,16 @@ pub struct Line {
     pub text: String,
 }
 
-/// Tells records as a story, one sentence for each. The records may be those
+/// Tells records as a story, one sentence for each; a removal that the cloud
+/// refuses again and again for the same reason is told once. The records may be those
 /// of the whole ledger, of one environment or of one operation; what a
 /// sentence would need from records that are missing is left out.
 #[must_use]
 pub fn history(records: &[Record]) -> Vec<Line> {
     let mut teller = Teller::default();
-    records.iter().map(|record| Line { at: record.entry.at, text: teller.tell(record) }).collect()
+    let told = records.iter().filter(|record| !teller.is_repetition(&record.entry));
+    let told: Vec<&Record> = told.collect();
+    told.into_iter().map(|record| Line { at: record.entry.at, text: teller.tell(record) }).collect()
 }
 
 /// What has to be remembered to tell the next record.
@@ -34,9 +37,28 @@ struct Teller {
     /// When the making or removing of a node began.
     began: BTreeMap<(Option<OperationId>, NodeKey, bool), Timestamp>,
     started: BTreeMap<Option<OperationId>, Timestamp>,
+    /// The last reason for which the cloud did not remove a node.
+    refused: BTreeMap<(Option<OperationId>, NodeKey), String>,
 }
 
 impl Teller {
+    /// Whether an entry only says again that a removal was asked for and
+    /// refused.
+    fn is_repetition(&mut self, entry: &Entry) -> bool {
+        let Some(node) = entry.event.node() else { return false };
+        let place = (entry.operation.clone(), node.clone());
+        match &entry.event {
+            Event::DeleteIntended { .. } => self.refused.contains_key(&place),
+            Event::DeleteRefused { message, .. } => {
+                self.refused.insert(place, message.clone()).as_ref() == Some(message)
+            }
+            _ => {
+                self.refused.remove(&place);
+                false
+            }
+        }
+    }
+
     fn tell(&mut self, record: &Record) -> String {
         let operation = &record.entry.operation;
         let at = record.entry.at;
@@ -44,6 +66,9 @@ impl Teller {
         match &record.entry.event {
             Event::RosterInstalled { version, .. } => {
                 format!("Version {version} of the roster came into force.")
+            }
+            Event::AccountBound { organization } => {
+                format!("The ledger is about organisation {organization} from now on.")
             }
             Event::PlanProposed { digest, plan } => match Plan::from_bytes(plan.as_bytes()) {
                 Ok(plan) => {

@@ -45,6 +45,11 @@ pub enum Event {
         /// The signed roster as a compact JWS.
         signed: String,
     },
+    /// The ledger is about this organisation of the cloud from now on.
+    AccountBound {
+        /// Its id.
+        organization: ResourceId,
+    },
     /// A plan was made and may be approved.
     PlanProposed {
         /// Digest of the plan.
@@ -263,6 +268,7 @@ impl Event {
     pub fn name(&self) -> &'static str {
         match self {
             Event::RosterInstalled { .. } => "roster-installed",
+            Event::AccountBound { .. } => "account-bound",
             Event::PlanProposed { .. } => "plan-proposed",
             Event::ApprovalRecorded { .. } => "approval-recorded",
             Event::DenialRecorded { .. } => "denial-recorded",

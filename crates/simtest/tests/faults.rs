@@ -342,3 +342,19 @@ async fn two_engines_never_run_one_operation_together() {
     assert_eq!(second.unwrap_err().code(), "ledger");
     assert_eq!(oracle::judge(&rig), Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn a_key_of_another_account_proves_nothing_gone() {
+    let rig = rig(Config::default()).await;
+    let (state, _) = story::provisioned(&rig, 1).await.unwrap();
+    let teardown = story::approved_teardown(&rig, &state).await.unwrap();
+    let other = "5f0c0de0-0000-4000-8000-000000000002".to_owned();
+    rig.world.with(|world: &mut World| world.reconfigure(|config| config.organization_id = other)).unwrap();
+    let engine = rig.engine();
+    let name = &state.plan.environment;
+    assert_eq!(engine.run(&teardown.operation).await.unwrap_err().code(), "other-account");
+    assert_eq!(engine.plan_teardown(name, &person("dana")).await.unwrap_err().code(), "other-account");
+    assert_eq!(engine.drift(name).await.unwrap_err().code(), "other-account");
+    assert_eq!(engine.orphans(&"ch-dk-2".parse().unwrap()).await.unwrap_err().code(), "other-account");
+    assert_eq!(count(&rig, "account-bound"), 1);
+}

@@ -217,9 +217,10 @@ impl Registry {
                 Ok(())
             }
             Event::PlanProposed { digest, plan } => self.propose(entry, *digest, plan),
-            Event::ApprovalRefused { .. } | Event::DriftObserved { .. } | Event::ExpiryNoticed { .. } => {
-                Ok(())
-            }
+            Event::AccountBound { .. }
+            | Event::ApprovalRefused { .. }
+            | Event::DriftObserved { .. }
+            | Event::ExpiryNoticed { .. } => Ok(()),
             _ => self.advance(entry),
         }
     }

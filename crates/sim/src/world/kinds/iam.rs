@@ -21,6 +21,7 @@ pub(crate) const HANDLERS: Handlers = &[
     ("list-api-keys", list_keys),
     ("get-api-key", get_key),
     ("delete-api-key", delete_key),
+    ("get-organization", get_organization),
     ("get-iam-organization-policy", get_organization_policy),
     ("update-iam-organization-policy", update_organization_policy),
     ("reset-iam-organization-policy", reset_organization_policy),
@@ -162,6 +163,10 @@ fn delete_key(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     // Revoked at once, listed until the operation is done.
     world.keys.remove(&id);
     Plan::deleted(KEY, &id).answer()
+}
+
+fn get_organization(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
+    Answer::read(json!({"id": world.config.organization_id, "name": "simulated", "currency": "CHF"}))
 }
 
 fn get_organization_policy(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
