@@ -205,7 +205,7 @@ impl Rig {
         self.ledger = self.ledger.crash(keep_volatile);
     }
 
-    /// The roster of [`PEOPLE`].
+    /// The roster of everyone who may vote.
     #[must_use]
     pub fn roster(&self) -> Roster {
         let entry = |(name, roles): &(&str, &[&str])| {
