@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Place, state_of};
+use common::{Place, run_file, state_of};
 use serde_json::Value;
 
 #[track_caller]
@@ -121,4 +121,42 @@ fn tables_and_yaml_say_the_same() {
     assert!(!table.contains('\u{1b}'), "no colours in a pipe");
     let yaml = place.expect(0, &["show", "shown", "-o", "yaml"]).out;
     assert!(yaml.contains("environment: shown") && yaml.contains("phase: ready"), "{yaml}");
+}
+
+#[test]
+fn every_run_file_is_made_and_removed() {
+    let place = Place::with_roster().at_speed("max");
+    for number in 1..=7 {
+        let template = format!("T{number}");
+        let asked = place.run(&["up", "-f", &run_file(&template), "--name", "run", "-o", "json"]);
+        let level = made_or_asked(&place, &asked);
+        assert!(asked.err.contains("corrected "), "{template}: {}", asked.err);
+        let shown = place.json(0, &["show", "run"]);
+        assert_eq!(
+            (&shown["template"], &shown["phase"]),
+            (&template.as_str().into(), &"ready".into()),
+            "level {level}"
+        );
+        place.expect(0, &["drift", "run"]);
+
+        let down = place.run(&["down", "run", "-o", "json"]);
+        made_or_asked(&place, &down);
+        let gone = place.json(0, &["show", "run"]);
+        assert_eq!(gone["phase"], "gone", "{template}");
+        assert_eq!(place.json(0, &["orphans"]), Value::Array(Vec::new()), "{template}");
+    }
+}
+
+/// Gives the approvals that a plan needs and runs it; its level.
+fn made_or_asked(place: &Place, asked: &common::Ended) -> u64 {
+    let plan: Value = serde_json::from_str(&asked.out).unwrap();
+    let level = plan["level"].as_u64().unwrap();
+    let voters: &[&str] = match level {
+        1 => return level,
+        2 => &["alex"],
+        _ => &["alex", "kim"],
+    };
+    voters.iter().for_each(|person| place.approve("run", person));
+    place.expect(0, &["watch", "run", "--once"]);
+    level
 }

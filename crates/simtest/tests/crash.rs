@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::io::Write as _;
+
 use exokit_engine::state::OperationState;
 use exokit_model::phase::Phase;
 use exokit_sim::{Config, World};
@@ -120,7 +122,9 @@ async fn matrix(verb: Verb, template: u16) {
             );
         }
     }
-    println!("T{template} {verb:?}: {polls} awaits, {tally:?}, all clean");
+    // Not through the macro, whose output the test runner keeps to itself.
+    let line = format!("T{template} {verb:?}: {polls} awaits, {tally:?}, all clean\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
     assert_eq!(tally.crashes, polls * 2, "every await was a crash point");
     assert!(tally.arrived_late > 0, "requests of dead clients did arrive");
     if verb == Verb::Provision {
