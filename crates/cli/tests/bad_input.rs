@@ -4,9 +4,10 @@
 
 mod common;
 
-use std::process::{Child, Command};
+use std::process::Command;
 
-use common::{Place, ended, first_line, signal, wait};
+use common::served::Served;
+use common::{Place, ended, signal, wait};
 use serde_json::Value;
 
 fn file(place: &Place, text: &str) -> String {
@@ -180,51 +181,9 @@ fn usage_errors_are_json_when_asked_for() {
     assert_eq!(value["error"]["code"], "usage");
 }
 
-/// A simulated Exoscale behind a socket, and a place that uses it.
-struct Served {
-    server: Child,
-    said: Value,
-    place: Place,
-}
-
-impl Served {
-    fn new(args: &[&str]) -> Self {
-        let place = Place::new();
-        let mut command = Command::new(common::EXOKIT);
-        command.arg("sim").args(args).env_clear().stdout(std::process::Stdio::piped());
-        let mut server = command.spawn().unwrap();
-        let said = serde_json::from_str(&first_line(&mut server)).unwrap();
-        Self { server, said, place }
-    }
-
-    fn text(&self, key: &str) -> String {
-        self.said[key].as_str().unwrap().to_owned()
-    }
-
-    fn run(&self, change: &[(&str, &str)], args: &[&str]) -> common::Ended {
-        let mut command = self.place.command(args);
-        let api = self.text("endpoint").replace("/v2", "/zone/{zone}/v2");
-        command
-            .env("EXOKIT_CLOUD", "exoscale")
-            .env("EXOSCALE_API_KEY", self.text("api_key"))
-            .env("EXOSCALE_API_SECRET", self.text("api_secret"))
-            .env("EXOSCALE_API_ENDPOINT", api)
-            .env("EXOSCALE_SOS_ENDPOINT", self.text("sos_endpoint"));
-        command.envs(change.iter().copied());
-        ended(command.output().unwrap())
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
 #[test]
 fn wrong_credentials_and_an_unreachable_endpoint() {
-    let served = Served::new(&["--speed", "max"]);
+    let served = Served::new(Place::new(), &["--speed", "max"]);
     let good = served.run(&[], &["plan", "T1"]);
     assert_eq!(good.code, 0, "{}", good.err);
     let wrong = served.run(&[("EXOSCALE_API_SECRET", "wrong")], &["up", "T1"]);
@@ -246,7 +205,7 @@ fn what_needs_a_human_says_so_and_can_be_taken_back() {
     let faults = place.path("faults.json");
     let rule = r#"[{"match":{"operation":"create-security-group"},"fault":{"kind":"status","status":403}}]"#;
     std::fs::write(&faults, rule).unwrap();
-    let served = Served::new(&["--speed", "max", "--faults", faults.to_str().unwrap()]);
+    let served = Served::new(Place::new(), &["--speed", "max", "--faults", faults.to_str().unwrap()]);
     let parked = served.run(&[], &["up", "T1", "--name", "stuck", "-o", "json"]);
     assert_eq!(parked.code, 4, "{} {}", parked.out, parked.err);
     let value: Value = serde_json::from_str(&parked.out).unwrap();

@@ -1,5 +1,7 @@
 //! The life of environments on the embedded cloud, one process per step.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its ground is missing")]
+
 mod common;
 
 use common::{Place, run_file, state_of};

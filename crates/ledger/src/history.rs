@@ -321,4 +321,24 @@ mod tests {
         assert_eq!(lines[1].text, "A vote was refused (expired): the vote of alice expired.");
         assert_eq!(lines[4].text, "Asked the cloud for sks-cluster demo-cluster, attempt 2.");
     }
+
+    #[test]
+    fn a_removal_that_is_refused_again_and_again_is_told_once() {
+        let node: NodeKey = "cluster".parse().unwrap();
+        let id = "c-1".parse().unwrap();
+        let refuse = |message: &str| Event::DeleteRefused {
+            node: node.clone(),
+            id: "c-1".parse().unwrap(),
+            status: 409,
+            message: message.to_owned(),
+        };
+        let mut story = Story::new(plan(1, Action::Provision), 0);
+        for message in ["busy", "busy", "busy", "locked"] {
+            story = story.then(refuse(message));
+        }
+        let story = story.then(Event::ResourceGone { node: node.clone(), id });
+        let texts: Vec<String> = history(&chain(story.entries)).into_iter().map(|line| line.text).collect();
+        let about = |word: &str| texts.iter().filter(|text| text.contains(word)).count();
+        assert_eq!((about("busy"), about("locked"), about("is gone")), (1, 1, 1), "{texts:?}");
+    }
 }
