@@ -64,7 +64,8 @@ impl<'s> Operator<'s> {
         let approved = self.approved(&view).await?;
         let report = |view: &OperationView| self.report(view);
         if view.phase == Phase::AwaitingApproval && !approved {
-            self.settings.output.note(&operation::how_to_approve(&view));
+            let roster = self.session.engine.roster().await.doing("reading", "the roster")?;
+            self.settings.output.note(&operation::how_to_approve(&view, &roster));
             if !wait {
                 return report(&view);
             }

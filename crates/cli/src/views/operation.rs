@@ -2,7 +2,7 @@
 
 use exokit_approval::token::inspect;
 use exokit_ledger::OperationView;
-use exokit_model::approval::Decision;
+use exokit_model::approval::{Decision, Roster};
 use exokit_model::ids::EnvironmentName;
 use exokit_model::phase::Phase;
 use exokit_model::plan::Action;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::format::{from_now, took};
 use crate::views::certificate;
+use crate::views::plan::may_approve;
 
 /// For programs: what `provision`, `teardown`, `extend`, `watch` and `resume`
 /// print.
@@ -130,7 +131,7 @@ pub(crate) fn what_to_do(name: &EnvironmentName, operation: &OperationView) -> S
 }
 
 /// How to get a plan approved and run.
-pub(crate) fn how_to_approve(operation: &OperationView) -> String {
+pub(crate) fn how_to_approve(operation: &OperationView, roster: &Roster) -> String {
     let plan = &operation.plan;
     let verb = match plan.action {
         Action::Provision => "up",
@@ -138,7 +139,11 @@ pub(crate) fn how_to_approve(operation: &OperationView) -> String {
         Action::Extend => "extend",
     };
     format!(
-        "It waits for approval (level {}).\n  somebody else approves it:    exokit approve {}\n  then run it:                  exokit {verb} --plan {}\n  or let it run when approved:  exokit watch {}",
-        plan.level, plan.plan_id, plan.plan_id, plan.environment
+        "It waits for approval (level {}).\n  may approve:                  {}\n  somebody else approves it:    exokit approve {}\n  then run it:                  exokit {verb} --plan {}\n  or let it run when approved:  exokit watch {}",
+        plan.level,
+        may_approve(plan, roster),
+        plan.plan_id,
+        plan.plan_id,
+        plan.environment
     )
 }

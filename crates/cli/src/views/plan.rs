@@ -197,7 +197,10 @@ pub(crate) fn level(plan: &Plan, roster: &Roster) -> String {
 }
 
 /// The persons whose vote would count.
-fn may_approve(plan: &Plan, roster: &Roster) -> String {
+pub(crate) fn may_approve(plan: &Plan, roster: &Roster) -> String {
+    if roster.persons.is_empty() {
+        return "nobody yet: `exokit approver init` begins a roster of persons and keys".to_owned();
+    }
     let principal = roster.principal(&plan.requester);
     let counts = |person: &&Person| {
         person.agent_of.is_none()
