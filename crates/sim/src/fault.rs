@@ -1,6 +1,45 @@
 //! Faults on order: which requests they hit and what they do.
 
+use std::collections::BTreeMap;
+
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
+
+use crate::latency::Range;
+
+/// What a file of faults and latencies holds.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Schedule {
+    /// Faults on order.
+    pub(crate) faults: Vec<FaultRule>,
+    /// Latencies by operation id, in place of the measured ones.
+    pub(crate) latencies: BTreeMap<String, Range>,
+}
+
+impl Schedule {
+    /// Reads a file: an object with `faults` and `latencies`, or an array that
+    /// holds faults alone.
+    pub(crate) fn read(text: &[u8]) -> serde_json::Result<Self> {
+        let schedule: Self = match text.trim_ascii_start().first() {
+            Some(b'[') => Self { faults: serde_json::from_slice(text)?, ..Self::default() },
+            _ => serde_json::from_slice(text)?,
+        };
+        match schedule.latencies.iter().find(|(_, range)| !is_sensible(**range)) {
+            Some((operation, _)) => Err(serde_json::Error::custom(format!(
+                "the latency of {operation} must go from low_ms up to high_ms, at most {LATENCY_MS_MAX}"
+            ))),
+            None => Ok(schedule),
+        }
+    }
+}
+
+/// Longest latency that a file can ask for: a day.
+const LATENCY_MS_MAX: u64 = 86_400_000;
+
+fn is_sensible(range: Range) -> bool {
+    range.low_ms <= range.high_ms && range.high_ms <= LATENCY_MS_MAX
+}
 
 /// One rule: when a request matches, the fault applies to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,6 +174,25 @@ fn fault_reason() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_holds_faults_and_latencies_or_faults_alone() {
+        let both = br#" {"faults":[{"fault":{"kind":"garbage"}}],"latencies":{"create-sks-cluster":{"low_ms":1,"high_ms":2}}}"#;
+        let read = Schedule::read(both).expect("a schedule");
+        assert_eq!((read.faults.len(), read.latencies["create-sks-cluster"]), (1, Range::new(1, 2)));
+        let alone = Schedule::read(br#"[{"fault":{"kind":"garbage"}}]"#).expect("rules alone");
+        assert_eq!((alone.faults, alone.latencies.len()), (read.faults, 0));
+        for wrong in [
+            "",
+            "7",
+            r#"{"latency":{}}"#,
+            r#"{"latencies":{"x":{"low_ms":-1,"high_ms":2}}}"#,
+            r#"{"latencies":{"x":{"low_ms":3,"high_ms":2}}}"#,
+            r#"{"latencies":{"x":{"low_ms":0,"high_ms":18446744073709551615}}}"#,
+        ] {
+            assert!(Schedule::read(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn rules_read_from_json() {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 /// A range of milliseconds; a seeded uniform draw is made from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Range {
     /// The shortest.
     pub low_ms: u64,

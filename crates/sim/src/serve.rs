@@ -1,5 +1,6 @@
 //! The cloud behind loopback listeners, for clients of other processes.
 
+use crate::fault::Schedule;
 use crate::{Config, EndpointUrls, Face, InProcess, NowMs, RoundTrip, SharedWorld, SimError, World};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -59,7 +60,8 @@ pub struct ServeOptions {
     pub speed: Speed,
     /// Where the cloud is kept between runs; absent: in memory.
     pub state: Option<PathBuf>,
-    /// A JSON array of fault rules.
+    /// A JSON object with `faults` and `latencies`, or an array of faults. A
+    /// saved world keeps the latencies that it began with.
     pub faults: Option<PathBuf>,
     /// Seed, zones, key pair and the rest.
     pub config: Config,
@@ -118,7 +120,9 @@ pub async fn serve(options: ServeOptions) -> Result<Running, SimError> {
         Some(EndpointUrls { api: format!("http://{api_address}"), sos: format!("http://{sos_address}") });
     if let Some(path) = options.faults {
         let text = std::fs::read(&path).map_err(|source| SimError::State { path: path.clone(), source })?;
-        config.faults = serde_json::from_slice(&text).map_err(|source| SimError::Format { path, source })?;
+        let schedule = Schedule::read(&text).map_err(|source| SimError::Format { path, source })?;
+        config.faults = schedule.faults;
+        config.latency.by_operation.extend(schedule.latencies);
     }
     let world = match options.state {
         Some(path) => SharedWorld::in_file(&path, config, options.now)?,

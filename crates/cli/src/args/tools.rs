@@ -119,7 +119,8 @@ pub(crate) struct SimArgs {
     /// Seed of ids, latencies and fault probabilities
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// A JSON file with faults to inject
+    /// A JSON file with faults to inject, latencies in milliseconds, or both:
+    /// {"faults": [...], "latencies": {"create-sks-cluster": {"low_ms": 1, "high_ms": 2}}}
     #[arg(long, value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
     /// The API key to accept
