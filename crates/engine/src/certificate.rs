@@ -8,7 +8,6 @@ use exokit_ledger::Filter;
 use exokit_model::canonical::{Digest, to_canonical_bytes};
 use exokit_model::certificate::{Certificate, CertificateBody, Checked};
 use exokit_model::needs_human::NeedsHuman;
-use exokit_model::phase::Phase;
 
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
@@ -40,7 +39,7 @@ pub(crate) async fn issue(run: &Run<'_>) -> Result<Result<Certificate, NeedsHuma
             .flat_map(|checked| checked.ids.iter().map(move |id| format!("{} {id}", checked.kind)))
             .collect();
         match (found.is_empty(), started.elapsed() < timing.scaled(timing.clean_max)) {
-            (true, _) => return Ok(Ok(sign(run, recorded_ids, checked)?)),
+            (true, _) => return Ok(Ok(certify(run, recorded_ids, checked)?)),
             (false, true) => tokio::time::sleep(timing.scaled(Duration::from_secs(5))).await,
             (false, false) => return Ok(Err(NeedsHuman::NotClean { found })),
         }
@@ -66,9 +65,12 @@ fn describe(id: &str, lifecycle: Lifecycle) -> String {
     }
 }
 
-fn sign(run: &Run<'_>, recorded_ids: Vec<String>, checked: Vec<Checked>) -> Result<Certificate, EngineError> {
+fn certify(
+    run: &Run<'_>,
+    recorded_ids: Vec<String>,
+    checked: Vec<Checked>,
+) -> Result<Certificate, EngineError> {
     let state = run.state();
-    debug_assert!(state.phase == Phase::Running);
     let body = CertificateBody {
         environment: state.plan.environment.clone(),
         operation: state.operation.clone(),

@@ -94,6 +94,7 @@ impl EnvironmentState {
             Event::CreateAccepted { id: Some(id), .. }
             | Event::CreateAdopted { id, .. }
             | Event::ResourceReady { id, .. }
+            | Event::ResourceFailed { id: Some(id), .. }
             | Event::DeleteIntended { id, .. } => Some(id.clone()),
             _ => None,
         };

@@ -35,7 +35,8 @@ pub struct CertificateBody {
     pub plan_digest: Digest,
     /// When the listing ended.
     pub checked_at: Timestamp,
-    /// Ids that the ledger holds for the environment, each looked up.
+    /// Ids that the ledger holds for the environment, each looked for in every
+    /// list.
     pub recorded_ids: Vec<String>,
     /// Every kind in every zone.
     pub checked: Vec<Checked>,

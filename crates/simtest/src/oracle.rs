@@ -3,26 +3,67 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use exokit_model::canonical::Digest;
 use exokit_model::event::{Event, Record};
+use exokit_model::ids::{OperationId, PersonId};
+use exokit_model::kind::Kind;
 use exokit_model::plan::Plan;
 use exokit_sim::{Effect, JournalEntry, LiveResource, World};
 
 use crate::rig::Rig;
 
-/// What is wrong, one line each; empty when all is well.
+/// What the oracle judges by.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// The durable ledger.
+    pub records: Vec<Record>,
+    /// What exists in the cloud.
+    pub live: Vec<LiveResource>,
+    /// Every changing request that reached the cloud.
+    pub journal: Vec<JournalEntry>,
+}
+
+impl Evidence {
+    /// What a rig shows now.
+    ///
+    /// # Panics
+    /// When the simulated cloud cannot be read, which cannot happen in memory.
+    #[must_use]
+    pub fn of(rig: &Rig) -> Self {
+        let Ok((live, journal)) =
+            rig.world.with(|world: &mut World| (world.live(), world.journal().to_vec()))
+        else {
+            panic!("the simulated cloud is in memory");
+        };
+        Self { records: rig.ledger.durable(), live, journal }
+    }
+
+    /// What is wrong, one line each; empty when all is well.
+    #[must_use]
+    pub fn judge(&self) -> Vec<String> {
+        let plans = plans(&self.records);
+        let mut wrong = registry_equals_cloud(&self.records, &self.live);
+        wrong.extend(no_duplicates(&self.live));
+        wrong.extend(every_change_was_intended(&self.records, &plans, &self.journal));
+        wrong.extend(every_operation_was_approved(&self.records, &plans));
+        wrong.extend(chain_is_whole(&self.records));
+        wrong
+    }
+}
+
+/// What is wrong with a rig as it is now.
 #[must_use]
 pub fn judge(rig: &Rig) -> Vec<String> {
-    let records = rig.ledger.durable();
-    let read = rig.world.with(|world: &mut World| (world.live(), world.journal().to_vec()));
-    let (live, journal) = match read {
-        Ok(read) => read,
-        Err(error) => return vec![format!("the cloud cannot be read: {error}")],
+    Evidence::of(rig).judge()
+}
+
+/// The plan of each operation.
+fn plans(records: &[Record]) -> BTreeMap<OperationId, Plan> {
+    let plan = |record: &Record| match &record.entry.event {
+        Event::PlanProposed { plan, .. } => Plan::from_bytes(plan.as_bytes()).ok(),
+        _ => None,
     };
-    let mut wrong = registry_equals_cloud(&records, &live);
-    wrong.extend(no_duplicates(&live));
-    wrong.extend(every_change_was_intended(&records, &journal));
-    wrong.extend(chain_is_whole(&records));
-    wrong
+    records.iter().filter_map(plan).map(|plan| (plan.plan_id.operation(), plan)).collect()
 }
 
 /// Ids that the ledger says exist, by a fold of its own: the last word about
@@ -83,44 +124,66 @@ fn no_duplicates(live: &[LiveResource]) -> Vec<String> {
         .collect()
 }
 
-/// Invariants 1 and 4: every change that took effect has the body of the
-/// approved plan, and an intent that was durable before it.
-fn every_change_was_intended(records: &[Record], journal: &[JournalEntry]) -> Vec<String> {
+/// Invariants 1, 4 and 18: every change that took effect is byte for byte a
+/// request that was intended before it and whose signature had not expired;
+/// what was created has a body that a plan holds.
+fn every_change_was_intended(
+    records: &[Record],
+    plans: &BTreeMap<OperationId, Plan>,
+    journal: &[JournalEntry],
+) -> Vec<String> {
     let mut wrong = Vec::new();
-    let plans: Vec<Plan> = records
-        .iter()
-        .filter_map(|record| match &record.entry.event {
-            Event::PlanProposed { plan, .. } => Plan::from_bytes(plan.as_bytes()).ok(),
-            _ => None,
-        })
-        .collect();
     for entry in journal.iter().filter(|entry| entry.effect != Effect::None) {
-        let millis = entry.at_ms;
-        let intended = records.iter().any(|record| {
-            let intent =
-                matches!(record.entry.event, Event::CreateIntended { .. } | Event::DeleteIntended { .. });
-            intent && record.entry.at.as_millisecond() <= millis
-        });
-        if !intended {
-            wrong.push(format!("unintended: {} {} at {millis}", entry.method, entry.path));
+        if !records.iter().any(|record| intends(record, plans, entry)) {
+            wrong.push(format!("unintended: {} {} at {}", entry.method, entry.path, entry.at_ms));
         }
         if let Effect::Created { .. } = entry.effect
-            && !body_is_planned(&plans, entry)
+            && !body_is_planned(plans, entry)
         {
-            wrong.push(format!("unapproved: {} {} has a body that no plan holds", entry.method, entry.path));
+            wrong.push(format!("unplanned: {} {} has a body that no plan holds", entry.method, entry.path));
         }
     }
     wrong
 }
 
+/// Whether a record is the intent behind a change.
+fn intends(record: &Record, plans: &BTreeMap<OperationId, Plan>, entry: &JournalEntry) -> bool {
+    let (node, request, expires_at) = match &record.entry.event {
+        Event::CreateIntended { node, request, expires_at, .. }
+        | Event::DeleteIntended { node, request, expires_at, .. } => (node, request, expires_at),
+        _ => return false,
+    };
+    let in_time =
+        record.entry.at.as_millisecond() <= entry.at_ms && entry.at_ms <= expires_at.as_millisecond();
+    let plan = record.entry.operation.as_ref().and_then(|operation| plans.get(operation));
+    let planned = plan.and_then(|plan| plan.graph.node(node));
+    let same = match entry.path.starts_with("/v2/") {
+        true => digest(entry) == *request,
+        // Emptying a bucket is one intent for as many calls as it needs, and
+        // the journal keeps no bodies of object storage: the bucket counts.
+        false => planned.is_some_and(|node| node.kind == Kind::SosBucket && bucket(entry) == node.name),
+    };
+    in_time && same
+}
+
+/// The digest of a request to the API, computed here from what arrived.
+fn digest(entry: &JournalEntry) -> Digest {
+    let bytes = format!("Exoscale {} {}\n{}", entry.method, entry.path, entry.body);
+    Digest::of("exokit-request/v1", bytes.as_bytes())
+}
+
+fn bucket(entry: &JournalEntry) -> &str {
+    entry.path.trim_start_matches('/').split(['/', '?']).next().unwrap_or_default()
+}
+
 /// Whether some plan holds this body, apart from its declared slots.
-fn body_is_planned(plans: &[Plan], entry: &JournalEntry) -> bool {
-    if entry.body.is_empty() {
-        // Object storage: the path is the whole request.
-        return plans.iter().flat_map(|plan| plan.graph.nodes()).any(|node| entry.path.contains(&node.name));
+fn body_is_planned(plans: &BTreeMap<OperationId, Plan>, entry: &JournalEntry) -> bool {
+    let nodes = || plans.values().flat_map(|plan| plan.graph.nodes());
+    if !entry.path.starts_with("/v2/") {
+        return nodes().any(|node| node.kind == Kind::SosBucket && bucket(entry) == node.name);
     }
     let Ok(sent) = serde_json::from_str::<serde_json::Value>(&entry.body) else { return false };
-    plans.iter().flat_map(|plan| plan.graph.nodes()).filter_map(|node| node.create.as_ref()).any(|template| {
+    nodes().filter_map(|node| node.create.as_ref()).any(|template| {
         let mut sent = sent.clone();
         for pointer in template.slots.keys() {
             if let Some(slot) = sent.pointer_mut(pointer) {
@@ -129,6 +192,32 @@ fn body_is_planned(plans: &[Plan], entry: &JournalEntry) -> bool {
         }
         template.body.as_ref() == Some(&sent) && template.operation == entry.operation
     })
+}
+
+/// Invariant 13: an operation starts only after as many distinct persons, none
+/// of them the requester, as the plan's level demands.
+fn every_operation_was_approved(records: &[Record], plans: &BTreeMap<OperationId, Plan>) -> Vec<String> {
+    let mut voters: BTreeMap<&OperationId, BTreeSet<&PersonId>> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for record in records {
+        let Some(operation) = &record.entry.operation else { continue };
+        match &record.entry.event {
+            Event::ApprovalRecorded { person, .. } => {
+                voters.entry(operation).or_default().insert(person);
+            }
+            Event::OperationStarted { .. } => {
+                let needed = plans.get(operation).map_or(usize::MAX, |plan| plan.level.persons());
+                let requester = plans.get(operation).map(|plan| &plan.requester);
+                let counted = voters.get(operation).into_iter().flatten();
+                let counted = counted.filter(|person| Some(**person) != requester).count();
+                if counted < needed {
+                    wrong.push(format!("unapproved: {operation} started with {counted} of {needed} votes"));
+                }
+            }
+            _ => {}
+        }
+    }
+    wrong
 }
 
 /// Invariant 20: the chain verifies.

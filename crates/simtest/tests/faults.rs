@@ -36,6 +36,11 @@ fn effects(rig: &Rig) -> u64 {
     rig.world.with(|world: &mut World| world.effects().values().sum()).unwrap()
 }
 
+/// How often one effect was seen.
+fn effect(rig: &Rig, name: &str) -> u64 {
+    rig.world.with(|world: &mut World| world.effects().get(name).copied().unwrap_or_default()).unwrap()
+}
+
 /// Runs a provision under faults and expects it to end well, with at least
 /// `hits` faults in effect.
 async fn survives(template: u16, faults: Vec<(Matcher, Fault)>, hits: u64) -> (Rig, OperationState) {
@@ -104,6 +109,7 @@ async fn a_request_that_arrives_late_is_adopted_or_comes_too_late() {
     assert!(count(&rig, "create-adopted") >= 7, "those that arrived in time were adopted");
     let (rig, _) = survives(3, first_of_each(&Fault::Late { delay_ms: 45_000 }), 9).await;
     assert_eq!(count(&rig, "create-adopted"), 0, "those that arrived too late were refused");
+    assert!(effect(&rig, "late: refused by expiry") >= 9);
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]
@@ -114,7 +120,8 @@ async fn a_list_that_lags_makes_no_duplicate() {
             (Matcher::nth(operation, 1), Fault::DropAfter),
         ]
     });
-    survives(3, faults.collect(), 9).await;
+    let (rig, _) = survives(3, faults.collect(), 9).await;
+    assert!(effect(&rig, "drop-after") >= 9 && effect(&rig, "list-lag: existing missed") > 0);
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]
@@ -162,7 +169,10 @@ async fn rolls_back(template: u16, faults: Vec<(Matcher, Fault)>) -> Rig {
 async fn what_cannot_be_completed_is_rolled_back_without_a_trace() {
     let fails = Fault::OperationFails { reason: "unavailable".into(), message: None, leaves_resource: true };
     rolls_back(3, vec![(Matcher::every("create-sks-nodepool"), fails)]).await;
-    rolls_back(3, vec![(Matcher::every("create-sks-cluster"), status(400, "quota"))]).await;
+    rolls_back(3, vec![(Matcher::every("create-sks-cluster"), status(400, "no"))]).await;
+    let quota = Fault::Quota { resource: "sks-cluster".into(), limit: 0 };
+    let rig = rolls_back(3, vec![(Matcher::nth("create-sks-cluster", 1), quota)]).await;
+    assert_eq!(effect(&rig, "quota"), 1);
     rolls_back(3, vec![(Matcher::every("create-dbaas-service-pg"), status(403, "no access"))]).await;
     rolls_back(3, vec![(Matcher::every("create-sks-nodepool"), status(409, "busy"))]).await;
     rolls_back(7, vec![(Matcher::every("create-api-key"), status(403, "no such role"))]).await;
