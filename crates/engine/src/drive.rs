@@ -17,8 +17,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use exokit_core::walk::{self, Step, Verdict};
-use exokit_ledger::Condition;
 use exokit_ledger::ledger::RENEW_SECONDS;
+use exokit_ledger::{Condition, Lease};
 use exokit_model::event::{Entry, Event};
 use exokit_model::ids::{NodeKey, OperationId};
 use exokit_model::needs_human::NeedsHuman;
@@ -63,22 +63,28 @@ impl Engine {
     /// # Errors
     /// When it is not parked.
     pub async fn unpark(&self, operation: &OperationId, by: &str, rollback: bool) -> Result<(), EngineError> {
-        let state = self.operation(operation).await?;
-        let Phase::NeedsHuman { rolling_back, .. } = &state.phase else {
-            return Err(EngineError::WrongPhase { operation: operation.clone(), phase: state.phase.name() });
-        };
-        if rollback && (*rolling_back || state.plan.action != Action::Provision) {
-            return Err(EngineError::WrongPhase { operation: operation.clone(), phase: state.phase.name() });
-        }
-        let event = match rollback {
-            true => Event::RollbackStarted { cause: format!("{by} asked for it") },
-            false => Event::OperationUnparked { by: by.to_owned() },
-        };
+        // Under the lease nobody else can move the operation to another phase.
         let lease = self.parts().ledger.acquire(operation, &self.parts().holder, self.now()).await?;
-        let mut entry = self.entry(Some(&state.plan.environment), Some(operation), event);
-        entry.epoch = lease.epoch;
-        self.append(&Condition::fenced(&lease), vec![entry]).await?;
-        Ok(self.parts().ledger.release(&lease).await?)
+        let unparked = self.unpark_held(&lease, by, rollback).await;
+        let released = self.parts().ledger.release(&lease).await;
+        unparked?;
+        Ok(released?)
+    }
+
+    async fn unpark_held(&self, lease: &Lease, by: &str, rollback: bool) -> Result<(), EngineError> {
+        let state = self.operation(&lease.operation).await?;
+        let event = match (&state.phase, rollback, state.plan.action) {
+            (Phase::NeedsHuman { .. }, false, _) => Event::OperationUnparked { by: by.to_owned() },
+            (Phase::NeedsHuman { rolling_back: false, .. }, true, Action::Provision) => {
+                Event::RollbackStarted { cause: format!("{by} asked for it") }
+            }
+            (phase, ..) => {
+                return Err(EngineError::WrongPhase { operation: state.operation, phase: phase.name() });
+            }
+        };
+        let entry = self.entry(Some(&state.plan.environment), Some(&lease.operation), event);
+        self.append(&Condition::fenced(lease), vec![Entry { epoch: lease.epoch, ..entry }]).await?;
+        Ok(())
     }
 }
 

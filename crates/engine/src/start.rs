@@ -3,9 +3,10 @@
 use exokit_approval::refusal::Refusal;
 use exokit_core::cost::band;
 use exokit_core::level::{LevelInput, level};
-use exokit_ledger::{Condition, Filter};
+use exokit_ledger::{Condition, Filter, LedgerError};
 use exokit_model::approval::Roster;
 use exokit_model::event::{Event, Record};
+use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
 use exokit_model::spec::EnvironmentClass;
 use rust_decimal::Decimal;
@@ -43,10 +44,41 @@ impl Engine {
     }
 
     async fn reject(&self, state: &OperationState, why: String) -> Result<EngineError, EngineError> {
-        let event = Event::PlanRejected { why: why.clone() };
-        let entry = self.entry(Some(&state.plan.environment), Some(&state.operation), event);
-        self.append(&Condition::default(), vec![entry]).await?;
+        self.reject_waiting(state, Vec::new(), &why).await?;
         Ok(EngineError::Rejected { why })
+    }
+
+    /// Rejects a plan that still waits, with the events that lead to it. Says
+    /// whether it did: of two who reject, and of one who rejects while another
+    /// starts, only the first writes.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or written.
+    pub(crate) async fn reject_waiting(
+        &self,
+        state: &OperationState,
+        before: Vec<Event>,
+        why: &str,
+    ) -> Result<bool, EngineError> {
+        let name = &state.plan.environment;
+        loop {
+            let environment = self.environment(name).await?;
+            let waits = environment.operations.iter().any(|operation| {
+                operation.operation == state.operation && operation.phase == Phase::AwaitingApproval
+            });
+            if !waits {
+                return Ok(false);
+            }
+            let rejected = Event::PlanRejected { why: why.to_owned() };
+            let events = before.iter().cloned().chain([rejected]);
+            let entries = events.map(|event| self.entry(Some(name), Some(&state.operation), event)).collect();
+            match self.append(&Condition::environment(name, environment.last_seq), entries).await {
+                Ok(_) => return Ok(true),
+                // Somebody wrote meanwhile: let them finish, then look again.
+                Err(EngineError::Ledger(LedgerError::Stale { .. })) => tokio::task::yield_now().await,
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

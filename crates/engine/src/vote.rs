@@ -7,7 +7,6 @@ use exokit_ledger::Condition;
 use exokit_model::approval::Decision;
 use exokit_model::event::Event;
 use exokit_model::ids::{OperationId, PersonId};
-use exokit_model::phase::Phase;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -59,18 +58,21 @@ impl Engine {
         };
         let person = claims.person.clone();
         let (digest, token) = (state.digest, token.to_owned());
-        let mut events = vec![match claims.decision {
+        let event = match claims.decision {
             Decision::Approve => {
                 Event::ApprovalRecorded { digest, person: person.clone(), token: token.clone() }
             }
             Decision::Deny => Event::DenialRecorded { digest, person: person.clone(), token: token.clone() },
-        }];
-        if claims.decision == Decision::Deny && state.phase == Phase::AwaitingApproval {
-            events.push(Event::PlanRejected { why: format!("{person} denied it") });
+        };
+        let denies = claims.decision == Decision::Deny;
+        // A denial of a plan that has started is recorded all the same: it
+        // stops every further creation.
+        if !(denies
+            && self.reject_waiting(&state, vec![event.clone()], &format!("{person} denied it")).await?)
+        {
+            let entry = self.entry(Some(&state.plan.environment), Some(operation), event);
+            self.append(&Condition::default(), vec![entry]).await?;
         }
-        let entries =
-            events.into_iter().map(|event| self.entry(Some(&state.plan.environment), Some(operation), event));
-        self.append(&Condition::default(), entries.collect()).await?;
         let tokens: Vec<String> = state.tokens.iter().cloned().chain([token]).collect();
         Ok(match verifier.quorum(&state.plan, state.digest, &tokens, self.now()) {
             Ok(_) => Voted::Enough { person },
