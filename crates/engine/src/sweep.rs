@@ -1,7 +1,7 @@
 //! The orphan sweep: everything in the account that carries our mark but
 //! belongs to no environment. It reports; removing takes a plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use exokit_core::node_state::NodeState;
@@ -9,7 +9,7 @@ use exokit_kinds::mark::{self, Claim};
 use exokit_kinds::{Lifecycle, Observed};
 use exokit_ledger::Filter;
 use exokit_model::event::Record;
-use exokit_model::ids::Zone;
+use exokit_model::ids::{EnvironmentName, Zone};
 use exokit_model::kind::Kind;
 use serde::Serialize;
 
@@ -130,14 +130,14 @@ struct Known {
 impl Known {
     fn from(records: &[Record]) -> Result<Self, EngineError> {
         let mut known = Self { live: BTreeSet::new(), tokens: BTreeSet::new(), open: BTreeSet::new() };
-        let mut names: Vec<_> =
-            records.iter().filter_map(|record| record.entry.environment.clone()).collect();
-        names.sort();
-        names.dedup();
-        for name in names {
-            let own: Vec<Record> =
-                records.iter().filter(|r| r.entry.environment.as_ref() == Some(&name)).cloned().collect();
-            known.add(&EnvironmentState::fold(&own)?);
+        let mut by_environment: BTreeMap<&EnvironmentName, Vec<Record>> = BTreeMap::new();
+        for record in records {
+            if let Some(name) = &record.entry.environment {
+                by_environment.entry(name).or_default().push(record.clone());
+            }
+        }
+        for own in by_environment.values() {
+            known.add(&EnvironmentState::fold(own)?);
         }
         Ok(known)
     }
