@@ -1,9 +1,10 @@
 //! The state directory: where everything is, and the files that are neither
 //! ledger nor cloud.
 
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use exokit_templates::FILE_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{CliError, Doing as _};
@@ -97,7 +98,7 @@ impl StateDir {
     /// The directory's own templates, by file name.
     pub(crate) fn template_files(&self) -> Result<Vec<(String, String)>, CliError> {
         let folder = self.templates();
-        let entries = match fs_err::read_dir(&folder) {
+        let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error).doing("reading", folder.display()),
@@ -115,25 +116,28 @@ impl StateDir {
     }
 }
 
-/// The text of a file, which is limited in size.
+/// The text of a file of at most [`FILE_BYTES_MAX`] bytes.
 pub(crate) fn read(path: &Path) -> Result<String, CliError> {
-    fs_err::read_to_string(path).map_err(|error| bare(&error)).doing("reading", path.display())
+    text(path).doing("reading", path.display())
 }
 
 /// The text of a file, none when there is no such file.
 pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, CliError> {
-    match fs_err::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+    match text(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(bare(&error)).doing("reading", path.display()),
+        read => read.map(Some).doing("reading", path.display()),
     }
 }
 
-/// What the system said, without the path that is told anyway.
-fn bare(error: &io::Error) -> io::Error {
-    match std::error::Error::source(error) {
-        Some(cause) => io::Error::new(error.kind(), cause.to_string()),
-        None => io::Error::new(error.kind(), error.to_string()),
+/// Reads no more than is allowed, however long the file is.
+fn text(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    let refused = |why: String| Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    match (bytes.len() > FILE_BYTES_MAX, String::from_utf8(bytes)) {
+        (true, _) => refused(format!("it has more than {FILE_BYTES_MAX} bytes")),
+        (false, Err(_)) => refused("it is not text in UTF-8".to_owned()),
+        (false, Ok(text)) => Ok(text),
     }
 }
 

@@ -70,6 +70,8 @@ fn files_are_refused_with_line_and_column() {
         assert!(numbers.next().unwrap().is_ok() && numbers.next().unwrap().is_ok(), "{why}");
     }
     refused(&place, 1, &["plan", "-f", "no-such-file.yaml"], "No such file", "check the path");
+    let endless = ["plan", "-f", "/dev/zero"];
+    refused(&place, 1, &endless, "more than 1048576 bytes", "");
     refused(&place, 2, &["plan", "-f", &file(&place, "\u{0}\u{1}")], "bad.yaml", "");
 }
 

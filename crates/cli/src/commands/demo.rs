@@ -124,8 +124,8 @@ fn new_folder(folder: &Path) -> Result<PathBuf, CliError> {
             CliError::new("exists", "using", folder.display(), "it is not empty", hint).exit(Exit::Usage)
         );
     }
-    fs_err::create_dir_all(folder).doing("making", folder.display())?;
-    fs_err::canonicalize(folder).doing("finding", folder.display())
+    std::fs::create_dir_all(folder).doing("making", folder.display())?;
+    std::fs::canonicalize(folder).doing("finding", folder.display())
 }
 
 struct Teller<'s> {

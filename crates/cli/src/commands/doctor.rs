@@ -144,7 +144,7 @@ fn check_keyring(settings: &Settings, place: &Place) -> Checked {
     }
     keys::keyring(settings, &place.state, false)?;
     #[cfg(unix)]
-    if let Ok(metadata) = fs_err::metadata(&path) {
+    if let Ok(metadata) = std::fs::metadata(&path) {
         let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
         if mode & 0o077 != 0 {
             return warn(format!("{} can be read by others", path.display()), "chmod 600 it");

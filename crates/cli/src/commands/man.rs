@@ -18,7 +18,7 @@ pub(crate) fn run(settings: &Settings, args: &ManArgs) -> Result<Exit, CliError>
             settings.output.raw(&page)?;
         }
         Some(folder) => {
-            fs_err::create_dir_all(folder).doing("making", folder.display())?;
+            std::fs::create_dir_all(folder).doing("making", folder.display())?;
             clap_mangen::generate_to(command, folder).doing("writing pages to", folder.display())?;
             settings.output.note(&format!("The manual pages are in {}.", folder.display()));
         }
