@@ -7,7 +7,7 @@ use exokit_approval::roster::{SignedRoster, accept};
 use exokit_approval::verify::Verifier;
 use exokit_cloud::client::Client;
 use exokit_cloud::clock::Clock;
-use exokit_ledger::{Condition, Filter, Ledger};
+use exokit_ledger::{Condition, Filter, Ledger, LedgerError};
 use exokit_model::approval::Roster;
 use exokit_model::cost::CostPolicy;
 use exokit_model::event::{Entry, Event, Record};
@@ -173,15 +173,24 @@ impl Engine {
     /// # Errors
     /// When it is not signed by the pinned root key, or not newer.
     pub async fn install_roster(&self, signed: &SignedRoster) -> Result<Roster, EngineError> {
-        let current = self.roster().await?;
         let Some(root) = &self.parts.root else {
             return Err(EngineError::Rejected { why: "no root key is pinned here".to_owned() });
         };
-        let seen = (current.version > 0).then_some(&current);
-        let roster = accept(root, seen, signed)?;
-        let event = Event::RosterInstalled { version: roster.version, signed: signed.as_str().to_owned() };
-        self.append(&Condition::default(), vec![self.entry(None, None, event)]).await?;
-        Ok(roster)
+        loop {
+            // Two rosters of one version would contradict each other for ever:
+            // the one that is accepted here must still be the next when written.
+            let head = self.parts.ledger.head().await?.seq;
+            let current = self.roster().await?;
+            let seen = (current.version > 0).then_some(&current);
+            let roster = accept(root, seen, signed)?;
+            let event =
+                Event::RosterInstalled { version: roster.version, signed: signed.as_str().to_owned() };
+            match self.append(&Condition::head(head), vec![self.entry(None, None, event)]).await {
+                Ok(_) => return Ok(roster),
+                Err(EngineError::Ledger(LedgerError::HeadMoved { .. })) => tokio::task::yield_now().await,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     pub(crate) fn entry(

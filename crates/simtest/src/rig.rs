@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use exokit_approval::keys::SecretKey;
-use exokit_approval::roster::SignedRoster;
+use exokit_approval::roster::{SignedRoster, revoke_key};
 use exokit_approval::token::sign_vote;
 use exokit_cloud::budget::Budget;
 use exokit_cloud::client::Client;
@@ -228,6 +228,20 @@ impl Rig {
         };
         if let Err(error) = self.engine().install_roster(&signed).await {
             panic!("installing the roster: {error}");
+        }
+    }
+
+    /// The second version of the roster, in which a person's key is revoked.
+    ///
+    /// # Panics
+    /// When the roster contradicts itself, which is a mistake in the rig.
+    #[must_use]
+    pub fn next_roster(&self, without: &str) -> SignedRoster {
+        let key = self.people[&person(without)].public().id();
+        let next = revoke_key(&self.roster(), &key, self.now());
+        match next.and_then(|roster| SignedRoster::sign(&root(), &roster)) {
+            Ok(signed) => signed,
+            Err(error) => panic!("changing the roster: {error}"),
         }
     }
 

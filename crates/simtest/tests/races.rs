@@ -85,3 +85,21 @@ async fn two_who_find_a_plan_out_of_date_reject_it_once() {
         assert!(matches!(folded.phase, Phase::Rejected { .. }));
     }
 }
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn of_two_rosters_of_one_version_one_is_refused() {
+    for yields in 0..12 {
+        let rig = rig(Vec::new()).await;
+        let (one, two) = (rig.engine(), rig.engine());
+        let (first, second) = (rig.next_roster("alex"), rig.next_roster("robin"));
+        let later = async {
+            for _ in 0..yields {
+                tokio::task::yield_now().await;
+            }
+            two.install_roster(&second).await
+        };
+        let (first, second) = tokio::join!(one.install_roster(&first), later);
+        assert!(first.is_ok() != second.is_ok(), "{yields}: {first:?} {second:?}");
+        assert_eq!(rig.engine().roster().await.unwrap().version, 2);
+    }
+}
