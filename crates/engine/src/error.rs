@@ -68,6 +68,12 @@ pub enum EngineError {
         /// The other operation.
         operation: OperationId,
     },
+    /// Another plan was proposed under the same id.
+    #[error("another plan was proposed as {operation} before")]
+    Conflict {
+        /// The operation.
+        operation: OperationId,
+    },
     /// The environment changed after the plan was made.
     #[error("environment {environment} changed after the plan was made")]
     StalePlan {
@@ -107,6 +113,7 @@ impl EngineError {
             EngineError::NoEnvironment(_) => "no-environment",
             EngineError::Exists(_) => "exists",
             EngineError::Busy { .. } => "busy",
+            EngineError::Conflict { .. } => "conflict",
             EngineError::StalePlan { .. } => "stale-plan",
             EngineError::Rejected { .. } => "rejected",
             EngineError::WrongPhase { .. } => "wrong-phase",
@@ -139,7 +146,9 @@ impl EngineError {
             EngineError::Busy { environment, .. } => {
                 format!("wait for it with `exokit watch {environment}`, then plan again")
             }
-            EngineError::StalePlan { .. } | EngineError::Rejected { .. } => "make a new plan".to_owned(),
+            EngineError::Conflict { .. } | EngineError::StalePlan { .. } | EngineError::Rejected { .. } => {
+                "make a new plan".to_owned()
+            }
             EngineError::WrongPhase { .. } => "`exokit show` tells where the environment stands".to_owned(),
         }
     }

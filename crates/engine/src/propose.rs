@@ -12,8 +12,8 @@ use exokit_ledger::{Condition, Filter, Registry};
 use exokit_model::approval::Roster;
 use exokit_model::canonical::Digest;
 use exokit_model::cost::{ApprovalLevel, CostEstimate, PriceList};
-use exokit_model::event::Event;
-use exokit_model::ids::{EnvironmentName, PersonId, RoleName, Zone};
+use exokit_model::event::{Event, Record};
+use exokit_model::ids::{EnvironmentName, OperationId, PersonId, RoleName, Zone};
 use exokit_model::kind::Kind;
 use exokit_model::plan::{Action, Destroy, Plan};
 use exokit_model::spec::{Correction, EnvironmentClass, EnvironmentSpec};
@@ -189,6 +189,7 @@ impl Engine {
         let bytes = plan.to_bytes()?;
         let digest = Plan::digest_of(&bytes);
         let operation = plan.plan_id.operation();
+        self.check_unused(&operation, digest).await?;
         // Canonical JSON is UTF-8.
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let event = Event::PlanProposed { digest, plan: text };
@@ -196,6 +197,18 @@ impl Engine {
         let condition = Condition::environment(&plan.environment, plan.base_seq);
         let records = self.append(&condition, vec![entry]).await?;
         Ok(OperationState::fold(&operation, &records)?)
+    }
+
+    /// A plan id belongs to one plan for ever, in whatever environment.
+    async fn check_unused(&self, operation: &OperationId, digest: Digest) -> Result<(), EngineError> {
+        let records = self.parts().ledger.read(Filter::Operation(operation.clone()), 0).await?;
+        let other = |record: &Record| {
+            matches!(&record.entry.event, Event::PlanProposed { digest: known, .. } if *known != digest)
+        };
+        match records.iter().any(other) {
+            true => Err(EngineError::Conflict { operation: operation.clone() }),
+            false => Ok(()),
+        }
     }
 
     /// What else the cloud made for an environment: load balancers that target

@@ -127,6 +127,9 @@ pub enum Fault {
     DropAfter,
     /// The effect, and a 200 whose body is cut in the middle.
     Garbage,
+    /// The reply has a field that no client knows, and an unknown word in
+    /// place of its state.
+    Strange,
     /// No reply now; the request is executed `delay_ms` later, unless its
     /// signature has expired by then.
     Late {

@@ -2,9 +2,10 @@
 //!
 //! [`rig`] wires engine, memory ledger and cloud; [`crash`] stops a future at
 //! a chosen await; [`oracle`] judges what is left, reading only the cloud and
-//! the durable ledger.
+//! the durable ledger; [`swarm`] lets many things go wrong at once.
 
 pub mod crash;
 pub mod oracle;
 pub mod rig;
 pub mod story;
+pub mod swarm;

@@ -58,7 +58,7 @@ pub fn judge(rig: &Rig) -> Vec<String> {
 }
 
 /// The plan of each operation.
-fn plans(records: &[Record]) -> BTreeMap<OperationId, Plan> {
+pub(crate) fn plans(records: &[Record]) -> BTreeMap<OperationId, Plan> {
     let plan = |record: &Record| match &record.entry.event {
         Event::PlanProposed { plan, .. } => Plan::from_bytes(plan.as_bytes()).ok(),
         _ => None,
@@ -99,7 +99,7 @@ fn is_derived(resource: &LiveResource) -> bool {
 }
 
 /// Invariant 2: the cloud and the registry hold the same, both ways.
-fn registry_equals_cloud(records: &[Record], live: &[LiveResource]) -> Vec<String> {
+pub(crate) fn registry_equals_cloud(records: &[Record], live: &[LiveResource]) -> Vec<String> {
     let recorded = recorded(records);
     let exists: BTreeMap<&str, &LiveResource> =
         live.iter().filter(|resource| !is_derived(resource)).map(|r| (r.id.as_str(), r)).collect();
@@ -110,7 +110,7 @@ fn registry_equals_cloud(records: &[Record], live: &[LiveResource]) -> Vec<Strin
 }
 
 /// Invariant 3: at most one live resource per owner token.
-fn no_duplicates(live: &[LiveResource]) -> Vec<String> {
+pub(crate) fn no_duplicates(live: &[LiveResource]) -> Vec<String> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for resource in live.iter().filter(|resource| !is_derived(resource)) {
         let label = resource.labels.get("exokit-token").cloned();
@@ -172,12 +172,12 @@ fn digest(entry: &JournalEntry) -> Digest {
     Digest::of("exokit-request/v1", bytes.as_bytes())
 }
 
-fn bucket(entry: &JournalEntry) -> &str {
+pub(crate) fn bucket(entry: &JournalEntry) -> &str {
     entry.path.trim_start_matches('/').split(['/', '?']).next().unwrap_or_default()
 }
 
 /// Whether some plan holds this body, apart from its declared slots.
-fn body_is_planned(plans: &BTreeMap<OperationId, Plan>, entry: &JournalEntry) -> bool {
+pub(crate) fn body_is_planned(plans: &BTreeMap<OperationId, Plan>, entry: &JournalEntry) -> bool {
     let nodes = || plans.values().flat_map(|plan| plan.graph.nodes());
     if !entry.path.starts_with("/v2/") {
         return nodes().any(|node| node.kind == Kind::SosBucket && bucket(entry) == node.name);
@@ -221,7 +221,7 @@ fn every_operation_was_approved(records: &[Record], plans: &BTreeMap<OperationId
 }
 
 /// Invariant 20: the chain verifies.
-fn chain_is_whole(records: &[Record]) -> Vec<String> {
+pub(crate) fn chain_is_whole(records: &[Record]) -> Vec<String> {
     match exokit_ledger::verify::verify(records) {
         Ok(_) => Vec::new(),
         Err(bad) => vec![format!("chain: {bad}")],

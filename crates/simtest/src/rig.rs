@@ -19,7 +19,7 @@ use exokit_engine::keyring::Keyring;
 use exokit_engine::propose::ProvisionRequest;
 use exokit_engine::state::OperationState;
 use exokit_engine::timing::Timing;
-use exokit_ledger::MemoryLedger;
+use exokit_ledger::{Ledger, MemoryLedger};
 use exokit_model::approval::{ApprovalClaims, ApproverKey, Decision, Person, Roster};
 use exokit_model::cost::CostPolicy;
 use exokit_model::ids::{PersonId, TemplateId};
@@ -74,13 +74,26 @@ pub struct Rig {
     pub ledger: MemoryLedger,
     clock: VirtualClock,
     entropy: Arc<CountingEntropy>,
-    people: Arc<BTreeMap<PersonId, SecretKey>>,
+    people: Arc<BTreeMap<PersonId, Vec<SecretKey>>>,
     engines: AtomicU64,
     nonces: Mutex<u64>,
     /// Time limits of the engines.
     pub timing: Timing,
     /// API budget per second and engine.
     pub budget_per_second: u32,
+    /// The policy of the roster. By default it has no caps on what one person
+    /// may ask for in a day: most tests are about crashes.
+    pub policy: CostPolicy,
+}
+
+/// What one engine process sees of the world outside it.
+pub struct Outfit {
+    /// Its way to the ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// Its clock.
+    pub clock: Arc<dyn Clock>,
+    /// Its way to the cloud.
+    pub transport: Transport,
 }
 
 /// A name that stands in a test.
@@ -99,9 +112,21 @@ fn root() -> SecretKey {
     SecretKey::from_random([9; 32])
 }
 
-/// Who may vote: three people in two roles; `dana` requests.
-const PEOPLE: [(&str, &[&str]); 4] =
-    [("dana", &["platform"]), ("alex", &["platform"]), ("robin", &["finance"]), ("sam", &["platform"])];
+/// Who is on the roster: name, roles, number of keys, whose agent. `dana`
+/// requests, her agent too; `alex` has two keys.
+const PEOPLE: [(&str, &[&str], u8, Option<&str>); 5] = [
+    ("dana", &["platform"], 1, None),
+    ("alex", &["platform"], 2, None),
+    ("robin", &["finance"], 1, None),
+    ("sam", &["platform"], 1, None),
+    ("dana-agent", &["platform"], 0, Some("dana")),
+];
+
+/// The keys of the person at this place of [`PEOPLE`].
+fn keys(at: usize, number: u8) -> Vec<SecretKey> {
+    let first = u8::try_from(at).unwrap_or(u8::MAX) + 1;
+    (0..number).map(|more| SecretKey::from_random([first + 100 * more; 32])).collect()
+}
 
 impl Rig {
     /// A rig on a cloud with these settings.
@@ -109,10 +134,8 @@ impl Rig {
     pub fn new(config: Config) -> Self {
         let clock = VirtualClock::start();
         let now = Arc::new(move || clock.now().as_millisecond());
-        let people = PEOPLE.iter().enumerate().map(|(at, (name, _))| {
-            let seed = u8::try_from(at).unwrap_or(u8::MAX) + 1;
-            (person(name), SecretKey::from_random([seed; 32]))
-        });
+        let people = PEOPLE.iter().enumerate();
+        let people = people.map(|(at, (name, _, number, _))| (person(name), keys(at, *number)));
         Self {
             world: SharedWorld::in_memory(World::new(config), now),
             ledger: MemoryLedger::new(),
@@ -123,6 +146,7 @@ impl Rig {
             nonces: Mutex::new(0),
             timing: Timing::default(),
             budget_per_second: 20,
+            policy: CostPolicy { requester_daily_max: None, team_daily_max: None, ..CostPolicy::default() },
         }
     }
 
@@ -148,6 +172,7 @@ impl Rig {
             nonces: Mutex::new(nonce),
             timing: self.timing,
             budget_per_second: self.budget_per_second,
+            policy: self.policy.clone(),
         }
     }
 
@@ -157,14 +182,30 @@ impl Rig {
         self.clock.now()
     }
 
+    /// The clock of this host.
+    #[must_use]
+    pub fn clock(&self) -> VirtualClock {
+        self.clock
+    }
+
     /// A new engine process on the same ledger and cloud.
     #[must_use]
     pub fn engine(&self) -> Engine {
+        self.engine_with(Outfit {
+            ledger: Arc::new(self.ledger.clone()),
+            clock: Arc::new(self.clock),
+            transport: self.transport(),
+        })
+    }
+
+    /// A new engine process with another view of the world outside it.
+    #[must_use]
+    pub fn engine_with(&self, outfit: Outfit) -> Engine {
         let number = self.engines.fetch_add(1, Ordering::Relaxed);
         Engine::new(Parts {
-            ledger: Arc::new(self.ledger.clone()),
-            client: self.client(),
-            clock: Arc::new(self.clock),
+            client: self.client(outfit.transport, Arc::clone(&outfit.clock)),
+            ledger: outfit.ledger,
+            clock: outfit.clock,
             entropy: Arc::clone(&self.entropy) as Arc<dyn Entropy>,
             keyring: Keyring::new(&[5; 32]),
             root: Some(root().public()),
@@ -174,11 +215,17 @@ impl Rig {
         })
     }
 
-    fn client(&self) -> Client {
+    /// The plain way to the cloud.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
         let service = InProcess::new(self.world.clone());
-        let transport: Transport = tower::util::BoxCloneSyncService::new(service.map_err(|error| {
-            TransportError::InDoubt { host: "simulated cloud".to_owned(), source: Box::new(error) }
-        }));
+        tower::util::BoxCloneSyncService::new(service.map_err(|error| TransportError::InDoubt {
+            host: "simulated cloud".to_owned(),
+            source: Box::new(error),
+        }))
+    }
+
+    fn client(&self, transport: Transport, clock: Arc<dyn Clock>) -> Client {
         let (key, secret) = match self
             .world
             .with(|world| (world.config().api_key.clone(), world.config().api_secret.clone()))
@@ -196,7 +243,7 @@ impl Rig {
         };
         let per_second =
             std::num::NonZeroU32::new(self.budget_per_second).unwrap_or(std::num::NonZeroU32::MIN);
-        Client::new(transport, &config, Arc::new(self.clock), Budget::new(per_second, per_second))
+        Client::new(transport, &config, clock, Budget::new(per_second, per_second))
     }
 
     /// The crash of every engine: what is left on the ledger, with their
@@ -205,19 +252,55 @@ impl Rig {
         self.ledger = self.ledger.crash(keep_volatile);
     }
 
+    /// As [`Rig::crash`], but nobody can tell that the engines died, so that
+    /// their leases must run out.
+    pub fn crash_unseen(&mut self, keep_volatile: bool) {
+        self.ledger = self.ledger.crash_unseen(keep_volatile);
+    }
+
+    /// The public halves of everyone's keys.
+    ///
+    /// # Panics
+    /// When a key cannot be decoded, which is a mistake in the rig.
+    #[must_use]
+    pub fn public_keys(&self) -> Vec<(PersonId, [u8; 32])> {
+        let of = |(person, keys): (&PersonId, &Vec<SecretKey>)| -> Vec<(PersonId, [u8; 32])> {
+            keys.iter().map(|key| (person.clone(), raw(&key.public().to_text()))).collect()
+        };
+        self.people.iter().flat_map(of).collect()
+    }
+
+    /// A roster, signed.
+    ///
+    /// # Panics
+    /// When it contradicts itself, which is a mistake in a test.
+    #[must_use]
+    pub fn signed(&self, roster: &Roster) -> SignedRoster {
+        match SignedRoster::sign(&root(), roster) {
+            Ok(signed) => signed,
+            Err(error) => panic!("signing the roster: {error}"),
+        }
+    }
+
     /// The roster of everyone who may vote.
     #[must_use]
     pub fn roster(&self) -> Roster {
-        let entry = |(name, roles): &(&str, &[&str])| {
-            let id = person(name);
-            let public = self.people[&id].public();
-            let roles = roles.iter().filter_map(|role| role.parse().ok()).collect();
-            let keys = vec![ApproverKey { id: public.id(), public: public.to_text(), revoked_at: None }];
-            Person { id, roles, team: None, agent_of: None, keys }
+        let listed = |key: &SecretKey| {
+            let public = key.public();
+            ApproverKey { id: public.id(), public: public.to_text(), revoked_at: None }
         };
-        // Tests are about crashes, not about caps.
-        let policy = CostPolicy { requester_daily_max: None, team_daily_max: None, ..CostPolicy::default() };
-        Roster { version: 1, issued_at: self.now(), persons: PEOPLE.iter().map(entry).collect(), policy }
+        let entry = |(name, roles, _, agent_of): &(&str, &[&str], u8, Option<&str>)| {
+            let id = person(name);
+            let keys = self.people[&id].iter().map(listed).collect();
+            let roles = roles.iter().filter_map(|role| role.parse().ok()).collect();
+            Person { id, roles, team: None, agent_of: agent_of.map(person), keys }
+        };
+        Roster {
+            version: 1,
+            issued_at: self.now(),
+            persons: PEOPLE.iter().map(entry).collect(),
+            policy: self.policy.clone(),
+        }
     }
 
     /// Signs the roster and installs it.
@@ -237,7 +320,7 @@ impl Rig {
     /// When the roster contradicts itself, which is a mistake in the rig.
     #[must_use]
     pub fn next_roster(&self, without: &str) -> SignedRoster {
-        let key = self.people[&person(without)].public().id();
+        let key = self.keys(without)[0].public().id();
         let next = revoke_key(&self.roster(), &key, self.now());
         match next.and_then(|roster| SignedRoster::sign(&root(), &roster)) {
             Ok(signed) => signed,
@@ -245,27 +328,46 @@ impl Rig {
         }
     }
 
+    /// The keys of a person.
+    #[must_use]
+    pub fn keys(&self, name: &str) -> &[SecretKey] {
+        &self.people[&person(name)]
+    }
+
     /// A vote of a person on a plan.
     #[must_use]
     pub fn vote(&self, name: &str, state: &OperationState, decision: Decision) -> String {
-        let key = &self.people[&person(name)];
+        self.sign(&self.keys(name)[0], &self.claims(name, state, decision))
+    }
+
+    /// What a good vote of a person says.
+    #[must_use]
+    pub fn claims(&self, name: &str, state: &OperationState, decision: Decision) -> ApprovalClaims {
         let mut nonce = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
         *nonce += 1;
         let mut bytes = [0; 16];
         bytes[8..].copy_from_slice(&nonce.to_be_bytes());
-        let claims = ApprovalClaims {
+        ApprovalClaims {
             plan_digest: state.digest,
             decision,
             action: state.plan.action,
             level: state.plan.level,
             environment: state.plan.environment.clone(),
             person: person(name),
-            key_id: key.public().id(),
+            key_id: self.keys(name)[0].public().id(),
             issued_at: self.now(),
             expires_at: self.now() + SignedDuration::from_hours(12),
             nonce: data_encoding::BASE64URL_NOPAD.encode(&bytes),
-        };
-        match sign_vote(key, &claims) {
+        }
+    }
+
+    /// A token that says so, whoever signs it.
+    ///
+    /// # Panics
+    /// When the claims cannot be encoded, which is a mistake in a test.
+    #[must_use]
+    pub fn sign(&self, key: &SecretKey, claims: &ApprovalClaims) -> String {
+        match sign_vote(key, claims) {
             Ok(token) => token,
             Err(error) => panic!("signing a vote: {error}"),
         }
@@ -308,5 +410,15 @@ pub fn request(template: u16) -> ProvisionRequest {
         requester: person("dana"),
         corrections: Vec::new(),
         wanted_level: None,
+    }
+}
+
+/// The bytes of a public key in its text form.
+fn raw(text: &str) -> [u8; 32] {
+    let encoded = text.rsplit(':').next().unwrap_or_default();
+    let decoded = data_encoding::BASE64URL_NOPAD.decode(encoded.as_bytes());
+    match decoded.ok().and_then(|bytes| bytes.try_into().ok()) {
+        Some(bytes) => bytes,
+        None => panic!("a public key in its text form is {text:?}"),
     }
 }

@@ -63,6 +63,23 @@ struct Target {
     path: String,
 }
 
+/// Puts into a good reply what no client knows: a field, and in place of each
+/// state a word. Says whether it did.
+fn strange(response: &mut Response<Bytes>) -> bool {
+    if !response.status().is_success() {
+        return false;
+    }
+    let Ok(Value::Object(mut reply)) = serde_json::from_slice::<Value>(response.body()) else {
+        return false;
+    };
+    reply.insert("unheard-of".to_owned(), json!({"nested": [1, null, "x"]}));
+    if let Some(state) = reply.get_mut("state") {
+        *state = json!("contemplating");
+    }
+    *response.body_mut() = Value::Object(reply).to_string().into();
+    true
+}
+
 /// The result of executing a request.
 pub(crate) struct Done {
     pub(crate) response: Response<Bytes>,
@@ -147,8 +164,8 @@ impl World {
                 self.schedule(*delay_ms, Change::Arrive { request });
                 Some(Outcome::Drop)
             }
-            Fault::Status { after_effect: false, .. } => {
-                self.count_effect("status");
+            Fault::Status { status, after_effect: false, .. } => {
+                self.count_effect(&format!("status {status}"));
                 Some(Outcome::Reply(injected(fault)))
             }
             _ => None,
@@ -166,12 +183,15 @@ impl World {
             faults.iter().find(|f| matches!(f, Fault::DropAfter | Fault::Garbage | Fault::Status { .. }));
         self.journalise(request, target, &done, lost.is_none());
         let happened = done.effect != Effect::None;
-        if happened && let Some(fault) = lost {
-            self.count_effect(match fault {
-                Fault::DropAfter => "drop-after",
-                Fault::Garbage => "garbage",
-                _ => "status after effect",
-            });
+        match (lost, happened) {
+            (Some(Fault::DropAfter), true) => self.count_effect("drop-after"),
+            (Some(Fault::Garbage), true) => self.count_effect("garbage"),
+            (Some(Fault::Garbage), false) => self.count_effect("garbage: read"),
+            (Some(_), true) => self.count_effect("status after effect"),
+            _ => {}
+        }
+        if faults.contains(&Fault::Strange) && strange(&mut done.response) {
+            self.count_effect("strange");
         }
         match lost {
             Some(Fault::DropAfter) => Outcome::Drop,

@@ -54,6 +54,19 @@ impl World {
         self.edit(kind, id, "state", json!(state))
     }
 
+    /// Someone protects a database against termination.
+    pub fn human_protect(&mut self, name: &str) -> bool {
+        self.edit(Kind::DbaasService, name, "termination-protection", json!(true))
+    }
+
+    /// Someone puts an object into a bucket. False when there is no such
+    /// bucket of ours.
+    pub fn human_put_object(&mut self, bucket: &str, key: &str, data: &'static [u8]) -> bool {
+        let (modified_ms, fresh) = (self.now, self.ids.uuid());
+        self.touch();
+        self.sos.put_plain(bucket, key, data, (modified_ms, fresh))
+    }
+
     fn edit(&mut self, kind: Kind, id: &str, key: &str, value: Value) -> bool {
         match self.find_mut(kind, id) {
             Some(object) => {

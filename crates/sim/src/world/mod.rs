@@ -186,6 +186,12 @@ impl World {
         &self.effects
     }
 
+    /// The secrets of all API keys, for tests that look for them where they
+    /// must not be.
+    pub fn secrets(&self) -> Vec<String> {
+        self.keys.values().map(|key| key.secret.clone()).collect()
+    }
+
     pub(crate) fn count_effect(&mut self, name: &str) {
         *self.effects.entry(name.to_owned()).or_default() += 1;
     }

@@ -1,0 +1,187 @@
+//! Lives under seeded schedules of faults, as many as asked for, and the
+//! replay of one.
+//!
+//! `cargo xtask swarm --seeds 20000 --from 0`
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use clap::Parser;
+use exokit_simtest::swarm::effect::Coverage;
+use exokit_simtest::swarm::minimise::{invariant, minimise};
+use exokit_simtest::swarm::schedule::Schedule;
+use exokit_simtest::swarm::{self, Report, generate};
+
+/// Runs seeded schedules of faults against the engine and judges each run.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask swarm", after_help = EXAMPLES)]
+struct Args {
+    /// How many seeds.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Only these faults of the failure model, such as `F9,F16`.
+    #[arg(long, value_delimiter = ',', value_parser = fault)]
+    faults: Vec<u8>,
+    /// How many runs at once.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Fail when an effect was seen less often, or a cell of the table is
+    /// empty.
+    #[arg(long)]
+    least: Option<u64>,
+    /// Replay the schedule in this file instead.
+    #[arg(long)]
+    replay: Option<PathBuf>,
+    /// Where failing schedules are written, shrunk to what matters.
+    #[arg(long, default_value = "target/swarm")]
+    keep: PathBuf,
+}
+
+const EXAMPLES: &str = "Examples:
+  cargo xtask swarm --seeds 20000 --least 50
+  cargo xtask swarm --seeds 1 --from 4711
+  cargo xtask swarm --seeds 5000 --faults F9,F16
+  cargo xtask swarm --replay target/swarm/4711.json";
+
+fn fault(text: &str) -> Result<u8, String> {
+    let number = text.trim_start_matches(['F', 'f']);
+    number.parse().map_err(|_| format!("a fault is F1 to F35, not {text:?}"))
+}
+
+/// Failing seeds that are told in full; the others are counted.
+const TOLD_MAX: usize = 10;
+
+/// Every so many seeds one is run twice, which must give the same trace.
+const TWICE: u64 = 50;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let outcome = match &args.replay {
+        Some(path) => replay(path),
+        None => swarm_of(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn replay(path: &Path) -> Result<(), String> {
+    let text = std::fs::read(path).map_err(|error| format!("reading {}: {error}", path.display()))?;
+    let schedule: Schedule =
+        serde_json::from_slice(&text).map_err(|error| format!("{} is no schedule: {error}", path.display()))?;
+    let report = played(&schedule)?;
+    println!("{}\ntrace {}", report.coverage, report.trace);
+    match report.wrong.as_slice() {
+        [] => Ok(()),
+        wrong => Err(wrong.join("\n       ")),
+    }
+}
+
+fn played(schedule: &Schedule) -> Result<Report, String> {
+    swarm::run(schedule).map_err(|error| format!("starting a runtime: {error}"))
+}
+
+/// What all threads together found.
+#[derive(Default)]
+struct Found {
+    coverage: Coverage,
+    bad: BTreeMap<u64, Vec<String>>,
+    runs: u64,
+}
+
+fn swarm_of(args: &Args) -> Result<(), String> {
+    check_canary()?;
+    let next = AtomicU64::new(args.from);
+    let found = Mutex::new(Found::default());
+    let until = args.from.saturating_add(args.seeds);
+    let work = || -> Result<(), String> {
+        let mut own = Found::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= until {
+                break;
+            }
+            one(seed, args, &mut own)?;
+        }
+        let mut all = found.lock().unwrap_or_else(PoisonError::into_inner);
+        all.coverage.add(&own.coverage);
+        all.bad.extend(own.bad);
+        all.runs += own.runs;
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..args.jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Err("a thread panicked".to_owned())))
+    })?;
+    tell(args, &found.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn one(seed: u64, args: &Args, own: &mut Found) -> Result<(), String> {
+    let schedule = generate::schedule(seed).only(&args.faults);
+    let mut report = played(&schedule)?;
+    if seed.is_multiple_of(TWICE) && played(&schedule)?.trace != report.trace {
+        report.wrong.push("I31 the same schedule gave another trace".to_owned());
+    }
+    own.runs += 1;
+    own.coverage.add(&report.coverage);
+    if !report.wrong.is_empty() {
+        own.bad.insert(seed, report.wrong);
+    }
+    Ok(())
+}
+
+/// A run that must fail: without it nobody would notice a judge that is blind.
+fn check_canary() -> Result<(), String> {
+    let report = played(&generate::canary())?;
+    match report.wrong.iter().any(|finding| finding.starts_with("I2 orphan")) {
+        true => Ok(()),
+        false => Err(format!("the canary was not found out: {:?}", report.wrong)),
+    }
+}
+
+fn tell(args: &Args, found: &Found) -> Result<(), String> {
+    println!("{}", found.coverage);
+    println!("{} runs, {} bad", found.runs, found.bad.len());
+    for (seed, wrong) in found.bad.iter().take(TOLD_MAX) {
+        println!("\nseed {seed}:");
+        wrong.iter().take(8).for_each(|finding| println!("  {finding}"));
+        shrink(*seed, &wrong[0], args)?;
+    }
+    let mut by_invariant: BTreeMap<&str, u64> = BTreeMap::new();
+    for wrong in found.bad.values() {
+        *by_invariant.entry(invariant(&wrong[0])).or_default() += 1;
+    }
+    let gaps = args.least.map(|least| found.coverage.gaps(least, &args.faults)).unwrap_or_default();
+    gaps.iter().for_each(|gap| println!("gap: {gap}"));
+    match (found.bad.is_empty(), gaps.is_empty()) {
+        (true, true) => Ok(()),
+        (false, _) => Err(format!("{} of {} runs are bad: {by_invariant:?}", found.bad.len(), found.runs)),
+        (true, false) => Err(format!("{} effects or cells were not seen often enough", gaps.len())),
+    }
+}
+
+/// Shrinks a failing schedule, keeps it, and says how to replay it.
+fn shrink(seed: u64, finding: &str, args: &Args) -> Result<(), String> {
+    let schedule = generate::schedule(seed).only(&args.faults);
+    let mut fails = |candidate: &Schedule| played(candidate).map(|report| report.wrong).unwrap_or_default();
+    let (small, runs) = minimise(&schedule, invariant(finding), &mut fails);
+    let file = args.keep.join(format!("{seed}.json"));
+    let text = serde_json::to_string_pretty(&small).map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(&args.keep)
+        .and_then(|()| std::fs::write(&file, text))
+        .map_err(|error| format!("writing {}: {error}", file.display()))?;
+    let items = (schedule.items.len(), small.items.len());
+    println!("  shrunk from {} to {} items in {runs} runs; replay with:", items.0, items.1);
+    println!("  cargo xtask swarm --replay {}", file.display());
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! What people, strangers and the cloud's controllers do behind the engine's
+//! back, each at its time.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use exokit_model::approval::Decision;
+use exokit_model::graph::Node;
+use exokit_model::ids::OperationId;
+use exokit_model::kind::Kind as OurKind;
+use exokit_sim::{Kind, LiveResource, World};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::play::Play;
+use super::schedule::{Act, Stage, What};
+
+/// A thing to do at a time.
+#[derive(Debug, Clone, Copy)]
+enum Due {
+    Act(Act),
+    /// Sets the clock of the host.
+    Clock(i32),
+}
+
+/// What is still to be done in a stage, by its time.
+#[derive(Debug)]
+pub(super) struct Acts {
+    pending: RefCell<VecDeque<(Instant, Due)>>,
+}
+
+impl Acts {
+    /// Everything that the schedule says for a stage that begins now.
+    pub(super) fn of(play: &Play, stage: Stage) -> Self {
+        let now = Instant::now();
+        let at = |seconds: u32| now + Duration::from_secs(u64::from(seconds));
+        let mut pending = Vec::new();
+        for item in &play.schedule.items {
+            match item.what {
+                What::Act { stage: own, at: seconds, act } if own == stage => {
+                    pending.push((at(seconds), Due::Act(act)));
+                }
+                What::Clock { stage: own, at: seconds, ahead, seconds: length } if own == stage => {
+                    pending.push((at(seconds), Due::Clock(ahead)));
+                    pending.push((at(seconds + length), Due::Clock(0)));
+                }
+                _ => {}
+            }
+        }
+        pending.sort_by_key(|(at, _)| *at);
+        Self { pending: RefCell::new(pending.into()) }
+    }
+
+    /// Does what is due, whenever it is due, until it is dropped.
+    pub(super) async fn perform(&self, play: &Play, operation: Option<&OperationId>) {
+        loop {
+            let next = self.pending.borrow().front().map(|(at, _)| *at);
+            match next {
+                None => std::future::pending::<()>().await,
+                Some(at) => tokio::time::sleep_until(at).await,
+            }
+            let due = self.pending.borrow_mut().pop_front();
+            match due {
+                Some((_, Due::Act(act))) => play.act(act, operation).await,
+                Some((_, Due::Clock(ahead))) => play.set_clock(ahead),
+                None => {}
+            }
+        }
+    }
+
+    /// Does at once whatever is left that sets things right again.
+    pub(super) fn end(&self, play: &Play) {
+        let clocks = self.pending.borrow().iter().any(|(_, due)| matches!(due, Due::Clock(_)));
+        if clocks {
+            play.set_clock(0);
+        }
+        self.pending.borrow_mut().clear();
+    }
+}
+
+impl Play {
+    async fn act(&self, act: Act, operation: Option<&OperationId>) {
+        match act {
+            Act::Delete { pick } => self.human(pick, "human deleted it", |world, own| {
+                world.human_delete(own.kind, &own.id)
+            }),
+            Act::Relabel { pick } => self.human(pick, "human changed its labels", |world, own| {
+                !own.labels.is_empty() && world.human_relabel(own.kind, &own.id, &BTreeMap::new())
+            }),
+            Act::Rename { pick } => self.human(pick, "human renamed it", |world, own| {
+                renamable(own.kind) && world.human_rename(own.kind, &own.id, "renamed-by-hand")
+            }),
+            Act::LookAlike { pick } => self.look_alike(pick),
+            Act::TakeName { pick } => self.take_name(pick, operation).await,
+            Act::Balancer => self.plant(Kind::InstancePool, "load balancer of the cluster"),
+            Act::Volume => self.plant(Kind::Instance, "volume of the cluster"),
+            Act::FillBucket => self.fill_bucket(),
+            Act::Protect => self.human_kind(Kind::DbaasService, "protected database", |world, own| {
+                world.human_protect(&own.id)
+            }),
+            Act::Deny => self.deny(operation).await,
+            Act::Revoke => self.revoke_voter().await,
+            Act::AskTeardown => self.ask_teardown_meanwhile().await,
+        }
+    }
+
+    /// A human does something to a resource of ours that the ledger knows.
+    fn human(&self, pick: u32, effect: &str, work: impl FnOnce(&mut World, &LiveResource) -> bool) {
+        let ours = self.ours();
+        let Some(own) = ours.get(pick as usize % ours.len().max(1)) else { return };
+        if self.rig.world.with(|world| work(world, own)).unwrap_or_default() {
+            self.truth.borrow_mut().touched.insert(own.id.clone());
+            self.scene.note(effect);
+        }
+    }
+
+    fn human_kind(&self, kind: Kind, effect: &str, work: impl FnOnce(&mut World, &LiveResource) -> bool) {
+        let Some(own) = self.ours().into_iter().find(|own| own.kind == kind) else { return };
+        if self.rig.world.with(|world| work(world, &own)).unwrap_or_default() {
+            self.scene.note(effect);
+        }
+    }
+
+    /// What is ours, exists, and is known to the durable ledger.
+    fn ours(&self) -> Vec<LiveResource> {
+        let live = self.rig.world.peek(World::live).unwrap_or_default();
+        let inner = self.scene.lock();
+        live.into_iter().filter(|own| inner.situation.knows(&own.id)).collect()
+    }
+
+    fn look_alike(&self, pick: u32) {
+        let live = self.rig.world.peek(World::live).unwrap_or_default();
+        let marked: Vec<LiveResource> =
+            live.into_iter().filter(|own| own.labels.contains_key("exokit-token")).collect();
+        let Some(own) = marked.get(pick as usize % marked.len().max(1)) else { return };
+        let doc = json!({"name": "copied", "description": "made by hand", "labels": own.labels,
+            "level": "pro", "version": "1.30.0", "size": 9, "state": "running"});
+        let planted = self.rig.world.with(|world| world.plant_foreign(own.kind, own.zone.as_deref(), doc));
+        if let Ok(id) = planted {
+            self.truth.borrow_mut().foreign.insert(id);
+            self.scene.note("look-alike with our labels");
+        }
+    }
+
+    /// Somebody else has the name that a node is going to ask for.
+    async fn take_name(&self, pick: u32, operation: Option<&OperationId>) {
+        let Some(operation) = operation else { return };
+        let Ok(state) = self.engine().operation(operation).await else { return };
+        let takes = |node: &&Node| matches!(node.kind, OurKind::SosBucket | OurKind::SecurityGroup);
+        let nodes: Vec<&Node> = state.plan.graph.nodes().iter().filter(takes).collect();
+        let Some(node) = nodes.get(pick as usize % nodes.len().max(1)) else { return };
+        let zone = node.zone.to_string();
+        let taken = self.rig.world.with(|world| match node.kind {
+            OurKind::SosBucket => world.plant_foreign(Kind::Bucket, Some(&zone), json!({"name": node.name})),
+            _ => world.plant_foreign(
+                Kind::SecurityGroup,
+                None,
+                json!({"name": node.name, "description": "somebody else's", "rules": []}),
+            ),
+        });
+        if let Ok(id) = taken {
+            self.truth.borrow_mut().foreign.insert(id);
+            self.truth.borrow_mut().names_taken.insert(node.name.clone());
+        }
+    }
+
+    /// A controller of the cluster makes something that nobody planned.
+    fn plant(&self, beside: Kind, effect: &str) {
+        let live = self.rig.world.peek(World::live).unwrap_or_default();
+        let Some(own) = live.iter().find(|own| own.kind == beside) else { return };
+        let zone = own.zone.clone().unwrap_or_default();
+        let number = self.truth.borrow().planted.len();
+        let planted = self.rig.world.with(|world| match beside {
+            Kind::InstancePool => (
+                Kind::LoadBalancer,
+                world.plant_load_balancer(&format!("k8s-{number}"), &own.id, &zone),
+            ),
+            _ => (
+                Kind::BlockStorageVolume,
+                world.plant_volume(&format!("pvc-{number}"), 10, &zone, Some(&own.id)),
+            ),
+        });
+        if let Ok(planted) = planted {
+            self.truth.borrow_mut().planted.push(planted);
+            self.scene.note(effect);
+        }
+    }
+
+    fn fill_bucket(&self) {
+        self.human_kind(Kind::Bucket, "objects in the bucket", |world, own| {
+            world.human_put_object(&own.id, "left/behind.txt", b"data")
+        });
+    }
+
+    async fn deny(&self, operation: Option<&OperationId>) {
+        let Some(operation) = operation else { return };
+        let engine = self.engine();
+        let Ok(state) = engine.operation(operation).await else { return };
+        let token = self.rig.vote("robin", &state, Decision::Deny);
+        if state.started_at.is_some() && engine.vote(operation, &token).await.is_ok() {
+            self.truth.borrow_mut().denied.insert(operation.clone());
+            self.scene.note("denied while it ran");
+        }
+    }
+
+    async fn revoke_voter(&self) {
+        if self.revoke("alex").await {
+            self.scene.note("key revoked while it ran");
+        }
+    }
+
+    async fn ask_teardown_meanwhile(&self) {
+        let refused = self.engine().plan_teardown(&self.environment(), &crate::rig::person("dana")).await;
+        if matches!(refused, Err(error) if error.code() == "busy") {
+            let state = self.scene.lock().situation.state();
+            match state {
+                super::effect::State::TearingDown => self.scene.note("second teardown plan refused"),
+                _ => self.scene.note("teardown during the provision refused"),
+            }
+        }
+    }
+}
+
+fn renamable(kind: Kind) -> bool {
+    matches!(kind, Kind::SksCluster | Kind::SksNodepool | Kind::IamRole | Kind::AntiAffinityGroup)
+}

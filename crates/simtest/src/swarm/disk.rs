@@ -1,0 +1,96 @@
+//! The ledger as one process sees it: watched, and on a disk that fails when
+//! it is told to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use exokit_ledger::{Condition, Filter, Head, Lease, Ledger, LedgerError, MemoryLedger};
+use exokit_model::event::{Entry, Record};
+use exokit_model::ids::OperationId;
+use jiff::Timestamp;
+
+use super::scene::Scene;
+use super::schedule::DiskFailure;
+
+/// One process' view of the ledger.
+pub(super) struct Disk {
+    inner: MemoryLedger,
+    scene: Arc<Scene>,
+    /// After a failed flush a process writes nothing more, as the real ledger.
+    stopped: AtomicBool,
+}
+
+impl Disk {
+    /// A view of `inner` for one process.
+    #[must_use]
+    pub(super) fn new(inner: MemoryLedger, scene: Arc<Scene>) -> Self {
+        Self { inner, scene, stopped: AtomicBool::new(false) }
+    }
+
+    fn failed(&self) -> LedgerError {
+        self.stopped.store(true, Ordering::Relaxed);
+        LedgerError::Failed { why: "input/output error".to_owned() }
+    }
+
+    async fn write(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
+        match self.scene.next_write() {
+            _ if self.stopped.load(Ordering::Relaxed) => Err(self.failed()),
+            None => self.inner.append(condition, entries).await,
+            Some(DiskFailure::Full { .. }) => {
+                self.scene.note("disk full");
+                Err(LedgerError::Full { path: "memory".to_owned() })
+            }
+            Some(DiskFailure::FailedKept) => {
+                self.inner.append(condition, entries).await?;
+                self.scene.note("write failed, kept");
+                Err(self.failed())
+            }
+            Some(DiskFailure::FailedLost) => {
+                self.scene.note("write failed, lost");
+                Err(self.failed())
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for Disk {
+    async fn append(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
+        let written = self.write(condition, entries).await;
+        match &written {
+            Ok(records) => self.scene.acknowledge(records),
+            Err(LedgerError::Fenced { .. }) => self.scene.note("zombie refused by the ledger"),
+            Err(_) => {}
+        }
+        written
+    }
+
+    async fn read(&self, filter: Filter, after: u64) -> Result<Vec<Record>, LedgerError> {
+        self.inner.read(filter, after).await
+    }
+
+    async fn head(&self) -> Result<Head, LedgerError> {
+        self.inner.head().await
+    }
+
+    async fn acquire(&self, operation: &OperationId, holder: &str, now: Timestamp) -> Result<Lease, LedgerError> {
+        let lease = self.inner.acquire(operation, holder, now).await?;
+        self.scene.leased(&lease);
+        Ok(lease)
+    }
+
+    async fn renew(&self, lease: &Lease, now: Timestamp) -> Result<Lease, LedgerError> {
+        let renewed = self.inner.renew(lease, now).await;
+        match &renewed {
+            Ok(lease) => self.scene.leased(lease),
+            Err(LedgerError::Fenced { .. }) => self.scene.note("zombie refused by the ledger"),
+            Err(_) => {}
+        }
+        renewed
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
+        self.inner.release(lease).await
+    }
+}

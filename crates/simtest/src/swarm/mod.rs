@@ -1,0 +1,92 @@
+//! The swarm: lives of one environment under seeded schedules of faults, with
+//! everyone but the engine outside the scope of its crashes; then healing and
+//! convergence; then the judge.
+//!
+//! [`schedule`] is what goes wrong, as data; [`generate`] makes one from a
+//! seed; `play` carries it out; `judge` says what is wrong; [`effect`] counts
+//! what really happened, so that a run without faults is not taken for a run
+//! that survived them; [`minimise`] shrinks a schedule that fails.
+
+mod acts;
+mod disk;
+pub mod effect;
+pub mod generate;
+mod judge;
+pub mod minimise;
+mod people;
+mod play;
+mod process;
+mod rest;
+mod scene;
+pub mod schedule;
+mod situation;
+mod wire;
+
+use std::panic::AssertUnwindSafe;
+
+use exokit_model::canonical::Digest;
+use exokit_sim::World;
+
+use self::effect::Coverage;
+use self::play::Play;
+use self::schedule::Schedule;
+use crate::crash::{Ran, after_polls};
+
+/// Most polls of one run. A run takes some thousands; one that takes more than
+/// this goes round in circles.
+const POLLS_MAX: u64 = 400_000;
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// What is wrong, one line each, beginning with the invariant.
+    pub wrong: Vec<String>,
+    /// What really happened.
+    pub coverage: Coverage,
+    /// A digest of everything that was recorded and done: the same schedule
+    /// gives the same.
+    pub trace: Digest,
+}
+
+/// Carries out a schedule and judges it.
+///
+/// # Errors
+/// When no runtime can be had.
+pub fn run(schedule: &Schedule) -> std::io::Result<Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    let played = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(played(schedule))));
+    Ok(played.unwrap_or_else(|panic| {
+        let what = panic.downcast_ref::<String>().map(String::as_str);
+        let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
+        Report {
+            wrong: vec![format!("I26 panic: {what}")],
+            coverage: Coverage::default(),
+            trace: Digest([0; 32]),
+        }
+    }))
+}
+
+async fn played(schedule: &Schedule) -> Report {
+    let mut play = Play::new(schedule);
+    let ran = after_polls(play.life(), POLLS_MAX).await;
+    if matches!(ran, Ran::Crashed) {
+        play.wrong(format!("I8 it is not over after {POLLS_MAX} polls"));
+    }
+    play.note_lost_secrets();
+    let wrong = judge::judge(&play);
+    let coverage = play.scene.lock().coverage.clone();
+    Report { wrong, coverage, trace: trace(&play) }
+}
+
+/// The digest of the ledger, the journal and what is left.
+fn trace(play: &Play) -> Digest {
+    let head = play.records().last().map(|record| record.hash);
+    let seen = play.rig.world.peek(|world: &World| {
+        let journal = world.journal().iter().map(|entry| {
+            format!("{} {} {} {} {:?}\n", entry.at_ms, entry.method, entry.path, entry.status, entry.effect)
+        });
+        let live = world.live().into_iter().map(|live| format!("{} {}\n", live.kind, live.id));
+        journal.chain(live).collect::<String>()
+    });
+    Digest::of("exokit-trace/v1", format!("{head:?}\n{}", seen.unwrap_or_default()).as_bytes())
+}

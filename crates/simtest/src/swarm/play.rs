@@ -1,0 +1,520 @@
+//! One run: a life from the first request to the empty account, with
+//! everything that the schedule says going wrong, then healing, then
+//! convergence.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use exokit_engine::engine::Engine;
+use exokit_engine::error::EngineError;
+use exokit_ledger::LedgerError;
+use exokit_model::approval::Roster;
+use exokit_model::canonical::Digest;
+use exokit_model::event::{Event, Record};
+use exokit_model::ids::{EnvironmentName, OperationId};
+use exokit_model::needs_human::NeedsHuman;
+use exokit_model::phase::Phase;
+use exokit_sim::{Config, Kind, World};
+
+use super::acts::Acts;
+use super::effect::State;
+use super::process::{Fate, HostClock, with_pause};
+use super::scene::{Scene, arrived_digest};
+use super::schedule::{Schedule, Stage};
+use super::situation::Situation;
+use super::{disk, wire};
+use crate::crash::{Ran, after_polls};
+use crate::rig::{Outfit, Rig};
+
+/// Most processes that one stage may take; more is a live lock.
+const PROCESSES_MAX: u32 = 60;
+
+/// After so many processes everything is healed, so that what is left must
+/// come to an end.
+const HEAL_AFTER: u32 = 12;
+
+/// What the schedule made true, which the engine does not know.
+#[derive(Debug, Default)]
+pub(super) struct Truth {
+    /// Ids of resources that are not ours.
+    pub(super) foreign: BTreeSet<String>,
+    /// What controllers made beside ours, as long as it was not removed.
+    pub(super) planted: Vec<(Kind, String)>,
+    /// Ids that a human deleted or changed.
+    pub(super) touched: BTreeSet<String>,
+    /// Names that somebody else took.
+    pub(super) names_taken: BTreeSet<String>,
+    /// Votes that may count.
+    pub(super) good_votes: BTreeSet<String>,
+    /// Votes that the engine said it counted.
+    pub(super) counted: BTreeSet<String>,
+    /// Plans that the engine said it recorded.
+    pub(super) proposed: BTreeSet<Digest>,
+    /// People whose first key is revoked.
+    pub(super) revoked: BTreeSet<&'static str>,
+    /// Operations that an approver denied while they ran.
+    pub(super) denied: BTreeSet<OperationId>,
+    /// Whether the policy was changed between vote and start.
+    pub(super) policy_moved: bool,
+    /// The roster in force.
+    pub(super) roster: Option<Roster>,
+    /// What went wrong that no evidence shows afterwards.
+    pub(super) wrong: Vec<String>,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It came to this phase.
+    Phase(Phase),
+    /// It never began; the code of the refusal.
+    NotStarted(&'static str),
+}
+
+/// One run under way.
+pub(super) struct Play {
+    pub(super) schedule: Schedule,
+    pub(super) rig: Rig,
+    pub(super) scene: Arc<Scene>,
+    pub(super) truth: RefCell<Truth>,
+    clock: HostClock,
+}
+
+impl Play {
+    pub(super) fn new(schedule: &Schedule) -> Self {
+        let mut config = Config {
+            seed: schedule.seed,
+            faults: schedule.cloud().cloned().collect(),
+            ..Config::default()
+        };
+        config.policies.cancelled_arrives_after_ms = schedule.arrives_late.then_some(7_000);
+        let rig = Rig::new(config);
+        let clock = HostClock::new(rig.clock());
+        Self {
+            schedule: schedule.clone(),
+            scene: Arc::new(Scene::new(schedule)),
+            rig,
+            truth: RefCell::default(),
+            clock,
+        }
+    }
+
+    /// A new process.
+    pub(super) fn engine(&self) -> Engine {
+        self.rig.engine_with(Outfit {
+            ledger: Arc::new(disk::Disk::new(self.rig.ledger.clone(), Arc::clone(&self.scene))),
+            clock: Arc::new(self.clock.clone()),
+            transport: wire::watched(&self.rig.world, &self.scene),
+        })
+    }
+
+    pub(super) fn set_clock(&self, ahead: i32) {
+        self.clock.set_ahead(ahead);
+        self.scene.lock().clock_wrong = ahead != 0;
+    }
+
+    /// The environment that is made.
+    ///
+    /// # Panics
+    /// When the templates cannot be read.
+    pub(super) fn environment(&self) -> EnvironmentName {
+        crate::rig::request(self.schedule.template).spec.environment
+    }
+
+    pub(super) fn wrong(&self, what: String) {
+        self.truth.borrow_mut().wrong.push(what);
+    }
+
+    /// A life: provision, rest, teardown, each with its faults.
+    pub(super) async fn life(&mut self) {
+        self.begin().await;
+        let Some(provision) = self.ask(Stage::AskProvision).await else { return };
+        let ended = self.operate(&provision, Stage::Provision).await;
+        self.after_provision(&provision, &ended).await;
+        if ended == Ended::Phase(Phase::Succeeded) {
+            self.rest(&provision).await;
+            self.remove(&provision).await;
+        }
+        self.heal();
+        self.sweep().await;
+        self.sing();
+    }
+
+    /// The canary: a resource with a mark of ours that nobody recorded.
+    fn sing(&self) {
+        if self.schedule.items.iter().any(|item| item.what == super::schedule::What::Canary) {
+            let doc = serde_json::json!({"name": "canary", "labels": {"exokit-token": "canary"}});
+            let planted = self.rig.world.with(|world| world.plant_foreign(Kind::PrivateNetwork, None, doc));
+            debug_assert!(planted.is_ok(), "a world in memory can be changed");
+        }
+    }
+
+    async fn begin(&mut self) {
+        self.rig.install_roster().await;
+        self.truth.borrow_mut().roster = Some(self.rig.roster());
+        self.read_ledger();
+    }
+
+    /// Asks for the teardown and carries it out, until the account is empty.
+    async fn remove(&mut self, provision: &OperationId) {
+        for attempt in 0..6 {
+            if attempt == 3 {
+                self.heal();
+            }
+            let Some(teardown) = self.ask(Stage::AskTeardown).await else { continue };
+            if self.operate(&teardown, Stage::Teardown).await == Ended::Phase(Phase::Succeeded) {
+                return;
+            }
+        }
+        self.wrong(format!("liveness: {provision} could not be removed"));
+    }
+
+    /// Asks until a plan is approved; none when it is refused for good.
+    async fn ask(&mut self, stage: Stage) -> Option<OperationId> {
+        for process in 0..PROCESSES_MAX {
+            if process == HEAL_AFTER {
+                self.heal();
+            }
+            self.read_ledger();
+            let asked = match self.fate(stage, process) {
+                Fate::Crash { polls, keep, seen } => match after_polls(self.ask_once(stage), polls).await {
+                    Ran::Done(asked, _) => asked,
+                    Ran::Crashed => {
+                        self.crash(keep, seen, process > 0);
+                        continue;
+                    }
+                },
+                Fate::None | Fate::Pause { .. } => self.ask_once(stage).await,
+            };
+            match asked {
+                Ok(state) if self.is_rejected(&state.operation) => {}
+                Ok(state) => return Some(state.operation),
+                Err(error) if passes(&error) => tokio::time::sleep(Duration::from_secs(10)).await,
+                Err(error) => {
+                    self.wrong(format!("liveness: asking ended with {}: {error:?}", error.code()));
+                    return None;
+                }
+            }
+        }
+        self.wrong(format!("liveness: {stage:?} took more than {PROCESSES_MAX} processes"));
+        None
+    }
+
+    fn is_rejected(&self, operation: &OperationId) -> bool {
+        self.records().iter().any(|record| {
+            record.entry.operation.as_ref() == Some(operation)
+                && matches!(record.entry.event, Event::PlanRejected { .. })
+        })
+    }
+
+    /// Carries an approved operation to its end, process after process.
+    async fn operate(&mut self, operation: &OperationId, stage: Stage) -> Ended {
+        let acts = Acts::of(self, stage);
+        let mut helped = 0;
+        for process in 0..PROCESSES_MAX {
+            if process == HEAL_AFTER {
+                acts.end(self);
+                self.heal();
+            }
+            self.read_ledger();
+            let lived = self.live(operation, stage, process, &acts).await;
+            match lived {
+                None => {}
+                Some(Ok(Phase::NeedsHuman { why, rolling_back, .. })) => {
+                    helped += 1;
+                    if helped == 4 {
+                        acts.end(self);
+                        self.heal();
+                    }
+                    self.help(operation, stage, &why, rolling_back).await;
+                }
+                Some(Ok(phase)) => {
+                    acts.end(self);
+                    return Ended::Phase(phase);
+                }
+                Some(Err(error)) if passes(&error) => tokio::time::sleep(Duration::from_secs(15)).await,
+                Some(Err(error)) => {
+                    acts.end(self);
+                    return Ended::NotStarted(error.code());
+                }
+            }
+        }
+        self.wrong(format!("liveness: {stage:?} took more than {PROCESSES_MAX} processes"));
+        Ended::NotStarted("live-lock")
+    }
+
+    /// One process, or two when the first one stops. None: the host crashed.
+    async fn live(
+        &mut self,
+        operation: &OperationId,
+        stage: Stage,
+        process: u32,
+        acts: &Acts,
+    ) -> Option<Result<Phase, EngineError>> {
+        let engine = self.engine();
+        let acting = acts.perform(self, Some(operation));
+        let lived = match self.fate(stage, process) {
+            Fate::None => Ran::Done(beside(self.run(&engine, operation, stage), acting).await, 0),
+            Fate::Crash { polls, .. } => beside(after_polls(engine.run(operation), polls), acting).await,
+            Fate::Pause { polls, length } => {
+                Ran::Done(beside(self.two(&engine, operation, polls, length), acting).await, 0)
+            }
+        };
+        match (lived, self.fate(stage, process)) {
+            (Ran::Done(result, _), _) => Some(result),
+            (Ran::Crashed, Fate::Crash { keep, seen, .. }) => {
+                self.crash(keep, seen, process > 0);
+                None
+            }
+            (Ran::Crashed, _) => None,
+        }
+    }
+
+    /// One process, called twice when messages are repeated.
+    async fn run(&self, engine: &Engine, operation: &OperationId, stage: Stage) -> Result<Phase, EngineError> {
+        if !self.repeats(stage) {
+            return engine.run(operation).await;
+        }
+        let other = self.engine();
+        let again = async {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            let state = self.scene.lock().situation.state();
+            match other.run(operation).await {
+                Err(EngineError::Ledger(LedgerError::LeaseHeld { .. })) => {
+                    self.scene.note_in("operation run twice at once", state);
+                }
+                Ok(_) | Err(_) => {}
+            }
+        };
+        let (first, ()) = tokio::join!(engine.run(operation), again);
+        first
+    }
+
+    /// A process that stops, and another one that takes over when it may.
+    async fn two(
+        &self,
+        engine: &Engine,
+        operation: &OperationId,
+        polls: u64,
+        length: Duration,
+    ) -> Result<Phase, EngineError> {
+        let (begun, over) = (Cell::new(false), Cell::new(false));
+        let first = async {
+            let ended = with_pause(engine.run(operation), polls, length, &begun).await;
+            over.set(true);
+            ended
+        };
+        let second = async {
+            let other = self.engine();
+            let mut waited = false;
+            loop {
+                tokio::time::sleep(Duration::from_secs(7)).await;
+                self.scene.lock().zombie = begun.get();
+                if over.get() {
+                    return None;
+                }
+                if !begun.get() {
+                    continue;
+                }
+                let state = self.scene.lock().situation.state();
+                match other.run(operation).await {
+                    Err(EngineError::Ledger(LedgerError::LeaseHeld { .. })) => waited = true,
+                    ended => {
+                        if waited {
+                            self.scene.note_in("lease waited out", state);
+                        }
+                        return Some(ended);
+                    }
+                }
+            }
+        };
+        let (first, second) = tokio::join!(first, second);
+        self.scene.lock().zombie = false;
+        // Of two ends the one of the process that held the lease counts.
+        match (first, second) {
+            (Err(EngineError::Ledger(_)), Some(second)) => second,
+            (first, _) => first,
+        }
+    }
+
+    fn fate(&self, stage: Stage, process: u32) -> Fate {
+        let fates = self.schedule.items.iter();
+        fates.filter_map(|item| Fate::of(&item.what, stage, process)).next().unwrap_or(Fate::None)
+    }
+
+    pub(super) fn repeats(&self, stage: Stage) -> bool {
+        let is = |item: &super::schedule::Item| {
+            matches!(item.what, super::schedule::What::Repeat { stage: own } if own == stage)
+        };
+        self.schedule.items.iter().any(is)
+    }
+
+    /// The host crashes: every process is gone, and so may be what was not
+    /// synced.
+    fn crash(&mut self, keep: bool, seen: bool, recovering: bool) {
+        self.scene.note_cloud(&self.rig.world);
+        self.scene.note(if recovering { "crash of the recovery" } else { "crash" });
+        if self.effect_without_record() {
+            self.scene.note("crash between effect and record");
+        }
+        let volatile = self.rig.ledger.crash(true).durable().len() > self.rig.ledger.durable().len();
+        match (volatile, keep) {
+            (true, true) => self.scene.note("unsynced tail kept"),
+            (true, false) => self.scene.note("unsynced tail lost"),
+            (false, _) => {}
+        }
+        match seen {
+            true => self.rig.crash(keep),
+            false => self.rig.crash_unseen(keep),
+        }
+    }
+
+    /// Whether the cloud has carried out a request whose outcome nobody wrote
+    /// down.
+    fn effect_without_record(&self) -> bool {
+        let records = self.rig.ledger.durable();
+        let open = open_intents(&records);
+        let effected = |world: &World| {
+            world.journal().iter().rev().take(20).any(|entry| {
+                entry.effect != exokit_sim::Effect::None && open.contains(&arrived_digest(entry))
+            })
+        };
+        self.rig.world.peek(effected).unwrap_or_default()
+    }
+
+    /// Where the operation stands is told from the durable ledger.
+    pub(super) fn read_ledger(&self) {
+        let mut situation = Situation::default();
+        self.rig.ledger.durable().iter().for_each(|record| situation.take(record));
+        self.scene.lock().situation = situation;
+    }
+
+    /// No more faults.
+    pub(super) fn heal(&mut self) {
+        self.set_clock(0);
+        self.scene.heal();
+        self.schedule.items.retain(|item| !is_lasting(&item.what));
+        let healed = self.rig.world.with(|world: &mut World| {
+            world.reconfigure(|config| {
+                config.faults.clear();
+                config.quotas = Config::default().quotas;
+            });
+        });
+        if let Err(error) = healed {
+            self.wrong(format!("the simulated cloud: {error}"));
+        }
+    }
+
+    /// A human looks at why an operation waits, does what the cause asks for,
+    /// and lets it go on.
+    async fn help(&self, operation: &OperationId, stage: Stage, why: &NeedsHuman, rolling_back: bool) {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let mut rollback = false;
+        match why {
+            NeedsHuman::ApprovalLost { .. } => rollback = !rolling_back,
+            NeedsHuman::Ambiguous { .. } | NeedsHuman::DeleteStuck { .. } | NeedsHuman::NotClean { .. } => {
+                self.clear_the_way();
+            }
+            NeedsHuman::NameTaken { .. } => rollback = stage == Stage::Provision && !rolling_back,
+            _ => {}
+        }
+        match self.engine().unpark(operation, "sam", rollback).await {
+            Ok(()) => self.scene.note_in("parked, and a human let it go on", State::Parked),
+            Err(error) if passes(&error) => {}
+            Err(error) => self.wrong(format!("liveness: {why} cannot be resolved: {error:?}")),
+        }
+    }
+
+    /// Removes by hand what controllers and strangers put in the way.
+    fn clear_the_way(&self) {
+        let planted = std::mem::take(&mut self.truth.borrow_mut().planted);
+        let foreign: Vec<String> = self.truth.borrow().foreign.iter().cloned().collect();
+        let cleared = self.rig.world.with(|world: &mut World| {
+            for (kind, id) in planted {
+                world.human_delete(kind, &id);
+            }
+            let strangers: Vec<_> =
+                world.live().into_iter().filter(|live| foreign.contains(&live.id)).collect();
+            for stranger in strangers {
+                world.human_delete(stranger.kind, &stranger.id);
+            }
+        });
+        if let Err(error) = cleared {
+            self.wrong(format!("the simulated cloud: {error}"));
+        }
+    }
+
+    async fn after_provision(&mut self, operation: &OperationId, ended: &Ended) {
+        let taken = !self.truth.borrow().names_taken.is_empty();
+        if let (Ended::Phase(Phase::RolledBack { .. }), true) = (ended, taken) {
+            self.scene.note_in("name taken by somebody else", State::Provisioning);
+        }
+        if let Ended::NotStarted("live-lock") = ended {
+            self.wrong(format!("liveness: {operation} does not end"));
+        }
+    }
+
+    /// The secrets that the cloud gave away and those that it was given.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        self.rig.world.peek(World::secrets).unwrap_or_default()
+    }
+
+    /// Counts keys that were replaced because their secret was lost.
+    pub(super) fn note_lost_secrets(&self) {
+        for record in self.records() {
+            if let Event::ResourceFailed { id: Some(_), reason, .. } = &record.entry.event
+                && reason.contains("secret was in a reply that was lost")
+            {
+                self.scene.note_in("one-time secret lost, key replaced", State::Provisioning);
+            }
+        }
+    }
+
+    /// Durable records, for those that look at them afterwards.
+    pub(super) fn records(&self) -> Vec<Record> {
+        self.rig.ledger.durable()
+    }
+}
+
+/// Digests of the requests whose outcome is not recorded.
+fn open_intents(records: &[Record]) -> BTreeSet<Digest> {
+    let mut open: BTreeMap<(Option<OperationId>, String), Digest> = BTreeMap::new();
+    for record in records {
+        let Some(node) = record.entry.event.node() else { continue };
+        let place = (record.entry.operation.clone(), node.to_string());
+        match &record.entry.event {
+            Event::CreateIntended { request, .. } | Event::DeleteIntended { request, .. } => {
+                open.insert(place, *request);
+            }
+            _ => {
+                open.remove(&place);
+            }
+        }
+    }
+    open.into_values().collect()
+}
+
+/// Whether an error goes away by itself or when the faults end, so that the
+/// same command is simply given again.
+pub(super) fn passes(error: &EngineError) -> bool {
+    matches!(error, EngineError::Ledger(_) | EngineError::Observe(_))
+}
+
+/// Whether an item goes on until it is healed.
+fn is_lasting(what: &super::schedule::What) -> bool {
+    use super::schedule::What;
+    matches!(what, What::Cloud(_) | What::Crash { .. } | What::Pause { .. } | What::Repeat { .. })
+}
+
+/// Runs `main` to its end while `acting` goes on beside it.
+async fn beside<T>(main: impl Future<Output = T>, acting: impl Future<Output = ()>) -> T {
+    tokio::pin!(main, acting);
+    tokio::select! {
+        biased;
+        ended = &mut main => ended,
+        () = &mut acting => unreachable!("acts go on until they are dropped"),
+    }
+}

@@ -1,0 +1,78 @@
+//! The way from an engine to the cloud, watched: what was sent, and what was
+//! durable at that moment.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use exokit_cloud::transport::{Transport, TransportError};
+use exokit_sim::{InProcess, JournalEntry, SharedWorld, World};
+use http::{Method, Request, Response};
+use tower::ServiceExt as _;
+
+use super::scene::{Scene, Sent, request_digest};
+
+/// A watched transport to a simulated cloud.
+#[must_use]
+pub(super) fn watched(world: &SharedWorld, scene: &Arc<Scene>) -> Transport {
+    let (world, scene) = (world.clone(), Arc::clone(scene));
+    let service = tower::service_fn(move |request: Request<Bytes>| {
+        let (world, scene) = (world.clone(), Arc::clone(&scene));
+        async move { send(&world, &scene, request).await }
+    });
+    tower::util::BoxCloneSyncService::new(service)
+}
+
+async fn send(
+    world: &SharedWorld,
+    scene: &Scene,
+    request: Request<Bytes>,
+) -> Result<Response<Bytes>, TransportError> {
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    record(world, scene, &request, changes);
+    let cloud = InProcess::new(world.clone());
+    let reply = cloud.oneshot(request).await;
+    scene.note_cloud(world);
+    if changes {
+        note_expiry(world, scene);
+    }
+    reply.map_err(|error| TransportError::InDoubt {
+        host: "simulated cloud".to_owned(),
+        source: Box::new(error),
+    })
+}
+
+fn record(world: &SharedWorld, scene: &Scene, request: &Request<Bytes>, changes: bool) {
+    let at_ms = world.now_ms();
+    let mut inner = scene.lock();
+    inner.calls.push(at_ms);
+    if changes {
+        let digest = request_digest(request.method().as_str(), request.uri().path(), request.body());
+        let acknowledged = inner.acknowledged.len();
+        inner.sent.push(Sent { at_ms, digest, acknowledged });
+        if inner.clock_wrong {
+            let state = inner.situation.state();
+            inner.coverage.note("clock wrong while acting", state);
+        }
+    }
+}
+
+/// Counts a change that the cloud refused because its signature had expired
+/// on arrival.
+fn note_expiry(world: &SharedWorld, scene: &Scene) {
+    let expired = |entry: &JournalEntry| {
+        entry.status == 403 && entry.request_expires_ms.is_some_and(|expires| expires < entry.at_ms)
+    };
+    let last = world.peek(|world: &World| world.journal().last().is_some_and(expired));
+    if !matches!(last, Ok(true)) {
+        return;
+    }
+    let (zombie, clock_wrong) = {
+        let inner = scene.lock();
+        (inner.zombie, inner.clock_wrong)
+    };
+    match (clock_wrong, zombie) {
+        (true, _) => scene.note("change refused for a wrong clock"),
+        (false, true) => scene.note("zombie's request refused by its expiry"),
+        (false, false) => {}
+    }
+}
