@@ -110,7 +110,8 @@ impl Verifier {
             check_listed(input, node)?;
         }
         let start = input.started_at.map_or(input.now, |at| at.min(input.now));
-        let quorum = self.quorum(input.plan, input.digest, input.tokens, start)?;
+        let times = (start, input.now);
+        let quorum = self.quorum_since(input.plan, input.digest, input.tokens, times)?;
         if start > input.plan.not_after {
             return Err(Refusal::PlanExpired { at: input.plan.not_after });
         }

@@ -155,6 +155,23 @@ impl Verifier {
         tokens: &[String],
         now: Timestamp,
     ) -> Result<Quorum, Refusal> {
+        self.quorum_since(plan, digest, tokens, (now, now))
+    }
+
+    /// As [`Verifier::quorum`], for an operation that began at the first of
+    /// the two times and is judged at the second. A vote must have been valid
+    /// when the operation began or, if it was given later because an earlier
+    /// one was lost, when it was given.
+    ///
+    /// # Errors
+    /// As [`Verifier::quorum`].
+    pub fn quorum_since(
+        &self,
+        plan: &Plan,
+        digest: Digest,
+        tokens: &[String],
+        times: (Timestamp, Timestamp),
+    ) -> Result<Quorum, Refusal> {
         check_digest(plan, digest)?;
         if plan.level > ApprovalLevel::One && self.roster.person(&plan.requester).is_none() {
             return Err(Refusal::UnknownRequester { person: plan.requester.clone() });
@@ -162,7 +179,7 @@ impl Verifier {
         let mut votes: Vec<Vote<'_>> = Vec::new();
         let mut refused = None;
         for token in tokens {
-            match self.examine_approval(token, plan, digest, now) {
+            match self.examine_approval(token, plan, digest, times) {
                 Ok(vote) => votes.push(vote),
                 Err(denied @ Refusal::Denied { .. }) => return Err(denied),
                 Err(refusal) => {
@@ -184,20 +201,21 @@ impl Verifier {
         }
     }
 
-    /// A vote that approves and is valid at `at`. A denial never expires: it
+    /// A vote that approves and is valid in `times`. A denial never expires: it
     /// is reported as such whenever it was given.
     fn examine_approval(
         &self,
         token: &str,
         plan: &Plan,
         digest: Digest,
-        at: Timestamp,
+        (began, now): (Timestamp, Timestamp),
     ) -> Result<Vote<'_>, Refusal> {
         let vote = self.examine(token, plan, digest)?;
         if vote.claims.decision == Decision::Deny {
             return Err(Refusal::Denied { person: vote.claims.person });
         }
-        check_time(&vote.claims, at)?;
+        let given = vote.claims.issued_at.min(now);
+        check_time(&vote.claims, began.max(given))?;
         Ok(vote)
     }
 

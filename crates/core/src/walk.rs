@@ -114,9 +114,10 @@ pub fn wanted(node: &Node, facts: &NodeFacts, rolling_back: bool) -> Option<Pres
 pub fn frontier(graph: &Graph, facts: &Facts, rolling_back: bool) -> Vec<Step> {
     let step = |node: &Node| {
         let own = facts.get(&node.key)?;
-        match wanted(node, own, rolling_back)? {
-            Presence::Present => toward_present(graph, facts, node, own),
-            Presence::Absent => toward_absent(graph, facts, node, own),
+        match wanted(node, own, rolling_back) {
+            Some(Presence::Present) => toward_present(graph, facts, node, own),
+            Some(Presence::Absent) => toward_absent(graph, facts, node, own),
+            None => is_leaving(own).then(|| in_flight(node, own)).flatten(),
         }
     };
     graph.nodes().iter().filter_map(step).collect()
@@ -135,6 +136,12 @@ fn toward_present(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) ->
         NodeState::Failed { id: Some(id) } => Some(delete(node, own, id, 0)),
         _ => in_flight(node, own),
     }
+}
+
+/// Whether the cloud has accepted to remove it, so that it goes away whatever
+/// is wanted.
+fn is_leaving(own: &NodeFacts) -> bool {
+    matches!(own.state, NodeState::Deleting { accepted: true, .. })
 }
 
 fn may_create(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> bool {
@@ -290,8 +297,8 @@ fn all_as_wanted(graph: &Graph, facts: &Facts, rolling_back: bool) -> bool {
             return false;
         };
         match (wanted(node, own, rolling_back), &own.state) {
-            (None, _)
-            | (Some(Presence::Present), NodeState::Ready { .. })
+            (None, _) => !is_leaving(own),
+            (Some(Presence::Present), NodeState::Ready { .. })
             | (Some(Presence::Absent), NodeState::Missing | NodeState::Failed { id: None }) => true,
             (Some(_), _) => false,
         }

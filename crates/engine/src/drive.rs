@@ -58,7 +58,9 @@ impl Engine {
         Ok(phase)
     }
 
-    /// Lets a parked operation go on, or makes it remove what it made.
+    /// Lets a parked operation go on, or makes it remove what it made. A
+    /// teardown has made nothing: it stops where it is, and what is left takes
+    /// a new plan.
     ///
     /// # Errors
     /// When it is not parked.
@@ -75,7 +77,11 @@ impl Engine {
         let state = self.operation(&lease.operation).await?;
         let event = match (&state.phase, rollback, state.plan.action) {
             (Phase::NeedsHuman { .. }, false, _) => Event::OperationUnparked { by: by.to_owned() },
-            (Phase::NeedsHuman { rolling_back: false, .. }, true, Action::Provision) => {
+            (
+                Phase::NeedsHuman { rolling_back: false, .. },
+                true,
+                Action::Provision | Action::Teardown,
+            ) => {
                 Event::RollbackStarted { cause: format!("{by} asked for it") }
             }
             (phase, ..) => {

@@ -7,6 +7,8 @@ use exokit_ledger::Condition;
 use exokit_model::approval::Decision;
 use exokit_model::event::Event;
 use exokit_model::ids::{OperationId, PersonId};
+use exokit_model::needs_human::NeedsHuman;
+use exokit_model::phase::Phase;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -41,7 +43,9 @@ impl Engine {
     pub async fn vote(&self, operation: &OperationId, token: &str) -> Result<Voted, EngineError> {
         let state = self.operation(operation).await?;
         let verifier = self.verifier().await?;
-        let executed = state.started_at.is_some() || state.phase.is_terminal();
+        // One that waits because a vote was lost may be approved again.
+        let lost = matches!(&state.phase, Phase::NeedsHuman { why: NeedsHuman::ApprovalLost { .. }, .. });
+        let executed = state.started_at.is_some() && !lost || state.phase.is_terminal();
         let earlier = Earlier { tokens: &state.tokens, executed };
         let claims = match verifier.admit(token, &state.plan, state.digest, earlier, self.now()) {
             Ok(claims) => claims,

@@ -93,6 +93,9 @@ impl Teller {
                 format!("{what} began.")
             }
             Event::OperationResumed { holder } => format!("{holder} went on with it."),
+            Event::RollbackStarted { cause } if self.removes(operation) => {
+                format!("{what} goes no further: {cause}.")
+            }
             Event::RollbackStarted { cause } => {
                 format!("{what} cannot be completed and takes back what it made: {cause}.")
             }
@@ -107,6 +110,9 @@ impl Teller {
                     None => format!("{ended}."),
                 }
             }
+            Event::OperationRolledBack if self.removes(operation) => {
+                format!("{what} has stopped; what is left takes a new plan.")
+            }
             Event::OperationRolledBack => {
                 format!("Everything that it had made is gone{}.", self.since_start(operation, at))
             }
@@ -120,6 +126,12 @@ impl Teller {
     }
 
     /// An event of one resource.
+    /// Whether an operation is a teardown, which has nothing to take back.
+    fn removes(&self, operation: &Option<OperationId>) -> bool {
+        let plan = operation.as_ref().and_then(|operation| self.plans.get(operation));
+        plan.is_some_and(|plan| plan.action == Action::Teardown)
+    }
+
     fn tell_node(&mut self, operation: &Option<OperationId>, event: &Event, at: Timestamp) -> String {
         let Some(key) = event.node() else {
             return format!("{} happened.", event.name());

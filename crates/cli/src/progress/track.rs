@@ -162,11 +162,11 @@ fn of_whole(event: &Event) -> Option<String> {
     Some(match event {
         Event::OperationStarted { .. } => "started".to_owned(),
         Event::OperationResumed { .. } => "taken up again".to_owned(),
-        Event::RollbackStarted { cause } => format!("takes back what it made: {}", plain(cause)),
+        Event::RollbackStarted { cause } => format!("takes back what it made, if anything: {}", plain(cause)),
         Event::OperationParked { why, .. } => format!("stopped: {}", plain(&why.to_string())),
         Event::OperationUnparked { by } => format!("{by} let it go on"),
         Event::OperationSucceeded { .. } => "done".to_owned(),
-        Event::OperationRolledBack => "everything it made is gone".to_owned(),
+        Event::OperationRolledBack => "nothing that it made is left".to_owned(),
         _ => return None,
     })
 }

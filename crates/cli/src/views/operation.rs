@@ -77,6 +77,9 @@ pub(crate) fn text(operation: &OperationView) -> String {
             let proof = operation.certificate.as_ref().map(certificate::text).unwrap_or_default();
             format!("{name} is gone{took}.\n{proof}")
         }
+        (Phase::RolledBack { cause }, Action::Teardown) => {
+            format!("The teardown of {name} stopped, and what is left takes a new plan: {cause}\n")
+        }
         (Phase::RolledBack { cause }, _) => {
             format!("{name} could not be made, and what was made is gone{took}: {cause}\n")
         }

@@ -54,9 +54,9 @@ impl World {
         self.edit(kind, id, "state", json!(state))
     }
 
-    /// Someone protects a database against termination.
-    pub fn human_protect(&mut self, name: &str) -> bool {
-        self.edit(Kind::DbaasService, name, "termination-protection", json!(true))
+    /// Someone protects a database against termination, or no longer.
+    pub fn human_protect(&mut self, name: &str, protected: bool) -> bool {
+        self.edit(Kind::DbaasService, name, "termination-protection", json!(protected))
     }
 
     /// Someone puts an object into a bucket. False when there is no such

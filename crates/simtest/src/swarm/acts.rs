@@ -97,7 +97,7 @@ impl Play {
             Act::Volume => self.plant(Kind::Instance, "volume of the cluster"),
             Act::FillBucket => self.fill_bucket(),
             Act::Protect => self.human_kind(Kind::DbaasService, "protected database", |world, own| {
-                world.human_protect(&own.id)
+                world.human_protect(&own.id, true)
             }),
             Act::Deny => self.deny(operation).await,
             Act::Revoke => self.revoke_voter().await,

@@ -9,7 +9,7 @@ use exokit_engine::vote::Voted;
 use exokit_model::approval::{ApprovalClaims, Decision};
 use exokit_model::canonical::Digest;
 use exokit_model::cost::ApprovalLevel;
-use exokit_model::ids::PersonId;
+use exokit_model::ids::{OperationId, PersonId};
 use exokit_model::plan::Plan;
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
@@ -185,6 +185,22 @@ impl Play {
             self.move_policy(state).await?;
         }
         Ok(())
+    }
+
+    /// Those who did not vote on an operation that lost a vote approve it too.
+    /// Whether any of them could.
+    pub(super) async fn vote_again(&self, operation: &OperationId) -> bool {
+        let Ok(state) = self.engine().operation(operation).await else { return false };
+        let mut could = false;
+        for name in ["robin", "sam"] {
+            if self.truth.borrow().revoked.contains(name) {
+                continue;
+            }
+            let token = self.rig.vote(name, &state, Decision::Approve);
+            self.truth.borrow_mut().good_votes.insert(token.clone());
+            could |= self.engine().vote(operation, &token).await.is_ok();
+        }
+        could
     }
 
     async fn repeat_vote(&self, state: &OperationState, token: &str) {

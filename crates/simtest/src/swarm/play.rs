@@ -414,7 +414,11 @@ impl Play {
         tokio::time::sleep(Duration::from_secs(60)).await;
         let mut rollback = false;
         match why {
-            NeedsHuman::ApprovalLost { .. } => rollback = !rolling_back,
+            // Another voter, where one was lost; an end, where somebody denied.
+            NeedsHuman::ApprovalLost { code, .. } => {
+                rollback = !rolling_back && (code == "denied" || !self.vote_again(operation).await);
+            }
+            NeedsHuman::Credentials { .. } => self.unprotect(),
             NeedsHuman::Ambiguous { .. } | NeedsHuman::DeleteStuck { .. } | NeedsHuman::NotClean { .. } => {
                 self.clear_the_way();
             }
@@ -425,6 +429,16 @@ impl Play {
             Ok(()) => self.scene.note_in("parked, and a human let it go on", State::Parked),
             Err(error) if passes(&error) => {}
             Err(error) => self.wrong(format!("liveness: {why} cannot be resolved: {error:?}")),
+        }
+    }
+
+    /// Somebody takes the protection off the databases again.
+    fn unprotect(&self) {
+        let ours = self.rig.world.peek(World::live).unwrap_or_default();
+        let databases = ours.iter().filter(|live| live.kind == Kind::DbaasService);
+        for database in databases {
+            let done = self.rig.world.with(|world| world.human_protect(&database.id, false));
+            debug_assert!(done.is_ok(), "a world in memory can be changed");
         }
     }
 
