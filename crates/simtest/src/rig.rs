@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use exokit_approval::keys::SecretKey;
 use exokit_approval::roster::{SignedRoster, revoke_key};
@@ -114,11 +114,12 @@ fn root() -> SecretKey {
 
 /// Who is on the roster: name, roles, number of keys, whose agent. `dana`
 /// requests, her agent too; `alex` has two keys.
-const PEOPLE: [(&str, &[&str], u8, Option<&str>); 5] = [
+const PEOPLE: [(&str, &[&str], u8, Option<&str>); 6] = [
     ("dana", &["platform"], 1, None),
     ("alex", &["platform"], 2, None),
     ("robin", &["finance"], 1, None),
     ("sam", &["platform"], 1, None),
+    ("kim", &["platform"], 1, None),
     ("dana-agent", &["platform"], 0, Some("dana")),
 ];
 
@@ -387,9 +388,19 @@ impl Rig {
 /// The request for a template with its defaults, by `dana`.
 ///
 /// # Panics
-/// When the embedded templates cannot be read.
+/// When the embedded templates cannot be read or have no such template.
 #[must_use]
 pub fn request(template: u16) -> ProvisionRequest {
+    static ALL: LazyLock<BTreeMap<u16, ProvisionRequest>> =
+        LazyLock::new(|| (1..=7).map(|template| (template, instantiated(template))).collect());
+    match ALL.get(&template) {
+        Some(request) => request.clone(),
+        None => panic!("no template T{template}"),
+    }
+}
+
+/// Reads the templates, which takes longer than many a test.
+fn instantiated(template: u16) -> ProvisionRequest {
     let set = match TemplateSet::embedded() {
         Ok(set) => set,
         Err(error) => panic!("embedded templates: {error}"),

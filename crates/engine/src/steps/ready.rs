@@ -10,6 +10,7 @@ use exokit_model::event::Event;
 use exokit_model::graph::Node;
 use exokit_model::ids::{NodeKey, ResourceId};
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::observe::{self, CloudOperation};
 use crate::run::{Run, StepEnd};
@@ -34,9 +35,13 @@ pub(crate) async fn run(
     let predicted = timing.scaled(Duration::from_secs(u64::from(node.predicted_seconds)));
     let mut follow = Follow { run, node: &node, id, cloud_operation, patience: Patience::default() };
     let mut missing_since = None;
+    // The time of day may be set while this waits, so it only says how far
+    // along the resource was at the beginning; limits are measured from there.
+    let before = Duration::try_from(run.engine.now().duration_since(since)).unwrap_or_default();
+    let started = Instant::now();
     loop {
-        let elapsed = Duration::try_from(run.engine.now().duration_since(since)).unwrap_or_default();
-        let look = match elapsed >= timing.ready_max {
+        let elapsed = before.saturating_add(started.elapsed());
+        let look = match started.elapsed() >= timing.ready_max {
             true => Look::Failed(follow.id.clone(), "it did not become ready in time".to_owned()),
             false => follow.look(elapsed > predicted * 3, &mut missing_since).await?,
         };
@@ -63,7 +68,7 @@ struct Follow<'a, 'r> {
 impl Follow<'_, '_> {
     /// Looks at the operation while there is one to look at, then at the
     /// resource; when the operation is overdue, at both.
-    async fn look(&mut self, overdue: bool, missing_since: &mut Option<Timestamp>) -> Result<Look, StepEnd> {
+    async fn look(&mut self, overdue: bool, missing_since: &mut Option<Instant>) -> Result<Look, StepEnd> {
         let watch_only = exokit_kinds::of(self.node.kind).watch_resource();
         if let (Some(operation), false) = (self.cloud_operation.clone(), watch_only) {
             let client = &self.run.engine.parts().client;
@@ -76,7 +81,9 @@ impl Follow<'_, '_> {
                 Some(CloudOperation::Success | CloudOperation::Unknown) => self.cloud_operation = None,
             }
         }
-        let Some(observed) = self.resource().await? else { return Ok(self.missing(missing_since)) };
+        // What cannot be read is not absent.
+        let Some(seen) = self.resource().await? else { return Ok(Look::Pending) };
+        let Some(observed) = seen else { return Ok(self.missing(missing_since)) };
         *missing_since = None;
         Ok(match observed.lifecycle {
             Lifecycle::Ready => Look::Ready(observed.id),
@@ -86,41 +93,43 @@ impl Follow<'_, '_> {
         })
     }
 
-    /// The resource, by id or, while that is not known, by its mark.
-    async fn resource(&mut self) -> Result<Option<Observed>, StepEnd> {
+    /// The resource, by id or, while that is not known, by its mark. None when
+    /// it could not be read, some none when it is not there.
+    async fn resource(&mut self) -> Result<Option<Option<Observed>>, StepEnd> {
         let client = &self.run.engine.parts().client;
         let (kind, zone) = (self.node.kind, &self.node.zone);
-        match &self.id {
-            Some(id) => {
+        match (&self.id, &self.node.token) {
+            (Some(id), _) => {
                 let parent = parent_of(self.run, self.node);
                 let seen = observe::get(client, kind, id, parent.as_ref(), zone).await;
-                Ok(self.patience.ask(seen).await?.flatten())
+                self.patience.ask(seen).await
             }
-            None => {
-                let Some(token) = &self.node.token else { return Ok(None) };
+            (None, Some(token)) => {
                 let seen = observe::list(client, kind, zone).await;
-                let listed = self.patience.ask(seen).await?.unwrap_or_default();
-                Ok(listed.into_iter().find(|found| mark::carries(&found.marks, token)))
+                let listed = self.patience.ask(seen).await?;
+                Ok(listed.map(|all| all.into_iter().find(|found| mark::carries(&found.marks, token))))
             }
+            (None, None) => Ok(Some(None)),
         }
     }
 
     /// Not there, although the request was accepted: the cloud may lag, or
     /// somebody removed it.
-    fn missing(&self, missing_since: &mut Option<Timestamp>) -> Look {
-        let now = self.run.engine.now();
-        let since = *missing_since.get_or_insert(now);
+    fn missing(&self, missing_since: &mut Option<Instant>) -> Look {
+        let patient = missing_since.get_or_insert_with(Instant::now).elapsed();
         let timing = self.run.engine.parts().timing;
-        let patient = Duration::try_from(now.duration_since(since)).unwrap_or_default();
         match self.cloud_operation.is_none() && patient > timing.scaled(timing.list_lag) {
-            true => Look::Failed(None, "it was accepted but is not there".to_owned()),
+            // Its id is kept: should it show after all, it is removed.
+            true => Look::Failed(self.id.clone(), "it was accepted but is not there".to_owned()),
             false => Look::Pending,
         }
     }
 
     /// The operation failed. Something may exist all the same.
     async fn failed(&mut self, reason: String) -> Result<Look, StepEnd> {
-        let left = self.resource().await?;
-        Ok(Look::Failed(left.map(|observed| observed.id), reason))
+        Ok(match self.resource().await? {
+            Some(left) => Look::Failed(left.map(|observed| observed.id), reason),
+            None => Look::Pending,
+        })
     }
 }

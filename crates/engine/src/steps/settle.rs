@@ -84,10 +84,10 @@ async fn look(run: &Run<'_>, node: &Node) -> Result<Vec<Observed>, StepEnd> {
 async fn confirm(run: &Run<'_>, node: &Node, listed: Vec<Observed>) -> Result<Vec<Observed>, StepEnd> {
     let Some(token) = &node.token else { return Ok(Vec::new()) };
     let retired = run.state().facts.get(&node.key).map(|facts| facts.retired.clone()).unwrap_or_default();
+    // Where the name is the id, a second attempt gets the id of the first one.
+    let is_retired = |found: &Observed| found.id.as_str() != node.name && retired.contains(&found.id);
     let carries = |found: &Observed| {
-        mark::carries(&found.marks, token)
-            && found.lifecycle != Lifecycle::Deleting
-            && !retired.contains(&found.id)
+        mark::carries(&found.marks, token) && found.lifecycle != Lifecycle::Deleting && !is_retired(found)
     };
     let mut ours = Vec::new();
     let mut patience = Patience::default();

@@ -102,6 +102,11 @@ impl Play {
             Act::Deny => self.deny(operation).await,
             Act::Revoke => self.revoke_voter().await,
             Act::AskTeardown => self.ask_teardown_meanwhile().await,
+            Act::VoteAgain => {
+                if let Some(operation) = operation {
+                    self.vote_late(operation).await;
+                }
+            }
         }
     }
 

@@ -252,7 +252,8 @@ fn pause(draw: &mut Draw) -> What {
     What::Pause {
         stage: draw.running(),
         process: draw.one_of(&[0, 0, 1]),
-        polls: draw.0.u64(1..400),
+        // Early, most of the requests are on their way.
+        polls: if draw.chance(40) { draw.0.u64(1..60) } else { draw.0.u64(1..400) },
         seconds: draw.0.u32(5..150),
     }
 }
@@ -333,11 +334,10 @@ fn wrong_vote(draw: &mut Draw) -> What {
         BadVote::RevokedKey,
         BadVote::Forged,
     ]);
-    let stage = match vote {
-        BadVote::Again if draw.chance(50) => Stage::Provision,
-        _ => asking(draw),
-    };
-    What::Vote { stage, vote }
+    match vote {
+        BadVote::Again if draw.chance(50) => act(draw, &[Stage::Provision], Act::VoteAgain),
+        _ => What::Vote { stage: asking(draw), vote },
+    }
 }
 
 fn changed_mind(draw: &mut Draw) -> What {
@@ -350,5 +350,8 @@ fn altered(draw: &mut Draw) -> What {
 }
 
 fn meanwhile(draw: &mut Draw) -> What {
+    if draw.chance(40) {
+        return What::Outlive;
+    }
     act(draw, &[Stage::Provision, Stage::Teardown], Act::AskTeardown)
 }

@@ -94,6 +94,7 @@ fn smaller(what: &mut What, divide: u32) {
         What::Disk { .. }
         | What::Canary
         | What::Backup
+        | What::Outlive
         | What::Flip { .. }
         | What::Vote { .. }
         | What::Ask(_)

@@ -25,6 +25,7 @@ mod wire;
 use std::panic::AssertUnwindSafe;
 
 use exokit_model::canonical::Digest;
+use exokit_model::event::Record;
 use exokit_sim::World;
 
 use self::effect::Coverage;
@@ -43,6 +44,10 @@ pub struct Report {
     pub wrong: Vec<String>,
     /// What really happened.
     pub coverage: Coverage,
+    /// The durable ledger at the end.
+    pub records: Vec<Record>,
+    /// The changes that reached the cloud, one line each.
+    pub journal: Vec<String>,
     /// A digest of everything that was recorded and done: the same schedule
     /// gives the same.
     pub trace: Digest,
@@ -61,6 +66,8 @@ pub fn run(schedule: &Schedule) -> std::io::Result<Report> {
         Report {
             wrong: vec![format!("I26 panic: {what}")],
             coverage: Coverage::default(),
+            records: Vec::new(),
+            journal: Vec::new(),
             trace: Digest([0; 32]),
         }
     }))
@@ -75,18 +82,24 @@ async fn played(schedule: &Schedule) -> Report {
     play.note_lost_secrets();
     let wrong = judge::judge(&play);
     let coverage = play.scene.lock().coverage.clone();
-    Report { wrong, coverage, trace: trace(&play) }
+    let (records, journal) = (play.records(), journal(&play));
+    Report { wrong, coverage, trace: trace(&records, &journal), records, journal }
 }
 
-/// The digest of the ledger, the journal and what is left.
-fn trace(play: &Play) -> Digest {
-    let head = play.records().last().map(|record| record.hash);
+/// The changes that reached the cloud, and what is left there.
+fn journal(play: &Play) -> Vec<String> {
     let seen = play.rig.world.peek(|world: &World| {
         let journal = world.journal().iter().map(|entry| {
-            format!("{} {} {} {} {:?}\n", entry.at_ms, entry.method, entry.path, entry.status, entry.effect)
+            format!("{} {} {} {} {:?}", entry.at_ms, entry.method, entry.path, entry.status, entry.effect)
         });
-        let live = world.live().into_iter().map(|live| format!("{} {}\n", live.kind, live.id));
-        journal.chain(live).collect::<String>()
+        let live = world.live().into_iter().map(|live| format!("left: {} {}", live.kind, live.id));
+        journal.chain(live).collect()
     });
-    Digest::of("exokit-trace/v1", format!("{head:?}\n{}", seen.unwrap_or_default()).as_bytes())
+    seen.unwrap_or_default()
+}
+
+/// The digest of ledger and journal.
+fn trace(records: &[Record], journal: &[String]) -> Digest {
+    let head = records.last().map(|record| record.hash);
+    Digest::of("exokit-trace/v1", format!("{head:?}\n{}", journal.join("\n")).as_bytes())
 }

@@ -58,7 +58,9 @@ impl Play {
             2 => Some(ApprovalLevel::Two),
             _ => Some(ApprovalLevel::Three),
         };
-        ProvisionRequest { wanted_level: wanted, ..crate::rig::request(self.schedule.template) }
+        let mut request = crate::rig::request(self.schedule.template);
+        request.spec.ttl_seconds = Some(3600);
+        ProvisionRequest { wanted_level: wanted, ..request }
     }
 
     fn asks(&self, bad: BadRequest) -> bool {
@@ -68,11 +70,11 @@ impl Play {
     async fn ask_badly(&self) {
         if self.asks(BadRequest::NotOffered) {
             let mut request = self.request();
-            request.spec.zone = "de-muc-1".parse().unwrap_or(request.spec.zone);
+            request.spec.cluster.version = Some("9.99.9".to_owned());
             match self.engine().plan_provision(request).await {
                 Err(EngineError::Preflight(_)) => self.scene.note("hostile request refused"),
                 Err(_) => {}
-                Ok(plan) => self.wrong(format!("what is not offered was planned: {}", plan.plan_id)),
+                Ok(plan) => self.wrong(format!("I26 what is not offered was planned: {}", plan.plan_id)),
             }
         }
     }
@@ -97,7 +99,7 @@ impl Play {
                 self.scene.note("plan proposed twice");
             }
             Err(_) => {}
-            Ok(_) => self.wrong("a plan was recorded twice".to_owned()),
+            Ok(_) => self.wrong("I11 a plan was recorded twice".to_owned()),
         }
     }
 
@@ -108,6 +110,14 @@ impl Play {
         });
         for vote in votes.filter(|vote| !matches!(vote, BadVote::Again | BadVote::SecondKey)) {
             self.cast_bad(vote, state, "").await;
+        }
+    }
+
+    /// A vote that was counted is cast again while its plan is carried out.
+    pub(super) async fn vote_late(&self, operation: &OperationId) {
+        let Some(token) = self.truth.borrow().counted.iter().next().cloned() else { return };
+        if let Ok(state) = self.engine().operation(operation).await {
+            self.cast_bad(BadVote::Again, &state, &token).await;
         }
     }
 
@@ -123,7 +133,7 @@ impl Play {
                 self.scene.note(&format!("vote refused: {expected}"));
             }
             Err(error) if super::play::passes(&error) => {}
-            other => self.wrong(format!("a vote that is {expected} was answered with {other:?}")),
+            other => self.wrong(format!("I14 a vote that is {expected} was answered with {other:?}")),
         }
     }
 
@@ -165,8 +175,8 @@ impl Play {
         let needed = state.plan.level.persons();
         let voters: Vec<&'static str> = {
             let truth = self.truth.borrow();
-            let order = if truth.revoked.contains("alex") { ["robin", "sam"] } else { ["alex", "robin"] };
-            order.into_iter().filter(|name| !truth.revoked.contains(name)).collect()
+            let first = if truth.revoked.contains("alex") { "kim" } else { "alex" };
+            vec![first, "robin"]
         };
         for name in voters.into_iter().take(needed) {
             let token = self.rig.vote(name, state, Decision::Approve);
@@ -178,7 +188,7 @@ impl Play {
             }
             self.vote_after(stage, state, name, &token).await;
             if matches!(voted, Voted::Denied { .. }) {
-                self.wrong("a good vote denied the plan".to_owned());
+                self.wrong("I14 a good vote denied the plan".to_owned());
             }
         }
         if self.asks(BadRequest::PolicyMoved) && stage == Stage::AskProvision {
@@ -192,10 +202,7 @@ impl Play {
     pub(super) async fn vote_again(&self, operation: &OperationId) -> bool {
         let Ok(state) = self.engine().operation(operation).await else { return false };
         let mut could = false;
-        for name in ["robin", "sam"] {
-            if self.truth.borrow().revoked.contains(name) {
-                continue;
-            }
+        for name in ["robin", "kim"] {
             let token = self.rig.vote(name, &state, Decision::Approve);
             self.truth.borrow_mut().good_votes.insert(token.clone());
             could |= self.engine().vote(operation, &token).await.is_ok();
@@ -209,7 +216,7 @@ impl Play {
                 self.scene.note("vote cast twice");
             }
             Err(error) if super::play::passes(&error) => {}
-            other => self.wrong(format!("a vote cast twice was answered with {other:?}")),
+            other => self.wrong(format!("I14 a vote cast twice was answered with {other:?}")),
         }
     }
 

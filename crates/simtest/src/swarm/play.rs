@@ -169,7 +169,7 @@ impl Play {
                 return;
             }
         }
-        self.wrong(format!("liveness: {provision} could not be removed"));
+        self.wrong(format!("I8 {provision} could not be removed"));
     }
 
     /// Asks until a plan is approved; none when it is refused for good.
@@ -194,12 +194,12 @@ impl Play {
                 Ok(state) => return Some(state.operation),
                 Err(error) if passes(&error) => tokio::time::sleep(Duration::from_secs(10)).await,
                 Err(error) => {
-                    self.wrong(format!("liveness: asking ended with {}: {error:?}", error.code()));
+                    self.wrong(format!("I8 asking ended with {}: {error:?}", error.code()));
                     return None;
                 }
             }
         }
-        self.wrong(format!("liveness: {stage:?} took more than {PROCESSES_MAX} processes"));
+        self.wrong(format!("I8 {stage:?} took more than {PROCESSES_MAX} processes"));
         None
     }
 
@@ -213,6 +213,8 @@ impl Play {
     /// Carries an approved operation to its end, process after process.
     async fn operate(&mut self, operation: &OperationId, stage: Stage) -> Ended {
         let acts = Acts::of(self, stage);
+        // People do what they do once, also when a stage is gone through twice.
+        self.schedule.items.retain(|item| !item.what.is_act_in(stage));
         let mut helped = 0;
         for process in 0..PROCESSES_MAX {
             if process == HEAL_AFTER {
@@ -235,14 +237,14 @@ impl Play {
                     acts.end(self);
                     return Ended::Phase(phase);
                 }
-                Some(Err(error)) if passes(&error) => tokio::time::sleep(Duration::from_secs(15)).await,
+                Some(Err(error)) if passes(&error) => tokio::time::sleep(patience(process)).await,
                 Some(Err(error)) => {
                     acts.end(self);
                     return Ended::NotStarted(error.code());
                 }
             }
         }
-        self.wrong(format!("liveness: {stage:?} took more than {PROCESSES_MAX} processes"));
+        self.wrong(format!("I8 {stage:?} took more than {PROCESSES_MAX} processes"));
         Ended::NotStarted("live-lock")
     }
 
@@ -404,7 +406,7 @@ impl Play {
             });
         });
         if let Err(error) = healed {
-            self.wrong(format!("the simulated cloud: {error}"));
+            self.wrong(format!("I0 the simulated cloud: {error}"));
         }
     }
 
@@ -428,7 +430,7 @@ impl Play {
         match self.engine().unpark(operation, "sam", rollback).await {
             Ok(()) => self.scene.note_in("parked, and a human let it go on", State::Parked),
             Err(error) if passes(&error) => {}
-            Err(error) => self.wrong(format!("liveness: {why} cannot be resolved: {error:?}")),
+            Err(error) => self.wrong(format!("I8 {why} cannot be resolved: {error:?}")),
         }
     }
 
@@ -457,7 +459,7 @@ impl Play {
             }
         });
         if let Err(error) = cleared {
-            self.wrong(format!("the simulated cloud: {error}"));
+            self.wrong(format!("I0 the simulated cloud: {error}"));
         }
     }
 
@@ -467,7 +469,7 @@ impl Play {
             self.scene.note_in("name taken by somebody else", State::Provisioning);
         }
         if let Ended::NotStarted("live-lock") = ended {
-            self.wrong(format!("liveness: {operation} does not end"));
+            self.wrong(format!("I8 {operation} does not end"));
         }
     }
 
@@ -515,6 +517,12 @@ fn open_intents(records: &[Record]) -> BTreeSet<Digest> {
 /// same command is simply given again.
 pub(super) fn passes(error: &EngineError) -> bool {
     matches!(error, EngineError::Ledger(_) | EngineError::Observe(_))
+}
+
+/// How long a supervisor waits before it starts the next process: longer each
+/// time, since a lease that was taken with a wrong clock lasts long.
+fn patience(process: u32) -> Duration {
+    Duration::from_secs(15) * (1 + process)
 }
 
 /// Whether an item goes on until it is healed.

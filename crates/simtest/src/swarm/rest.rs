@@ -39,7 +39,7 @@ impl Play {
                 What::Backup => self.look_at_backup().await,
                 What::Flip { pick } => self.flip(pick),
                 What::Ask(BadRequest::Structuring) => self.structure().await,
-                What::Act { act: super::schedule::Act::AskTeardown, .. } => self.outlive().await,
+                What::Outlive => self.outlive().await,
                 _ => {}
             }
         }
@@ -51,7 +51,7 @@ impl Play {
         let drift = self.engine().drift(&self.environment()).await;
         let after = self.rig.world.peek(|world| world.journal().len()).unwrap_or_default();
         if before != after {
-            self.wrong("a drift check changed something".to_owned());
+            self.wrong("I27 a drift check changed something".to_owned());
         }
         let Ok(drift) = drift else { return };
         let live: BTreeSet<String> =
@@ -59,7 +59,7 @@ impl Play {
         let gone = self.scene.lock().situation.ready().filter(|id| !live.contains(*id)).count();
         let reported = drift.differences.iter().filter(|difference| difference.field == "presence").count();
         if reported < gone {
-            self.wrong(format!("{gone} resources are gone, drift reports {reported}"));
+            self.wrong(format!("I27 {gone} resources are gone, drift reports {reported}"));
         }
     }
 
@@ -90,7 +90,7 @@ impl Play {
                 self.scene.note("restored backup: left over found by the sweep");
             }
             None => {}
-            Some(one) => self.wrong(format!("with an older ledger the sweep does not find {} {}", one.kind, one.id)),
+            Some(one) => self.wrong(format!("I2 with an older ledger the sweep does not find {} {}", one.kind, one.id)),
         }
     }
 
@@ -123,7 +123,7 @@ impl Play {
                 records[at] = changed;
                 match exokit_ledger::verify::verify(&records) {
                     Err(_) => self.scene.note("flipped bit in a record noticed"),
-                    Ok(_) => self.wrong(format!("a flipped bit in record {} is not noticed", record.seq)),
+                    Ok(_) => self.wrong(format!("I21 a flipped bit in record {} is not noticed", record.seq)),
                 }
             }
         }
@@ -152,7 +152,7 @@ impl Play {
                 self.scene.note_in("structuring raised the level", State::Asking);
             }
             Ok(second) if second.level < ApprovalLevel::Three => {
-                self.wrong(format!("the second of two small requests has level {}", second.level));
+                self.wrong(format!("I16 the second of two small requests has level {}", second.level));
             }
             Ok(_) | Err(_) => {}
         }
@@ -175,14 +175,14 @@ impl Play {
             Ok(plans) => Some(plans.len()),
             Err(error) if passes(&error) => Some(0),
             Err(error) => {
-                self.wrong(format!("expiry: {error:?}"));
+                self.wrong(format!("I12 expiry: {error:?}"));
                 None
             }
         });
         match asked.sum::<usize>() {
             0 => {}
             1 => self.scene.note_in("expiry asked once", State::Resting),
-            more => self.wrong(format!("expiry asked {more} times")),
+            more => self.wrong(format!("I12 expiry asked {more} times")),
         }
     }
 
@@ -196,10 +196,10 @@ impl Play {
                     orphan.verdict != Verdict::ForeignMark && !self.truth.borrow().foreign.contains(&orphan.id)
                 });
                 for orphan in own {
-                    self.wrong(format!("the sweep finds {} {} {}", orphan.kind, orphan.id, orphan.name));
+                    self.wrong(format!("I2 the sweep finds {} {} {}", orphan.kind, orphan.id, orphan.name));
                 }
             }
-            Err(error) => self.wrong(format!("liveness: the sweep ends with {error:?}")),
+            Err(error) => self.wrong(format!("I8 the sweep ends with {error:?}")),
         }
     }
 }

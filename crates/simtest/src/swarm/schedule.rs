@@ -100,6 +100,8 @@ pub enum What {
     Canary,
     /// An older copy of the ledger is looked at after the provision.
     Backup,
+    /// The environment outlives its time.
+    Outlive,
     /// A bit of a record is flipped.
     Flip {
         /// Picks the record.
@@ -116,7 +118,7 @@ pub enum What {
     },
     /// Somebody casts a vote that must not count, before the good ones.
     Vote {
-        /// When: one of the two stages of asking, or the provision.
+        /// When: one of the two stages of asking.
         stage: Stage,
         /// Which.
         vote: BadVote,
@@ -188,6 +190,8 @@ pub enum Act {
     Revoke,
     /// Somebody asks for the teardown meanwhile.
     AskTeardown,
+    /// Somebody casts a vote again that was counted.
+    VoteAgain,
 }
 
 /// Votes that must be refused.
@@ -226,6 +230,14 @@ pub enum BadRequest {
     Structuring,
     /// A policy that demands more, after the vote.
     PolicyMoved,
+}
+
+impl What {
+    /// Whether somebody acts, or the clock is set, in a stage.
+    #[must_use]
+    pub fn is_act_in(&self, stage: Stage) -> bool {
+        matches!(self, What::Act { stage: own, .. } | What::Clock { stage: own, .. } if *own == stage)
+    }
 }
 
 impl Schedule {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exokit_model::event::{Event, Record};
 use exokit_model::ids::{OperationId, ResourceId};
-use exokit_model::plan::{Action, Plan};
+use exokit_model::plan::Action;
+use serde::Deserialize;
 
 use super::effect::State;
 
@@ -20,6 +21,12 @@ pub(super) struct Situation {
     doubtful: BTreeSet<String>,
     recorded: BTreeSet<ResourceId>,
     ready: BTreeSet<ResourceId>,
+}
+
+/// What is of interest of a plan.
+#[derive(Deserialize)]
+struct Proposed {
+    action: Action,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +44,7 @@ impl Situation {
         let Some(operation) = record.entry.operation.clone() else { return };
         let event = &record.entry.event;
         if let Event::PlanProposed { plan, .. } = event
-            && let Ok(plan) = Plan::from_bytes(plan.as_bytes())
+            && let Ok(plan) = serde_json::from_str::<Proposed>(plan)
         {
             self.plans.insert(operation.clone(), plan.action);
         }
