@@ -132,6 +132,9 @@ impl Play {
             Err(EngineError::Refused(refusal)) if refusal.code() == expected => {
                 self.scene.note(&format!("vote refused: {expected}"));
             }
+            // Its key may have been revoked since it was counted.
+            Err(EngineError::Refused(refusal))
+                if vote == BadVote::Again && refusal.code() == "revoked-key" => {}
             Err(error) if super::play::passes(&error) => {}
             other => self.wrong(format!("I14 a vote that is {expected} was answered with {other:?}")),
         }

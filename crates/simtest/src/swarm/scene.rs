@@ -63,11 +63,31 @@ pub(super) struct Inner {
     pub(super) zombie: bool,
     leases: BTreeMap<(OperationId, u64), i64>,
     world_effects: BTreeMap<String, u64>,
+    journal_seen: usize,
     writes: u32,
     orders: VecDeque<(u32, DiskFailure)>,
     full_until: u32,
     /// Faults of the disk are over.
     healed: bool,
+}
+
+impl Inner {
+    /// Counts changes that the cloud refused because their signatures had
+    /// expired on arrival.
+    fn note_expired(&mut self, journal: &[JournalEntry]) {
+        let expired = |entry: &&JournalEntry| {
+            entry.status == 403 && entry.request_expires_ms.is_some_and(|expires| expires < entry.at_ms)
+        };
+        let count = journal[self.journal_seen..].iter().filter(expired).count();
+        self.journal_seen = journal.len();
+        let effect = match (self.clock_wrong, self.zombie) {
+            (true, _) => "change refused for a wrong clock",
+            (false, true) => "zombie's request refused by its expiry",
+            (false, false) => return,
+        };
+        let state = self.situation.state();
+        (0..count).for_each(|_| self.coverage.note(effect, state));
+    }
 }
 
 impl Scene {
@@ -117,6 +137,7 @@ impl Scene {
                     inner.world_effects.insert(name.clone(), *count);
                 }
             }
+            inner.note_expired(world.journal());
         });
         debug_assert!(seen.is_ok(), "a world in memory can be read");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use exokit_cloud::transport::{Transport, TransportError};
-use exokit_sim::{InProcess, JournalEntry, SharedWorld, World};
+use exokit_sim::{InProcess, SharedWorld};
 use http::{Method, Request, Response};
 use tower::ServiceExt as _;
 
@@ -32,9 +32,6 @@ async fn send(
     let cloud = InProcess::new(world.clone());
     let reply = cloud.oneshot(request).await;
     scene.note_cloud(world);
-    if changes {
-        note_expiry(world, scene);
-    }
     reply.map_err(|error| TransportError::InDoubt {
         host: "simulated cloud".to_owned(),
         source: Box::new(error),
@@ -53,26 +50,5 @@ fn record(world: &SharedWorld, scene: &Scene, request: &Request<Bytes>, changes:
             let state = inner.situation.state();
             inner.coverage.note("clock wrong while acting", state);
         }
-    }
-}
-
-/// Counts a change that the cloud refused because its signature had expired
-/// on arrival.
-fn note_expiry(world: &SharedWorld, scene: &Scene) {
-    let expired = |entry: &JournalEntry| {
-        entry.status == 403 && entry.request_expires_ms.is_some_and(|expires| expires < entry.at_ms)
-    };
-    let last = world.peek(|world: &World| world.journal().last().is_some_and(expired));
-    if !matches!(last, Ok(true)) {
-        return;
-    }
-    let (zombie, clock_wrong) = {
-        let inner = scene.lock();
-        (inner.zombie, inner.clock_wrong)
-    };
-    match (clock_wrong, zombie) {
-        (true, _) => scene.note("change refused for a wrong clock"),
-        (false, true) => scene.note("zombie's request refused by its expiry"),
-        (false, false) => {}
     }
 }
