@@ -42,10 +42,9 @@ impl<'s> Operator<'s> {
         Ok(Self { settings, session, progress })
     }
 
-    /// One operation as the registry has it.
+    /// One operation in full.
     pub(crate) async fn view(&self, id: &OperationId) -> Result<OperationView, CliError> {
-        let registry = self.session.registry().await?;
-        registry.operation(id).cloned().ok_or_else(|| {
+        self.session.operation(id).await?.ok_or_else(|| {
             CliError::new("no-plan", "finding", id.plan(), "the ledger has no such plan", "see `exokit show`")
         })
     }

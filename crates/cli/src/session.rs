@@ -14,9 +14,12 @@ use exokit_cloud::transport::Transport;
 use exokit_engine::engine::{Engine, NoWatcher, Parts, Watcher};
 use exokit_engine::entropy::SystemEntropy;
 use exokit_engine::timing::Timing;
-use exokit_ledger::{Ledger as _, Registry, SqliteLedger};
+use exokit_ledger::{
+    EnvironmentStory, EnvironmentView, Environments, Filter, Ledger as _, LedgerError, OperationSummary,
+    OperationView, Operations, SqliteLedger,
+};
 use exokit_model::cost::PriceList;
-use exokit_model::ids::Zone;
+use exokit_model::ids::{EnvironmentName, OperationId, Zone};
 use exokit_templates::{TemplateSet, prices};
 
 use crate::args::CloudName;
@@ -94,16 +97,51 @@ impl Session {
         })
     }
 
-    /// All environments and operations.
-    pub(crate) async fn registry(&self) -> Result<Registry, CliError> {
-        self.engine.registry().await.doing("reading the ledger", self.state.ledger().display())
+    /// Environments, as the ledger has them.
+    pub(crate) async fn environments(&self, which: Environments) -> Result<Vec<EnvironmentView>, CliError> {
+        let found = self.engine.parts().ledger.environments(which).await;
+        found.doing("reading the ledger", self.state.ledger().display())
+    }
+
+    /// Operations without their plans, as the ledger has them.
+    pub(crate) async fn operations(&self, which: Operations) -> Result<Vec<OperationSummary>, CliError> {
+        let found = self.engine.parts().ledger.operations(which).await;
+        found.doing("reading the ledger", self.state.ledger().display())
+    }
+
+    /// One environment with its operations in full; none when it was never
+    /// heard of.
+    pub(crate) async fn story(&self, name: &EnvironmentName) -> Result<Option<EnvironmentStory>, CliError> {
+        let story = EnvironmentStory::read(self.engine.parts().ledger.as_ref(), name).await;
+        story.doing("reading the ledger", self.state.ledger().display())
+    }
+
+    /// One operation in full; none when there is no such plan.
+    pub(crate) async fn operation(&self, id: &OperationId) -> Result<Option<OperationView>, CliError> {
+        let ledger = &self.engine.parts().ledger;
+        let records = ledger.read(Filter::Operation(id.clone()), 0).await;
+        let records = records.doing("reading the ledger", self.state.ledger().display())?;
+        let view = OperationView::fold(id, &records).map_err(LedgerError::from);
+        view.doing("reading the ledger", self.state.ledger().display())
     }
 }
+
+/// Of a ledger with more records it is told how far computing has come.
+const TOLD_RECORDS_MIN: u64 = 20_000;
 
 /// Opens the ledger of a state directory.
 pub(crate) fn open_ledger(state: &StateDir) -> Result<SqliteLedger, CliError> {
     state.create()?;
-    SqliteLedger::open(state.root()).doing("opening the ledger", state.ledger().display())
+    let mut told = None;
+    let ledger = SqliteLedger::open_telling(state.root(), &mut |seq, of| {
+        let percent = seq * 100 / of.max(1);
+        // A short ledger is done at once, and a long one is told in tenths.
+        if of > TOLD_RECORDS_MIN && told.is_none_or(|before| percent >= before + 10) {
+            crate::output::say(&format!("Computing the registry from {of} records: {percent} %\n"));
+            told = Some(percent);
+        }
+    });
+    ledger.doing("opening the ledger", state.ledger().display())
 }
 
 /// Writes down to which cloud the directory belongs, and how fast it runs.

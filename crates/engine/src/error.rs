@@ -4,7 +4,6 @@ use exokit_approval::refusal::Refusal;
 use exokit_approval::roster::RosterRefusal;
 use exokit_core::preflight::PreflightError;
 use exokit_ledger::LedgerError;
-use exokit_ledger::projection::Misfit;
 use exokit_model::canonical::CanonicalError;
 use exokit_model::graph::GraphError;
 use exokit_model::ids::{EnvironmentName, OperationId, ResourceId};
@@ -22,9 +21,6 @@ pub enum EngineError {
     /// Its content.
     #[error("reading the ledger")]
     State(#[from] StateError),
-    /// A record does not fit what came before it.
-    #[error("reading the ledger")]
-    Misfit(#[from] Misfit),
     /// The cloud.
     #[error("observing the cloud")]
     Observe(#[from] ObserveError),
@@ -101,8 +97,8 @@ impl EngineError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            EngineError::State(_) | EngineError::Ledger(LedgerError::Misfit(_)) => "ledger-content",
             EngineError::Ledger(_) => "ledger",
-            EngineError::State(_) | EngineError::Misfit(_) => "ledger-content",
             EngineError::Observe(_) => "cloud",
             EngineError::Roster(_) => "roster",
             EngineError::Refused(refusal) => refusal.code(),
@@ -125,9 +121,7 @@ impl EngineError {
     pub fn hint(&self) -> String {
         match self {
             EngineError::Ledger(error) => error.hint().to_owned(),
-            EngineError::State(_) | EngineError::Misfit(_) => {
-                "run `exokit audit verify` to find the first bad record".to_owned()
-            }
+            EngineError::State(_) => "run `exokit audit verify` to find the first bad record".to_owned(),
             EngineError::Observe(error) => error.hint(),
             EngineError::Roster(error) => error.hint().to_owned(),
             EngineError::Refused(refusal) => refusal.hint().to_string(),

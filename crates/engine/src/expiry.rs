@@ -1,7 +1,7 @@
 //! Time to live: an environment that outlived it asks for its teardown. The
 //! teardown is a plan like any other and needs its approval.
 
-use exokit_ledger::Condition;
+use exokit_ledger::{Condition, Environments, OperationSummary, Operations};
 use exokit_model::event::Event;
 use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
@@ -17,17 +17,15 @@ impl Engine {
     /// # Errors
     /// When ledger or cloud cannot be read.
     pub async fn expire(&self) -> Result<Vec<Plan>, EngineError> {
-        let registry = self.registry().await?;
+        let ledger = &self.parts().ledger;
         let mut proposed = Vec::new();
-        for (name, view) in registry.environments() {
-            let Some(expired_at) = view.expires_at.filter(|at| *at <= self.now()) else { continue };
-            let environment = self.environment(name).await?;
-            let asked = environment.operations.iter().any(|operation| {
-                operation.plan.action == Action::Teardown
-                    && !operation.phase.is_terminal()
-                    && (operation.phase != Phase::AwaitingApproval || operation.plan.not_after > self.now())
-            });
-            if asked || environment.provision().is_none() || environment.active().is_some() {
+        for view in ledger.environments(Environments::Expired(self.now())).await? {
+            let (name, Some(expired_at)) = (&view.environment, view.expires_at) else { continue };
+            let open = ledger.operations(Operations::Open(name.clone())).await?;
+            if open.iter().any(|operation| self.occupies(operation)) {
+                continue;
+            }
+            if self.environment(name).await?.provision().is_none() {
                 continue;
             }
             let plan = self.plan_teardown(name, &view.owner).await?;
@@ -37,5 +35,15 @@ impl Engine {
             proposed.push(plan);
         }
         Ok(proposed)
+    }
+
+    /// Whether a teardown cannot be asked for, or need not, because of an
+    /// unfinished operation: it runs, or is a teardown that may still start.
+    fn occupies(&self, operation: &OperationSummary) -> bool {
+        match (&operation.phase, operation.action) {
+            (Phase::AwaitingApproval, Action::Teardown) => operation.not_after > self.now(),
+            (Phase::AwaitingApproval, Action::Provision | Action::Extend) => false,
+            _ => true,
+        }
     }
 }

@@ -8,7 +8,7 @@ use exokit_core::level::{Level, LevelInput, level};
 use exokit_core::plan_build::{self, Discovered, Judgement, Occasion};
 use exokit_core::preflight;
 use exokit_kinds::Observed;
-use exokit_ledger::{Condition, Filter, Registry};
+use exokit_ledger::{Condition, Requested};
 use exokit_model::approval::Roster;
 use exokit_model::canonical::Digest;
 use exokit_model::cost::{ApprovalLevel, CostEstimate, PriceList};
@@ -17,6 +17,7 @@ use exokit_model::ids::{EnvironmentName, OperationId, PersonId, RoleName, Zone};
 use exokit_model::kind::Kind;
 use exokit_model::plan::{Action, Destroy, Plan};
 use exokit_model::spec::{Correction, EnvironmentClass, EnvironmentSpec};
+use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
 use crate::engine::Engine;
@@ -250,19 +251,10 @@ impl Engine {
         requester: &PersonId,
         team: Option<&RoleName>,
     ) -> Result<Today, EngineError> {
-        let registry = self.registry().await?;
-        let requested =
-            registry.requested_today(requester, team, &|person| roster.principal(person), self.now());
+        let day = self.now().to_zoned(TimeZone::UTC).date();
+        let requests = self.parts().ledger.requested(day).await?;
+        let requested = Requested::sum(&requests, requester, team, &|person| roster.principal(person));
         Ok(Today { requester: requested.by_requester, team: requested.by_team })
-    }
-
-    /// All environments and operations, from the whole ledger.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read or a record does not fit.
-    pub async fn registry(&self) -> Result<Registry, EngineError> {
-        let records = self.parts().ledger.read(Filter::All, 0).await?;
-        Ok(Registry::fold(&records)?)
     }
 
     fn occasion_like(

@@ -1,20 +1,18 @@
 //! The orphan sweep: everything in the account that carries our mark but
 //! belongs to no environment. It reports; removing takes a plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use exokit_core::node_state::NodeState;
 use exokit_kinds::mark::{self, Claim};
 use exokit_kinds::{Lifecycle, Observed};
-use exokit_ledger::Filter;
-use exokit_model::event::Record;
-use exokit_model::ids::{EnvironmentName, Zone};
+use exokit_ledger::{Filter, Head, Holdings};
+use exokit_model::event::Event;
+use exokit_model::ids::Zone;
 use exokit_model::kind::Kind;
 use serde::Serialize;
 
 use crate::engine::Engine;
-use crate::environment::EnvironmentState;
 use crate::error::EngineError;
 use crate::survey::Listing;
 use crate::timing::SIGNATURE;
@@ -57,26 +55,38 @@ impl Engine {
     /// When any list cannot be read: an incomplete sweep proves nothing.
     pub async fn orphans(&self, through: &Zone) -> Result<Vec<Orphan>, EngineError> {
         self.check_account(through).await?;
-        let records = self.parts().ledger.read(Filter::All, 0).await?;
-        let known = Known::from(&records)?;
+        let before = self.parts().ledger.head().await?;
         let listings = self.survey(through).await?;
-        // Read again: what was made while the survey ran is not an orphan.
-        let records = self.parts().ledger.read(Filter::All, 0).await?;
-        let later = Known::from(&records)?;
+        // Asked after the survey: what was made while it ran is not an orphan.
+        let known = self.known(&listings, before).await?;
         let found =
             listings.iter().flat_map(|listing| listing.found.iter().map(move |found| (listing, found)));
         Ok(found
-            .filter(|(_, found)| {
-                !known.live.contains(found.id.as_str()) && !later.live.contains(found.id.as_str())
-            })
-            .filter_map(|(listing, found)| self.judge(&later, listing, found))
+            .filter(|(_, found)| !known.live.contains(found.id.as_str()))
+            .filter_map(|(listing, found)| self.judge(&known, listing, found))
             .collect())
     }
 
-    fn judge(&self, known: &Known, listing: &Listing, found: &Observed) -> Option<Orphan> {
+    /// What the ledger knows of what was found.
+    async fn known(&self, listings: &[Listing], before: Head) -> Result<Holdings, EngineError> {
+        let ledger = &self.parts().ledger;
+        let found = || listings.iter().flat_map(|listing| &listing.found);
+        let ids = found().map(|found| found.id.to_string()).collect();
+        let marks: BTreeSet<String> = found().flat_map(|found| found.marks.clone()).collect();
+        let mut known = ledger.holdings(ids, marks.into_iter().collect()).await?;
+        // Nor is what was removed while it ran.
+        for record in ledger.read(Filter::All, before.seq).await? {
+            if let Event::ResourceGone { id, .. } = &record.entry.event {
+                known.live.insert(id.to_string());
+            }
+        }
+        Ok(known)
+    }
+
+    fn judge(&self, known: &Holdings, listing: &Listing, found: &Observed) -> Option<Orphan> {
         let claim = mark::claim(&found.raw);
-        let ours = known.tokens.iter().any(|token| found.marks.iter().any(|mark| mark == token))
-            || claim.as_ref().is_some_and(|claim| self.verifies(claim));
+        let marks = || found.marks.iter().filter_map(|mark| known.marks.get(mark));
+        let ours = marks().next().is_some() || claim.as_ref().is_some_and(|claim| self.verifies(claim));
         if !ours && claim.is_none() {
             return None;
         }
@@ -87,7 +97,7 @@ impl Engine {
             (true, _, Some(age)) if age < self.grace_seconds() => Verdict::TooYoung,
             // Without a date, what an unfinished operation may still take in
             // is left to it.
-            (true, _, None) if known.is_open(found) => Verdict::TooYoung,
+            (true, _, None) if marks().any(|open| *open) => Verdict::TooYoung,
             (true, ..) => Verdict::Orphan,
         };
         Some(Orphan {
@@ -114,55 +124,5 @@ impl Engine {
         let timing = self.parts().timing;
         let grace: Duration = (timing.scaled(timing.list_lag) + SIGNATURE) * 2;
         i64::try_from(grace.as_secs()).unwrap_or(i64::MAX)
-    }
-}
-
-/// What the ledger knows.
-struct Known {
-    /// Ids of resources that exist according to it.
-    live: BTreeSet<String>,
-    /// Tokens, long and short, of everything ever planned.
-    tokens: BTreeSet<String>,
-    /// Tokens of nodes of unfinished operations.
-    open: BTreeSet<String>,
-}
-
-impl Known {
-    fn from(records: &[Record]) -> Result<Self, EngineError> {
-        let mut known = Self { live: BTreeSet::new(), tokens: BTreeSet::new(), open: BTreeSet::new() };
-        let mut by_environment: BTreeMap<&EnvironmentName, Vec<Record>> = BTreeMap::new();
-        for record in records {
-            if let Some(name) = &record.entry.environment {
-                by_environment.entry(name).or_default().push(record.clone());
-            }
-        }
-        for own in by_environment.values() {
-            known.add(&EnvironmentState::fold(own)?);
-        }
-        Ok(known)
-    }
-
-    fn add(&mut self, environment: &EnvironmentState) {
-        self.live.extend(environment.recorded().iter().map(|recorded| recorded.id.to_string()));
-        for operation in &environment.operations {
-            for node in operation.plan.graph.nodes() {
-                let facts = operation.facts.get(&node.key);
-                if let Some(facts) = facts.filter(|facts| facts.state != NodeState::Missing)
-                    && !operation.phase.is_terminal()
-                {
-                    self.live.extend(facts.id().map(ToString::to_string));
-                }
-                let Some(token) = &node.token else { continue };
-                let forms = [token.to_string(), token.short().to_owned()];
-                if !operation.phase.is_terminal() {
-                    self.open.extend(forms.clone());
-                }
-                self.tokens.extend(forms);
-            }
-        }
-    }
-
-    fn is_open(&self, found: &Observed) -> bool {
-        found.marks.iter().any(|mark| self.open.contains(mark))
     }
 }

@@ -4,6 +4,8 @@ use exokit_model::canonical::CanonicalError;
 use exokit_model::ids::{EnvironmentName, OperationId};
 use jiff::Timestamp;
 
+use crate::projection::Misfit;
+
 /// An error of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
@@ -103,6 +105,9 @@ pub enum LedgerError {
         /// How it was noticed.
         why: String,
     },
+    /// A record cannot follow those before it.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     /// Another error of the storage.
     #[error("{doing} the ledger at {path}: {why}")]
     Storage {
@@ -140,6 +145,7 @@ impl LedgerError {
             LedgerError::Damaged { .. } => {
                 "run `exokit audit verify` and restore the ledger from an export or a backup"
             }
+            LedgerError::Misfit(misfit) => misfit.hint(),
             LedgerError::Storage { .. } => "check the disk and the rights on the state folder",
         }
     }

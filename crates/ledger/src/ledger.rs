@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use exokit_model::canonical::Digest;
 use exokit_model::event::{Entry, Record};
 use exokit_model::ids::{EnvironmentName, OperationId};
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::LedgerError;
+use crate::projection::{EnvironmentView, Environments, Holdings, OperationSummary, Operations, Request};
 
 /// How long a lease lasts after it was taken or renewed, in seconds.
 pub const LEASE_SECONDS: i64 = 90;
@@ -185,4 +187,31 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// When the storage cannot be written.
     async fn release(&self, lease: &Lease) -> Result<(), LedgerError>;
+
+    /// What the durable records say of environments now, by name. Costs as
+    /// much as the answer is long, however many records there are.
+    ///
+    /// # Errors
+    /// When the storage cannot be read, and [`LedgerError::Misfit`] when a
+    /// record does not follow from those before it.
+    async fn environments(&self, which: Environments) -> Result<Vec<EnvironmentView>, LedgerError>;
+
+    /// What the durable records say of operations now, by id, at the same cost.
+    ///
+    /// # Errors
+    /// As [`Ledger::environments`].
+    async fn operations(&self, which: Operations) -> Result<Vec<OperationSummary>, LedgerError>;
+
+    /// What was asked for on a UTC day, by requester and team.
+    ///
+    /// # Errors
+    /// As [`Ledger::environments`].
+    async fn requested(&self, day: Date) -> Result<Vec<Request>, LedgerError>;
+
+    /// What is known of resources with these ids, and with these texts in the
+    /// place of an owner token.
+    ///
+    /// # Errors
+    /// As [`Ledger::environments`].
+    async fn holdings(&self, ids: Vec<String>, marks: Vec<String>) -> Result<Holdings, LedgerError>;
 }

@@ -20,5 +20,8 @@ pub mod verify;
 pub use error::LedgerError;
 pub use ledger::{Condition, Fence, Filter, Head, LEASE_SECONDS, Lease, Ledger, RENEW_SECONDS};
 pub use memory::MemoryLedger;
-pub use projection::{EnvironmentView, OperationView, Registry};
+pub use projection::{
+    EnvironmentStory, EnvironmentView, Environments, Holdings, OperationSummary, OperationView, Operations,
+    Registry, Request, Requested,
+};
 pub use sqlite::SqliteLedger;

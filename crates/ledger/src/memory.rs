@@ -7,12 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use exokit_model::event::{Entry, Record};
-use exokit_model::ids::OperationId;
+use exokit_model::ids::{EnvironmentName, OperationId};
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::check::{check_entries, check_environment, check_epoch, check_head};
 use crate::error::LedgerError;
 use crate::ledger::{Condition, Filter, Head, Lease, Ledger, lease_end};
+use crate::projection::{
+    EnvironmentView, Environments, Holdings, Misfit, OperationSummary, Operations, Registry, Request,
+};
 
 /// A ledger for simulation and tests. Clones share their content, as several
 /// processes share one file. It starts no thread and reads no clock.
@@ -24,10 +28,42 @@ pub struct MemoryLedger {
 #[derive(Debug, Clone, Default)]
 struct State {
     /// Durable records first, then those that are not durable yet.
-    records: Vec<Record>,
+    records: Vec<Arc<Record>>,
+    /// Where the records of each filter stand, in order.
+    places: Places,
     /// How many of them are durable.
     durable: usize,
     leases: BTreeMap<OperationId, Seat>,
+    /// What the durable records say, as far as somebody asked.
+    registry: Arc<Registry>,
+}
+
+/// Where records stand in the ledger, by what they are about.
+#[derive(Debug, Clone, Default)]
+struct Places {
+    account: Vec<usize>,
+    environments: BTreeMap<EnvironmentName, Vec<usize>>,
+    operations: BTreeMap<OperationId, Vec<usize>>,
+}
+
+impl Places {
+    fn note(&mut self, place: usize, entry: &Entry) {
+        match &entry.environment {
+            None => self.account.push(place),
+            Some(name) => self.environments.entry(name.clone()).or_default().push(place),
+        }
+        if let Some(operation) = &entry.operation {
+            self.operations.entry(operation.clone()).or_default().push(place);
+        }
+    }
+
+    /// Forgets the records from `length` on.
+    fn truncate(&mut self, length: usize) {
+        let lists = self.environments.values_mut().chain(self.operations.values_mut());
+        for list in lists.chain([&mut self.account]) {
+            list.truncate(list.partition_point(|place| *place < length));
+        }
+    }
 }
 
 /// The lease of one operation, held or not.
@@ -66,7 +102,9 @@ impl MemoryLedger {
     pub fn crash_unseen(&self, keep_volatile: bool) -> Self {
         let mut state = self.lock().clone();
         if !keep_volatile {
-            state.records.truncate(state.durable);
+            let durable = state.durable;
+            state.records.truncate(durable);
+            state.places.truncate(durable);
         }
         state.durable = state.records.len();
         Self { state: Arc::new(Mutex::new(state)) }
@@ -76,7 +114,12 @@ impl MemoryLedger {
     #[must_use]
     pub fn durable(&self) -> Vec<Record> {
         let state = self.lock();
-        state.records[..state.durable].to_vec()
+        state.records[..state.durable].iter().map(|record| (**record).clone()).collect()
+    }
+
+    /// What the durable records say now.
+    fn now<T>(&self, question: impl FnOnce(&Registry) -> T) -> Result<T, LedgerError> {
+        Ok(question(self.lock().caught_up()?))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -86,7 +129,39 @@ impl MemoryLedger {
 
 impl State {
     fn head(&self) -> Head {
-        self.records.last().map_or(Head::EMPTY, Head::after)
+        self.records.last().map_or(Head::EMPTY, |last| Head::after(last))
+    }
+
+    /// The registry, with every durable record taken in.
+    fn caught_up(&mut self) -> Result<&Registry, Misfit> {
+        let known = usize::try_from(self.registry.head().seq).unwrap_or(usize::MAX);
+        if known < self.durable {
+            let registry = Arc::make_mut(&mut self.registry);
+            for record in &self.records[known..self.durable] {
+                registry.apply(record)?;
+            }
+        }
+        Ok(&self.registry)
+    }
+
+    /// The durable records that a filter admits, with a number above `after`.
+    fn select(&self, filter: &Filter, after: u64) -> Vec<Record> {
+        let after = usize::try_from(after).unwrap_or(usize::MAX).min(self.durable);
+        let places = match filter {
+            Filter::All => {
+                let all = &self.records[after..self.durable];
+                return all.iter().map(|record| (**record).clone()).collect();
+            }
+            Filter::Account => Some(&self.places.account),
+            Filter::Environment(name) => self.places.environments.get(name),
+            Filter::Operation(operation) => self.places.operations.get(operation),
+        };
+        let places = places.map_or(&[][..], Vec::as_slice);
+        let (from, to) = (
+            places.partition_point(|place| *place < after),
+            places.partition_point(|place| *place < self.durable),
+        );
+        places[from..to].iter().map(|place| (*self.records[*place]).clone()).collect()
     }
 
     fn check(&self, condition: &Condition) -> Result<(), LedgerError> {
@@ -96,9 +171,9 @@ impl State {
             check_epoch(fence, seat.map_or(0, |seat| seat.epoch), held)?;
         }
         if let Some((environment, expected)) = &condition.environment_head {
-            let filter = Filter::Environment(environment.clone());
-            let last = self.records.iter().rev().find(|r| filter.admits(&r.entry));
-            check_environment(environment, *expected, last.map_or(0, |r| r.seq))?;
+            let places = self.places.environments.get(environment);
+            let last = places.and_then(|places| places.last()).map_or(0, |place| self.records[*place].seq);
+            check_environment(environment, *expected, last)?;
         }
         check_head(condition, self.head().seq)
     }
@@ -111,7 +186,10 @@ impl State {
             head = Head::after(&record);
             written.push(record);
         }
-        self.records.extend_from_slice(&written);
+        for record in &written {
+            self.places.note(self.records.len(), &record.entry);
+            self.records.push(Arc::new(record.clone()));
+        }
         Ok(written)
     }
 
@@ -123,12 +201,8 @@ impl State {
     /// Highest epoch ever used for an operation, also in records that came
     /// from another ledger.
     fn epoch(&self, operation: &OperationId) -> u64 {
-        let recorded = self
-            .records
-            .iter()
-            .filter(|record| record.entry.operation.as_ref() == Some(operation))
-            .map(|record| record.entry.epoch)
-            .max();
+        let places = self.places.operations.get(operation);
+        let recorded = places.into_iter().flatten().map(|place| self.records[*place].entry.epoch).max();
         let seat = self.leases.get(operation).map(|seat| seat.epoch);
         recorded.max(seat).unwrap_or(0)
     }
@@ -150,16 +224,13 @@ impl Ledger for MemoryLedger {
     }
 
     async fn read(&self, filter: Filter, after: u64) -> Result<Vec<Record>, LedgerError> {
-        let state = self.lock();
-        let start = usize::try_from(after).unwrap_or(usize::MAX);
-        let records = state.records[..state.durable].iter().skip(start);
-        Ok(records.filter(|record| filter.admits(&record.entry)).cloned().collect())
+        Ok(self.lock().select(&filter, after))
     }
 
     async fn head(&self) -> Result<Head, LedgerError> {
         let state = self.lock();
         let last = state.records[..state.durable].last();
-        Ok(last.map_or(Head::EMPTY, Head::after))
+        Ok(last.map_or(Head::EMPTY, |last| Head::after(last)))
     }
 
     async fn acquire(
@@ -229,6 +300,22 @@ impl Ledger for MemoryLedger {
         }
         tokio::task::yield_now().await;
         Ok(())
+    }
+
+    async fn environments(&self, which: Environments) -> Result<Vec<EnvironmentView>, LedgerError> {
+        self.now(|registry| registry.find_environments(&which))
+    }
+
+    async fn operations(&self, which: Operations) -> Result<Vec<OperationSummary>, LedgerError> {
+        self.now(|registry| registry.find_operations(&which))
+    }
+
+    async fn requested(&self, day: Date) -> Result<Vec<Request>, LedgerError> {
+        self.now(|registry| registry.requested(day))
+    }
+
+    async fn holdings(&self, ids: Vec<String>, marks: Vec<String>) -> Result<Holdings, LedgerError> {
+        self.now(|registry| registry.holdings(&ids, &marks))
     }
 }
 

@@ -4,16 +4,15 @@ use exokit_approval::keys::SecretKey;
 use exokit_approval::refusal::Refusal;
 use exokit_approval::token::{inspect, sign_vote};
 use exokit_engine::vote::Voted;
-use exokit_ledger::{OperationView, Registry};
+use exokit_ledger::Operations;
 use exokit_model::approval::{ApprovalClaims, Decision, Roster, VOTE_SECONDS_MAX};
 use exokit_model::canonical::Digest;
 use exokit_model::ids::{EnvironmentName, OperationId, PersonId, PlanId};
 use exokit_model::plan::Plan;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::args::VoteArgs;
-use crate::commands::show::operations;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::keys;
@@ -29,10 +28,9 @@ const DIGEST_DIGITS_MIN: usize = 8;
 
 pub(crate) async fn run(settings: &Settings, args: &VoteArgs, vote: Decision) -> Result<Exit, CliError> {
     let session = Session::open(settings, Reach::Ledger).await?;
-    let registry = session.registry().await?;
-    let operation = find(&registry, &args.target, session.engine.parts().clock.now())?;
+    let operation = find(&session, &args.target).await?;
     // The digest is computed here, from the bytes that the ledger holds.
-    let state = session.engine.operation(&operation.operation).await.doing("reading", &args.target)?;
+    let state = session.engine.operation(&operation).await.doing("reading", &args.target)?;
     let roster = session.engine.roster().await.doing("reading", "the roster")?;
     let token = match &args.token {
         Some(path) => read(path)?.trim().to_owned(),
@@ -43,7 +41,7 @@ pub(crate) async fn run(settings: &Settings, args: &VoteArgs, vote: Decision) ->
         return Ok(Exit::Done);
     }
     check_decision(&token, vote).doing("reading", "the token")?;
-    let voted = session.engine.vote(&operation.operation, &token).await;
+    let voted = session.engine.vote(&operation, &token).await;
     let verb = if vote == Decision::Approve { "approving" } else { "denying" };
     let voted = voted.doing(verb, &state.plan.plan_id)?;
     tell(settings, &state.plan, &state.digest, &voted)?;
@@ -137,30 +135,33 @@ fn tell(settings: &Settings, plan: &Plan, digest: &Digest, voted: &Voted) -> Res
 
 /// Finds the plan that is meant: by id, by digest, or as the newest of an
 /// environment that waits.
-fn find<'r>(registry: &'r Registry, target: &str, now: Timestamp) -> Result<&'r OperationView, CliError> {
+async fn find(session: &Session, target: &str) -> Result<OperationId, CliError> {
     let missing = |why: &str| {
         CliError::new("no-plan", "finding", target, why, "`exokit show ENV` names the plans that wait")
     };
     let by_id =
         target.parse::<PlanId>().map(|plan| plan.operation()).or_else(|_| target.parse::<OperationId>());
     if let Ok(id) = by_id {
-        return registry.operation(&id).ok_or_else(|| missing("the ledger has no such plan"));
+        let found = session.operations(Operations::Named(id)).await?.pop();
+        let found = found.ok_or_else(|| missing("the ledger has no such plan"))?;
+        return Ok(found.operation);
     }
     let digits = target.len() >= DIGEST_DIGITS_MIN && target.bytes().all(|b| b.is_ascii_hexdigit());
     if digits {
         let prefix = target.to_ascii_lowercase();
-        let mut found = registry.operations().values().filter(|o| o.digest.to_string().starts_with(&prefix));
+        let mut found = session.operations(Operations::Digest(prefix)).await?.into_iter();
         match (found.next(), found.next()) {
-            (Some(one), None) => return Ok(one),
+            (Some(one), None) => return Ok(one.operation),
             (Some(_), Some(_)) => return Err(missing("more than one plan has a digest that begins so")),
             (None, _) => {}
         }
     }
     let name: EnvironmentName = target.parse().doing("finding the plan", target)?;
-    let all = operations(registry, &name);
-    if all.is_empty() {
+    let Some(story) = session.story(&name).await? else {
         return Err(missing("there is no such plan or environment"));
-    }
-    let waiting = all.iter().rev().copied().find(|operation| can_start(operation, &all, now));
-    waiting.ok_or_else(|| missing("no plan of this environment waits for approval"))
+    };
+    let (all, now) = (&story.operations, session.engine.parts().clock.now());
+    let waiting = all.iter().rev().find(|operation| can_start(operation, all, now));
+    let waiting = waiting.ok_or_else(|| missing("no plan of this environment waits for approval"))?;
+    Ok(waiting.operation.clone())
 }

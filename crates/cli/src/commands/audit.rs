@@ -1,16 +1,16 @@
 //! `exokit audit verify`: whether the ledger is what was written.
 
-use exokit_ledger::verify::{verify, verify_to};
-use exokit_ledger::{Filter, Ledger as _, LedgerError, Registry, export};
+use exokit_ledger::sqlite::Audit;
+use exokit_ledger::verify::FirstBad;
+use exokit_ledger::{Head, LedgerError, SqliteLedger, export};
 use serde_json::json;
 
 use crate::args::AuditArgs;
 use crate::args::AuditCommand;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::session::open_ledger;
 use crate::settings::Settings;
-use crate::state_dir::read;
+use crate::state_dir::{StateDir, read};
 
 pub(crate) async fn run(settings: &Settings, args: &AuditArgs) -> Result<Exit, CliError> {
     let AuditCommand::Verify { anchor } = &args.command;
@@ -20,38 +20,40 @@ pub(crate) async fn run(settings: &Settings, args: &AuditArgs) -> Result<Exit, C
         let hint = "say where the state is with --state, or make something first";
         return Err(CliError::new("ledger", "auditing", path.display(), "there is no ledger", hint));
     }
-    let ledger = open_ledger(state)?;
-    let records = match ledger.read(Filter::All, 0).await {
+    let anchor = match anchor {
+        None => None,
+        Some(file) => Some(export::read(&read(file)?).doing("reading", file.display())?.head),
+    };
+    let audit = match audit(state, anchor).await {
         Err(LedgerError::Damaged { seq, why }) => {
-            let bad = exokit_ledger::verify::FirstBad { seq, why };
-            return Err(bad).doing("auditing", path.display());
+            return Err(FirstBad { seq, why }).doing("auditing", path.display());
         }
-        records => records.doing("auditing", path.display())?,
-    };
-    let head = match anchor {
-        None => verify(&records),
-        Some(file) => {
-            let anchor = export::read(&read(file)?).doing("reading", file.display())?.head;
-            verify_to(&records, &anchor)
+        // A whole chain can still say things that cannot follow each other.
+        Err(LedgerError::Misfit(misfit)) => {
+            let hint = misfit.hint();
+            return Err(CliError::new("bad-record", "auditing", path.display(), &misfit, hint));
         }
+        audit => audit.doing("auditing", path.display())?,
     };
-    let head = head.doing("auditing", path.display())?;
-    // A whole chain can still say things that cannot follow each other.
-    let registry = Registry::fold(&records)
-        .map_err(|misfit| CliError::new("bad-record", "auditing", path.display(), &misfit, misfit.hint()))?;
+    if !audit.tables_agreed {
+        settings
+            .output
+            .note("What was computed from the records did not agree with them; it was computed again.");
+    }
+    let (head, environments, operations) = (audit.head, audit.environments, audit.operations);
     let value = json!({
         "whole": true, "records": head.seq, "head": head.hash,
-        "environments": registry.environments().len(), "operations": registry.operations().len(),
+        "environments": environments, "operations": operations, "tables_agreed": audit.tables_agreed,
     });
     settings.output.data(&value, || {
         format!(
-            "The ledger is whole: {} records, {} environments, {} operations.\nIts end is {} {}\n",
-            head.seq,
-            registry.environments().len(),
-            registry.operations().len(),
-            head.seq,
-            head.hash
+            "The ledger is whole: {} records, {environments} environments, {operations} operations.\nIts end is {} {}\n",
+            head.seq, head.seq, head.hash
         )
     })?;
     Ok(Exit::Done)
+}
+
+async fn audit(state: &StateDir, anchor: Option<Head>) -> Result<Audit, LedgerError> {
+    SqliteLedger::open(state.root())?.audit(anchor).await
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use exokit_ledger::verify::verify;
 use exokit_ledger::{Filter, Ledger as _};
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -129,9 +128,8 @@ async fn check_ledger(place: &Place) -> Checked {
         return warn("there is none yet", "it is made at first use");
     }
     let ledger = open_ledger(&place.state)?;
-    let records = ledger.read(Filter::All, 0).await.doing("reading", path.display())?;
-    let head = verify(&records).doing("verifying", path.display())?;
-    fine(format!("{} records, the chain is whole", head.seq))
+    let audit = ledger.audit(None).await.doing("auditing", path.display())?;
+    fine(format!("{} records, the chain is whole", audit.head.seq))
 }
 
 fn check_keyring(settings: &Settings, place: &Place) -> Checked {

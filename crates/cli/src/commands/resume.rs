@@ -3,7 +3,6 @@
 use exokit_model::phase::Phase;
 
 use crate::args::ResumeArgs;
-use crate::commands::show::operations;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::operate::Operator;
@@ -11,11 +10,11 @@ use crate::settings::Settings;
 
 pub(crate) async fn run(settings: &Settings, args: &ResumeArgs) -> Result<Exit, CliError> {
     let operator = Operator::open(settings).await?;
-    let registry = operator.session.registry().await?;
     let name = &args.environment;
-    let parked = operations(&registry, name)
-        .into_iter()
-        .rev()
+    let story = operator.session.story(name).await?;
+    let parked = story
+        .iter()
+        .flat_map(|story| story.operations.iter().rev())
         .find(|operation| matches!(operation.phase, Phase::NeedsHuman { .. }));
     let Some(parked) = parked else {
         let hint = format!(

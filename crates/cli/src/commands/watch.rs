@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use exokit_engine::error::EngineError;
-use exokit_ledger::{OperationView, Registry};
+use exokit_ledger::{OperationView, Operations};
 use exokit_model::ids::{EnvironmentName, OperationId};
 use exokit_model::phase::Phase;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::args::WatchArgs;
-use crate::commands::show::operations;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::operate::{Ended, Operator};
@@ -30,12 +29,11 @@ pub(crate) async fn run(settings: &Settings, args: &WatchArgs) -> Result<Exit, C
 
 /// One environment, until nothing more is to be done.
 async fn one(operator: &Operator<'_>, name: &EnvironmentName, once: bool) -> Result<Exit, CliError> {
-    let registry = operator.session.registry().await?;
-    let view = registry.environment(name);
-    let view = view.ok_or_else(|| EngineError::NoEnvironment(name.clone())).doing("watching", name)?;
-    let operations = operations(&registry, name);
+    let story = operator.session.story(name).await?;
+    let story = story.ok_or_else(|| EngineError::NoEnvironment(name.clone())).doing("watching", name)?;
+    let (view, operations) = (&story.view, &story.operations);
     let now = operator.session.engine.parts().clock.now();
-    let open = |operation: &&&OperationView| !operation.phase.is_terminal();
+    let open = |operation: &&OperationView| !operation.phase.is_terminal();
     let begun = operations.iter().filter(open).find(|operation| operation.started_at.is_some());
     if let Some(operation) = begun {
         return match operation.phase {
@@ -43,13 +41,13 @@ async fn one(operator: &Operator<'_>, name: &EnvironmentName, once: bool) -> Res
             _ => operator.run_to_the_end(&operation.operation).await,
         };
     }
-    let can_start = |operation: &&&OperationView| views::operation::can_start(operation, &operations, now);
+    let can_start = |operation: &&OperationView| views::operation::can_start(operation, operations, now);
     let waiting = operations.iter().rev().find(can_start);
     match waiting {
         Some(operation) => operator.start(&operation.operation, !once).await,
         None => {
             operator.settings.output.note("Nothing is being done.");
-            operator.settings.output.data(&view, || views::environment::show(view, &operations, now))?;
+            operator.settings.output.data(&view, || views::environment::show(view, operations, now))?;
             Ok(Exit::Done)
         }
     }
@@ -143,25 +141,25 @@ async fn found(operator: &Operator<'_>, busy: &BTreeSet<OperationId>) -> Result<
             plan.environment, plan.plan_id, plan.plan_id
         ));
     }
-    let registry = operator.session.registry().await?;
-    let mut ready = ready(operator, &registry).await?;
+    let mut ready = ready(operator).await?;
     ready.retain(|id| !busy.contains(id));
     Ok(ready)
 }
 
 /// Operations that can go on now.
-async fn ready(operator: &Operator<'_>, registry: &Registry) -> Result<Vec<OperationId>, CliError> {
-    let now = operator.session.engine.parts().clock.now();
-    let mut ready = Vec::new();
-    for operation in registry.operations().values() {
-        let all = operations(registry, &operation.plan.environment);
-        let can = match operation.phase {
-            Phase::Running | Phase::RollingBack { .. } => true,
-            _ if views::operation::can_start(operation, &all, now) => operator.approved(operation).await?,
-            _ => false,
-        };
-        if can {
-            ready.push(operation.operation.clone());
+async fn ready(operator: &Operator<'_>) -> Result<Vec<OperationId>, CliError> {
+    let session = &operator.session;
+    let now = session.engine.parts().clock.now();
+    let active = session.operations(Operations::Active).await?;
+    let mut ready: Vec<OperationId> = active.into_iter().map(|operation| operation.operation).collect();
+    for waiting in session.operations(Operations::Waiting(now)).await? {
+        let Some(story) = session.story(&waiting.environment).await? else { continue };
+        let operation = story.operations.iter().find(|operation| operation.operation == waiting.operation);
+        if let Some(operation) = operation
+            && views::operation::can_start(operation, &story.operations, now)
+            && operator.approved(operation).await?
+        {
+            ready.push(waiting.operation);
         }
     }
     Ok(ready)

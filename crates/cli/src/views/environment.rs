@@ -8,7 +8,7 @@ use crate::format::{amount, from_now, moment, plain, table};
 use crate::views::operation;
 
 /// All of them, one line each.
-pub(crate) fn list(environments: &[&EnvironmentView], now: Timestamp) -> String {
+pub(crate) fn list(environments: &[EnvironmentView], now: Timestamp) -> String {
     if environments.is_empty() {
         return "There is no environment. `exokit up T1` makes one.\n".to_owned();
     }
@@ -33,7 +33,7 @@ pub(crate) fn list(environments: &[&EnvironmentView], now: Timestamp) -> String 
 }
 
 /// One of them.
-pub(crate) fn show(view: &EnvironmentView, operations: &[&OperationView], now: Timestamp) -> String {
+pub(crate) fn show(view: &EnvironmentView, operations: &[OperationView], now: Timestamp) -> String {
     let mut text = format!(
         "{} is {}\n  template {} in {}, level {}, band {}, {} {} per hour\n  asked for by {}, created {} UTC, {}\n",
         view.environment,
@@ -51,7 +51,7 @@ pub(crate) fn show(view: &EnvironmentView, operations: &[&OperationView], now: T
     );
     let rows: Vec<Vec<String>> = view.resources.iter().map(row).collect();
     text.push_str(&format!("\n{}", table(&["RESOURCE", "KIND", "STATE", "NAME", "ID"], &rows)));
-    let open: Vec<&&OperationView> =
+    let open: Vec<&OperationView> =
         operations.iter().filter(|operation| !operation.phase.is_terminal()).collect();
     if !open.is_empty() {
         text.push('\n');

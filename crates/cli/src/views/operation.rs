@@ -93,13 +93,13 @@ pub(crate) fn text(operation: &OperationView) -> String {
 
 /// Whether a plan waits for its approval and can still start: it is not too
 /// old, and nothing else has changed the environment since it was made.
-pub(crate) fn can_start(operation: &OperationView, others: &[&OperationView], now: Timestamp) -> bool {
-    let since = |other: &&OperationView| other.started_at.is_some_and(|at| at >= operation.proposed_at);
+pub(crate) fn can_start(operation: &OperationView, others: &[OperationView], now: Timestamp) -> bool {
+    let since = |other: &OperationView| other.started_at.is_some_and(|at| at >= operation.proposed_at);
     operation.phase == Phase::AwaitingApproval && operation.plan.not_after >= now && !others.iter().any(since)
 }
 
 /// One line about an operation that is not finished.
-pub(crate) fn open_line(operation: &OperationView, others: &[&OperationView], now: Timestamp) -> String {
+pub(crate) fn open_line(operation: &OperationView, others: &[OperationView], now: Timestamp) -> String {
     let plan = &operation.plan;
     let what = format!("{} {} ({})", plan.action, plan.plan_id, operation.phase.name());
     match &operation.phase {

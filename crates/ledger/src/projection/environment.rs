@@ -8,12 +8,12 @@ use exokit_model::ids::{
 };
 use exokit_model::kind::Kind;
 use exokit_model::phase::Phase;
-use exokit_model::plan::{Action, Plan};
+use exokit_model::plan::Action;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::operation::OperationView;
+use super::summary::OperationSummary;
 
 /// An environment. The JSON form is an interface that scripts rely on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct EnvironmentView {
     pub resources: Vec<ResourceView>,
 }
 
+/// Phases in which nothing is left or nothing was ever made.
+const OVER: [&str; 3] = ["gone", "rolled-back", "rejected"];
+
 /// One resource of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,30 +94,31 @@ pub enum ResourceState {
 
 impl EnvironmentView {
     pub(super) fn planned(
-        operation: &OperationView,
+        operation: &OperationSummary,
         mut operations: Vec<OperationId>,
         at: Timestamp,
     ) -> Self {
-        let plan = &operation.plan;
         if !operations.contains(&operation.operation) {
             operations.push(operation.operation.clone());
         }
         Self {
-            environment: plan.environment.clone(),
-            template: plan.template,
-            zone: plan.zone.clone(),
-            phase: environment_phase(plan.action, &operation.phase).unwrap_or("awaiting-approval").to_owned(),
-            hourly: plan.cost.hourly,
-            currency: plan.cost.currency.clone(),
+            environment: operation.environment.clone(),
+            template: operation.template,
+            zone: operation.zone.clone(),
+            phase: environment_phase(operation.action, &operation.phase)
+                .unwrap_or("awaiting-approval")
+                .to_owned(),
+            hourly: operation.hourly,
+            currency: operation.currency.clone(),
             created_at: at,
             expires_at: None,
-            owner: plan.requester.clone(),
-            team: plan.team.clone(),
-            level: plan.level,
-            band: plan.band,
+            owner: operation.requester.clone(),
+            team: operation.team.clone(),
+            level: operation.level,
+            band: operation.band,
             made_by: operation.operation.clone(),
             operations,
-            resources: plan.graph.nodes().iter().map(ResourceView::of).collect(),
+            resources: operation.resources.clone(),
         }
     }
 
@@ -124,32 +128,44 @@ impl EnvironmentView {
         matches!(self.phase.as_str(), "gone" | "rolled-back" | "rejected" | "awaiting-approval")
     }
 
+    /// Whether nothing of it is left, or nothing was ever made.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        OVER.contains(&self.phase.as_str())
+    }
+
+    /// The ids of its resources that exist.
+    pub(crate) fn live_ids(&self) -> impl Iterator<Item = &ResourceId> {
+        let there = |resource: &&ResourceView| resource.state != ResourceState::Gone;
+        let resources = if self.is_over() { &[] } else { self.resources.as_slice() };
+        resources.iter().filter(there).filter_map(|resource| resource.id.as_ref())
+    }
+
     /// Takes in an event of one of its operations, which has taken it in
     /// before.
-    pub(super) fn apply(&mut self, operation: &OperationView, entry: &Entry) {
-        let plan = &operation.plan;
-        let makes = plan.action == Action::Provision;
+    pub(super) fn apply(&mut self, operation: &OperationSummary, entry: &Entry) {
+        let makes = operation.action == Action::Provision;
         if matches!(entry.event, Event::OperationStarted { .. }) {
-            match plan.action {
+            match operation.action {
                 Action::Provision => {
                     let before = std::mem::take(&mut self.operations);
                     *self = Self::planned(operation, before, entry.at);
-                    self.expires_at = time_to_live(plan).map(|ttl| add(entry.at, ttl));
+                    self.expires_at = operation.ttl_seconds.map(|ttl| add(entry.at, ttl));
                 }
-                Action::Teardown => self.show_found(plan),
+                Action::Teardown => self.show_found(operation),
                 Action::Extend => {}
             }
         }
         if makes && self.made_by != operation.operation {
             return;
         }
-        if let Some(phase) = environment_phase(plan.action, &operation.phase)
+        if let Some(phase) = environment_phase(operation.action, &operation.phase)
             && !entry.event.is_vote()
         {
             self.phase = phase.to_owned();
         }
         if let (Action::Extend, Event::OperationSucceeded { .. }, Some(seconds)) =
-            (plan.action, &entry.event, plan.extend_seconds)
+            (operation.action, &entry.event, operation.extend_seconds)
         {
             self.expires_at = Some(add(self.expires_at.unwrap_or(entry.at), seconds));
         }
@@ -161,18 +177,18 @@ impl EnvironmentView {
     }
 
     /// Resources that only the teardown plan knows: what the cloud made.
-    fn show_found(&mut self, plan: &Plan) {
-        for node in plan.graph.nodes() {
-            match self.resources.iter_mut().find(|r| r.key == node.key) {
-                Some(resource) => resource.id = node.existing.clone().or(resource.id.take()),
-                None => self.resources.push(ResourceView::of(node)),
+    fn show_found(&mut self, operation: &OperationSummary) {
+        for found in &operation.resources {
+            match self.resources.iter_mut().find(|r| r.key == found.key) {
+                Some(resource) => resource.id = found.id.clone().or(resource.id.take()),
+                None => self.resources.push(found.clone()),
             }
         }
     }
 }
 
 impl ResourceView {
-    fn of(node: &Node) -> Self {
+    pub(super) fn of(node: &Node) -> Self {
         Self {
             key: node.key.clone(),
             kind: node.kind,
@@ -232,10 +248,6 @@ fn environment_phase(action: Action, phase: &Phase) -> Option<&'static str> {
         (_, Phase::RollingBack { .. }) => Some("rolling-back"),
         (_, Phase::NeedsHuman { .. }) => Some("needs-human"),
     }
-}
-
-fn time_to_live(plan: &Plan) -> Option<u64> {
-    plan.spec.as_ref().and_then(|spec| spec.ttl_seconds)
 }
 
 fn add(at: Timestamp, seconds: u64) -> Timestamp {

@@ -1,12 +1,16 @@
-//! One operation as the ledger tells it.
+//! One operation in full, as its own records tell it.
 
 use exokit_model::canonical::Digest;
 use exokit_model::certificate::Certificate;
-use exokit_model::event::{Entry, Event};
+use exokit_model::event::{Event, Record};
 use exokit_model::ids::OperationId;
 use exokit_model::phase::Phase;
 use exokit_model::plan::Plan;
 use jiff::Timestamp;
+
+use super::Misfit;
+use super::rows::read_plan;
+use super::summary::OperationSummary;
 
 /// An operation: a plan, and how far it has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,60 +31,48 @@ pub struct OperationView {
     pub started_at: Option<Timestamp>,
     /// When it ended, one way or another.
     pub ended_at: Option<Timestamp>,
-    /// Newest epoch under which something was written.
-    pub epoch: u64,
     /// Proof that nothing was left, after a teardown.
     pub certificate: Option<Certificate>,
 }
 
 impl OperationView {
-    pub(super) fn new(plan: Plan, digest: Digest, entry: &Entry) -> Self {
-        Self {
-            operation: plan.plan_id.operation(),
-            plan,
-            digest,
-            phase: Phase::AwaitingApproval,
-            tokens: Vec::new(),
-            proposed_at: entry.at,
-            started_at: None,
-            ended_at: None,
-            epoch: entry.epoch,
-            certificate: None,
-        }
-    }
-
-    /// Whether the plan was denied, withdrawn or expired before it began.
-    #[must_use]
-    pub fn is_rejected(&self) -> bool {
-        matches!(self.phase, Phase::Rejected { .. })
-    }
-
-    pub(super) fn apply(&mut self, entry: &Entry) -> Result<(), String> {
-        let event = &entry.event;
-        if let Some(key) = event.node()
-            && self.plan.graph.node(key).is_none()
-        {
-            return Err(format!("the plan has no resource {key}"));
-        }
-        if entry.epoch > 0 && entry.epoch < self.epoch {
-            return Err(format!(
-                "it was written under epoch {}, after one under epoch {}",
-                entry.epoch, self.epoch
-            ));
-        }
-        self.phase = self.phase.next(event).map_err(|error| error.to_string())?;
-        self.epoch = self.epoch.max(entry.epoch);
-        match event {
-            Event::ApprovalRecorded { token, .. } | Event::DenialRecorded { token, .. } => {
-                self.tokens.push(token.clone());
+    /// Folds the records of one operation, in order; none when there are none.
+    /// Records of others are passed over.
+    ///
+    /// # Errors
+    /// The first record that does not fit.
+    pub fn fold(id: &OperationId, records: &[Record]) -> Result<Option<Self>, Misfit> {
+        let mut own = records.iter().filter(|record| record.entry.operation.as_ref() == Some(id));
+        let Some(first) = own.next() else { return Ok(None) };
+        let misfit = |seq| move |why: String| Misfit { seq, why };
+        let Event::PlanProposed { digest, plan } = &first.entry.event else {
+            return Err(misfit(first.seq)(format!("{id} was never proposed")));
+        };
+        let plan = read_plan(&first.entry, *digest, plan).map_err(misfit(first.seq))?;
+        let mut summary = OperationSummary::new(&plan, *digest, &first.entry);
+        let (mut tokens, mut certificate) = (Vec::new(), None);
+        for record in own {
+            match &record.entry.event {
+                // About a plan, not a step of its operation.
+                Event::ApprovalRefused { .. } | Event::DriftObserved { .. } => continue,
+                Event::ApprovalRecorded { token, .. } | Event::DenialRecorded { token, .. } => {
+                    tokens.push(token.clone());
+                }
+                Event::OperationSucceeded { certificate: proof } => certificate = proof.clone(),
+                _ => {}
             }
-            Event::OperationStarted { .. } => self.started_at = Some(entry.at),
-            Event::OperationSucceeded { certificate } => self.certificate = certificate.clone(),
-            _ => {}
+            summary.apply(&record.entry).map_err(misfit(record.seq))?;
         }
-        if self.phase.is_terminal() {
-            self.ended_at.get_or_insert(entry.at);
-        }
-        Ok(())
+        Ok(Some(Self {
+            operation: summary.operation,
+            plan,
+            digest: summary.digest,
+            phase: summary.phase,
+            tokens,
+            proposed_at: summary.proposed_at,
+            started_at: summary.started_at,
+            ended_at: summary.ended_at,
+            certificate,
+        }))
     }
 }

@@ -1,12 +1,16 @@
 //! Tests of the registry.
 
+use exokit_model::canonical::Digest;
 use exokit_model::event::{Entry, Event, Record};
+use exokit_model::ids::{PersonId, RoleName};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
 use exokit_model::plan::Action;
+use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::*;
+use crate::ledger::Head;
 use crate::testing::{Story, at, chain, life, operation, plan};
 
 fn demo(records: &[Record]) -> EnvironmentView {
@@ -70,26 +74,30 @@ fn a_life_ends_with_everything_gone_and_every_operation_done() {
     let registry = Registry::fold(&records).unwrap();
     for (id, operation) in registry.operations() {
         assert_eq!(operation.phase, Phase::Succeeded, "{id}");
-        assert_eq!(operation.tokens, ["token"]);
-        assert!(registry.executed(&operation.digest));
         assert!(operation.ended_at > operation.started_at);
+        assert!(operation.resources.is_empty(), "{id}");
+        let full = OperationView::fold(id, &records).unwrap().unwrap();
+        assert_eq!(full.tokens, ["token"]);
+        assert_eq!(
+            (full.digest, full.phase, full.started_at, full.ended_at),
+            (operation.digest, operation.phase.clone(), operation.started_at, operation.ended_at)
+        );
+        assert_eq!(full.plan.digest().unwrap(), operation.digest);
     }
     assert_eq!(registry.head(), Head::after(records.last().unwrap()));
-    assert!(registry.live(&"demo".parse().unwrap()).is_empty());
+    assert_eq!(registry.held().count(), 0);
 }
 
 #[test]
-fn what_lives_is_known_with_its_node() {
+fn what_lives_is_known_with_its_environment() {
     let records = life();
     let last_ready =
         records.iter().rposition(|record| matches!(record.entry.event, Event::ResourceReady { .. }));
     let registry = Registry::fold(&records[..=last_ready.unwrap()]).unwrap();
-    let live: Vec<(&str, &str)> = registry
-        .live(&"demo".parse().unwrap())
-        .into_iter()
-        .map(|(node, id)| (node.key.as_str(), id.as_str()))
-        .collect();
-    assert_eq!(live, [("group", "id-group"), ("cluster", "id-cluster")]);
+    let held: Vec<(&str, &str)> = registry.held().map(|(id, name)| (id, name.as_str())).collect();
+    assert_eq!(held, [("id-cluster", "demo"), ("id-group", "demo")]);
+    let asked = ["id-group", "id-other"].map(str::to_owned);
+    assert_eq!(registry.holdings(&asked, &[]).live, ["id-group".to_owned()].into());
 }
 
 #[test]
@@ -145,7 +153,8 @@ fn requests_of_a_day_add_up_unless_they_were_rejected() {
     for (person, team, principal, seconds, (by_requester, by_team)) in cases {
         let team: Option<RoleName> = team.map(|team| team.parse().unwrap());
         let person = person.parse().unwrap();
-        let found = registry.requested_today(&person, team.as_ref(), principal, at(seconds));
+        let requests = registry.requested(rows::day(at(seconds)));
+        let found = Requested::sum(&requests, &person, team.as_ref(), principal);
         let expected =
             Requested { by_requester: Decimal::new(by_requester, 2), by_team: Decimal::new(by_team, 2) };
         assert_eq!(found, expected, "{person} {seconds}");
@@ -220,6 +229,6 @@ fn records_are_taken_in_only_in_order() {
 fn the_newest_roster_stays_in_force() {
     let records = chain([3, 5, 4].map(crate::testing::entry));
     let mut registry = Registry::fold(&records[..2]).unwrap();
-    assert_eq!(registry.roster(), Some((5, "")));
+    assert_eq!(registry.roster(), 5);
     assert!(registry.apply(&records[2]).is_err());
 }

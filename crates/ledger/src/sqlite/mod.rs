@@ -5,6 +5,8 @@
 //! the disk, so that many waiters share one fsync. After a failed write it
 //! writes nothing more: only a new process may judge what is on the disk.
 
+mod audit;
+mod derived;
 mod liveness;
 mod store;
 #[cfg(test)]
@@ -19,13 +21,18 @@ use async_trait::async_trait;
 use exokit_model::event::{Entry, Record};
 use exokit_model::ids::OperationId;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::check::check_entries;
 use crate::error::LedgerError;
 use crate::ledger::{Condition, Filter, Head, Lease, Ledger};
+use crate::projection::{EnvironmentView, Environments, Holdings, OperationSummary, Operations, Request};
 
+pub use audit::Audit;
+use derived::Reply;
+pub use store::Tell;
 use store::{Place, Trouble};
 use writer::{Desk, Job, Task};
 
@@ -46,10 +53,20 @@ impl SqliteLedger {
     ///
     /// # Errors
     /// [`LedgerError::NotWritable`], [`LedgerError::NotALedger`],
-    /// [`LedgerError::NewerFormat`] or another error of the storage.
+    /// [`LedgerError::NewerFormat`], [`LedgerError::Damaged`] when the last
+    /// records are not what was written, or another error of the storage.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+        Self::open_telling(folder, &mut |_, _| {})
+    }
+
+    /// As [`SqliteLedger::open`], and tells how far it has come where it must
+    /// first compute from the records what it keeps in tables.
+    ///
+    /// # Errors
+    /// As [`SqliteLedger::open`].
+    pub fn open_telling(folder: &Path, tell: Tell<'_>) -> Result<Self, LedgerError> {
         let place = Place::prepare(folder)?;
-        let writer = store::open(&place)?;
+        let writer = store::open(&place, tell)?;
         let reader = store::open_reader(&place)?;
         let (writes, write_jobs) = mpsc::channel();
         let (reads, read_jobs) = mpsc::channel::<ReadJob>();
@@ -98,7 +115,35 @@ impl SqliteLedger {
             _ => Err(stopped()),
         }
     }
+
+    /// Asks the derived tables. Where they do not stand for all records they
+    /// are filled first.
+    async fn ask<T, W>(&self, question: W) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        W: Fn(&Connection) -> Result<T, Trouble> + Clone + Send + 'static,
+    {
+        for _ in 0..FILLS_MAX {
+            let asked = question.clone();
+            match self.query(move |connection| derived::ask(connection, asked)).await? {
+                Reply::Known(answer) => return Ok(answer),
+                Reply::Behind { afresh } => self.fill(afresh).await?,
+            }
+        }
+        Err(self.place.explain("reading", Trouble::Spoiled))
+    }
+
+    async fn fill(&self, mut afresh: bool) -> Result<(), LedgerError> {
+        while !self.write(move |desk| desk.catch_up(afresh, store::STEP)).await? {
+            afresh = false;
+        }
+        Ok(())
+    }
 }
+
+/// How often the derived tables are filled for one question. More than once is
+/// needed only when another process empties them meanwhile.
+const FILLS_MAX: usize = 3;
 
 fn spawn(
     place: &Place,
@@ -134,11 +179,7 @@ impl Ledger for SqliteLedger {
     async fn append(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
         check_entries(condition, &entries)?;
         let condition = condition.clone();
-        self.write(move |desk| {
-            store::check(desk.connection, &condition)?;
-            store::insert(desk.connection, entries)
-        })
-        .await
+        self.write(move |desk| desk.append(&condition, entries)).await
     }
 
     async fn read(&self, filter: Filter, after: u64) -> Result<Vec<Record>, LedgerError> {
@@ -167,5 +208,21 @@ impl Ledger for SqliteLedger {
     async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
         let lease = lease.clone();
         self.write(move |desk| desk.release(&lease)).await
+    }
+
+    async fn environments(&self, which: Environments) -> Result<Vec<EnvironmentView>, LedgerError> {
+        self.ask(move |connection| derived::environments(connection, &which)).await
+    }
+
+    async fn operations(&self, which: Operations) -> Result<Vec<OperationSummary>, LedgerError> {
+        self.ask(move |connection| derived::operations(connection, &which)).await
+    }
+
+    async fn requested(&self, day: Date) -> Result<Vec<Request>, LedgerError> {
+        self.ask(move |connection| derived::requested(connection, day)).await
+    }
+
+    async fn holdings(&self, ids: Vec<String>, marks: Vec<String>) -> Result<Holdings, LedgerError> {
+        self.ask(move |connection| derived::holdings(connection, &ids, &marks)).await
     }
 }

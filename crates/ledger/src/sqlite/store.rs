@@ -12,8 +12,11 @@ use crate::check::{check_environment, check_epoch, check_head};
 use crate::error::LedgerError;
 use crate::ledger::{Condition, Filter, Head};
 
-/// Format of the file; grows with each change of the tables.
-const FORMAT: i64 = 1;
+use super::derived::{self, State};
+
+/// Format of the file; grows with each change of the tables. Format 1 had no
+/// derived tables.
+const FORMAT: i64 = 2;
 
 /// Marks the file as an exokit ledger ("exok").
 const APPLICATION: i64 = 0x6578_6f6b;
@@ -55,6 +58,8 @@ pub(super) enum Trouble {
     Refused(LedgerError),
     /// The storage is not well.
     Storage(rusqlite::Error),
+    /// A row that is computed from the records is not as it was written.
+    Spoiled,
 }
 
 impl From<LedgerError> for Trouble {
@@ -115,6 +120,10 @@ impl Place {
         let error = match trouble {
             Trouble::Refused(error) => return error,
             Trouble::Storage(error) => error,
+            Trouble::Spoiled => {
+                let why = "what is computed from its records does not stay as it was written".to_owned();
+                return LedgerError::Storage { doing, path: self.file(), why };
+            }
         };
         let path = self.file();
         let why = error.to_string();
@@ -146,8 +155,16 @@ impl Place {
     }
 }
 
-/// Opens the file for writing and makes the tables where there are none.
-pub(super) fn open(place: &Place) -> Result<Connection, LedgerError> {
+/// Hears how far work on the derived tables has come: up to which record, of
+/// how many.
+pub type Tell<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// How many records are taken in by one transaction while tables are filled.
+pub(super) const STEP: u64 = 5_000;
+
+/// Opens the file for writing, makes the tables where there are none, and
+/// fills those that are computed where they do not fit the records.
+pub(super) fn open(place: &Place, tell: Tell<'_>) -> Result<Connection, LedgerError> {
     let _lock = place.lock()?;
     let explain = |error: rusqlite::Error| place.explain("opening", error.into());
     let mut connection = Connection::open(place.database()).map_err(explain)?;
@@ -163,8 +180,29 @@ pub(super) fn open(place: &Place) -> Result<Connection, LedgerError> {
         });
     }
     connection.pragma_update(None, "synchronous", "full").map_err(explain)?;
-    make_tables(&mut connection).map_err(explain)?;
+    let trouble = |trouble| place.explain("opening", trouble);
+    make_tables(&mut connection).map_err(trouble)?;
+    derived::check_tail(&connection).map_err(trouble)?;
+    fill(&mut connection, tell).map_err(trouble)?;
     Ok(connection)
+}
+
+/// Fills the derived tables in steps, each of them durable: who is interrupted
+/// goes on from there.
+fn fill(connection: &mut Connection, tell: Tell<'_>) -> Result<(), Trouble> {
+    if !matches!(derived::state(connection)?, State::Behind) {
+        return Ok(());
+    }
+    let of = head(connection)?.seq;
+    loop {
+        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let (seq, done) = derived::advance(&transaction, false, STEP)?;
+        transaction.commit()?;
+        tell(seq, of.max(seq));
+        if done {
+            return Ok(());
+        }
+    }
 }
 
 /// Opens the file a second time, for reading only.
@@ -200,16 +238,19 @@ fn check_format(place: &Place, connection: &Connection) -> Result<(), LedgerErro
     }
 }
 
-fn make_tables(connection: &mut Connection) -> rusqlite::Result<()> {
+fn make_tables(connection: &mut Connection) -> Result<(), Trouble> {
     let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if format == FORMAT {
+    if format == FORMAT && derived::exist(connection)? {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    transaction.execute_batch(TABLES)?;
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    if format == 0 {
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+    }
+    derived::clear(&transaction)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
-    transaction.commit()
+    Ok(transaction.commit()?)
 }
 
 /// A sequence number or epoch as SQLite holds it.
@@ -254,8 +295,11 @@ pub(super) fn check(connection: &Connection, condition: &Condition) -> Result<()
 
 /// Puts entries behind the head. Nothing is written when one of them cannot
 /// be.
-pub(super) fn insert(connection: &Connection, entries: Vec<Entry>) -> Result<Vec<Record>, Trouble> {
-    let mut head = head(connection)?;
+pub(super) fn insert(
+    connection: &Connection,
+    mut head: Head,
+    entries: Vec<Entry>,
+) -> Result<Vec<Record>, Trouble> {
     let mut rows = Vec::with_capacity(entries.len());
     for entry in entries {
         let text = to_canonical_bytes("a ledger entry", &entry)?;
@@ -302,7 +346,44 @@ pub(super) fn select(connection: &Connection, filter: &Filter, after: u64) -> Re
     Ok(records)
 }
 
-fn damaged(seq: u64, why: &str) -> Trouble {
+/// Whether `head` is the record of the ledger with its number.
+pub(super) fn holds(connection: &Connection, head: Head) -> Result<bool, Trouble> {
+    Ok(head == Head::EMPTY || before(connection, head.seq + 1)? == head)
+}
+
+/// The record before the one with number `seq`; empty when there is none.
+pub(super) fn before(connection: &Connection, seq: u64) -> Result<Head, Trouble> {
+    let seq = seq.saturating_sub(1);
+    let hash = connection
+        .prepare_cached("SELECT hash FROM records WHERE seq = ?1")?
+        .query_row([to_column(seq)], |row| row.get(0))
+        .optional()?;
+    Ok(hash.map_or(Head::EMPTY, |hash| Head { seq, hash: Digest(hash) }))
+}
+
+/// Goes through at most so many records behind `head`, each checked against
+/// its own hash and the record before it.
+pub(super) fn each(
+    connection: &Connection,
+    mut head: Head,
+    most: u64,
+    mut work: impl FnMut(&Record) -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    let mut statement = connection
+        .prepare_cached("SELECT seq, prev, hash, entry FROM records WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+    let mut rows = statement.query([to_column(head.seq), to_column(most)])?;
+    while let Some(row) = rows.next()? {
+        let record = decode(row)?;
+        if record.seq != head.seq + 1 || record.prev != head.hash {
+            return Err(damaged(record.seq, "it does not follow the record before it"));
+        }
+        work(&record)?;
+        head = Head::after(&record);
+    }
+    Ok(())
+}
+
+pub(super) fn damaged(seq: u64, why: &str) -> Trouble {
     Trouble::Refused(LedgerError::Damaged { seq, why: why.to_owned() })
 }
 

@@ -2,15 +2,17 @@
 
 use std::sync::mpsc;
 
+use exokit_model::event::{Entry, Record};
 use exokit_model::ids::OperationId;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
+use super::derived::{self, Sheet};
 use super::liveness::Liveness;
-use super::store::{Place, Trouble, check, from_column, to_column};
+use super::store::{self, Place, Trouble, check, from_column, to_column};
 use crate::error::LedgerError;
-use crate::ledger::{Condition, Lease, lease_end};
+use crate::ledger::{Condition, Head, Lease, lease_end};
 
 /// Most jobs in one transaction.
 const JOBS_MAX: usize = 256;
@@ -20,6 +22,17 @@ pub(super) struct Desk<'a> {
     pub(super) connection: &'a Connection,
     liveness: &'a mut Liveness,
     place: &'a Place,
+    rows: Derived<'a>,
+}
+
+/// The derived rows during one transaction.
+enum Derived<'a> {
+    /// Nothing was appended yet.
+    Unread,
+    /// They are kept in line with the records.
+    Kept(Sheet<'a>),
+    /// They are not in line; whoever asks for them lets them catch up.
+    Behind,
 }
 
 /// One piece of work for the writer: done in a transaction with others,
@@ -59,6 +72,7 @@ where
             Ok(value) => Some(Ok(value)),
             Err(Trouble::Refused(error)) => Some(Err(error)),
             Err(Trouble::Storage(error)) => return Err(error),
+            Err(Trouble::Spoiled) => None,
         };
         Ok(())
     }
@@ -107,10 +121,12 @@ fn commit(
     let explain = |error: rusqlite::Error| place.explain("writing", error.into());
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
-    let mut desk = Desk { connection: &transaction, liveness, place };
+    let mut desk = Desk { connection: &transaction, liveness, place, rows: Derived::Unread };
     for job in group {
         job.run(&mut desk).map_err(explain)?;
     }
+    desk.flush().map_err(|trouble| place.explain("writing", trouble))?;
+    drop(desk);
     // From here on the outcome of an error is not known.
     transaction.commit().map_err(|error| LedgerError::Failed { why: error.to_string() })
 }
@@ -121,7 +137,50 @@ struct Seat {
     until: Timestamp,
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
+    /// Puts entries behind the head if the condition holds, and takes them
+    /// into the derived rows.
+    pub(super) fn append(
+        &mut self,
+        condition: &Condition,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<Record>, Trouble> {
+        check(self.connection, condition)?;
+        let before = store::head(self.connection)?;
+        let records = store::insert(self.connection, before, entries)?;
+        if matches!(self.rows, Derived::Unread) {
+            self.rows = Self::begin(self.connection, before)?;
+        }
+        let Derived::Kept(sheet) = &mut self.rows else { return Ok(records) };
+        match records.iter().try_for_each(|record| sheet.take(record)) {
+            Ok(()) => {}
+            Err(Trouble::Storage(error)) => return Err(error.into()),
+            // What is computed must not keep the records from being written.
+            Err(Trouble::Refused(_) | Trouble::Spoiled) => self.rows = Derived::Behind,
+        }
+        Ok(records)
+    }
+
+    fn begin(connection: &'a Connection, head: Head) -> Result<Derived<'a>, Trouble> {
+        let sheet = Sheet::open(connection)?.filter(|sheet| sheet.stands_at(head));
+        Ok(sheet.map_or(Derived::Behind, Derived::Kept))
+    }
+
+    /// Writes the derived rows that were changed.
+    fn flush(&mut self) -> Result<(), Trouble> {
+        match std::mem::replace(&mut self.rows, Derived::Unread) {
+            Derived::Kept(sheet) => sheet.flush(),
+            Derived::Unread | Derived::Behind => Ok(()),
+        }
+    }
+
+    /// Lets the derived rows catch up with the records a little. Says whether
+    /// they have.
+    pub(super) fn catch_up(&mut self, afresh: bool, most: u64) -> Result<bool, Trouble> {
+        self.flush()?;
+        Ok(derived::advance(self.connection, afresh, most)?.1)
+    }
+
     fn seat(&self, operation: &OperationId) -> Result<Option<Seat>, Trouble> {
         let row = self
             .connection

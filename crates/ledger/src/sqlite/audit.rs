@@ -1,0 +1,71 @@
+//! The audit: every record of the file, one after the other, and whether the
+//! tables that are computed from them say the same.
+
+use rusqlite::Connection;
+
+use super::store::{Trouble, damaged, each};
+use super::{SqliteLedger, derived};
+use crate::error::LedgerError;
+use crate::ledger::Head;
+use crate::projection::Registry;
+
+/// What an audit of a whole ledger found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// The end of the chain.
+    pub head: Head,
+    /// How many environments were ever planned.
+    pub environments: usize,
+    /// How many plans were ever proposed.
+    pub operations: usize,
+    /// Whether the computed tables said what the records say. Where they did
+    /// not, they were computed again.
+    pub tables_agreed: bool,
+}
+
+impl SqliteLedger {
+    /// Checks the chain from its first record and what the records say, holding
+    /// one record in memory at a time, then the computed tables. With an
+    /// anchor, also that the chain passes through it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`] with the first record that is not as it was
+    /// written, [`LedgerError::Misfit`] with the first that cannot follow, and
+    /// when the storage cannot be read.
+    pub async fn audit(&self, anchor: Option<Head>) -> Result<Audit, LedgerError> {
+        let audit = self.query(move |connection| audit(connection, anchor)).await?;
+        if !audit.tables_agreed {
+            self.fill(true).await?;
+        }
+        Ok(audit)
+    }
+}
+
+fn audit(connection: &Connection, anchor: Option<Head>) -> Result<Audit, Trouble> {
+    let transaction = connection.unchecked_transaction()?;
+    let mut registry = Registry::default();
+    each(&transaction, Head::EMPTY, u64::MAX, |record| {
+        if let Some(anchor) = anchor.filter(|anchor| anchor.seq == record.seq)
+            && anchor != Head::after(record)
+        {
+            return Err(damaged(record.seq, "it is not the record that was anchored"));
+        }
+        Ok(registry.apply(record).map_err(LedgerError::from)?)
+    })?;
+    let head = registry.head();
+    if let Some(anchor) = anchor.filter(|anchor| anchor.seq > head.seq) {
+        let why = format!("it is missing: the ledger ends at {}, the anchor is {}", head.seq, anchor.seq);
+        return Err(damaged(head.seq + 1, &why));
+    }
+    let tables_agreed = match derived::load(&transaction) {
+        Ok(loaded) => loaded.as_ref() == Some(&registry),
+        Err(Trouble::Spoiled) => false,
+        Err(trouble) => return Err(trouble),
+    };
+    Ok(Audit {
+        head,
+        environments: registry.environments().len(),
+        operations: registry.operations().len(),
+        tables_agreed,
+    })
+}
