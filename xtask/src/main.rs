@@ -27,7 +27,7 @@ pub(crate) const VERBS: &[(&str, &str)] = &[
     ("tidy", "the house rules: crate edges, purity, sizes, banned words, documents"),
     ("test", "every test of the workspace, then the official clients against `exokit sim`"),
     ("size", "the release binary is under 30 MB and `exokit --help` is quick"),
-    ("bench", "time to ready of the seven templates, in virtual time"),
+    ("bench", "time to ready in virtual time, and how a long ledger starts"),
     ("ci", "lint, test and size, in this order"),
     ("help", "this text"),
 ];
@@ -72,7 +72,7 @@ fn help() -> String {
     text.push_str(
         "\n`test` passes its arguments on to `cargo test --workspace`; with `-p CRATE` among them that crate\n\
          alone is tested, with `--no-clients` all but the official clients.\n\
-         `bench` passes its arguments on to the benchmark.\n",
+         `bench ledger` and `bench bench` run one benchmark and pass further arguments on to it.\n",
     );
     text
 }

@@ -12,6 +12,8 @@ pub mod history;
 pub mod ledger;
 pub mod memory;
 pub mod projection;
+#[cfg(test)]
+mod property_tests;
 pub mod sqlite;
 #[cfg(test)]
 mod testing;

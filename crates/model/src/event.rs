@@ -346,6 +346,16 @@ pub struct Entry {
     pub event: Event,
 }
 
+impl Entry {
+    /// The canonical form: what is hashed and stored.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, CanonicalError> {
+        to_canonical_bytes("a ledger entry", self)
+    }
+}
+
 /// An entry in its place in the hash chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -374,9 +384,16 @@ impl Record {
     /// # Errors
     /// When the entry has no canonical form.
     pub fn hash_of(prev: Digest, seq: u64, entry: &Entry) -> Result<Digest, CanonicalError> {
-        let mut bytes = prev.0.to_vec();
+        Ok(Self::hash_of_bytes(prev, seq, &entry.to_bytes()?))
+    }
+
+    /// As [`Record::hash_of`], of an entry in canonical form.
+    #[must_use]
+    pub fn hash_of_bytes(prev: Digest, seq: u64, entry: &[u8]) -> Digest {
+        let mut bytes = Vec::with_capacity(40 + entry.len());
+        bytes.extend_from_slice(&prev.0);
         bytes.extend_from_slice(&seq.to_be_bytes());
-        bytes.extend_from_slice(&to_canonical_bytes("a ledger entry", entry)?);
-        Ok(Digest::of("exokit-ledger/v1", &bytes))
+        bytes.extend_from_slice(entry);
+        Digest::of("exokit-ledger/v1", &bytes)
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! [`rig`] wires engine, memory ledger and cloud; [`crash`] stops a future at
 //! a chosen await; [`oracle`] judges what is left, reading only the cloud and
-//! the durable ledger; [`swarm`] lets many things go wrong at once.
+//! the durable ledger; [`swarm`] lets many things go wrong at once; [`mould`]
+//! makes ledgers of any length.
 
+pub mod counting;
 pub mod crash;
+pub mod mould;
 pub mod oracle;
 pub mod rig;
 pub mod story;

@@ -4,7 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use exokit_model::canonical::{CanonicalError, Digest, to_canonical_bytes};
+use exokit_model::canonical::{CanonicalError, Digest};
 use exokit_model::event::{Entry, Record};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
@@ -238,7 +238,7 @@ fn check_format(place: &Place, connection: &Connection) -> Result<(), LedgerErro
     }
 }
 
-fn make_tables(connection: &mut Connection) -> Result<(), Trouble> {
+pub(super) fn make_tables(connection: &mut Connection) -> Result<(), Trouble> {
     let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if format == FORMAT && derived::exist(connection)? {
         return Ok(());
@@ -302,8 +302,9 @@ pub(super) fn insert(
 ) -> Result<Vec<Record>, Trouble> {
     let mut rows = Vec::with_capacity(entries.len());
     for entry in entries {
-        let text = to_canonical_bytes("a ledger entry", &entry)?;
-        let record = Record::chain(head.hash, head.seq + 1, entry)?;
+        let text = entry.to_bytes()?;
+        let (prev, seq) = (head.hash, head.seq + 1);
+        let record = Record { seq, prev, hash: Record::hash_of_bytes(prev, seq, &text), entry };
         head = Head::after(&record);
         rows.push((record, text));
     }
@@ -389,12 +390,14 @@ pub(super) fn damaged(seq: u64, why: &str) -> Trouble {
 
 fn decode(row: &Row<'_>) -> Result<Record, Trouble> {
     let seq = from_column(row.get(0)?);
-    let text: String = row.get(3)?;
-    let entry: Entry =
-        serde_json::from_str(&text).map_err(|error| damaged(seq, &format!("it cannot be read: {error}")))?;
-    let record = Record { seq, prev: Digest(row.get(1)?), hash: Digest(row.get(2)?), entry };
-    match Record::hash_of(record.prev, seq, &record.entry)? == record.hash {
-        true => Ok(record),
-        false => Err(damaged(seq, "its hash does not fit its content")),
+    let (prev, hash) = (Digest(row.get(1)?), Digest(row.get(2)?));
+    let text = row.get_ref(3)?.as_bytes().map_err(rusqlite::Error::from)?;
+    // The very bytes that were written, so that nothing beside what this
+    // program reads can be slipped in or lost.
+    if Record::hash_of_bytes(prev, seq, text) != hash {
+        return Err(damaged(seq, "its hash does not fit its content"));
     }
+    let entry: Entry =
+        serde_json::from_slice(text).map_err(|error| damaged(seq, &format!("it cannot be read: {error}")))?;
+    Ok(Record { seq, prev, hash, entry })
 }

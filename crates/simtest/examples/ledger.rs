@@ -1,0 +1,312 @@
+//! How a long ledger starts, and what environments at rest cost.
+//!
+//! `cargo run --release -p exokit-simtest --example ledger [-- --quick]`
+//!
+//! Each measurement is made by a process of its own: this program starts
+//! itself with another first argument.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use exokit_ledger::{Condition, Environments, Ledger, Operations, SqliteLedger};
+use exokit_model::event::{Entry, Event};
+use exokit_simtest::mould::{Mould, Until};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// How many lives are written by one append while the ledger is filled.
+const BATCH: u64 = 20;
+
+/// How many appends the writer makes one by one before it may be killed.
+const SINGLE_MIN: usize = 50;
+
+fn main() -> std::process::ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["write", folder, events] => write(Path::new(folder), events),
+        ["park", folder, count] => park(Path::new(folder), count),
+        ["start", folder] => start(Path::new(folder)),
+        ["--quick"] => report(&[20_000, 100_000], &[1_000, 5_000]),
+        [] => report(&[100_000, 1_000_000], &[1_000, 10_000, 100_000]),
+        other => Err(format!("unknown arguments {other:?}; there is only --quick").into()),
+    };
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+/// The measurements, as the section of a document.
+fn report(lengths: &[u64], parked: &[u64]) -> Result<(), Failure> {
+    println!("## A long ledger\n\n`cargo xtask bench ledger`, {}, {}.\n", today(), machine());
+    println!(
+        "Lives of T1, T3 and T7 as the engine made them, told again under other names and appended to the\n\
+         SQLite ledger in batches, then one by one until the writer is killed with SIGKILL. Four in five\n\
+         environments are gone, the others at rest. The files are dropped from the page cache\n\
+         (`posix_fadvise`, DONTNEED); *read* is what a start fetched from the disk. *Ready* is the time from\n\
+         the start of a process until ledger, roster, unfinished operations, expired environments and the\n\
+         requests of the day are known and a first record is durable.\n"
+    );
+    println!(
+        "| events | environments | file MB | written in s | open ms | ready ms | read MB | RSS MB | list of those present ms | audit s |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    let mut late = Vec::new();
+    for events in lengths {
+        let folder = tempfile::tempdir()?;
+        let began = now();
+        let written = killed_writer("write", folder.path(), *events)?;
+        let seconds = began.elapsed().as_secs_f64();
+        let size = size(folder.path())?;
+        drop_from_cache(folder.path())?;
+        let found = child("start", folder.path())?;
+        let head = found["head"].as_u64().unwrap_or_default();
+        if head < written {
+            return Err(format!("record {written} was acknowledged, the ledger ends at {head}").into());
+        }
+        println!(
+            "| {head} | {} | {size:.0} | {seconds:.0} | {:.0} | {:.0} | {:.1} | {:.0} | {:.0} | {:.1} |",
+            found["environments"],
+            number(&found, "open"),
+            number(&found, "ready"),
+            number(&found, "read"),
+            number(&found, "rss"),
+            number(&found, "list"),
+            number(&found, "audit"),
+        );
+        let most = if *events > 100_000 { 3_000.0 } else { 1_000.0 };
+        if number(&found, "ready") > most {
+            late.push(format!("{events} events: more than {most} ms"));
+        }
+    }
+    println!("\nParked environments of T1, each waiting for a human, in a process that is ready:\n");
+    println!(
+        "| parked | file MB | ready ms | RSS MB | row of environment and operation, bytes |\n|---|---|---|---|---|"
+    );
+    let mut points = Vec::new();
+    for count in parked {
+        let folder = tempfile::tempdir()?;
+        killed_writer("park", folder.path(), *count)?;
+        let size = size(folder.path())?;
+        drop_from_cache(folder.path())?;
+        let found = child("start", folder.path())?;
+        println!(
+            "| {count} | {size:.0} | {:.0} | {:.1} | {} |",
+            number(&found, "ready"),
+            number(&found, "rss"),
+            found["row"]
+        );
+        points.push((*count as f64, number(&found, "rss") * 1e6));
+    }
+    let (first, last) = (points[0], points[points.len() - 1]);
+    println!(
+        "\nMemory for each further parked environment: {:.0} bytes (from {} to {}).",
+        (last.1 - first.1) / (last.0 - first.0),
+        first.0,
+        last.0
+    );
+    match late.is_empty() {
+        true => Ok(()),
+        false => Err(late.join("; ").into()),
+    }
+}
+
+/// Runs a writer until it has filled the ledger and made some appends one by
+/// one, and kills it while it goes on. Returns the last record that it was
+/// told to be durable.
+fn killed_writer(what: &str, folder: &Path, count: u64) -> Result<u64, Failure> {
+    let mut writer = own(&[what, &folder.display().to_string(), &count.to_string()])?;
+    let out = writer.stdout.take().ok_or("no output")?;
+    let mut last = 0;
+    for line in BufReader::new(out).lines().take(SINGLE_MIN) {
+        last = line?.parse()?;
+    }
+    writer.kill()?;
+    writer.wait()?;
+    match last {
+        0 => Err("the writer ended early".into()),
+        last => Ok(last),
+    }
+}
+
+/// Runs this program as another process and reads what it found.
+fn child(what: &str, folder: &Path) -> Result<Value, Failure> {
+    let output = own(&[what, &folder.display().to_string()])?.wait_with_output()?;
+    match output.status.success() {
+        true => Ok(serde_json::from_slice(&output.stdout)?),
+        false => Err(format!("`{what}` failed").into()),
+    }
+}
+
+fn own(arguments: &[&str]) -> Result<Child, Failure> {
+    Ok(Command::new(std::env::current_exe()?).args(arguments).stdout(Stdio::piped()).spawn()?)
+}
+
+/// Fills a ledger with so many events, then appends until it is killed.
+fn write(folder: &Path, events: &str) -> Result<(), Failure> {
+    let events: u64 = events.parse()?;
+    let moulds = moulds(&[1, 3, 7])?;
+    let mean = moulds.iter().map(|mould| mould.length() as u64).sum::<u64>() / moulds.len() as u64;
+    let lives = events / mean;
+    fill(folder, &moulds, lives, |number| if number * 5 < lives * 4 { Until::Gone } else { Until::Ready })
+}
+
+/// Fills a ledger with so many parked environments.
+fn park(folder: &Path, count: &str) -> Result<(), Failure> {
+    fill(folder, &moulds(&[1])?, count.parse()?, |_| Until::Parked)
+}
+
+fn fill(folder: &Path, moulds: &[Mould], lives: u64, until: impl Fn(u64) -> Until) -> Result<(), Failure> {
+    let life = |number: u64| {
+        let mould = &moulds[usize::try_from(number).unwrap_or_default() % moulds.len()];
+        mould.life(number, until(number))
+    };
+    runtime()?.block_on(async {
+        let ledger = SqliteLedger::open(folder)?;
+        for first in (0..lives).step_by(usize::try_from(BATCH)?) {
+            let entries: Vec<Entry> = (first..lives.min(first + BATCH)).flat_map(life).collect();
+            ledger.append(&Condition::default(), entries).await?;
+        }
+        let mould = &moulds[0];
+        for number in lives.. {
+            for entry in mould.life(number, Until::Gone) {
+                let written = ledger.append(&Condition::default(), vec![entry]).await?;
+                println!("{}", written[0].seq);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Opens a ledger as an engine does and tells how long it took.
+fn start(folder: &Path) -> Result<(), Failure> {
+    let began = now();
+    runtime()?.block_on(async {
+        let read_before = read_bytes()?;
+        let ledger = SqliteLedger::open(folder)?;
+        let open = began.elapsed();
+        let at = latest(&ledger).await?;
+        let active = ledger.operations(Operations::Active).await?;
+        let expired = ledger.environments(Environments::Expired(at)).await?;
+        ledger.requested(at.to_zoned(TimeZone::UTC).date()).await?;
+        ledger.read(exokit_ledger::Filter::Account, 0).await?;
+        let event = Event::DriftObserved { differences: Vec::new() };
+        let first = Entry { at, environment: None, operation: None, epoch: 0, event };
+        let head = ledger.append(&Condition::default(), vec![first]).await?[0].seq;
+        let ready = began.elapsed();
+        let (rss, read) = (rss()?, read_bytes()?.saturating_sub(read_before));
+        if active.len() > 1 || !expired.is_empty() {
+            return Err(format!("{} active, {} expired", active.len(), expired.len()).into());
+        }
+        let listing = now();
+        let present = ledger.environments(Environments::Present).await?;
+        let list = listing.elapsed();
+        let row = match present.first() {
+            Some(view) => {
+                let id = Operations::Named(view.made_by.clone());
+                let operation = ledger.operations(id).await?.pop();
+                serde_json::to_string(view)?.len() + serde_json::to_string(&operation)?.len()
+            }
+            None => 0,
+        };
+        let auditing = now();
+        let audit = ledger.audit(None).await?;
+        if !audit.tables_agreed {
+            return Err("the tables do not agree with the records".into());
+        }
+        let found = json!({
+            "head": head, "environments": audit.environments, "row": row,
+            "open": open.as_secs_f64() * 1e3, "ready": ready.as_secs_f64() * 1e3,
+            "list": list.as_secs_f64() * 1e3, "audit": auditing.elapsed().as_secs_f64(),
+            "rss": rss, "read": read as f64 / 1e6,
+        });
+        println!("{found}");
+        Ok(())
+    })
+}
+
+/// The time of the last record.
+async fn latest(ledger: &dyn Ledger) -> Result<Timestamp, Failure> {
+    let head = ledger.head().await?.seq;
+    let last = ledger.read(exokit_ledger::Filter::All, head.saturating_sub(1)).await?;
+    Ok(last.last().map_or(Timestamp::UNIX_EPOCH, |record| record.entry.at))
+}
+
+fn moulds(templates: &[u16]) -> Result<Vec<Mould>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    let moulds = templates.iter().map(|template| runtime.block_on(Mould::of(*template)));
+    Ok(moulds.collect::<Result<_, _>>()?)
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Writes what is dirty to the disk and lets go of what is cached of it.
+fn drop_from_cache(folder: &Path) -> Result<(), Failure> {
+    for file in std::fs::read_dir(folder)? {
+        let file = file?;
+        if file.file_type()?.is_file() {
+            let file = std::fs::File::open(file.path())?;
+            file.sync_all()?;
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+        }
+    }
+    Ok(())
+}
+
+fn size(folder: &Path) -> Result<f64, Failure> {
+    let mut bytes = 0;
+    for file in std::fs::read_dir(folder)? {
+        bytes += file?.metadata()?.len();
+    }
+    Ok(bytes as f64 / 1e6)
+}
+
+/// A number of a file under `/proc`, in the line that begins with `word`.
+fn proc(file: &str, word: &str) -> Result<u64, Failure> {
+    let text = std::fs::read_to_string(file)?;
+    let line = text.lines().find_map(|line| line.strip_prefix(word)).ok_or("no such line")?;
+    Ok(line.split_whitespace().next().ok_or("no number")?.parse()?)
+}
+
+/// Memory of this process in MB.
+fn rss() -> Result<f64, Failure> {
+    Ok(proc("/proc/self/status", "VmRSS:")? as f64 * 1024.0 / 1e6)
+}
+
+/// Bytes that this process made the disk deliver.
+fn read_bytes() -> Result<u64, Failure> {
+    proc("/proc/self/io", "read_bytes:")
+}
+
+fn number(found: &Value, key: &str) -> f64 {
+    found[key].as_f64().unwrap_or(f64::NAN)
+}
+
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZeroUsize::get);
+    let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = model.lines().find_map(|line| line.strip_prefix("model name"));
+    let model = model.map_or("unknown processor", |model| model.trim_start_matches([' ', '\t', ':']));
+    format!("{cores} cores, {model}")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a report has a date")]
+fn today() -> String {
+    Timestamp::now().to_zoned(TimeZone::UTC).date().to_string()
+}

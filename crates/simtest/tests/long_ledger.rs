@@ -1,0 +1,157 @@
+//! A long ledger: how it starts after `kill -9`, and that work costs the same
+//! beside many environments at rest. The measurements in full are
+//! `cargo xtask bench ledger`.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use exokit_engine::engine::{Engine, Parts};
+use exokit_ledger::{Condition, Environments, Filter, Ledger as _, Operations, SqliteLedger};
+use exokit_model::event::Entry;
+use exokit_model::ids::Zone;
+use exokit_model::phase::Phase;
+use exokit_sim::Config;
+use exokit_simtest::counting::Counting;
+use exokit_simtest::mould::{Mould, Until};
+use exokit_simtest::rig::{Rig, request};
+
+/// Events in the ledger before the writer is killed.
+const EVENTS: usize = 100_000;
+
+/// Far above what a start takes on any machine, and far below a fold of all.
+const START_MAX: Duration = Duration::from_secs(5);
+
+/// Not a test of its own: the process that is killed. It reads from standard
+/// input where to write, fills a ledger there and appends until it dies.
+#[test]
+#[ignore = "is run by the test that kills it"]
+fn writer() {
+    let mut folder = String::new();
+    std::io::stdin().read_line(&mut folder).unwrap();
+    let folder = folder.trim();
+    if folder.is_empty() {
+        return;
+    }
+    let mould = mould(3);
+    let lives = (EVENTS / mould.length()) as u64 + 1;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let ledger = SqliteLedger::open(Path::new(folder)).unwrap();
+        for first in (0..lives).step_by(20) {
+            let until = |number| if number % 5 > 0 { Until::Gone } else { Until::Ready };
+            let entries: Vec<Entry> =
+                (first..lives.min(first + 20)).flat_map(|number| mould.life(number, until(number))).collect();
+            ledger.append(&Condition::default(), entries).await.unwrap();
+        }
+        for number in lives.. {
+            for entry in mould.life(number, Until::Gone) {
+                let written = ledger.append(&Condition::default(), vec![entry]).await.unwrap();
+                println!("durable {}", written[0].seq);
+            }
+        }
+    });
+}
+
+fn mould(template: u16) -> Mould {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(Mould::of(template)).unwrap()
+}
+
+/// Starts the writer and kills it after it was told so many times that a
+/// single append is durable. Returns the last of those.
+fn killed(folder: &Path, singles: usize) -> u64 {
+    let mut writer = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "writer", "--ignored", "--nocapture"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(writer.stdin.take().unwrap(), "{}", folder.display()).unwrap();
+    let lines = BufReader::new(writer.stdout.take().unwrap()).lines();
+    let durable = lines.filter_map(|line| line.unwrap().strip_prefix("durable ")?.parse().ok());
+    let last = durable.take(singles).last();
+    writer.kill().unwrap();
+    assert!(!writer.wait().unwrap().success());
+    last.unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a start is measured in real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[test]
+fn a_long_ledger_starts_at_once_after_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let acknowledged = killed(folder.path(), 30);
+    assert!(acknowledged as usize > EVENTS * 4 / 5, "{acknowledged}");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let began = now();
+        let ledger =
+            SqliteLedger::open_telling(folder.path(), &mut |_, _| panic!("the tables are in line")).unwrap();
+        let active = ledger.operations(Operations::Active).await.unwrap();
+        let head = ledger.head().await.unwrap();
+        let took = began.elapsed();
+        assert!(took < START_MAX, "{took:?}");
+        assert!(head.seq >= acknowledged, "{} of {acknowledged}", head.seq);
+        assert!(active.len() <= 1, "{}", active.len());
+        let present = ledger.environments(Environments::Present).await.unwrap();
+        assert!(present.len() > 100, "{}", present.len());
+        let audit = ledger.audit(None).await.unwrap();
+        assert_eq!((audit.head, audit.tables_agreed), (head, true));
+        println!("{} records, {} environments: open after {took:?}", head.seq, audit.environments);
+    });
+}
+
+/// What the parts of an operation cost, in records and rows that were read.
+async fn costs(at_rest: u64, parked: &Mould) -> Vec<(&'static str, u64)> {
+    let rig = Rig::new(Config::default());
+    rig.install_roster().await;
+    for first in (0..at_rest).step_by(100) {
+        let entries = (first..at_rest.min(first + 100)).flat_map(|number| parked.life(number, Until::Parked));
+        rig.ledger.append(&Condition::default(), entries.collect()).await.unwrap();
+    }
+    let resting = rig.ledger.environments(Environments::Present).await.unwrap();
+    assert_eq!(resting.len() as u64, at_rest);
+    let ledger = Arc::new(Counting::new(Arc::new(rig.ledger.clone())));
+    let parts = Parts { ledger: ledger.clone(), ..rig.engine().parts().clone() };
+    let engine = Engine::new(parts);
+    let mut costs = Vec::new();
+    let plan = engine.plan_provision(request(3)).await.unwrap();
+    costs.push(("plan", ledger.take()));
+    let state = engine.propose(&plan).await.unwrap();
+    costs.push(("propose", ledger.take()));
+    rig.approve(&state).await;
+    assert_eq!(engine.run(&state.operation).await.unwrap(), Phase::Succeeded);
+    costs.push(("run", ledger.take()));
+    engine.expire().await.unwrap();
+    let active = engine.parts().ledger.operations(Operations::Active).await.unwrap();
+    assert!(active.is_empty());
+    costs.push(("look for work", ledger.take()));
+    let zone: Zone = "ch-dk-2".parse().unwrap();
+    assert!(engine.orphans(&zone).await.unwrap().is_empty());
+    costs.push(("sweep", ledger.take()));
+    let plan = engine.plan_teardown(&state.plan.environment, &state.plan.requester).await.unwrap();
+    costs.push(("plan teardown", ledger.take()));
+    let whole = engine.parts().ledger.read(Filter::All, 0).await.unwrap().len() as u64;
+    assert_eq!(ledger.take(), whole, "what is read is counted");
+    assert!(!plan.destroys.is_empty());
+    costs
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_costs_the_same_beside_ten_thousand_environments_at_rest() {
+    let parked = Mould::of(1).await.unwrap();
+    let few = costs(100, &parked).await;
+    let many = costs(10_000, &parked).await;
+    println!("beside 100: {few:?}\nbeside 10,000: {many:?}");
+    for ((what, few), (_, many)) in few.into_iter().zip(many) {
+        assert!(many * 2 <= few * 3, "{what}: {few} beside 100, {many} beside 10,000");
+    }
+}
