@@ -120,19 +120,6 @@ pub enum Filter {
     Operation(OperationId),
 }
 
-impl Filter {
-    /// Whether an entry is among those to read.
-    #[must_use]
-    pub fn admits(&self, entry: &Entry) -> bool {
-        match self {
-            Filter::All => true,
-            Filter::Account => entry.environment.is_none(),
-            Filter::Environment(name) => entry.environment.as_ref() == Some(name),
-            Filter::Operation(operation) => entry.operation.as_ref() == Some(operation),
-        }
-    }
-}
-
 /// The only record of what exokit did: an append-only chain of events.
 ///
 /// What `append` has returned survives every crash. Several processes may use

@@ -25,7 +25,8 @@ impl FirstBad {
 
 /// Checks a whole ledger from its first record, and returns its end.
 ///
-/// Records cut off at the end are not noticed: for that, see [`verify_to`].
+/// Records cut off at the end are not noticed: for that, an audit takes an
+/// anchor.
 ///
 /// # Errors
 /// The first record that was changed, moved, inserted or whose predecessor is
@@ -51,39 +52,15 @@ pub fn verify(records: &[Record]) -> Result<Head, FirstBad> {
     Ok(head)
 }
 
-/// As [`verify`], and checks that the chain passes through `anchor`: an
-/// earlier end of it that was kept elsewhere.
-///
-/// # Errors
-/// As [`verify`], and when the chain ends before the anchor or is another one.
-pub fn verify_to(records: &[Record], anchor: &Head) -> Result<Head, FirstBad> {
-    let head = verify(records)?;
-    if head.seq < anchor.seq {
-        return Err(FirstBad {
-            seq: head.seq + 1,
-            why: format!("it is missing: the ledger ends at {}, the anchor is {}", head.seq, anchor.seq),
-        });
-    }
-    let at = records.iter().find(|record| record.seq == anchor.seq);
-    match at.map_or(Head::EMPTY, Head::after) == *anchor {
-        true => Ok(head),
-        false => Err(FirstBad { seq: anchor.seq, why: "it is not the record that was anchored".to_owned() }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{chain, entry, life};
 
     #[test]
-    fn a_whole_chain_verifies_and_an_older_end_of_it_is_an_anchor() {
+    fn a_whole_chain_verifies() {
         let records = life();
-        let head = verify(&records).unwrap();
-        assert_eq!(head.seq, records.len() as u64);
-        for anchor in records.iter().map(Head::after).chain([Head::EMPTY]) {
-            assert_eq!(verify_to(&records, &anchor), Ok(head));
-        }
+        assert_eq!(verify(&records), Ok(Head::after(records.last().unwrap())));
         assert_eq!(verify(&[]), Ok(Head::EMPTY));
     }
 
@@ -109,14 +86,5 @@ mod tests {
             change(&mut records);
             assert_eq!(verify(&records).unwrap_err().seq, seq);
         }
-    }
-
-    #[test]
-    fn records_cut_off_at_the_end_are_noticed_by_an_anchor() {
-        let records = chain((1..=6).map(entry));
-        let anchor = Head::after(&records[5]);
-        assert_eq!(verify_to(&records[..4], &anchor).unwrap_err().seq, 5);
-        let other = chain((11..=16).map(entry));
-        assert_eq!(verify_to(&other, &anchor).unwrap_err().seq, 6);
     }
 }

@@ -155,8 +155,9 @@ fn own(arguments: &[&str]) -> Result<Child, Failure> {
 fn write(folder: &Path, events: &str) -> Result<(), Failure> {
     let events: u64 = events.parse()?;
     let moulds = moulds(&[1, 3, 7])?;
-    let mean = moulds.iter().map(|mould| mould.length() as u64).sum::<u64>() / moulds.len() as u64;
-    let lives = events / mean;
+    let five = |mould: &Mould| mould.length(Until::Gone) * 4 + mould.length(Until::Ready);
+    let five = moulds.iter().map(five).sum::<usize>() / moulds.len();
+    let lives = events * 5 / u64::try_from(five)? + 1;
     fill(folder, &moulds, lives, |number| if number * 5 < lives * 4 { Until::Gone } else { Until::Ready })
 }
 

@@ -109,10 +109,15 @@ impl Mould {
         Ok(Self { entries: records.iter().map(told).collect(), provision: provision.len(), slots })
     }
 
-    /// How many entries a whole life has.
+    /// How many entries a life has.
     #[must_use]
-    pub fn length(&self) -> usize {
-        self.entries.len()
+    pub fn length(&self, until: Until) -> usize {
+        match until {
+            Until::Parked => self.started() + 2,
+            Until::Making => self.provision * 2 / 3,
+            Until::Ready => self.provision,
+            Until::Gone => self.entries.len(),
+        }
     }
 
     /// The life with a number, other than all with other numbers.
@@ -123,14 +128,10 @@ impl Mould {
     #[must_use]
     pub fn life(&self, number: u64, until: Until) -> Vec<Entry> {
         let mut values = self.values(number);
-        let count = match until {
-            Until::Parked => self.started() + 1,
-            Until::Making => self.provision * 2 / 3,
-            Until::Ready => self.provision,
-            Until::Gone => self.entries.len(),
-        };
+        // The last entry of one that is parked is none of the mould's.
+        let count = self.length(until) - usize::from(until == Until::Parked);
         let later = SignedDuration::from_secs(APART) * i32::try_from(number).unwrap_or(i32::MAX);
-        let mut entries = Vec::with_capacity(count + 1);
+        let mut entries = Vec::with_capacity(self.length(until));
         for (place, told) in self.entries.iter().take(count).enumerate() {
             let text = told.text(&values);
             let mut entry = match &told.first.event {
@@ -304,7 +305,7 @@ mod tests {
         let phases: Vec<&str> = registry.environments().values().map(|view| view.phase.as_str()).collect();
         assert_eq!(phases, ["gone", "ready", "needs-human", "provisioning"]);
         assert_eq!(registry.operations().len(), 5);
-        let whole = records.iter().take(mould.length()).map(|record| text(&record.entry));
+        let whole = records.iter().take(mould.length(Until::Gone)).map(|record| text(&record.entry));
         let first = whole.collect::<String>();
         for slot in &mould.slots {
             assert!(!first.contains(&slot.first), "{} stands there still", slot.first);
