@@ -47,7 +47,7 @@ impl Teller {
         let mut plan = plan(self.plans, action);
         plan.environment = name.clone();
         plan.requester = ["bob", "carol"][usize::from(self.plans % 2)].parse().unwrap();
-        plan.team = (self.plans % 3 > 0).then(|| "store".parse().unwrap());
+        plan.team = (!self.plans.is_multiple_of(3)).then(|| "store".parse().unwrap());
         let nodes = plan.graph.nodes().iter().cloned().map(|mut node| {
             node.token = Some(token(self.plans, node.key.as_str()));
             node
@@ -86,7 +86,7 @@ impl Teller {
 
 fn token(plan: u8, key: &str) -> OwnerToken {
     let mut mac = [plan; 32];
-    mac[0] = key.len() as u8;
+    mac[0] = u8::try_from(key.len()).unwrap();
     OwnerToken::from_mac(&mac)
 }
 
@@ -126,8 +126,8 @@ fn fold_live_state_and_tables_are_one() {
         let mut teller = Teller::default();
         let mut ends = Vec::new();
         for step in steps {
-            if teller.step(step) && step.3 % 8 == 0 {
-                ends.push((teller.registry.clone(), step.3 % 32 == 0));
+            if teller.step(step) && step.3.is_multiple_of(8) {
+                ends.push((teller.registry.clone(), step.3.is_multiple_of(32)));
             }
         }
         ends.push((teller.registry.clone(), true));

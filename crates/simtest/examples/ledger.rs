@@ -56,10 +56,20 @@ fn report(lengths: &[u64], parked: &[u64]) -> Result<(), Failure> {
          the start of a process until ledger, roster, unfinished operations, expired environments and the\n\
          requests of the day are known and a first record is durable.\n"
     );
+    let late = long(lengths)?;
+    at_rest(parked)?;
+    match late.is_empty() {
+        true => Ok(()),
+        false => Err(late.join("; ").into()),
+    }
+}
+
+/// The table of long ledgers. Returns what took too long.
+fn long(lengths: &[u64]) -> Result<Vec<String>, Failure> {
     println!(
-        "| events | environments | file MB | written in s | open ms | ready ms | read MB | RSS MB | list of those present ms | audit s |"
+        "| events | environments | file MB | written in s | open ms | ready ms | read MB | RSS MB \
+         | list of those present ms | audit s |\n|---|---|---|---|---|---|---|---|---|---|"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
     let mut late = Vec::new();
     for events in lengths {
         let folder = tempfile::tempdir()?;
@@ -73,21 +83,27 @@ fn report(lengths: &[u64], parked: &[u64]) -> Result<(), Failure> {
         if head < written {
             return Err(format!("record {written} was acknowledged, the ledger ends at {head}").into());
         }
+        let of = |key: &str| number(&found, key);
         println!(
             "| {head} | {} | {size:.0} | {seconds:.0} | {:.0} | {:.0} | {:.1} | {:.0} | {:.0} | {:.1} |",
             found["environments"],
-            number(&found, "open"),
-            number(&found, "ready"),
-            number(&found, "read"),
-            number(&found, "rss"),
-            number(&found, "list"),
-            number(&found, "audit"),
+            of("open"),
+            of("ready"),
+            of("read"),
+            of("rss"),
+            of("list"),
+            of("audit"),
         );
         let most = if *events > 100_000 { 3_000.0 } else { 1_000.0 };
-        if number(&found, "ready") > most {
+        if of("ready") > most {
             late.push(format!("{events} events: more than {most} ms"));
         }
     }
+    Ok(late)
+}
+
+/// The table of parked environments, and what each further one costs.
+fn at_rest(parked: &[u64]) -> Result<(), Failure> {
     println!("\nParked environments of T1, each waiting for a human, in a process that is ready:\n");
     println!(
         "| parked | file MB | ready ms | RSS MB | row of environment and operation, bytes |\n|---|---|---|---|---|"
@@ -99,25 +115,18 @@ fn report(lengths: &[u64], parked: &[u64]) -> Result<(), Failure> {
         let size = size(folder.path())?;
         drop_from_cache(folder.path())?;
         let found = child("start", folder.path())?;
+        let (ready, rss) = (number(&found, "ready"), number(&found, "rss"));
+        println!("| {count} | {size:.0} | {ready:.0} | {rss:.1} | {} |", found["row"]);
+        points.push((*count as f64, rss * 1e6));
+    }
+    if let (Some(first), Some(last)) = (points.first(), points.last()) {
+        let each = (last.1 - first.1) / (last.0 - first.0);
         println!(
-            "| {count} | {size:.0} | {:.0} | {:.1} | {} |",
-            number(&found, "ready"),
-            number(&found, "rss"),
-            found["row"]
+            "\nMemory for each further parked environment: {each:.0} bytes (from {} to {}).",
+            first.0, last.0
         );
-        points.push((*count as f64, number(&found, "rss") * 1e6));
     }
-    let (first, last) = (points[0], points[points.len() - 1]);
-    println!(
-        "\nMemory for each further parked environment: {:.0} bytes (from {} to {}).",
-        (last.1 - first.1) / (last.0 - first.0),
-        first.0,
-        last.0
-    );
-    match late.is_empty() {
-        true => Ok(()),
-        false => Err(late.join("; ").into()),
-    }
+    Ok(())
 }
 
 /// Runs a writer until it has filled the ledger and made some appends one by

@@ -255,7 +255,7 @@ fn pieces(text: &str, slots: &[Slot]) -> Vec<Piece> {
     for (number, slot) in slots.iter().enumerate() {
         for (at, _) in text.match_indices(&slot.first) {
             let taken = found.range(..=at).next_back();
-            if !taken.is_some_and(|(from, by)| from + slots[*by].first.len() > at) {
+            if taken.is_none_or(|(from, by)| from + slots[*by].first.len() <= at) {
                 found.insert(at, number);
             }
         }

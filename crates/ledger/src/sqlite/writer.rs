@@ -30,7 +30,7 @@ enum Derived<'a> {
     /// Nothing was appended yet.
     Unread,
     /// They are kept in line with the records.
-    Kept(Sheet<'a>),
+    Kept(Box<Sheet<'a>>),
     /// They are not in line; whoever asks for them lets them catch up.
     Behind,
 }
@@ -163,7 +163,7 @@ impl<'a> Desk<'a> {
 
     fn begin(connection: &'a Connection, head: Head) -> Result<Derived<'a>, Trouble> {
         let sheet = Sheet::open(connection)?.filter(|sheet| sheet.stands_at(head));
-        Ok(sheet.map_or(Derived::Behind, Derived::Kept))
+        Ok(sheet.map_or(Derived::Behind, |sheet| Derived::Kept(Box::new(sheet))))
     }
 
     /// Writes the derived rows that were changed.
