@@ -3,7 +3,7 @@
 //! `cargo xtask bench ledger`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -25,23 +25,18 @@ const EVENTS: usize = 100_000;
 /// Far above what a start takes on any machine, and far below a fold of all.
 const START_MAX: Duration = Duration::from_secs(5);
 
-/// Not a test of its own: the process that is killed. It reads from standard
-/// input where to write, fills a ledger there and appends until it dies.
-#[test]
-#[ignore = "is run by the test that kills it"]
-fn writer() {
-    let mut folder = String::new();
-    std::io::stdin().read_line(&mut folder).unwrap();
-    let folder = folder.trim();
-    if folder.is_empty() {
-        return;
-    }
+/// The argument that makes this program the writer that is killed: filters
+/// that skip what is not there are all that the test runner lets through.
+const WRITE_INTO: &str = "write-into:";
+
+/// Fills a ledger, then appends one by one until it is killed.
+fn write(folder: &Path) {
     let mould = mould(3);
     let five = mould.length(Until::Gone) * 4 + mould.length(Until::Ready);
     let lives = (EVENTS * 5 / five) as u64 + 1;
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let ledger = SqliteLedger::open(Path::new(folder)).unwrap();
+        let ledger = SqliteLedger::open(folder).unwrap();
         for first in (0..lives).step_by(20) {
             let until = |number| if number % 5 > 0 { Until::Gone } else { Until::Ready };
             let entries: Vec<Entry> =
@@ -67,12 +62,11 @@ fn mould(template: u16) -> Mould {
 /// single append is durable. Returns the last of those.
 fn killed(folder: &Path, singles: usize) -> u64 {
     let mut writer = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "writer", "--ignored", "--nocapture"])
-        .stdin(Stdio::piped())
+        .args(["--exact", "a_long_ledger_starts_at_once_after_kill_9", "--nocapture", "--skip"])
+        .arg(format!("{WRITE_INTO}{}", folder.display()))
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    writeln!(writer.stdin.take().unwrap(), "{}", folder.display()).unwrap();
     let lines = BufReader::new(writer.stdout.take().unwrap()).lines();
     let durable = lines.filter_map(|line| line.unwrap().strip_prefix("durable ")?.parse().ok());
     let last = durable.take(singles).last();
@@ -88,6 +82,10 @@ fn now() -> Instant {
 
 #[test]
 fn a_long_ledger_starts_at_once_after_kill_9() {
+    let told = std::env::args().find_map(|word| word.strip_prefix(WRITE_INTO).map(str::to_owned));
+    if let Some(folder) = told {
+        return write(Path::new(&folder));
+    }
     let folder = tempfile::tempdir().unwrap();
     let acknowledged = killed(folder.path(), 30);
     assert!(acknowledged as usize > EVENTS, "{acknowledged}");
