@@ -8,7 +8,7 @@ use exokit_core::level::{Level, LevelInput, level};
 use exokit_core::plan_build::{self, Discovered, Judgement, Occasion};
 use exokit_core::preflight;
 use exokit_kinds::Observed;
-use exokit_ledger::{Condition, Requested};
+use exokit_ledger::{Condition, Filter, Requested};
 use exokit_model::approval::Roster;
 use exokit_model::canonical::Digest;
 use exokit_model::cost::{ApprovalLevel, CostEstimate, PriceList};

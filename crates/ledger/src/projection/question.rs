@@ -86,7 +86,8 @@ impl Requested {
 pub struct Holdings {
     /// Of the ids: those that belong to an environment now.
     pub live: BTreeSet<String>,
-    /// Of the marks: those of a plan, with whether its operation is unfinished.
+    /// Of the marks: those of a plan, with whether its operation has begun and
+    /// is unfinished, so that it may still take something in.
     pub marks: BTreeMap<String, bool>,
 }
 

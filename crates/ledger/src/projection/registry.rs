@@ -203,7 +203,9 @@ impl Registry {
         for mark in marks {
             let (from, to) = tokens_of(mark);
             for operation in maps.marks.range(from..to).flat_map(|(_, operations)| operations) {
-                *known.entry(mark.clone()).or_default() |= maps.open.contains(operation);
+                let own = maps.operations.get(operation).filter(|_| maps.open.contains(operation));
+                *known.entry(mark.clone()).or_default() |=
+                    own.is_some_and(|own| own.phase != Phase::AwaitingApproval);
             }
         }
         Holdings { live, marks: known }

@@ -5,10 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use exokit_ledger::{Condition, Filter, Head, Lease, Ledger, LedgerError, MemoryLedger};
+use exokit_ledger::projection::EnvironmentView;
+use exokit_ledger::{
+    Condition, Environments, Filter, Head, Holdings, Lease, Ledger, LedgerError, MemoryLedger, OperationSummary,
+    Operations, Request,
+};
 use exokit_model::event::{Entry, Record};
 use exokit_model::ids::OperationId;
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::scene::Scene;
 use super::schedule::DiskFailure;
@@ -92,5 +97,21 @@ impl Ledger for Disk {
 
     async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
         self.inner.release(lease).await
+    }
+
+    async fn environments(&self, which: Environments) -> Result<Vec<EnvironmentView>, LedgerError> {
+        self.inner.environments(which).await
+    }
+
+    async fn operations(&self, which: Operations) -> Result<Vec<OperationSummary>, LedgerError> {
+        self.inner.operations(which).await
+    }
+
+    async fn requested(&self, day: Date) -> Result<Vec<Request>, LedgerError> {
+        self.inner.requested(day).await
+    }
+
+    async fn holdings(&self, ids: Vec<String>, marks: Vec<String>) -> Result<Holdings, LedgerError> {
+        self.inner.holdings(ids, marks).await
     }
 }

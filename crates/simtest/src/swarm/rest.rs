@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use exokit_approval::roster::change_policy;
 use exokit_engine::sweep::Verdict;
-use exokit_ledger::{Condition, Ledger as _, MemoryLedger};
+use exokit_ledger::{Condition, Ledger as _, MemoryLedger, Requested};
 use exokit_model::cost::{ApprovalLevel, CostPolicy};
 use exokit_model::event::Record;
 use exokit_model::ids::OperationId;
 use exokit_sim::{Kind, LiveResource, World};
+use rust_decimal::Decimal;
 
 use super::acts::Acts;
 use super::effect::State;
@@ -140,7 +141,7 @@ impl Play {
         };
         let engine = self.engine();
         let Ok(first) = engine.plan_provision(small("small-1")).await else { return };
-        let cap = first.cost.hourly * rust_decimal::Decimal::new(15, 1);
+        let cap = first.cost.hourly * Decimal::new(15, 1);
         let asked = self.hourly_asked().await;
         let policy = CostPolicy { requester_daily_max: Some(asked + cap), ..roster.policy.clone() };
         let Ok(next) = change_policy(&roster, policy, self.rig.now()) else { return };
@@ -159,10 +160,10 @@ impl Play {
     }
 
     /// The sum of the hourly rates that `dana` has asked for today.
-    async fn hourly_asked(&self) -> rust_decimal::Decimal {
-        let Ok(registry) = self.rig.engine().registry().await else { return rust_decimal::Decimal::ZERO };
-        let itself = |person: &_| person_of(person);
-        registry.requested_today(&person("dana"), None, &itself, self.rig.now()).by_requester
+    async fn hourly_asked(&self) -> Decimal {
+        let day = self.rig.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let Ok(requests) = self.rig.ledger.requested(day).await else { return Decimal::ZERO };
+        Requested::sum(&requests, &person("dana"), None, &person_of).by_requester
     }
 
     /// The environment outlives its time: two processes notice, one asks.

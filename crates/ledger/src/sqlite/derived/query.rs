@@ -260,14 +260,14 @@ pub(in crate::sqlite) fn holdings(
             live.insert(id.clone());
         }
     }
-    let ended = ["succeeded", "rolled-back", "rejected"];
+    let idle = ["awaiting-approval", "succeeded", "rolled-back", "rejected"];
     let mut known: BTreeMap<String, bool> = BTreeMap::new();
     for mark in marks {
         let (from, to) = tokens_of(mark);
         let phases =
             rows(connection, MARKED, vec![from.into(), to.into()], |row| Ok(row.get::<_, String>(0)?))?;
         for phase in phases {
-            *known.entry(mark.clone()).or_default() |= !ended.contains(&phase.as_str());
+            *known.entry(mark.clone()).or_default() |= !idle.contains(&phase.as_str());
         }
     }
     Ok(Holdings { live, marks: known })
