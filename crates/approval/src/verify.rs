@@ -7,6 +7,7 @@ use exokit_model::canonical::Digest;
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::ids::{KeyId, PersonId};
 use exokit_model::plan::Plan;
+use exokit_mutant::{Mutant, planted};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::jws::{APPROVAL, Unverified};
@@ -134,7 +135,7 @@ impl Verifier {
             }
             let changes_to_no =
                 recorded.claims.decision == Decision::Approve && claims.decision == Decision::Deny;
-            if recorded.claims.person == claims.person && !changes_to_no {
+            if recorded.claims.person == claims.person && !changes_to_no && !planted(Mutant::VoteTwice) {
                 return Err(Refusal::Duplicate { person: claims.person });
             }
         }
@@ -212,7 +213,10 @@ impl Verifier {
     ) -> Result<Vote<'_>, Refusal> {
         let vote = self.examine(token, plan, digest)?;
         if vote.claims.decision == Decision::Deny {
-            return Err(Refusal::Denied { person: vote.claims.person });
+            return Err(match planted(Mutant::DenialIgnored) && began < now {
+                true => Refusal::WrongPlan,
+                false => Refusal::Denied { person: vote.claims.person },
+            });
         }
         let given = vote.claims.issued_at.min(now);
         check_time(&vote.claims, began.max(given))?;
@@ -240,7 +244,9 @@ impl Verifier {
         if owner.id != claims.person {
             return Err(unknown());
         }
-        if let Some(at) = key.revoked_at {
+        if let Some(at) = key.revoked_at
+            && !planted(Mutant::RevokedCounts)
+        {
             return Err(Refusal::RevokedKey { key: kid, at });
         }
         check_subject(&claims, plan, digest)?;
@@ -262,7 +268,7 @@ impl Verifier {
         if voter.agent_of.is_some() {
             return refuse("agents request, they do not vote");
         }
-        if claims.decision == Decision::Deny {
+        if claims.decision == Decision::Deny || planted(Mutant::SelfApproval) {
             return Ok(());
         }
         if claims.person == plan.requester {
@@ -319,7 +325,7 @@ fn check_time(claims: &ApprovalClaims, at: Timestamp) -> Result<(), Refusal> {
     if claims.issued_at > later(at, SignedDuration::from_secs(CLOCK_SKEW_SECONDS)) {
         return Err(Refusal::NotYetValid { person, at: claims.issued_at });
     }
-    if claims.expires_at <= at {
+    if claims.expires_at <= at && !planted(Mutant::VoteForEver) {
         return Err(Refusal::Expired { person, at: claims.expires_at });
     }
     Ok(())

@@ -14,6 +14,7 @@ use exokit_model::kind::Kind;
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
 use exokit_model::plan::Action;
+use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 
 use crate::node_state::{Facts, NodeFacts, NodeState};
@@ -116,6 +117,7 @@ pub fn frontier(graph: &Graph, facts: &Facts, rolling_back: bool) -> Vec<Step> {
         let own = facts.get(&node.key)?;
         match wanted(node, own, rolling_back) {
             Some(Presence::Present) => toward_present(graph, facts, node, own),
+            Some(Presence::Absent) if planted(Mutant::RollbackForgets) && is_open(own) => None,
             Some(Presence::Absent) => toward_absent(graph, facts, node, own),
             None => is_leaving(own).then(|| in_flight(node, own)).flatten(),
         }
@@ -136,6 +138,11 @@ fn toward_present(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) ->
         NodeState::Failed { id: Some(id) } => Some(delete(node, own, id, 0)),
         _ => in_flight(node, own),
     }
+}
+
+/// Whether a create request may be on its way.
+fn is_open(own: &NodeFacts) -> bool {
+    matches!(own.state, NodeState::Intended { .. })
 }
 
 /// Whether the cloud has accepted to remove it, so that it goes away whatever
@@ -300,6 +307,7 @@ fn all_as_wanted(graph: &Graph, facts: &Facts, rolling_back: bool) -> bool {
             (None, _) => !is_leaving(own),
             (Some(Presence::Present), NodeState::Ready { .. })
             | (Some(Presence::Absent), NodeState::Missing | NodeState::Failed { id: None }) => true,
+            (Some(Presence::Absent), _) => planted(Mutant::RollbackForgets) && is_open(own),
             (Some(_), _) => false,
         }
     })

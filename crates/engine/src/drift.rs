@@ -7,6 +7,7 @@ use exokit_model::event::{Difference, Event};
 use exokit_model::graph::Node;
 use exokit_model::ids::{EnvironmentName, ResourceId, Zone};
 use exokit_model::kind::Kind;
+use exokit_mutant::{Mutant, planted};
 use serde_json::Value;
 
 use crate::engine::Engine;
@@ -74,6 +75,9 @@ impl Engine {
                 observed: observed.to_owned(),
             }]
         };
+        if planted(Mutant::DriftBlind) {
+            return Ok(Vec::new());
+        }
         if !listed {
             return Ok(presence("absent"));
         }

@@ -5,6 +5,7 @@ use exokit_ledger::{Condition, Environments, OperationSummary, Operations};
 use exokit_model::event::Event;
 use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
+use exokit_mutant::{Mutant, planted};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -22,7 +23,7 @@ impl Engine {
         for view in ledger.environments(Environments::Expired(self.now())).await? {
             let (name, Some(expired_at)) = (&view.environment, view.expires_at) else { continue };
             let open = ledger.operations(Operations::Open(name.clone())).await?;
-            if open.iter().any(|operation| self.occupies(operation)) {
+            if open.iter().any(|operation| self.occupies(operation)) && !planted(Mutant::ExpireAgain) {
                 continue;
             }
             if self.environment(name).await?.provision().is_none() {

@@ -17,6 +17,7 @@ use exokit_model::ids::{EnvironmentName, OperationId, PersonId, RoleName, Zone};
 use exokit_model::kind::Kind;
 use exokit_model::plan::{Action, Destroy, Plan};
 use exokit_model::spec::{Correction, EnvironmentClass, EnvironmentSpec};
+use exokit_mutant::{Mutant, planted};
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
@@ -206,7 +207,7 @@ impl Engine {
         let other = |record: &Record| {
             matches!(&record.entry.event, Event::PlanProposed { digest: known, .. } if *known != digest)
         };
-        match records.iter().any(other) {
+        match records.iter().any(other) && !planted(Mutant::PlanIdTwice) {
             true => Err(EngineError::Conflict { operation: operation.clone() }),
             false => Ok(()),
         }
@@ -219,6 +220,9 @@ impl Engine {
         environment: &EnvironmentState,
         zone: &Zone,
     ) -> Result<Vec<Discovered>, EngineError> {
+        if planted(Mutant::NoDiscovery) {
+            return Ok(Vec::new());
+        }
         let mut ids: BTreeSet<String> =
             environment.recorded().iter().map(|recorded| recorded.id.to_string()).collect();
         let pools = self.observed(Kind::SksNodepool, zone).await?;
@@ -253,6 +257,9 @@ impl Engine {
     ) -> Result<Today, EngineError> {
         let day = self.now().to_zoned(TimeZone::UTC).date();
         let requests = self.parts().ledger.requested(day).await?;
+        if planted(Mutant::NoDailySum) {
+            return Ok(Today { requester: Decimal::ZERO, team: Decimal::ZERO });
+        }
         let requested = Requested::sum(&requests, requester, team, &|person| roster.principal(person));
         Ok(Today { requester: requested.by_requester, team: requested.by_team })
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use exokit_model::event::{Entry, Record};
 use exokit_model::ids::{EnvironmentName, OperationId};
+use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -217,6 +218,9 @@ impl Ledger for MemoryLedger {
             state.check(condition)?;
             (state.write(entries)?, state.records.len())
         };
+        if planted(Mutant::AckEarly) {
+            return Ok(written);
+        }
         tokio::task::yield_now().await;
         self.lock().sync(length);
         tokio::task::yield_now().await;
@@ -255,7 +259,10 @@ impl Ledger for MemoryLedger {
             }
             let lease = Lease {
                 operation: operation.clone(),
-                epoch: state.epoch(operation) + 1,
+                epoch: match planted(Mutant::SameEpoch) {
+                    true => state.epoch(operation).max(1),
+                    false => state.epoch(operation) + 1,
+                },
                 holder: holder.to_owned(),
                 until: lease_end(now),
             };

@@ -15,13 +15,22 @@ struct Layer {
 /// belongs into ARCHITECTURE.md first.
 const LAYERS: &[Layer] = &[
     Layer { package: "exokit-model", normal: &[], tests: &[] },
+    Layer { package: "exokit-mutant", normal: &[], tests: &[] },
     Layer { package: "exokit-kinds", normal: &["exokit-model"], tests: &[] },
-    Layer { package: "exokit-core", normal: &["exokit-model", "exokit-kinds"], tests: &["exokit-templates"] },
+    Layer {
+        package: "exokit-core",
+        normal: &["exokit-model", "exokit-kinds", "exokit-mutant"],
+        tests: &["exokit-templates"],
+    },
     Layer { package: "exokit-templates", normal: &["exokit-model"], tests: &["exokit-core"] },
-    Layer { package: "exokit-approval", normal: &["exokit-model"], tests: &[] },
-    Layer { package: "exokit-cloud", normal: &["exokit-model", "exokit-approval"], tests: &["exokit-sim"] },
+    Layer { package: "exokit-approval", normal: &["exokit-model", "exokit-mutant"], tests: &[] },
+    Layer {
+        package: "exokit-cloud",
+        normal: &["exokit-model", "exokit-approval", "exokit-mutant"],
+        tests: &["exokit-sim"],
+    },
     Layer { package: "exokit-sim", normal: &[], tests: &[] },
-    Layer { package: "exokit-ledger", normal: &["exokit-model"], tests: &[] },
+    Layer { package: "exokit-ledger", normal: &["exokit-model", "exokit-mutant"], tests: &[] },
     Layer {
         package: "exokit-engine",
         normal: &[
@@ -31,6 +40,7 @@ const LAYERS: &[Layer] = &[
             "exokit-approval",
             "exokit-cloud",
             "exokit-ledger",
+            "exokit-mutant",
         ],
         tests: &["exokit-sim", "exokit-templates"],
     },
@@ -49,6 +59,7 @@ const ALL_BELOW: &[&str] = &[
     "exokit-cloud",
     "exokit-sim",
     "exokit-ledger",
+    "exokit-mutant",
     "exokit-engine",
 ];
 

@@ -8,6 +8,7 @@ use exokit_model::event::Event;
 use exokit_model::graph::Node;
 use exokit_model::ids::NodeKey;
 use exokit_model::kind::Kind;
+use exokit_mutant::{Mutant, planted};
 
 use crate::keyring::NONCE_BYTES;
 use crate::run::{Run, StepEnd, refused};
@@ -22,8 +23,14 @@ pub(crate) async fn run(run: &Run<'_>, key: &NodeKey, attempt: u32, refusals: u3
     };
     let intent =
         Event::CreateIntended { node: key.clone(), attempt, request: request.digest(), expires_at: expires };
-    run.record(vec![intent]).await?;
+    let early = planted(Mutant::IntentAfterSend);
+    if !early {
+        run.record(vec![intent.clone()]).await?;
+    }
     let outcome = run.engine.parts().client.mutate(permit, &request, expires).await;
+    if early {
+        run.record(vec![intent]).await?;
+    }
     let event = match outcome {
         Ok(reply) => accepted(run, &node, attempt, &reply)?,
         Err(error) => not_accepted(&node, attempt, &error),

@@ -6,6 +6,7 @@ use exokit_cloud::poll::poll_delay;
 use exokit_kinds::Lifecycle;
 use exokit_model::event::Event;
 use exokit_model::ids::{NodeKey, ResourceId};
+use exokit_mutant::{Mutant, planted};
 
 use crate::observe::{self, CloudOperation};
 use crate::run::{Run, StepEnd};
@@ -29,12 +30,12 @@ pub(crate) async fn run(
         let seen = observe::get(client, node.kind, id, parent.as_ref(), &node.zone).await;
         let still_there = match patience.ask(seen).await? {
             None => continue,
-            Some(None) => {
+            Some(Some(observed)) if !planted(Mutant::GoneAtOnce) => observed,
+            Some(_) => {
                 return Ok(run
                     .record(vec![Event::ResourceGone { node: key.clone(), id: id.clone() }])
                     .await?);
             }
-            Some(Some(observed)) => observed,
         };
         if let Some(reason) =
             refused_after_all(run, &node.zone, cloud_operation.as_deref(), still_there.lifecycle).await

@@ -16,6 +16,7 @@ use exokit_model::graph::Node;
 use exokit_model::ids::{NodeKey, ResourceId};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::request::ConcreteRequest;
+use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 
 use crate::error::EngineError;
@@ -36,7 +37,9 @@ pub(crate) async fn permit(
     node: &NodeKey,
     intent: Intent,
 ) -> Result<Result<Permitted, Refusal>, EngineError> {
-    run.ensure_lease().await?;
+    if !planted(Mutant::OutliveLease) {
+        run.ensure_lease().await?;
+    }
     run.refresh().await?;
     let verifier = run.engine.verifier().await?;
     let (epoch, until) = {
@@ -44,7 +47,11 @@ pub(crate) async fn permit(
         (lease.epoch, lease.until)
     };
     let now = run.engine.now();
-    let expires = (now + SIGNATURE).min(until - SKEW_MARGIN);
+    let expires = match (planted(Mutant::SignLong), planted(Mutant::OutliveLease)) {
+        (true, _) => (now + SIGNATURE * 20).min(until - SKEW_MARGIN),
+        (_, true) => now + SIGNATURE,
+        (false, false) => (now + SIGNATURE).min(until - SKEW_MARGIN),
+    };
     let state = run.state();
     let own_id = state.facts.get(node).and_then(|facts| facts.id()).cloned();
     let made_here = |id: &ResourceId| {

@@ -9,6 +9,7 @@ use exokit_kinds::{Lifecycle, Observed, mark};
 use exokit_model::event::Event;
 use exokit_model::graph::Node;
 use exokit_model::ids::{NodeKey, ResourceId};
+use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -82,7 +83,12 @@ impl Follow<'_, '_> {
             }
         }
         // What cannot be read is not absent.
-        let Some(seen) = self.resource().await? else { return Ok(Look::Pending) };
+        let Some(seen) = self.resource().await? else {
+            return Ok(match planted(Mutant::UnreadableIsAbsent) {
+                true => Look::Failed(None, "unreadable".to_owned()),
+                false => Look::Pending,
+            });
+        };
         let Some(observed) = seen else { return Ok(self.missing(missing_since)) };
         *missing_since = None;
         Ok(match observed.lifecycle {
@@ -128,6 +134,7 @@ impl Follow<'_, '_> {
     /// The operation failed. Something may exist all the same.
     async fn failed(&mut self, reason: String) -> Result<Look, StepEnd> {
         Ok(match self.resource().await? {
+            Some(_) if planted(Mutant::ForgetFailed) => Look::Failed(None, reason),
             Some(left) => Look::Failed(left.map(|observed| observed.id), reason),
             None => Look::Pending,
         })

@@ -11,6 +11,7 @@ use exokit_model::event::Event;
 use exokit_model::graph::Node;
 use exokit_model::ids::NodeKey;
 use exokit_model::needs_human::NeedsHuman;
+use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 
 use crate::observe;
@@ -27,7 +28,7 @@ pub(crate) async fn run(
     let node = node_of(run, key)?;
     wait_until_expired(run, expires_at).await;
     let found = look(run, &node).await?;
-    let adoptable = exokit_kinds::of(node.kind).adoptable();
+    let adoptable = exokit_kinds::of(node.kind).adoptable() || planted(Mutant::AdoptKey);
     let event = match (found.as_slice(), adoptable) {
         ([], _) => Event::CreateAbsent { node: key.clone(), attempt },
         ([one], true) => Event::CreateAdopted { node: key.clone(), attempt, id: one.id.clone() },
@@ -51,7 +52,7 @@ async fn wait_until_expired(run: &Run<'_>, expires_at: Timestamp) {
         let now = run.engine.now();
         let here = now >= expires_at + SKEW_MARGIN;
         let there = run.engine.parts().client.skew().is_none_or(|skew| skew.surely_past(expires_at, now));
-        if here && there {
+        if here && there || planted(Mutant::SettleAtOnce) {
             return;
         }
         let left = (expires_at + SKEW_MARGIN).duration_since(now);
@@ -68,7 +69,7 @@ async fn look(run: &Run<'_>, node: &Node) -> Result<Vec<Observed>, StepEnd> {
     loop {
         // What is listed after the whole lag is final, so the last list is
         // asked for when the lag is over, not before.
-        let last = started.elapsed() >= lag;
+        let last = started.elapsed() >= lag || planted(Mutant::SettleOnce);
         let listed = observe::list(&run.engine.parts().client, node.kind, &node.zone).await;
         let Some(listed) = patience.ask(listed).await? else { continue };
         let ours = confirm(run, node, listed).await?;
@@ -106,7 +107,7 @@ async fn confirm(run: &Run<'_>, node: &Node, listed: Vec<Observed>) -> Result<Ve
                 break seen;
             }
         };
-        if whole.as_ref().is_some_and(|whole| is_as_planned(run, node, whole)) {
+        if whole.as_ref().is_some_and(|whole| is_as_planned(run, node, whole) || planted(Mutant::AdoptAnything)) {
             ours.push(candidate);
         }
     }

@@ -13,6 +13,7 @@ use exokit_sim::{Kind, LiveResource, World};
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::effect::State;
 use super::play::Play;
 use super::schedule::{Act, Stage, What};
 
@@ -187,7 +188,12 @@ impl Play {
             ),
         });
         if let Ok(planted) = planted {
-            self.truth.borrow_mut().planted.push(planted);
+            let mut truth = self.truth.borrow_mut();
+            if self.scene.lock().situation.state() == State::Resting {
+                truth.known.insert(planted.1.clone());
+            }
+            truth.planted.push(planted);
+            drop(truth);
             self.scene.note(effect);
         }
     }
@@ -220,7 +226,7 @@ impl Play {
         if matches!(refused, Err(error) if error.code() == "busy") {
             let state = self.scene.lock().situation.state();
             match state {
-                super::effect::State::TearingDown => self.scene.note("second teardown plan refused"),
+                State::TearingDown => self.scene.note("second teardown plan refused"),
                 _ => self.scene.note("teardown during the provision refused"),
             }
         }

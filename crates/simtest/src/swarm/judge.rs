@@ -10,6 +10,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use exokit_model::canonical::Digest;
 use exokit_model::event::{Event, Record};
 use exokit_model::ids::{NodeKey, OperationId, PersonId};
+use exokit_model::kind::Kind;
 use exokit_model::plan::{Action, Plan};
 use exokit_sim::{Effect, JournalEntry, LiveResource, World};
 
@@ -55,6 +56,7 @@ pub(super) fn judge(play: &Play) -> Vec<String> {
     wrong.extend(case.epochs_grow());
     wrong.extend(case.every_prefix_folds());
     wrong.extend(case.one_at_a_time());
+    wrong.extend(case.keys_have_their_secrets());
     wrong.extend(case.rolled_back_is_empty());
     wrong.extend(case.rejected_did_nothing());
     wrong.extend(case.calls_are_within_the_budget(play.rig.budget_per_second));
@@ -306,6 +308,18 @@ impl Case<'_> {
         }
         let over = attempts.into_iter().filter(|(_, count)| *count > ATTEMPTS_MAX);
         over.map(|((_, node), count)| format!("I25 {node} was asked for {count} times")).collect()
+    }
+
+    /// A key that was found and not made has lost its secret, and is useless.
+    fn keys_have_their_secrets(&self) -> Vec<String> {
+        let adopted = self.records.iter().filter_map(|record| match &record.entry.event {
+            Event::CreateAdopted { node, .. } => Some((self.operation_of(record)?.1.graph.node(node)?, node)),
+            _ => None,
+        });
+        adopted
+            .filter(|(node, _)| node.kind == Kind::ApiKey)
+            .map(|(_, key)| format!("F26 {key} was adopted without its secret"))
+            .collect()
     }
 
     /// Invariant 10: what was rolled back has left nothing.

@@ -43,6 +43,8 @@ pub(super) struct Truth {
     pub(super) foreign: BTreeSet<String>,
     /// What controllers made beside ours, as long as it was not removed.
     pub(super) planted: Vec<(Kind, String)>,
+    /// Those of them that were there before the teardown was planned.
+    pub(super) known: BTreeSet<String>,
     /// Ids that a human deleted or changed.
     pub(super) touched: BTreeSet<String>,
     /// Names that somebody else took.
@@ -447,6 +449,7 @@ impl Play {
     /// Removes by hand what controllers and strangers put in the way.
     fn clear_the_way(&self) {
         let planted = std::mem::take(&mut self.truth.borrow_mut().planted);
+        self.check_known();
         let foreign: Vec<String> = self.truth.borrow().foreign.iter().cloned().collect();
         let cleared = self.rig.world.with(|world: &mut World| {
             for (kind, id) in planted {
@@ -461,6 +464,17 @@ impl Play {
         if let Err(error) = cleared {
             self.wrong(format!("I0 the simulated cloud: {error}"));
         }
+    }
+
+    /// What was there before the teardown was planned must not be left to a
+    /// human, unless people interfered.
+    fn check_known(&self) {
+        let truth = self.truth.borrow();
+        let live = self.rig.world.peek(World::live).unwrap_or_default();
+        let left = live.iter().find(|live| truth.known.contains(&live.id));
+        let found = left.filter(|_| truth.touched.is_empty()).map(|left| format!("I28 {} {} was overlooked", left.kind, left.id));
+        drop(truth);
+        found.into_iter().for_each(|found| self.wrong(found));
     }
 
     async fn after_provision(&mut self, operation: &OperationId, ended: &Ended) {

@@ -1,0 +1,84 @@
+//! Whether the swarm finds mistakes: each one is planted in turn, and seeds
+//! are run until the judge finds it.
+//!
+//! `cargo xtask mutants`
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use clap::Parser;
+use exokit_mutant::{Mutant, plant};
+use exokit_simtest::swarm::minimise::invariant;
+use exokit_simtest::swarm::{self, generate};
+
+/// Plants each mistake in turn and counts the seeds until it is found.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask mutants")]
+struct Args {
+    /// How many seeds a mistake may survive.
+    #[arg(long, default_value_t = 3000)]
+    budget: u64,
+    /// How many mistakes at once.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+}
+
+/// What became of a mistake.
+enum End {
+    /// It was found with this many seeds, by this invariant.
+    Found(u64, String),
+    /// It survived.
+    Survived,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let ends = Mutex::new(BTreeMap::new());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..args.jobs.max(1) {
+            scope.spawn(|| {
+                while let Some(mutant) = Mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let end = hunt(*mutant, args.budget);
+                    ends.lock().unwrap_or_else(PoisonError::into_inner).insert(*mutant, end);
+                }
+            });
+        }
+    });
+    tell(&ends.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn hunt(mutant: Mutant, budget: u64) -> End {
+    plant(Some(mutant));
+    let finding = (0..budget).find_map(|seed| {
+        let report = swarm::run(&generate::schedule(seed)).ok()?;
+        report.wrong.first().map(|finding| (seed + 1, invariant(finding).to_owned()))
+    });
+    plant(None);
+    match finding {
+        Some((seeds, invariant)) => End::Found(seeds, invariant),
+        None => End::Survived,
+    }
+}
+
+fn tell(ends: &BTreeMap<Mutant, End>) -> ExitCode {
+    println!("| mistake | what it does | found by | after seeds |\n|---|---|---|---|");
+    let mut survivors = 0;
+    for (mutant, end) in ends {
+        let (by, after) = match end {
+            End::Found(seeds, invariant) => (invariant.as_str(), seeds.to_string()),
+            End::Survived => {
+                survivors += 1;
+                ("–", "survived".to_owned())
+            }
+        };
+        println!("| {mutant:?} | {} | {by} | {after} |", mutant.breaks());
+    }
+    println!("\n{} mistakes, {survivors} survived", ends.len());
+    match (survivors, ends.len() == Mutant::ALL.len()) {
+        (0, true) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
