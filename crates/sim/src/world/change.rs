@@ -1,5 +1,7 @@
 //! What happens later: scheduled changes and the operations that wait.
 
+use crate::fault::Fault;
+
 use super::{Kind, Outcome, StoredRequest, World, kinds};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -27,8 +29,13 @@ pub(crate) enum Change {
     Resize { pool: String },
     /// These members leave the pool.
     Evict { pool: String, members: Vec<String> },
-    /// A request arrives whose client has given up.
-    Arrive { request: StoredRequest },
+    /// A request arrives whose client has given up; what it makes is missing
+    /// from lists for so long.
+    Arrive {
+        request: StoredRequest,
+        #[serde(default)]
+        lag_ms: i64,
+    },
     /// The moment at which a fault on order shows.
     Injected { effect: String },
 }
@@ -86,7 +93,7 @@ impl World {
             Change::Purge { kind, id } => self.purge(kind, &id),
             Change::Resize { pool } => kinds::instance_pool::resize(self, &pool),
             Change::Evict { pool, members } => kinds::instance_pool::evict(self, &pool, &members),
-            Change::Arrive { request } => self.arrive(&request),
+            Change::Arrive { request, lag_ms } => self.arrive(&request, lag_ms),
             Change::Injected { effect } => self.count_effect(&effect),
         }
     }
@@ -116,14 +123,16 @@ impl World {
         self.touch();
     }
 
-    fn arrive(&mut self, stored: &StoredRequest) {
+    fn arrive(&mut self, stored: &StoredRequest, lag_ms: i64) {
         let Some(request) = stored.restore() else {
             return;
         };
+        self.set_modifiers(&[Fault::ListLag { ms: lag_ms }]);
         let status = match self.execute_now(stored.face, &request) {
             Outcome::Reply(reply) => reply.status().as_u16(),
             Outcome::Drop => 0,
         };
+        self.clear_modifiers();
         self.count_effect(match status {
             200..=299 => "late: executed",
             403 => "late: refused by expiry",

@@ -101,7 +101,7 @@ impl World {
         self.count_call(&target.operation);
         let faults = self.draw_faults(&target.operation);
         for fault in &faults {
-            if let Some(outcome) = self.before_effect(fault, face, request) {
+            if let Some(outcome) = self.before_effect(fault, &faults, face, request) {
                 return outcome;
             }
         }
@@ -153,7 +153,13 @@ impl World {
         named.unwrap_or(self.config.default_zone()).to_owned()
     }
 
-    fn before_effect(&mut self, fault: &Fault, face: Face, request: &Request<Bytes>) -> Option<Outcome> {
+    fn before_effect(
+        &mut self,
+        fault: &Fault,
+        all: &[Fault],
+        face: Face,
+        request: &Request<Bytes>,
+    ) -> Option<Outcome> {
         match fault {
             Fault::DropBefore => {
                 self.count_effect("drop-before");
@@ -161,7 +167,11 @@ impl World {
             }
             Fault::Late { delay_ms } => {
                 let request = StoredRequest::of(face, request);
-                self.schedule(*delay_ms, Change::Arrive { request });
+                let lag = all.iter().find_map(|other| match other {
+                    Fault::ListLag { ms } => Some(*ms),
+                    _ => None,
+                });
+                self.schedule(*delay_ms, Change::Arrive { request, lag_ms: lag.unwrap_or_default() });
                 Some(Outcome::Drop)
             }
             Fault::Status { status, after_effect: false, .. } => {

@@ -167,7 +167,7 @@ impl World {
 
     /// Hands over a request that will arrive at `at_ms`: its client has gone.
     pub fn submit_late(&mut self, at_ms: i64, request: &http::Request<Bytes>) {
-        let change = Change::Arrive { request: StoredRequest::of(Face::of(request), request) };
+        let change = Change::Arrive { request: StoredRequest::of(Face::of(request), request), lag_ms: 0 };
         self.schedule(at_ms - self.now, change);
     }
 

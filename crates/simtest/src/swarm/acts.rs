@@ -92,7 +92,7 @@ impl Play {
             Act::Rename { pick } => self.human(pick, "human renamed it", |world, own| {
                 renamable(own.kind) && world.human_rename(own.kind, &own.id, "renamed-by-hand")
             }),
-            Act::LookAlike { pick } => self.look_alike(pick),
+            Act::LookAlike { pick } => self.look_alike(pick, operation).await,
             Act::TakeName { pick } => self.take_name(pick, operation).await,
             Act::Balancer => self.plant(Kind::InstancePool, "load balancer of the cluster"),
             Act::Volume => self.plant(Kind::Instance, "volume of the cluster"),
@@ -135,15 +135,20 @@ impl Play {
         live.into_iter().filter(|own| inner.situation.knows(&own.id)).collect()
     }
 
-    fn look_alike(&self, pick: u32) {
-        let live = self.rig.world.peek(World::live).unwrap_or_default();
-        let marked: Vec<LiveResource> =
-            live.into_iter().filter(|own| own.labels.contains_key("exokit-token")).collect();
-        let Some(own) = marked.get(pick as usize % marked.len().max(1)) else { return };
-        let doc = json!({"name": "copied", "description": "made by hand", "labels": own.labels,
+    /// Somebody who has seen the plan makes something with the labels of one
+    /// of its nodes.
+    async fn look_alike(&self, pick: u32, operation: Option<&OperationId>) {
+        let Some(operation) = operation else { return };
+        let Ok(state) = self.rig.engine().operation(operation).await else { return };
+        let made = state.plan.graph.nodes().iter().filter_map(|node| {
+            let body = node.create.as_ref()?.body.as_ref()?;
+            Some((sim_kind(node.kind)?, node.zone.to_string(), body.get("labels")?.clone()))
+        });
+        let made: Vec<(Kind, String, serde_json::Value)> = made.collect();
+        let Some((kind, zone, labels)) = made.get(pick as usize % made.len().max(1)) else { return };
+        let doc = json!({"name": "copied", "description": "made by hand", "labels": labels,
             "level": "pro", "version": "1.30.0", "size": 9, "state": "running"});
-        let planted = self.rig.world.with(|world| world.plant_foreign(own.kind, own.zone.as_deref(), doc));
-        if let Ok(id) = planted {
+        if let Ok(id) = self.rig.world.with(|world| world.plant_foreign(*kind, Some(zone), doc)) {
             self.truth.borrow_mut().foreign.insert(id);
             self.scene.note("look-alike with our labels");
         }
@@ -235,4 +240,13 @@ impl Play {
 
 fn renamable(kind: Kind) -> bool {
     matches!(kind, Kind::SksCluster | Kind::SksNodepool | Kind::IamRole | Kind::AntiAffinityGroup)
+}
+
+/// The kinds that carry labels and can be made without others.
+fn sim_kind(kind: OurKind) -> Option<Kind> {
+    match kind {
+        OurKind::SksCluster => Some(Kind::SksCluster),
+        OurKind::IamRole => Some(Kind::IamRole),
+        _ => None,
+    }
 }

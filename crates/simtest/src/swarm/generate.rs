@@ -204,7 +204,7 @@ fn done_unheard(draw: &mut Draw) -> What {
 
 fn late(draw: &mut Draw) -> What {
     let operation = draw.change();
-    let delay_ms = draw.0.i64(500..70_000);
+    let delay_ms = if draw.chance(30) { draw.0.i64(20_000..29_900) } else { draw.0.i64(500..70_000) };
     draw.rule(operation, 2, 1, Fault::Late { delay_ms })
 }
 
@@ -230,9 +230,9 @@ const REASONS: [&str; 11] = [
 ];
 
 fn lag(draw: &mut Draw) -> What {
-    let operation = draw.change();
+    let operation = if draw.chance(40) { "create-*" } else { draw.change() };
     let ms = draw.0.i64(1_000..58_000);
-    draw.rule(operation, 1, 4, Fault::ListLag { ms })
+    draw.rule(operation, 1, 8, Fault::ListLag { ms })
 }
 
 fn strange(draw: &mut Draw) -> What {
@@ -301,6 +301,7 @@ fn human(draw: &mut Draw) -> What {
 fn stranger(draw: &mut Draw) -> What {
     let pick = draw.0.u32(..);
     match draw.chance(60) {
+        true if draw.chance(40) => What::Act { stage: Stage::Provision, at: 1, act: Act::LookAlike { pick } },
         true => act(draw, &[Stage::Provision, Stage::Rest, Stage::Teardown], Act::LookAlike { pick }),
         false => What::Act { stage: Stage::Provision, at: 0, act: Act::TakeName { pick } },
     }

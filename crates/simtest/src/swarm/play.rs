@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use exokit_cloud::transport::Transport;
 use exokit_engine::engine::Engine;
 use exokit_engine::error::EngineError;
 use exokit_ledger::LedgerError;
@@ -61,6 +62,8 @@ pub(super) struct Truth {
     pub(super) denied: BTreeSet<OperationId>,
     /// Whether the policy was changed between vote and start.
     pub(super) policy_moved: bool,
+    /// Whether the clock of the host was ever wrong.
+    pub(super) clock_was_wrong: bool,
     /// The roster in force.
     pub(super) roster: Option<Roster>,
     /// What went wrong that no evidence shows afterwards.
@@ -83,7 +86,11 @@ pub(super) struct Play {
     pub(super) scene: Arc<Scene>,
     pub(super) truth: RefCell<Truth>,
     clock: HostClock,
+    processes: Cell<u64>,
 }
+
+/// Calls per second of each process: few, so that the budget is felt.
+const BUDGET: u32 = 6;
 
 impl Play {
     pub(super) fn new(schedule: &Schedule) -> Self {
@@ -93,13 +100,15 @@ impl Play {
             ..Config::default()
         };
         config.policies.cancelled_arrives_after_ms = schedule.arrives_late.then_some(7_000);
-        let rig = Rig::new(config);
+        let mut rig = Rig::new(config);
+        rig.budget_per_second = BUDGET;
         let clock = HostClock::new(rig.clock());
         Self {
             schedule: schedule.clone(),
             scene: Arc::new(Scene::new(schedule)),
             rig,
             truth: RefCell::default(),
+            processes: Cell::new(0),
             clock,
         }
     }
@@ -109,12 +118,20 @@ impl Play {
         self.rig.engine_with(Outfit {
             ledger: Arc::new(disk::Disk::new(self.rig.ledger.clone(), Arc::clone(&self.scene))),
             clock: Arc::new(self.clock.clone()),
-            transport: wire::watched(&self.rig.world, &self.scene),
+            transport: self.transport(),
         })
+    }
+
+    /// The way to the cloud of one more process.
+    pub(super) fn transport(&self) -> Transport {
+        let process = self.processes.get();
+        self.processes.set(process + 1);
+        wire::watched(&self.rig.world, &self.scene, process)
     }
 
     pub(super) fn set_clock(&self, ahead: i32) {
         self.clock.set_ahead(ahead);
+        self.truth.borrow_mut().clock_was_wrong |= ahead != 0;
         self.scene.lock().clock_wrong = ahead != 0;
     }
 

@@ -19,7 +19,6 @@ use super::acts::Acts;
 use super::effect::State;
 use super::play::{Play, passes};
 use super::schedule::{BadRequest, Stage, What};
-use super::wire;
 use crate::rig::{Outfit, person, request};
 
 impl Play {
@@ -78,7 +77,7 @@ impl Play {
         let engine = self.rig.engine_with(Outfit {
             ledger: Arc::new(ledger),
             clock: Arc::new(self.rig.clock()),
-            transport: wire::watched(&self.rig.world, &self.scene),
+            transport: self.transport(),
         });
         tokio::time::sleep(Duration::from_secs(300)).await;
         let Ok(found) = engine.orphans(&crate::rig::request(1).spec.zone).await else { return };

@@ -55,8 +55,8 @@ pub(super) struct Inner {
     pub(super) acknowledged: Vec<Acknowledged>,
     /// Every change that was sent, in order.
     pub(super) sent: Vec<Sent>,
-    /// True times of all calls, in milliseconds.
-    pub(super) calls: Vec<i64>,
+    /// True times of all calls, in milliseconds, by process.
+    pub(super) calls: BTreeMap<u64, Vec<i64>>,
     /// Whether the clock of the host is wrong.
     pub(super) clock_wrong: bool,
     /// Whether a process is stopped, or was a moment ago.

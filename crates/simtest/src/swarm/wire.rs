@@ -13,11 +13,11 @@ use super::scene::{Scene, Sent, request_digest};
 
 /// A watched transport to a simulated cloud.
 #[must_use]
-pub(super) fn watched(world: &SharedWorld, scene: &Arc<Scene>) -> Transport {
+pub(super) fn watched(world: &SharedWorld, scene: &Arc<Scene>, process: u64) -> Transport {
     let (world, scene) = (world.clone(), Arc::clone(scene));
     let service = tower::service_fn(move |request: Request<Bytes>| {
         let (world, scene) = (world.clone(), Arc::clone(&scene));
-        async move { send(&world, &scene, request).await }
+        async move { send(&world, &scene, process, request).await }
     });
     tower::util::BoxCloneSyncService::new(service)
 }
@@ -25,10 +25,14 @@ pub(super) fn watched(world: &SharedWorld, scene: &Arc<Scene>) -> Transport {
 async fn send(
     world: &SharedWorld,
     scene: &Scene,
+    process: u64,
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, TransportError> {
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    record(world, scene, &request, changes);
+    scene.lock().calls.entry(process).or_default().push(world.now_ms());
+    if changes {
+        record(world, scene, &request);
+    }
     let cloud = InProcess::new(world.clone());
     let reply = cloud.oneshot(request).await;
     scene.note_cloud(world);
@@ -38,17 +42,15 @@ async fn send(
     })
 }
 
-fn record(world: &SharedWorld, scene: &Scene, request: &Request<Bytes>, changes: bool) {
+/// A change leaves: what was acknowledged as durable at that moment?
+fn record(world: &SharedWorld, scene: &Scene, request: &Request<Bytes>) {
     let at_ms = world.now_ms();
+    let digest = request_digest(request.method().as_str(), request.uri().path(), request.body());
     let mut inner = scene.lock();
-    inner.calls.push(at_ms);
-    if changes {
-        let digest = request_digest(request.method().as_str(), request.uri().path(), request.body());
-        let acknowledged = inner.acknowledged.len();
-        inner.sent.push(Sent { at_ms, digest, acknowledged });
-        if inner.clock_wrong {
-            let state = inner.situation.state();
-            inner.coverage.note("clock wrong while acting", state);
-        }
+    let acknowledged = inner.acknowledged.len();
+    inner.sent.push(Sent { at_ms, digest, acknowledged });
+    if inner.clock_wrong {
+        let state = inner.situation.state();
+        inner.coverage.note("clock wrong while acting", state);
     }
 }
