@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use exokit_ledger::{Filter, Ledger as _};
 use jiff::SignedDuration;
 use serde::Serialize;
 
