@@ -88,7 +88,7 @@ fn a_long_ledger_starts_at_once_after_kill_9() {
     }
     let folder = tempfile::tempdir().unwrap();
     let acknowledged = killed(folder.path(), 30);
-    assert!(acknowledged as usize > EVENTS, "{acknowledged}");
+    assert!(acknowledged > EVENTS as u64, "{acknowledged}");
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let began = now();

@@ -17,7 +17,7 @@ pub(crate) async fn run(settings: &Settings, args: &EnvironmentArgs) -> Result<E
     let (view, operations) = (&story.view, &story.operations);
     let mut value = serde_json::to_value(view).unwrap_or_default();
     let open = operations.iter().filter(|operation| !operation.phase.is_terminal());
-    value["open"] = open.map(|operation| views::operation::json(operation)).collect();
+    value["open"] = open.map(views::operation::json).collect();
     let now = session.engine.parts().clock.now();
     settings.output.data(&value, || views::environment::show(view, operations, now))?;
     Ok(Exit::Done)
