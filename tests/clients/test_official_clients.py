@@ -5,6 +5,8 @@
 
 EXOKIT_BIN is a command that serves the cloud when called with `sim` and
 prints one JSON line {endpoint, sos_endpoint, zone, api_key, api_secret}.
+With EXOKIT_EXCHANGES, all that is asked of the API and answered is appended to
+that file, for `test_openapi.py` to judge.
 """
 
 import base64
@@ -23,6 +25,8 @@ from exoscale.api import v2
 from exoscale.api.v2 import Client
 
 COMMAND = shlex.split(os.environ.get("EXOKIT_BIN", "exokit"))
+EXCHANGES = os.environ.get("EXOKIT_EXCHANGES")
+RECORD = ["--record", EXCHANGES] if EXCHANGES else []
 CLIENT_ERRORS = (v2.ExoscaleAPIClientException, v2.ExoscaleAPIServerException)
 try:
     from exoscale.api.exceptions import ExoscaleAPIAuthException as AuthError
@@ -37,7 +41,7 @@ v2._sleep = lambda start_time: None
 def start(*extra):
     """A fresh cloud: its process and what it announced."""
     process = subprocess.Popen(
-        [*COMMAND, "sim", "--speed", "max", "--listen", "127.0.0.1:0", *extra],
+        [*COMMAND, "sim", "--speed", "max", "--listen", "127.0.0.1:0", *RECORD, *extra],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -1,8 +1,9 @@
 //! Serves a simulated cloud and prints its address as one JSON line.
 //!
 //! `cargo run -p exokit-sim --example serve -- [--listen ADDR] [--speed N|max]
-//! [--state FILE] [--seed N] [--faults FILE] [--zone Z]`; the arguments are
-//! those of `exokit sim`, and a leading `sim` is accepted.
+//! [--state FILE] [--seed N] [--faults FILE] [--record FILE]
+//! [--zone Z]`; the arguments are those of `exokit sim`, and a leading `sim` is
+//! accepted.
 
 use exokit_sim::{Config, ServeOptions, Speed, serve};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         speed: Speed::Times(1.0),
         state: None,
         faults: None,
+        record: None,
         config: Config::default(),
         now: Arc::new(wall_clock),
     };
@@ -33,6 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             "--speed" => options.speed = value.parse()?,
             "--state" => options.state = Some(value.into()),
             "--faults" => options.faults = Some(value.into()),
+            "--record" => options.record = Some(value.into()),
             "--seed" => options.config.seed = value.parse()?,
             "--zone" => options.config.zones = vec![value],
             "--api-key" => options.config.api_key = value,

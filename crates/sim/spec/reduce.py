@@ -68,7 +68,7 @@ def main():
     lines = []
     for path, methods in sorted(spec["paths"].items()):
         for method, op in sorted(methods.items()):
-            if method not in ("get", "post", "put", "delete"):
+            if method not in ("get", "post", "put", "patch", "delete"):
                 continue
             tag = (op.get("tags") or ["compute"])[0]
             entry = {

@@ -18,6 +18,14 @@ pub enum SimError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// An exchange could not be written down.
+    #[error("record of exchanges {path}: {source}")]
+    Record {
+        /// The file concerned.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// The state or fault file is not what it should be.
     #[error("{path} cannot be understood: {source}")]
     Format {

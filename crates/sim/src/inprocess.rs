@@ -1,6 +1,7 @@
 //! The cloud as a `tower` service in the same process.
 
-use crate::world::Outcome;
+use crate::record::Recorder;
+use crate::world::{Face, Outcome};
 use crate::{SharedWorld, SimError};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -36,18 +37,26 @@ impl RoundTrip {
 pub struct InProcess {
     world: SharedWorld,
     round_trip: RoundTrip,
+    recorder: Option<Recorder>,
 }
 
 impl InProcess {
     /// A service on `world`, with the default round trip.
     pub fn new(world: SharedWorld) -> Self {
-        Self { world, round_trip: RoundTrip::default() }
+        Self { world, round_trip: RoundTrip::default(), recorder: None }
     }
 
     /// Sets the travel time.
     #[must_use]
     pub fn with_round_trip(mut self, round_trip: RoundTrip) -> Self {
         self.round_trip = round_trip;
+        self
+    }
+
+    /// Writes down what is asked of the API and answered.
+    #[must_use]
+    pub fn recorded_by(mut self, recorder: Option<Recorder>) -> Self {
+        self.recorder = recorder;
         self
     }
 
@@ -67,6 +76,9 @@ impl InProcess {
         };
         let now = self.world.now_ms();
         let outcome = self.world.with(|world| world.handle(now, &request))?;
+        if let (Some(recorder), Face::Api) = (&self.recorder, Face::of(&request)) {
+            recorder.write(&request, &outcome)?;
+        }
         if !self.round_trip.after.is_zero() {
             tokio::time::sleep(self.round_trip.after).await;
         }

@@ -1,7 +1,9 @@
 //! The cloud behind loopback listeners, for clients of other processes.
 
 use crate::fault::Schedule;
-use crate::{Config, EndpointUrls, Face, InProcess, NowMs, RoundTrip, SharedWorld, SimError, World};
+use crate::{
+    Config, EndpointUrls, Face, InProcess, NowMs, Recorder, RoundTrip, SharedWorld, SimError, World,
+};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
@@ -63,6 +65,8 @@ pub struct ServeOptions {
     /// A JSON object with `faults` and `latencies`, or an array of faults. A
     /// saved world keeps the latencies that it began with.
     pub faults: Option<PathBuf>,
+    /// Where exchanges of the API are written down.
+    pub record: Option<PathBuf>,
     /// Seed, zones, key pair and the rest.
     pub config: Config,
     /// The clock.
@@ -131,7 +135,8 @@ pub async fn serve(options: ServeOptions) -> Result<Running, SimError> {
     // A saved world has its own zones and keys: tell those.
     let config = world.with(|world| world.config().clone())?;
     let (stop, stopped) = watch::channel(false);
-    let service = InProcess::new(world.clone()).with_round_trip(RoundTrip::ZERO);
+    let recorder = options.record.as_deref().map(Recorder::append).transpose()?;
+    let service = InProcess::new(world.clone()).with_round_trip(RoundTrip::ZERO).recorded_by(recorder);
     for (listener, face) in [(api, Face::Api), (sos, Face::Sos)] {
         tokio::spawn(accept(listener, face, service.clone(), stopped.clone()));
     }

@@ -6,8 +6,8 @@ mod common;
 use bytes::Bytes;
 use common::{T0, signed};
 use exokit_sim::{
-    Config, InProcess, LatencyTable, NowMs, Policies, RoundTrip, ServeOptions, SharedWorld, SimError, Speed,
-    World, serve,
+    Config, InProcess, LatencyTable, NowMs, Policies, Recorder, RoundTrip, ServeOptions, SharedWorld,
+    SimError, Speed, World, serve,
 };
 use http::Request;
 use serde_json::{Value, json};
@@ -94,6 +94,7 @@ async fn a_server_announces_itself_and_stops() {
         speed: Speed::Max,
         state: None,
         faults: None,
+        record: None,
         config: config(),
         now: Arc::new(|| T0),
     })
@@ -109,6 +110,46 @@ async fn a_server_announces_itself_and_stops() {
     running.shutdown();
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn exchanges_are_recorded_without_signature_and_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("exchanges");
+    let world = SharedWorld::in_memory(World::new(config()), Arc::new(|| T0));
+    let service = InProcess::new(world.clone())
+        .with_round_trip(RoundTrip::ZERO)
+        .recorded_by(Some(Recorder::append(&path).unwrap()));
+    let role = post(&world, "/iam-role?x=1", &json!({"name": "r"}));
+    let role = service.clone().oneshot(role).await.unwrap();
+    let role: Value = serde_json::from_slice(role.body()).unwrap();
+    let key = post(&world, "/api-key", &json!({"name": "k", "role-id": role["reference"]["id"]}));
+    let reply = service.clone().oneshot(key).await.unwrap();
+    let reply: Value = serde_json::from_slice(reply.body()).unwrap();
+
+    let text = std::fs::read_to_string(&path).unwrap();
+    for hidden in [reply["secret"].as_str().unwrap(), "EXO2-HMAC", "signature", &config().api_secret] {
+        assert!(!hidden.is_empty() && !text.contains(hidden), "{hidden}");
+    }
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let asked = json!({"name": "r"});
+    assert_eq!((lines.len(), &lines[0]["query"], &lines[0]["body"]), (2, &"x=1".into(), &asked));
+    let seen = ["method", "path", "status", "type"].map(|key| lines[1][key].clone());
+    let wanted = [json!("POST"), json!("/v2/api-key"), json!(200), json!("application/json; charset=utf-8")];
+    assert_eq!(seen, wanted);
+    let shown = (&lines[1]["reply"]["key"], &lines[1]["reply"]["secret"]);
+    assert_eq!(shown, (&reply["key"], &"redacted".into()));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_exchange_that_cannot_be_recorded_is_an_error() {
+    let world = SharedWorld::in_memory(World::new(config()), Arc::new(|| T0));
+    let recorder = Recorder::append(std::path::Path::new("/dev/full")).unwrap();
+    let service = InProcess::new(world.clone()).with_round_trip(RoundTrip::ZERO);
+    let request = post(&world, "/iam-role", &json!({"name": "r"}));
+    let failed = service.recorded_by(Some(recorder)).oneshot(request).await;
+    assert!(matches!(failed, Err(SimError::Record { .. })), "{failed:?}");
 }
 
 async fn exchange(stream: &mut tokio::net::TcpStream, request: &str) -> String {

@@ -123,6 +123,10 @@ pub(crate) struct SimArgs {
     /// {"faults": [...], "latencies": {"create-sks-cluster": {"low_ms": 1, "high_ms": 2}}}
     #[arg(long, value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
+    /// Append what is asked of the API and answered, one JSON object per line,
+    /// without signatures and with secrets replaced
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
     /// The API key to accept
     #[arg(long, value_name = "K", allow_hyphen_values = true)]
     pub(crate) api_key: Option<String>,

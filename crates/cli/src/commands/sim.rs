@@ -37,6 +37,7 @@ pub(crate) async fn run(settings: &Settings, args: SimArgs) -> Result<Exit, CliE
         speed,
         state: settings.state_flag.clone(),
         faults: args.faults,
+        record: args.record,
         config,
         now: now_ms(clock),
     };
