@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from openapi_core import Config, OpenAPI
 from openapi_core.templating.paths.exceptions import PathError
 from openapi_core.templating.paths.finders import APICallPathFinder
+from openapi_core.templating.paths.iterators import TemplatePathsIterator
 from openapi_core.testing import MockRequest, MockResponse
 
 # The document describes no refusal of the operations that are served. These
@@ -89,6 +90,8 @@ def schema_findings(error):
             yield place([*path, key]), "not in the document"
     elif error.message.startswith("Tried to write read-only property"):
         yield place(path), "read-only"
+    elif error.message.startswith("Tried to read write-only property"):
+        yield place(path), "write-only"
     else:
         yield place(path), error.message[:200]
 
@@ -104,6 +107,25 @@ def findings(errors):
             yield type(error).__name__, str(error)[:200]
 
 
+class MostLiteral(TemplatePathsIterator):
+    """Of the paths that fit, first the one that leaves least to parameters.
+
+    `/instance/1:stop` is `/instance/{id}:stop` and not `/instance/{id}`.
+    """
+
+    def __call__(self, *args, **kwargs):
+        def left_over(path):
+            return sum(len(value) for value in path.path_result.variables.values())
+
+        return iter(sorted(super().__call__(*args, **kwargs), key=left_over))
+
+
+class Finder(APICallPathFinder):
+    """Finds the operation of a request."""
+
+    paths_iterator = MostLiteral("paths")
+
+
 class Judge:
     """The official document."""
 
@@ -113,10 +135,12 @@ class Judge:
         # It calls itself OpenAPI 3.0.0 and uses keys of later versions for its
         # tags, so it is not itself validated.
         config = Config(
-            spec_validator_cls=None, additional_properties_default_policy="forbid"
+            spec_validator_cls=None,
+            path_finder_cls=Finder,
+            additional_properties_default_policy="forbid",
         )
         self.api = OpenAPI.from_dict(self.document, config=config)
-        self.finder = APICallPathFinder(self.api.spec)
+        self.finder = Finder(self.api.spec)
 
     def operations(self):
         """(method, path, operation) of all operations."""

@@ -26,7 +26,6 @@ from exoscale.api.v2 import Client
 
 COMMAND = shlex.split(os.environ.get("EXOKIT_BIN", "exokit"))
 EXCHANGES = os.environ.get("EXOKIT_EXCHANGES")
-RECORD = ["--record", EXCHANGES] if EXCHANGES else []
 CLIENT_ERRORS = (v2.ExoscaleAPIClientException, v2.ExoscaleAPIServerException)
 try:
     from exoscale.api.exceptions import ExoscaleAPIAuthException as AuthError
@@ -38,10 +37,12 @@ except ImportError:
 v2._sleep = lambda start_time: None
 
 
-def start(*extra):
+def start(*extra, record=EXCHANGES):
     """A fresh cloud: its process and what it announced."""
+    if record:
+        extra = ("--record", record, *extra)
     process = subprocess.Popen(
-        [*COMMAND, "sim", "--speed", "max", "--listen", "127.0.0.1:0", *RECORD, *extra],
+        [*COMMAND, "sim", "--speed", "max", "--listen", "127.0.0.1:0", *extra],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -567,7 +568,7 @@ class TestStorage(Cloud):
         self.refused(403, api.list_sks_clusters)
         self.assertTrue(api.list_zones()["zones"])
         self.refused(409, self.api.delete_iam_role, id=role)
-        self.done(self.api.delete_api_key(id=key["key"]))
+        self.assertIsNone(self.done(self.api.delete_api_key(id=key["key"])))
         self.assertEqual(
             self.code(limited.get_object, Bucket="mine-only", Key="k"),
             "InvalidAccessKeyId",

@@ -1,4 +1,5 @@
-//! The official clients, unmodified, against `exokit sim`.
+//! The official clients, unmodified, against `exokit sim`; then the judge of
+//! what they and our own client sent and got.
 //!
 //! Python's standard library has what a virtual environment needs; the clients
 //! come into it from the package index, at the versions of
@@ -12,7 +13,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const REQUIREMENTS: &str = "tests/clients/requirements.txt";
-const TESTS: &str = "tests/clients/test_official_clients.py";
+/// In this order: the last one judges the exchanges that the others record.
+const TESTS: &[&str] = &[
+    "tests/clients/test_official_clients.py",
+    "tests/clients/test_every_operation.py",
+    "tests/clients/test_openapi.py",
+];
 
 /// Makes the virtual environment under the target directory, if it is not
 /// there yet as wanted, and gives the path of its Python.
@@ -49,16 +55,26 @@ fn create(repo: &Repo, folder: &Path) -> Outcome {
     })
 }
 
-/// Runs the checks and adds what they counted.
+/// Runs the checks and adds what they counted. One that fails does not hide
+/// the next.
 pub(crate) fn run(repo: &Repo, python: &Path, count: &mut Count) -> Outcome {
-    let mut command = program(repo, python, &["-u", TESTS, "-v"]);
-    command.env("EXOKIT_BIN", quoted(&repo.release("exokit"))?);
+    let exchanges = repo.target.join("exchanges.jsonl");
+    // The checks append to it: those of an earlier run are of another program.
+    fs::write(&exchanges, "").map_err(|error| format!("cannot write {}: {error}", exchanges.display()))?;
+    let failures: Vec<String> =
+        TESTS.iter().filter_map(|test| run_one(repo, python, test, &exchanges, count).err()).collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
+}
+
+fn run_one(repo: &Repo, python: &Path, test: &str, exchanges: &Path, count: &mut Count) -> Outcome {
+    let mut command = program(repo, python, &["-u", test, "-v"]);
+    command.env("EXOKIT_BIN", quoted(&repo.release("exokit"))?).env("EXOKIT_EXCHANGES", exchanges);
     let mut tally = Tally::default();
     let outcome = watch(command, Stream::Stderr, |line| tally.see(line));
     let ran = tally.count();
     *count += ran;
     outcome.and_then(|()| match ran {
-        Count { passed: 0, .. } => Err(format!("{TESTS} ran no test")),
+        Count { passed: 0, .. } => Err(format!("{test} ran no test")),
         _ => Ok(()),
     })
 }

@@ -35,7 +35,7 @@ fn area(operation: &Operation) -> &'static str {
 }
 
 /// The whole table, as Markdown.
-pub fn table() -> String {
+pub(crate) fn table() -> String {
     let served: BTreeSet<&str> = served_operations().into_iter().collect();
     let mut areas: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
     for operation in operations() {
@@ -58,7 +58,7 @@ pub fn table() -> String {
 }
 
 /// The document with the present table.
-pub fn renewed(document: &str) -> Option<String> {
+pub(crate) fn renewed(document: &str) -> Option<String> {
     let (kept, _) = document.split_once(MARK)?;
     Some(format!("{kept}{MARK}{}", table()))
 }

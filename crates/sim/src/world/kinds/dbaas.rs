@@ -104,10 +104,7 @@ fn document(world: &mut World, call: &Call, kind: &str, plan: &plans::DbPlan, ve
     let host = format!("{}-exoscale-{organization}.{letter}.aivencloud.com", call.param("name"));
     let protected =
         call.flag("termination-protection").unwrap_or(world.config.policies.termination_protection_default);
-    let mut doc = call.body.clone();
-    for secret in ["admin-password", "admin-username"] {
-        doc.as_object_mut().map(|fields| fields.remove(secret));
-    }
+    let mut doc = shown(&call.body);
     let now = rfc3339(world.now_ms());
     let common = json!({
         "name": call.param("name"), "type": kind, "state": "rebuilding", "version": version,
@@ -125,6 +122,30 @@ fn document(world: &mut World, call: &Call, kind: &str, plan: &plans::DbPlan, ve
     if doc.get("ip-filter").is_none() {
         // Uncertain on the real cloud: absent means open to all.
         doc["ip-filter"] = json!(["0.0.0.0/0"]);
+    }
+    doc
+}
+
+/// What a request says and no reply shows again.
+const ASKED_ONLY: [&str; 7] = [
+    "admin-password",
+    "admin-username",
+    "fork-from-service",
+    "migration",
+    "recovery-backup-name",
+    "recovery-backup-time",
+    "variant",
+];
+
+/// The part of a request's body that replies show. The window for updates
+/// always comes with those that wait for it.
+fn shown(body: &Value) -> Value {
+    let mut doc = body.clone();
+    if let Some(fields) = doc.as_object_mut() {
+        fields.retain(|key, _| !ASKED_ONLY.contains(&key.as_str()));
+    }
+    if let Some(window) = doc.get_mut("maintenance").and_then(Value::as_object_mut) {
+        window.insert("updates".to_owned(), json!([]));
     }
     doc
 }
@@ -209,7 +230,7 @@ fn update(world: &mut World, call: &Call, kind: &'static str) -> Result<Answer, 
         world.set(KIND, &name, "disk-size", plan.disk_bytes());
         world.set(KIND, &name, "state", "rebalancing");
     }
-    for (key, value) in call.body.as_object().into_iter().flatten() {
+    for (key, value) in shown(&call.body).as_object().into_iter().flatten() {
         world.set(KIND, &name, key, value.clone());
     }
     let now = rfc3339(world.now_ms());

@@ -162,7 +162,8 @@ fn delete_key(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     }
     // Revoked at once, listed until the operation is done.
     world.keys.remove(&id);
-    Plan::deleted(KEY, &id).answer()
+    // A reference is a UUID, which a key is not.
+    Plan::deleted(KEY, &id).without_reference().answer()
 }
 
 fn get_organization(world: &mut World, _: &Call) -> Result<Answer, Refusal> {

@@ -42,7 +42,11 @@ pub(crate) fn destroy(world: &mut World, id: &str) {
 fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     instance_type::required(call.reference("instance-type"))?;
     quota::check(world, "instance", 1)?;
-    let id = boot(world, &call.zone, None, call.body.clone());
+    let mut doc = call.body.clone();
+    for asked_only in ["auto-start", "ipv6-enabled"] {
+        doc.as_object_mut().map(|fields| fields.remove(asked_only));
+    }
+    let id = boot(world, &call.zone, None, doc);
     let done = if call.flag("auto-start") == Some(false) { "stopped" } else { "running" };
     Plan::created(KIND, &id).then_state(KIND, &id, done).answer()
 }
@@ -57,9 +61,27 @@ fn shows(vm: &Object, call: &Call) -> bool {
     })
 }
 
+/// What a list does not show of a machine.
+const ONLY_ALONE: [&str; 6] = [
+    "anti-affinity-groups",
+    "application-consistent-snapshot-enabled",
+    "disk-size",
+    "secureboot-enabled",
+    "tpm-enabled",
+    "user-data",
+];
+
+fn in_list(vm: &Object) -> Value {
+    let mut doc = vm.value();
+    if let Some(fields) = doc.as_object_mut() {
+        fields.retain(|key, _| !ONLY_ALONE.contains(&key.as_str()));
+    }
+    doc
+}
+
 fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    let docs: Vec<Value> =
-        world.listed(KIND, Some(&call.zone)).iter().filter(|vm| shows(vm, call)).map(Object::value).collect();
+    let machines = world.listed(KIND, Some(&call.zone));
+    let docs: Vec<Value> = machines.iter().filter(|vm| shows(vm, call)).map(in_list).collect();
     Answer::read(json!({"instances": docs}))
 }
 

@@ -57,7 +57,10 @@ fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     quota::check(world, "sks-cluster", 1)?;
     let mut doc = call.body.clone();
     let fields = doc.as_object_mut().ok_or_else(|| Refusal::bad("not an object"))?;
+    // Asked for, and never shown again.
     fields.remove("create-default-security-group");
+    fields.remove("networking");
+    hide_token(fields);
     fields.entry("auto-upgrade").or_insert(json!(false));
     fields.entry("addons").or_insert(json!([]));
     let cilium = call.text("cni") == "cilium";
@@ -78,6 +81,14 @@ fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         controller_key(world, &id);
     }
     Plan::created(KIND, &id).then_state(KIND, &id, "running").answer()
+}
+
+/// The token of the audit log is for the cluster alone.
+fn hide_token(fields: &mut Map<String, Value>) {
+    if let Some(audit) = fields.get_mut("audit").and_then(Value::as_object_mut) {
+        audit.remove("bearer-token");
+        audit.entry("enabled").or_insert(json!(true));
+    }
 }
 
 /// The group that lets nodes work with the chosen network plugin. Its name is
@@ -151,8 +162,10 @@ fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
             return Err(Refusal::bad(format!("addon {CSI} cannot be removed")));
         }
     }
-    for (key, value) in call.body.as_object().unwrap_or(&Map::new()) {
-        world.set(KIND, &id, key, value.clone());
+    let mut fields = call.body.as_object().cloned().unwrap_or_default();
+    hide_token(&mut fields);
+    for (key, value) in fields {
+        world.set(KIND, &id, &key, value);
     }
     world.set(KIND, &id, "state", "updating");
     if world.config.policies.update_sks_cluster_never_finishes {
