@@ -69,12 +69,6 @@ class Verdict(NamedTuple):
     answered: list
 
 
-def read(path):
-    """The exchanges of a file that `exokit sim --record` wrote."""
-    with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
-
-
 def place(path):
     """A JSON path in which all items of a list are one."""
     return "".join("[*]" if isinstance(key, int) else f".{key}" for key in path)
@@ -149,6 +143,18 @@ class Judge:
                 if method in methods:
                     yield method.upper(), path, methods[method]
 
+    def verdicts(self, *files):
+        """The verdicts on all exchanges of files by `exokit sim --record`."""
+        # Most exchanges are repetitions: each is judged once.
+        judged, found = {}, []
+        for path in files:
+            with open(path, encoding="utf-8") as file:
+                for line in file:
+                    if line not in judged:
+                        judged[line] = self.judge(json.loads(line))
+                    found.append(judged[line])
+        return [verdict for verdict in found if verdict]
+
     def judge(self, exchange):
         """The verdict on one exchange; None where it is not about the API."""
         if exchange["path"].startswith("/api/pricing/"):
@@ -164,12 +170,17 @@ class Judge:
 
         def of(side, pairs):
             # The same at each item of a list is said once.
-            return [Finding(operation, side, status, *pair) for pair in dict.fromkeys(pairs)]
+            return [
+                Finding(operation, side, status, *pair) for pair in dict.fromkeys(pairs)
+            ]
 
         asked = list(findings(self.api.iter_request_errors(request)))
         asked += self.unknown_parameters(found.operation, exchange)
         return Verdict(
-            operation, status, of("request", asked), of("reply", self.reply(request, exchange))
+            operation,
+            status,
+            of("request", asked),
+            of("reply", self.reply(request, exchange)),
         )
 
     @staticmethod
@@ -197,7 +208,9 @@ class Judge:
         if status is None:
             return []
         response = MockResponse(
-            b"" if body is None else json.dumps(body).encode(), status, content_type=exchange["type"]
+            b"" if body is None else json.dumps(body).encode(),
+            status,
+            content_type=exchange["type"],
         )
         if status < 400:
             return list(findings(self.api.iter_response_errors(request, response)))

@@ -19,11 +19,19 @@ REFUSED, WAITS, PARKED = 1, 3, 4
 # first two of the cluster, and asks again at all the others.
 FAULTS = [
     ("list-quotas", 1, {"kind": "status", "status": 503, "retry_after": 1}),
-    ("list-sks-clusters", 1, {"kind": "status", "status": 500, "message": "internal error"}),
+    (
+        "list-sks-clusters",
+        1,
+        {"kind": "status", "status": 500, "message": "internal error"},
+    ),
     ("create-security-group", 1, {"kind": "status", "status": 429, "retry_after": 1}),
     ("create-sks-cluster", 1, {"kind": "status", "status": 400}),
     ("create-sks-cluster", 2, {"kind": "status", "status": 403}),
-    ("create-sks-cluster", 3, {"kind": "status", "status": 409, "message": "quota exceeded"}),
+    (
+        "create-sks-cluster",
+        3,
+        {"kind": "status", "status": 409, "message": "quota exceeded"},
+    ),
     ("create-sks-cluster", 4, {"kind": "operation-fails", "reason": "fault"}),
     ("delete-security-group", 1, {"kind": "status", "status": 412}),
     ("delete-security-group", 3, {"kind": "status", "status": 502}),
@@ -61,11 +69,17 @@ class Place:
     def run(self, *arguments, code=0):
         """What the program prints; it must end with this code."""
         ended = subprocess.run(
-            [*COMMAND, *arguments], env=self.environment, capture_output=True, text=True
+            [*COMMAND, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if ended.returncode != code:
             said = f"{ended.stdout}\n{ended.stderr}"
-            raise AssertionError(f"{arguments}: {ended.returncode} and not {code}\n{said}")
+            raise AssertionError(
+                f"{arguments}: {ended.returncode} and not {code}\n{said}"
+            )
         return ended.stdout
 
     def json(self, *arguments, code=0):
@@ -104,7 +118,10 @@ class Place:
         asked = self.json("down", name, code=WAITS)
         self.approved(name, asked["level"])
         gone = self.json("watch", name, "--once")
-        if "certificate" not in json.dumps(gone) or self.json("show", name)["phase"] != "gone":
+        if (
+            "certificate" not in json.dumps(gone)
+            or self.json("show", name)["phase"] != "gone"
+        ):
             raise AssertionError(gone)
 
     def refusals(self):

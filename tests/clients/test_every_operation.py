@@ -98,7 +98,9 @@ class TestKubernetes(Cloud):
         behind = found["instance-pool"]["id"]
         shown = api.get_instance_pool(id=behind)
         self.assertEqual(shown["manager"]["id"], pool)
-        self.assertIn(behind, [p["id"] for p in api.list_instance_pools()["instance-pools"]])
+        self.assertIn(
+            behind, [p["id"] for p in api.list_instance_pools()["instance-pools"]]
+        )
         self.assertTrue(api.get_anti_affinity_group(id=apart)["instances"])
         listed = {c["id"]: c for c in api.list_sks_clusters()["sks-clusters"]}
         self.assertEqual(listed[cluster]["nodepools"][0]["id"], pool)
@@ -144,7 +146,9 @@ class TestMachines(Cloud):
         self.done(api.evict_instance_pool_members(id=pool, instances=[gone]))
         left = [m["id"] for m in api.get_instance_pool(id=pool)["instances"]]
         self.assertEqual((len(left), gone in left), (2, False))
-        self.assertEqual([p["id"] for p in api.list_instance_pools()["instance-pools"]], [pool])
+        self.assertEqual(
+            [p["id"] for p in api.list_instance_pools()["instance-pools"]], [pool]
+        )
         self.assertTrue(api.get_instance(id=left[0])["manager"])
         self.assertEqual(len(api.get_anti_affinity_group(id=apart)["instances"]), 2)
         self.done(api.delete_instance_pool(id=pool))
@@ -172,7 +176,13 @@ class TestMachines(Cloud):
                 application_consistent_snapshot_enabled=False,
             )
         )
-        state = lambda: api.get_instance(id=machine)["state"]
+
+        def state():
+            return api.get_instance(id=machine)["state"]
+
+        def groups():
+            return [g["id"] for g in api.get_instance(id=machine)["security-groups"]]
+
         self.assertEqual(state(), "stopped")
         self.done(api.start_instance(id=machine))
         self.assertEqual(state(), "running")
@@ -180,17 +190,28 @@ class TestMachines(Cloud):
         self.done(api.update_instance(id=machine, name="other", labels={}))
         self.assertEqual(api.get_instance(id=machine)["name"], "other")
         other = self.done(api.create_security_group(name="other"))
-        attached = lambda: [g["id"] for g in api.get_instance(id=machine)["security-groups"]]
-        self.done(api.attach_instance_to_security_group(id=other, instance={"id": machine}))
-        self.assertIn(other, attached())
-        self.done(api.detach_instance_from_security_group(id=other, instance={"id": machine}))
-        self.assertNotIn(other, attached())
-        volume = self.done(api.create_block_storage_volume(name="v", size=10, labels=LABELS))
         self.done(
-            api.attach_block_storage_volume_to_instance(id=volume, instance={"id": machine})
+            api.attach_instance_to_security_group(id=other, instance={"id": machine})
         )
-        self.assertEqual(api.get_block_storage_volume(id=volume)["instance"]["id"], machine)
-        listed = api.list_block_storage_volumes(instance_id=machine)["block-storage-volumes"]
+        self.assertIn(other, groups())
+        self.done(
+            api.detach_instance_from_security_group(id=other, instance={"id": machine})
+        )
+        self.assertNotIn(other, groups())
+        volume = self.done(
+            api.create_block_storage_volume(name="v", size=10, labels=LABELS)
+        )
+        self.done(
+            api.attach_block_storage_volume_to_instance(
+                id=volume, instance={"id": machine}
+            )
+        )
+        self.assertEqual(
+            api.get_block_storage_volume(id=volume)["instance"]["id"], machine
+        )
+        listed = api.list_block_storage_volumes(instance_id=machine)[
+            "block-storage-volumes"
+        ]
         self.assertEqual([v["id"] for v in listed], [volume])
         self.refused(412, api.delete_block_storage_volume, id=volume)
         self.done(api.detach_block_storage_volume(id=volume))
@@ -237,7 +258,9 @@ class TestNetworks(Cloud):
                 disk_size=10,
             )
         )
-        balancer = self.done(api.create_load_balancer(name="b", description="d", labels=LABELS))
+        balancer = self.done(
+            api.create_load_balancer(name="b", description="d", labels=LABELS)
+        )
         check = {
             "mode": "https",
             "port": 443,
@@ -291,7 +314,9 @@ class TestNetworks(Cloud):
         for rule in found:
             self.done(api.delete_rule_from_security_group(id=group, rule_id=rule["id"]))
         for visibility in ("private", "public"):
-            self.assertTrue(api.list_security_groups(visibility=visibility)["security-groups"])
+            self.assertTrue(
+                api.list_security_groups(visibility=visibility)["security-groups"]
+            )
 
 
 class TestVolumes(Cloud):
@@ -304,7 +329,9 @@ class TestVolumes(Cloud):
         )
         self.done(api.update_block_storage_snapshot(id=snapshot, name="t", labels={}))
         shown = api.get_block_storage_snapshot(id=snapshot)
-        self.assertEqual((shown["name"], shown["block-storage-volume"]["id"]), ("t", volume))
+        self.assertEqual(
+            (shown["name"], shown["block-storage-volume"]["id"]), ("t", volume)
+        )
         self.assertTrue(api.list_block_storage_snapshots()["block-storage-snapshots"])
         copy = self.done(
             api.create_block_storage_volume(
@@ -347,7 +374,9 @@ class TestDatabases(Cloud):
         self.assertIn("u", names)
         api.delete_dbaas_postgres_user(**user)
         api.update_dbaas_service_pg(
-            name="all-pg", maintenance={"dow": "monday", "time": "04:00:00"}, plan="startup-8"
+            name="all-pg",
+            maintenance={"dow": "monday", "time": "04:00:00"},
+            plan="startup-8",
         )
         self.assertEqual(api.get_dbaas_service_pg(name="all-pg")["plan"], "startup-8")
         self.assertTrue(api.list_dbaas_services()["dbaas-services"])
@@ -373,11 +402,15 @@ class TestDatabases(Cloud):
         self.assertEqual(shown["password"], "chosen-by-hand-2")
         api.delete_dbaas_valkey_user(**user)
         api.update_dbaas_service_valkey(name="all-kv", ip_filter=["0.0.0.0/0"])
-        self.assertEqual(api.get_dbaas_service_valkey(name="all-kv")["ip-filter"], ["0.0.0.0/0"])
+        self.assertEqual(
+            api.get_dbaas_service_valkey(name="all-kv")["ip-filter"], ["0.0.0.0/0"]
+        )
         api.delete_dbaas_service_valkey(name="all-kv")
 
     def test_types_and_authority(self):
-        names = [t["name"] for t in self.api.list_dbaas_service_types()["dbaas-service-types"]]
+        names = [
+            t["name"] for t in self.api.list_dbaas_service_types()["dbaas-service-types"]
+        ]
         for name in names:
             shown = self.api.get_dbaas_service_type(service_type_name=name)
             self.assertTrue(shown["plans"])
@@ -399,7 +432,13 @@ class TestAccess(Cloud):
             )
         )
         self.done(api.update_iam_role(id=role, description="new", labels={}))
-        self.done(api.update_iam_role_policy(id=role, **{k.replace("-", "_"): v for k, v in POLICY.items()}))
+        self.done(
+            api.update_iam_role_policy(
+                id=role,
+                default_service_strategy="deny",
+                services=POLICY["services"],
+            )
+        )
         self.assertEqual(api.get_iam_role(id=role)["description"], "new")
         self.assertIn(role, [r["id"] for r in api.list_iam_roles()["iam-roles"]])
         key = api.create_api_key(name="k", role_id=role)["key"]

@@ -41,7 +41,9 @@ class Difference(NamedTuple):
     ours: bool
 
     def covers(self, finding):
-        pairs = zip(self[1:5], (finding.operation, finding.side, finding.where, finding.what))
+        pairs = zip(
+            self[1:5], (finding.operation, finding.side, finding.where, finding.what)
+        )
         return all(re.fullmatch(pattern, text) for pattern, text in pairs)
 
 
@@ -57,8 +59,17 @@ KNOWN = [
         False,
     ),
     Difference("write-only-rules", GROUP, "reply", r".*\.rules", "write-only", True),
-    Difference("visibility", GROUP, "reply", r".*\.visibility", "not in the document", True),
-    Difference("zone-id", "list-zones", "reply", r"\.zones\[\*\]\.id", "not in the document", True),
+    Difference(
+        "visibility", GROUP, "reply", r".*\.visibility", "not in the document", True
+    ),
+    Difference(
+        "zone-id",
+        "list-zones",
+        "reply",
+        r"\.zones\[\*\]\.id",
+        "not in the document",
+        True,
+    ),
 ]
 
 
@@ -74,18 +85,13 @@ def setUpModule():
     folder = tempfile.TemporaryDirectory()
     unittest.addModuleCleanup(folder.cleanup)
     JUDGE = judge.Judge()
-    OWN = verdicts(*lives.own_exchanges(folder.name))
-    OFFICIAL = verdicts(os.environ["EXOKIT_EXCHANGES"])
-
-
-def verdicts(*files):
-    exchanges = (exchange for file in files for exchange in judge.read(file))
-    return [verdict for verdict in map(JUDGE.judge, exchanges) if verdict]
+    OWN = JUDGE.verdicts(*lives.own_exchanges(folder.name))
+    OFFICIAL = JUDGE.verdicts(os.environ["EXOKIT_EXCHANGES"])
 
 
 def table():
     """{(method, path): (operation, state)} of docs/fidelity.md."""
-    row = re.compile(r"^\| ([A-Z]+) \| `(.*)` \| (\S+) \| (\S+) \|$", re.M)
+    row = re.compile(r"^\| ([A-Z]+) \| `(.*)` \| (\S+) \| (\S+) \|$", re.MULTILINE)
     return {(m, p): (o, s) for m, p, o, s in row.findall(FIDELITY.read_text("utf-8"))}
 
 
@@ -135,7 +141,9 @@ class TestExchanges(unittest.TestCase):
         text = FIDELITY.read_text("utf-8")
         for difference in KNOWN:
             self.assertTrue(any(map(difference.covers, findings)), difference.name)
-            self.assertTrue(f"| `{difference.name}` |" in text, f"{difference.name}: no reason")
+            self.assertTrue(
+                f"| `{difference.name}` |" in text, f"{difference.name}: no reason"
+            )
 
 
 class TestOtherOperations(Cloud):
@@ -164,8 +172,9 @@ def filled(path, operation):
     for parameter in operation["parameters"]:
         if parameter["in"] == "path":
             schema = parameter["schema"]
-            plain = schema.get("enum", ["something"])[0]
-            value = "00000000-0000-4000-8000-000000000000" if schema.get("format") == "uuid" else plain
+            value = schema.get("enum", ["something"])[0]
+            if schema.get("format") == "uuid":
+                value = "00000000-0000-4000-8000-000000000000"
             path = path.replace(f"{{{parameter['name']}}}", str(value))
     return path
 
@@ -177,7 +186,12 @@ class TestJudge(unittest.TestCase):
         "method": "POST",
         "path": "/v2/sks-cluster",
         "query": "",
-        "body": {"name": "n", "level": "starter", "version": "1.35.1", "labels": {"a": "b"}},
+        "body": {
+            "name": "n",
+            "level": "starter",
+            "version": "1.35.1",
+            "labels": {"a": "b"},
+        },
         "status": 200,
         "type": "application/json; charset=utf-8",
         "reply": {
@@ -195,7 +209,9 @@ class TestJudge(unittest.TestCase):
 
     def test_what_is_right_passes(self):
         self.assertEqual(self.found(lambda e: None), [])
-        self.assertEqual(self.found(lambda e: e.update(path="/zone/de-fra-1/v2/sks-cluster")), [])
+        self.assertEqual(
+            self.found(lambda e: e.update(path="/zone/de-fra-1/v2/sks-cluster")), []
+        )
         refused = {"status": 409, "reply": {"message": "no"}}
         self.assertEqual(self.found(lambda e: e.update(refused)), [])
         self.assertEqual(self.found(lambda e: e.update(status=None)), [])
@@ -205,18 +221,33 @@ class TestJudge(unittest.TestCase):
             (lambda e: e.update(path="/v2/nonsense"), "Path not found"),
             (lambda e: e.update(method="PATCH"), "Operation patch not found"),
             (lambda e: e["body"].pop("level"), "'level' is a required property"),
-            (lambda e: e["body"].update(level="gold"), "request.level: 'gold' is not one of"),
+            (
+                lambda e: e["body"].update(level="gold"),
+                "request.level: 'gold' is not one of",
+            ),
             (lambda e: e["body"].update(name=""), "request.name: '' should be non-empty"),
             (lambda e: e["body"].update(nodes=1), "request.nodes: not in the document"),
-            (lambda e: e["body"]["labels"].update(a=1), "request.labels.a: 1 is not of type"),
+            (
+                lambda e: e["body"]["labels"].update(a=1),
+                "request.labels.a: 1 is not of type",
+            ),
             (lambda e: e.update(body=None), "Missing required request body"),
             (lambda e: e.update(query="dry=1"), "request?dry: not in the document"),
-            (lambda e: e["reply"].update(state="done"), "reply.state: 'done' is not one of"),
+            (
+                lambda e: e["reply"].update(state="done"),
+                "reply.state: 'done' is not one of",
+            ),
             (lambda e: e["reply"].update(more=1), "reply.more: not in the document"),
-            (lambda e: e["reply"]["reference"].update(id="x"), "reply.reference.id: 'x' is not a"),
+            (
+                lambda e: e["reply"]["reference"].update(id="x"),
+                "reply.reference.id: 'x' is not a",
+            ),
             (lambda e: e.update(status=202), "Unknown response http status"),
             (lambda e: e.update(status=418, reply={"message": "m"}), "replystatus: "),
-            (lambda e: e.update(status=404, reply={}), "'message' is a required property"),
+            (
+                lambda e: e.update(status=404, reply={}),
+                "'message' is a required property",
+            ),
             (lambda e: e.update(status=404, type="text/plain"), "replycontent type: "),
         ]
         for change, wanted in cases:
