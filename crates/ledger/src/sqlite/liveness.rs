@@ -29,10 +29,15 @@ impl Liveness {
 
     /// Shows that this process holds the lease, for as long as it lives.
     pub(super) fn hold(&mut self, operation: &OperationId, epoch: u64) -> io::Result<()> {
+        let seat = (operation.clone(), epoch);
+        // Held since an attempt to take the lease that did not become durable.
+        if self.held.contains_key(&seat) {
+            return Ok(());
+        }
         let file =
             OpenOptions::new().create(true).truncate(false).write(true).open(self.path(operation, epoch))?;
         file.try_lock()?;
-        self.held.insert((operation.clone(), epoch), file);
+        self.held.insert(seat, file);
         Ok(())
     }
 

@@ -23,6 +23,10 @@ pub(super) struct Desk<'a> {
     liveness: &'a mut Liveness,
     place: &'a Place,
     rows: Derived<'a>,
+    /// Leases that are over once this transaction is durable. Until then they
+    /// stand, and so must the proof of who holds them: a process that dies in
+    /// between would seem alive until its lease expires.
+    over: Vec<(OperationId, u64)>,
 }
 
 /// The derived rows during one transaction.
@@ -121,14 +125,18 @@ fn commit(
     let explain = |error: rusqlite::Error| place.explain("writing", error.into());
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
-    let mut desk = Desk { connection: &transaction, liveness, place, rows: Derived::Unread };
+    let mut desk =
+        Desk { connection: &transaction, liveness, place, rows: Derived::Unread, over: Vec::new() };
     for job in group {
         job.run(&mut desk).map_err(explain)?;
     }
     desk.flush().map_err(|trouble| place.explain("writing", trouble))?;
+    let over = std::mem::take(&mut desk.over);
     drop(desk);
     // From here on the outcome of an error is not known.
-    transaction.commit().map_err(|error| LedgerError::Failed { why: error.to_string() })
+    transaction.commit().map_err(|error| LedgerError::Failed { why: error.to_string() })?;
+    over.iter().for_each(|(operation, epoch)| liveness.forget(operation, *epoch));
+    Ok(())
 }
 
 struct Seat {
@@ -241,7 +249,7 @@ impl<'a> Desk<'a> {
                      epoch = excluded.epoch, holder = excluded.holder, until = excluded.until",
             )?
             .execute(params![operation.as_str(), to_column(epoch), holder, until.to_string()])?;
-        self.liveness.forget(&operation, old);
+        self.over.push((operation.clone(), old));
         Ok(Lease { operation, epoch, holder, until })
     }
 
@@ -260,8 +268,61 @@ impl<'a> Desk<'a> {
             .prepare_cached("UPDATE leases SET holder = NULL WHERE operation = ?1 AND epoch = ?2")?
             .execute(params![lease.operation.as_str(), to_column(lease.epoch)])?;
         if changed > 0 {
-            self.liveness.forget(&lease.operation, lease.epoch);
+            self.over.push((lease.operation.clone(), lease.epoch));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::store;
+    use crate::testing::{at, operation};
+
+    /// A job that ends its group in an error of the storage.
+    fn failing() -> Box<dyn Job> {
+        let (reply, _) = oneshot::channel::<Result<(), LedgerError>>();
+        Box::new(Task::new(|_: &mut Desk<'_>| Err(rusqlite::Error::InvalidQuery.into()), reply))
+    }
+
+    fn task<T: Send + 'static>(
+        work: impl FnOnce(&mut Desk<'_>) -> Result<T, Trouble> + Send + 'static,
+    ) -> Box<dyn Job> {
+        Box::new(Task::new(work, oneshot::channel().0))
+    }
+
+    #[test]
+    fn a_holder_can_be_proven_dead_until_the_end_of_its_lease_is_durable() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::prepare(folder.path()).unwrap();
+        let mut connection = store::open(&place).unwrap();
+        let mut do_all = |holder: &mut Liveness, mut group: Vec<Box<dyn Job>>| {
+            commit(&mut connection, holder, &place, &mut group)
+        };
+        let acquire = |holder: &'static str| {
+            task(move |desk| desk.acquire(operation(1), holder.to_owned(), at(1)))
+        };
+        let mut dead = Liveness::new(place.leases());
+        do_all(&mut dead, vec![acquire("first")]).unwrap();
+        drop(dead);
+
+        let mut next = Liveness::new(place.leases());
+        // What ends the lease never becomes durable: by a takeover, by a release.
+        do_all(&mut next, vec![acquire("second"), failing()]).unwrap_err();
+        assert!(next.is_dead(&operation(1), 1), "its file is still there");
+        do_all(&mut next, vec![acquire("second")]).unwrap();
+        assert!(!next.is_dead(&operation(1), 1), "its file is gone with its lease");
+        let lease = Lease { operation: operation(1), epoch: 2, holder: "second".to_owned(), until: at(9) };
+        let release = || {
+            let lease = lease.clone();
+            task(move |desk| desk.release(&lease))
+        };
+        do_all(&mut next, vec![release(), failing()]).unwrap_err();
+        drop(next);
+        let mut third = Liveness::new(place.leases());
+        assert!(third.is_dead(&operation(1), 2), "its file is still there");
+        do_all(&mut third, vec![release()]).unwrap();
+        assert!(!third.is_dead(&operation(1), 2));
     }
 }
