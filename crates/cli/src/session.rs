@@ -26,7 +26,7 @@ use crate::args::CloudName;
 use crate::embedded;
 use crate::error::{CliError, Doing as _};
 use crate::keys;
-use crate::settings::{Place, Settings};
+use crate::settings::{Place, Settings, parse_speed};
 use crate::state_dir::{Marker, StateDir, read_optional};
 
 /// Whether a command talks to the cloud.
@@ -169,8 +169,18 @@ fn way(settings: &Settings, place: &Place, reach: Reach, clock: &Arc<dyn Clock>)
         (Reach::Cloud, CloudName::Exoscale) => {
             let account = settings.account()?;
             let transport = real(&NetworkOptions::default()).doing("preparing", "the network")?;
-            Ok(Way { transport, account, speed: 1.0 })
+            let speed = served_speed(settings, &account)?;
+            Ok(Way { transport, account, speed })
         }
+    }
+}
+
+/// How fast the cloud behind the endpoints runs. Exoscale runs in real time,
+/// whatever is said; a simulated one on this host as fast as is said.
+fn served_speed(settings: &Settings, account: &CloudConfig) -> Result<f64, CliError> {
+    match (&settings.speed, account.endpoints.is_local()) {
+        (Some(text), true) => Ok(embedded::factor(parse_speed(text)?)),
+        _ => Ok(1.0),
     }
 }
 

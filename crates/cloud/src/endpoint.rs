@@ -1,5 +1,7 @@
 //! Where the API and object storage of each zone are.
 
+use std::net::IpAddr;
+
 use exokit_model::ids::Zone;
 use http::Uri;
 
@@ -78,6 +80,22 @@ impl Endpoints {
             None => format!("https://sos-{zone}.exo.io"),
         }
     }
+
+    /// Whether API and object storage are both on this host and without TLS,
+    /// which only a simulated cloud is.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        [&self.api, &self.sos].into_iter().all(|url| url.as_deref().is_some_and(on_this_host))
+    }
+}
+
+/// Whether an endpoint is a plain address of the loopback interface. A name,
+/// even `localhost`, says nothing: names can lead anywhere.
+fn on_this_host(url: &str) -> bool {
+    let Ok(uri) = url.replace("{zone}", "zone").parse::<Uri>() else { return false };
+    let host = uri.host().map(|host| host.trim_start_matches('[').trim_end_matches(']'));
+    let address = host.and_then(|host| host.parse::<IpAddr>().ok());
+    uri.scheme_str() == Some("http") && address.is_some_and(|address| address.is_loopback())
 }
 
 /// Checks an endpoint and takes trailing slashes off it.
@@ -121,6 +139,24 @@ mod tests {
         let endpoints = Endpoints::new(None, given, Some("https://sos-{zone}.test/")).unwrap();
         assert_eq!(endpoints.api(&zone()), "http://127.0.0.1:8080");
         assert_eq!(endpoints.sos(&zone()), "https://sos-at-vie-1.test");
+    }
+
+    #[test]
+    fn only_two_plain_loopback_addresses_are_local() {
+        let local = "http://127.0.0.1:8081";
+        for (api, sos, expected) in [
+            (Some("http://127.0.0.1:8080/zone/{zone}/v2"), Some(local), true),
+            (Some("http://[::1]:8080/v2"), Some(local), true),
+            (Some("https://127.0.0.1:8080/v2"), Some(local), false),
+            (Some("http://localhost:8080/v2"), Some(local), false),
+            (Some("http://10.0.0.1/v2"), Some(local), false),
+            (Some("http://127.0.0.1.example/v2"), Some(local), false),
+            (Some("http://127.0.0.1/v2"), None, false),
+            (None, Some(local), false),
+            (None, None, false),
+        ] {
+            assert_eq!(Endpoints::new(None, api, sos).unwrap().is_local(), expected, "{api:?} {sos:?}");
+        }
     }
 
     #[test]

@@ -72,8 +72,8 @@ pub(crate) struct GlobalArgs {
     /// Who you are, for requests and votes [env: EXOKIT_PERSON] [default: your user name]
     #[arg(long = "as", global = true, value_name = "PERSON")]
     pub(crate) person: Option<PersonId>,
-    /// How many times faster than real the embedded cloud runs; remembered
-    /// [env: EXOKIT_SIM_SPEED] [default: 20]
+    /// How many times faster than real the embedded cloud runs, remembered, or
+    /// one that `exokit sim` serves on this host [env: EXOKIT_SIM_SPEED] [default: 20]
     #[arg(long, global = true, value_name = "N|max", hide_short_help = true)]
     pub(crate) speed: Option<String>,
     /// Form of the output
