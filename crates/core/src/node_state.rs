@@ -72,6 +72,13 @@ pub struct NodeFacts {
     attempts_before: u32,
     /// Transient refusals of create requests so far.
     pub create_refusals: u32,
+    /// Create attempts that were broken off before anything was heard of them
+    /// and that came to nothing: the engine was stopped, and the cloud is not
+    /// to blame.
+    pub broken_off: u32,
+    /// Whether the engine that made the present attempt lived to say that its
+    /// outcome is not known.
+    doubted: bool,
     /// Refusals of the current delete so far.
     pub delete_refusals: u32,
     /// Whether this operation made it (or may have).
@@ -103,6 +110,8 @@ impl NodeFacts {
             attempts: 0,
             attempts_before: 0,
             create_refusals: 0,
+            broken_off: 0,
+            doubted: false,
             delete_refusals: 0,
             delete_status: 0,
             made_here: false,
@@ -119,8 +128,17 @@ impl NodeFacts {
     fn forgive(&mut self) {
         self.refused = None;
         self.create_refusals = 0;
+        self.broken_off = 0;
         self.delete_refusals = 0;
         self.attempts_before = self.attempts;
+    }
+
+    /// Counts an attempt that failed without anybody having heard of it.
+    fn note_broken_off(&mut self, why: &str) {
+        if matches!(self.state, NodeState::Intended { .. }) && !self.doubted {
+            self.broken_off += 1;
+            self.last_problem = Some(why.to_owned());
+        }
     }
 
     /// Create attempts since a human last looked.
@@ -264,11 +282,13 @@ fn next_state(node: &Node, state: &NodeState, event: &Event, at: Timestamp) -> O
     Some(next)
 }
 
-/// Keeps the counters and words beside the state.
+/// Keeps the counters and words beside the state, which is still the one
+/// before the event.
 fn note(facts: &mut NodeFacts, event: &Event, at: Timestamp) {
     match event {
         Event::CreateIntended { attempt, .. } => {
             facts.attempts = *attempt;
+            facts.doubted = false;
             facts.made_here = true;
             facts.started_at.get_or_insert(at);
         }
@@ -280,8 +300,15 @@ fn note(facts: &mut NodeFacts, event: &Event, at: Timestamp) {
                 false => facts.refused = Some(Refusal { status: *status, message: message.clone() }),
             }
         }
-        Event::CreateInDoubt { why, .. } => facts.last_problem = Some(why.clone()),
-        Event::ResourceFailed { reason, .. } => facts.last_problem = Some(reason.clone()),
+        Event::CreateInDoubt { why, .. } => {
+            facts.doubted = true;
+            facts.last_problem = Some(why.clone());
+        }
+        Event::CreateAbsent { .. } => facts.note_broken_off("it was broken off before it was sent"),
+        Event::ResourceFailed { reason, .. } => {
+            facts.last_problem = Some(reason.clone());
+            facts.note_broken_off(reason);
+        }
         Event::ResourceReady { .. } => facts.settled_at = Some(at),
         Event::ResourceGone { id, .. } => {
             facts.settled_at = Some(at);

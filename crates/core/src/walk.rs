@@ -26,6 +26,11 @@ pub const CREATE_ATTEMPTS_MAX: u32 = 3;
 /// Most transient refusals (busy, too many requests) of one node's creation.
 pub const CREATE_REFUSALS_MAX: u32 = 12;
 
+/// Most create attempts of one node that were broken off because the engine
+/// was stopped. Each costs the time that a signature holds, and one that makes
+/// the engine fall over again and again must end.
+pub const CREATE_BROKEN_OFF_MAX: u32 = 12;
+
 /// Most refusals of one delete. With the executor's back-off this is more than
 /// 30 minutes, the longest that machines were seen to keep their groups busy.
 pub const DELETE_REFUSALS_MAX: u32 = 60;
@@ -200,15 +205,16 @@ fn delete(node: &Node, own: &NodeFacts, id: &ResourceId, step: u32) -> Step {
 /// Why no further create attempt may be made, if so.
 fn exhausted(own: &NodeFacts) -> Option<String> {
     let last = || own.last_problem.clone().unwrap_or_else(|| "no reason given".to_owned());
-    match (&own.refused, own.create_refusals) {
-        (Some(refusal), _) => Some(format!("refused with {}: {}", refusal.status, refusal.message)),
-        (None, refusals) if refusals >= CREATE_REFUSALS_MAX => Some(last()),
-        // Attempts that were only refused had no effect and count above.
-        (None, refusals) if own.recent_attempts().saturating_sub(refusals) >= CREATE_ATTEMPTS_MAX => {
-            Some(last())
-        }
-        (None, _) => None,
+    if let Some(refusal) = &own.refused {
+        return Some(format!("refused with {}: {}", refusal.status, refusal.message));
     }
+    // Attempts that were only refused, or broken off with the engine, tell
+    // nothing about the others and have limits of their own.
+    let apart = own.create_refusals + own.broken_off;
+    let exhausted = own.create_refusals >= CREATE_REFUSALS_MAX
+        || own.broken_off >= CREATE_BROKEN_OFF_MAX
+        || own.recent_attempts().saturating_sub(apart) >= CREATE_ATTEMPTS_MAX;
+    exhausted.then(last)
 }
 
 /// What the state of the nodes means for the operation.

@@ -5,7 +5,9 @@
 
 use exokit_core::node_state::{Facts, NodeState};
 use exokit_core::predict;
-use exokit_core::walk::{CREATE_ATTEMPTS_MAX, DELETE_REFUSALS_MAX, Step, Verdict, frontier, verdict};
+use exokit_core::walk::{
+    CREATE_ATTEMPTS_MAX, CREATE_BROKEN_OFF_MAX, DELETE_REFUSALS_MAX, Step, Verdict, frontier, verdict,
+};
 use exokit_model::canonical::Digest;
 use exokit_model::event::{Entry, Event, Record};
 use exokit_model::graph::{Graph, Node, Presence};
@@ -194,18 +196,52 @@ fn one() -> (Graph, Facts) {
     (graph, facts)
 }
 
-#[test]
-fn attempts_without_effect_end_in_a_rollback_and_a_human_can_allow_more() {
+/// Makes as many attempts as are allowed; each ends in what `end` says.
+fn exhaust(most: u32, end: impl Fn(u32) -> Vec<Event>) -> (Graph, Facts) {
     let (graph, mut facts) = one();
-    for attempt in 1..=CREATE_ATTEMPTS_MAX {
+    for attempt in 1..=most {
         assert_eq!(verdict(Action::Provision, &graph, &facts, &Phase::Running), Verdict::Continue);
         intend(&graph, &mut facts, &key(0), attempt);
-        apply(&graph, &mut facts, Event::CreateAbsent { node: key(0), attempt });
+        end(attempt).into_iter().for_each(|event| apply(&graph, &mut facts, event));
     }
-    assert!(matches!(verdict(Action::Provision, &graph, &facts, &Phase::Running), Verdict::Rollback { .. }));
-    assert_eq!(frontier(&graph, &facts, false), []);
-    apply(&graph, &mut facts, Event::OperationUnparked { by: "dana".into() });
-    assert_eq!(verdict(Action::Provision, &graph, &facts, &Phase::Running), Verdict::Continue);
+    (graph, facts)
+}
+
+#[test]
+fn attempts_without_effect_end_in_a_rollback_and_a_human_can_allow_more() {
+    let absent = |attempt| Event::CreateAbsent { node: key(0), attempt };
+    let lost = |attempt| {
+        vec![Event::CreateInDoubt { node: key(0), attempt, why: "no reply".into() }, absent(attempt)]
+    };
+    let broken_off = |attempt| vec![absent(attempt)];
+    let ends = [
+        (exhaust(CREATE_ATTEMPTS_MAX, lost), "node-0: no reply"),
+        (exhaust(CREATE_BROKEN_OFF_MAX, broken_off), "node-0: it was broken off before it was sent"),
+    ];
+    for ((graph, mut facts), why) in ends {
+        let found = verdict(Action::Provision, &graph, &facts, &Phase::Running);
+        assert_eq!(found, Verdict::Rollback { cause: why.to_owned() });
+        assert_eq!(frontier(&graph, &facts, false), []);
+        apply(&graph, &mut facts, Event::OperationUnparked { by: "dana".into() });
+        assert_eq!(verdict(Action::Provision, &graph, &facts, &Phase::Running), Verdict::Continue);
+    }
+}
+
+#[test]
+fn an_engine_that_is_stopped_again_and_again_uses_up_none_of_the_attempts() {
+    let (graph, mut facts) = one();
+    for attempt in 1..=2 * CREATE_ATTEMPTS_MAX {
+        intend(&graph, &mut facts, &key(0), attempt);
+        let id = Some(format!("id-{attempt}").parse().unwrap());
+        let reason = "its secret was in a reply that was lost".to_owned();
+        apply(&graph, &mut facts, Event::ResourceFailed { node: key(0), id, reason });
+        for _ in ["delete", "confirm"] {
+            let step = frontier(&graph, &facts, false).remove(0);
+            succeed(&graph, &mut facts, &step);
+        }
+        assert_eq!(verdict(Action::Provision, &graph, &facts, &Phase::Running), Verdict::Continue);
+    }
+    assert_eq!(facts.get(&key(0)).unwrap().broken_off, 2 * CREATE_ATTEMPTS_MAX);
 }
 
 #[test]
