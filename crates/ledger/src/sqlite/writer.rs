@@ -300,9 +300,8 @@ mod tests {
         let mut do_all = |holder: &mut Liveness, mut group: Vec<Box<dyn Job>>| {
             commit(&mut connection, holder, &place, &mut group)
         };
-        let acquire = |holder: &'static str| {
-            task(move |desk| desk.acquire(operation(1), holder.to_owned(), at(1)))
-        };
+        let acquire =
+            |holder: &'static str| task(move |desk| desk.acquire(operation(1), holder.to_owned(), at(1)));
         let mut dead = Liveness::new(place.leases());
         do_all(&mut dead, vec![acquire("first")]).unwrap();
         drop(dead);
