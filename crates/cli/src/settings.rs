@@ -18,8 +18,9 @@ use crate::state_dir::{Marker, StateDir};
 /// How fast the embedded cloud runs unless something else is said.
 const SPEED_DEFAULT: &str = "20";
 
-/// Everything that the commands need to know from outside.
-#[derive(Debug, Clone)]
+/// Everything that the commands need to know from outside. It has no debug
+/// form: passphrase, root secret and the variables are in it.
+#[derive(Clone)]
 pub(crate) struct Settings {
     /// Form of the output.
     pub(crate) output: Output,

@@ -70,8 +70,9 @@ pub enum Lifecycle {
     Deleting,
 }
 
-/// A resource as the cloud shows it.
-#[derive(Debug, Clone, PartialEq)]
+/// A resource as the cloud shows it. Its debug form does not show the reply,
+/// which may hold passwords and addresses with passwords in them.
+#[derive(Clone, PartialEq)]
 pub struct Observed {
     /// What it is.
     pub kind: Kind,
@@ -90,6 +91,17 @@ pub struct Observed {
     pub parent: Option<ResourceId>,
     /// The reply, for comparison.
     pub raw: Value,
+}
+
+impl std::fmt::Debug for Observed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Observed")
+            .field("kind", &self.kind)
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("lifecycle", &self.lifecycle)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the reply to a create request says.

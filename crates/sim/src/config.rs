@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The settings of a [`World`](crate::World).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The settings of a [`World`](crate::World). The debug form leaves the secret
+/// out; the saved one has it.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
     /// Seeds ids, secrets, latencies and fault probabilities.
@@ -129,6 +130,19 @@ impl Default for Config {
             endpoints: None,
             policies: Policies::default(),
         }
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("seed", &self.seed)
+            .field("zones", &self.zones)
+            .field("api_key", &self.api_key)
+            .field("latency_scale", &self.latency_scale)
+            .field("faults", &self.faults)
+            .field("endpoints", &self.endpoints)
+            .finish_non_exhaustive()
     }
 }
 

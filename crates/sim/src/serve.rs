@@ -73,8 +73,8 @@ pub struct ServeOptions {
     pub now: NowMs,
 }
 
-/// A running server; it stops when this is dropped or shut down.
-#[derive(Debug)]
+/// A running server; it stops when this is dropped or shut down. The debug
+/// form leaves the secret out.
 pub struct Running {
     /// The API's base URL, with `/v2`.
     pub endpoint: String,
@@ -89,6 +89,12 @@ pub struct Running {
     /// The world being served.
     pub world: SharedWorld,
     stop: watch::Sender<bool>,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
 }
 
 impl Running {

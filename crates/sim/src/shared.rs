@@ -100,6 +100,21 @@ impl SharedWorld {
     }
 }
 
+/// A new file that only this user can read: it holds the secrets of keys.
+fn private(path: &Path) -> std::io::Result<File> {
+    // One that a killed process left behind keeps the mode that it had.
+    if let Err(why) = std::fs::remove_file(path)
+        && why.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(why);
+    }
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 impl StateFile {
     fn trouble(&self, source: std::io::Error) -> SimError {
         SimError::State { path: self.path.clone(), source }
@@ -154,7 +169,7 @@ impl StateFile {
         let mut seen = locked(&self.seen);
         let revision = *seen + 1;
         let mut write = || -> std::io::Result<()> {
-            std::fs::write(&temporary, &bytes)?;
+            private(&temporary)?.write_all(&bytes)?;
             lock.seek(SeekFrom::Start(0))?;
             lock.write_all(format!("{revision:020}").as_bytes())?;
             std::fs::rename(&temporary, &self.path)

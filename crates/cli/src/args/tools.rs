@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use exokit_model::ids::Zone;
+use secrecy::SecretString;
 
 /// The price list
 ///
@@ -132,7 +133,7 @@ pub(crate) struct SimArgs {
     pub(crate) api_key: Option<String>,
     /// Its secret
     #[arg(long, value_name = "S", allow_hyphen_values = true)]
-    pub(crate) api_secret: Option<String>,
+    pub(crate) api_secret: Option<SecretString>,
     /// The default zone
     #[arg(long)]
     pub(crate) zone: Option<Zone>,

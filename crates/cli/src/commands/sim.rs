@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use exokit_cloud::clock::{Clock, SystemClock};
 use exokit_sim::{Config, ServeOptions, serve};
+use secrecy::ExposeSecret as _;
 
 use crate::args::SimArgs;
 use crate::embedded::{config, now_ms};
@@ -26,7 +27,7 @@ pub(crate) async fn run(settings: &Settings, args: SimArgs) -> Result<Exit, CliE
     let config = Config {
         seed: args.seed.unwrap_or(defaults.seed),
         api_key: args.api_key.unwrap_or(defaults.api_key),
-        api_secret: args.api_secret.unwrap_or(defaults.api_secret),
+        api_secret: args.api_secret.map_or(defaults.api_secret, |secret| secret.expose_secret().to_owned()),
         zones,
         ..Config::default()
     };

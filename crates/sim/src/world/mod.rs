@@ -36,12 +36,18 @@ pub enum Outcome {
     Drop,
 }
 
-/// An API key and what it may do.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// An API key and what it may do. The debug form leaves the secret out.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct KeyRecord {
     pub(crate) secret: String,
     /// `None`: unrestricted.
     pub(crate) role: Option<String>,
+}
+
+impl std::fmt::Debug for KeyRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyRecord").field("role", &self.role).finish_non_exhaustive()
+    }
 }
 
 /// The cloud: maps (time, request) to an outcome and nothing else. Serialise
