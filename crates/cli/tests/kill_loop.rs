@@ -32,11 +32,11 @@ const KILLS_MIN: usize = 200;
 
 /// How many times faster than real the clouds run: slow enough to be hit in
 /// the middle of everything, fast enough for a test.
-const SPEED: &str = "30";
+const SPEED: &str = "40";
 
 /// Kills of each verb while its plan is made, while it is approved (if it
 /// must be), and while it runs.
-const KILLS: [(Stage, usize); 3] = [(Stage::Propose, 2), (Stage::Approve, 2), (Stage::Run, 16)];
+const KILLS: [(Stage, usize); 3] = [(Stage::Propose, 2), (Stage::Approve, 2), (Stage::Run, 15)];
 
 /// How often a verb is to wait for the expiry of signatures of requests that a
 /// kill left in doubt, half a minute each. From then on kills hit start-up and

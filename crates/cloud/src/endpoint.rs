@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use exokit_model::ids::Zone;
 use http::Uri;
+use url::Url;
 
 use crate::config::ConfigError;
 
@@ -45,7 +46,7 @@ impl Endpoints {
         }
         let api = api
             .map(|url| {
-                let wrong = |rule| ConfigError::Endpoint { what: "API", url: url.to_owned(), rule };
+                let wrong = |rule| ConfigError::Endpoint { what: "API", url: shown(url), rule };
                 let base = checked(url).map_err(wrong)?;
                 base.strip_suffix("/v2").map(str::to_owned).ok_or_else(|| wrong("it must end in /v2"))
             })
@@ -54,7 +55,7 @@ impl Endpoints {
             .map(|url| {
                 checked(url).map_err(|rule| ConfigError::Endpoint {
                     what: "object storage",
-                    url: url.to_owned(),
+                    url: shown(url),
                     rule,
                 })
             })
@@ -98,6 +99,16 @@ fn on_this_host(url: &str) -> bool {
     uri.scheme_str() == Some("http") && address.is_some_and(|address| address.is_loopback())
 }
 
+/// An endpoint for a message, without a user and password in it.
+fn shown(url: &str) -> String {
+    let (scheme, rest) = url.split_once("//").unwrap_or(("", url));
+    let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}//") };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}…@{host}"),
+        None => url.to_owned(),
+    }
+}
+
 /// Checks an endpoint and takes trailing slashes off it.
 fn checked(url: &str) -> Result<String, &'static str> {
     let trimmed = url.trim_end_matches('/');
@@ -106,9 +117,12 @@ fn checked(url: &str) -> Result<String, &'static str> {
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
         return Err("it must begin with https:// (or http:// for a local simulator)");
     }
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    if authority.is_empty() || authority.contains('@') {
+    // Anywhere: a password with a slash in it makes the rest look like a path.
+    if uri.host().unwrap_or_default().is_empty() || sample.contains('@') {
         return Err("it must name a host, without user and password");
+    }
+    if Url::parse(&sample).is_err() {
+        return Err("it is not a URL");
     }
     if uri.query().is_some() || sample.contains('#') {
         return Err("it must have no query and no fragment");
@@ -169,9 +183,20 @@ mod tests {
             "https://a/v2?x=1",
             "https://a/v2#x",
             "https://a/v1",
+            "https://a:b/v2",
             "https:///v2",
         ] {
             assert!(Endpoints::new(None, Some(url), None).is_err(), "{url}");
+        }
+        for (url, expected) in [
+            ("https://u:p@ss@a/v2", "https://…@a/v2"),
+            ("http://u:p/ass@a/v2", "http://…@a/v2"),
+            ("u:pass@a/v2", "…@a/v2"),
+            ("//u:pass@a", "…@a"),
+            ("https://a/v1", "https://a/v1"),
+        ] {
+            let error = Endpoints::new(None, Some(url), None).unwrap_err().to_string();
+            assert!(error.contains(&format!("{expected:?}")) && !error.contains(":p"), "{error}");
         }
         for environment in ["", "a.b", "evil.com/", "x@y"] {
             assert!(Endpoints::new(Some(environment), None, None).is_err(), "{environment}");

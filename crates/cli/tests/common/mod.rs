@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test ends where its ground is missing")]
 
+pub(crate) mod canary;
 pub(crate) mod evidence;
 pub(crate) mod served;
 

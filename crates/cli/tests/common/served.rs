@@ -40,16 +40,22 @@ impl Served {
         self.said[key].as_str().unwrap().to_owned()
     }
 
+    /// What leads the program to it, as to Exoscale.
+    pub(crate) fn variables(&self) -> [(String, String); 5] {
+        [
+            ("EXOKIT_CLOUD", "exoscale".to_owned()),
+            ("EXOSCALE_API_KEY", self.text("api_key")),
+            ("EXOSCALE_API_SECRET", self.text("api_secret")),
+            ("EXOSCALE_API_ENDPOINT", self.text("endpoint").replace("/v2", "/zone/{zone}/v2")),
+            ("EXOSCALE_SOS_ENDPOINT", self.text("sos_endpoint")),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+    }
+
     /// The program with arguments, as with credentials of Exoscale.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.place.command(args);
-        let api = self.text("endpoint").replace("/v2", "/zone/{zone}/v2");
-        command
-            .env("EXOKIT_CLOUD", "exoscale")
-            .env("EXOSCALE_API_KEY", self.text("api_key"))
-            .env("EXOSCALE_API_SECRET", self.text("api_secret"))
-            .env("EXOSCALE_API_ENDPOINT", api)
-            .env("EXOSCALE_SOS_ENDPOINT", self.text("sos_endpoint"));
+        command.envs(self.variables());
         command
     }
 
