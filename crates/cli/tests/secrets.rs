@@ -304,13 +304,13 @@ fn echoed(watched: &mut Watched, rng: &mut fastrand::Rng) {
     });
     let (api, sos) = (format!("http://{address}/v2"), format!("http://{address}"));
     let change = [("EXOSCALE_API_ENDPOINT", api.as_str()), ("EXOSCALE_SOS_ENDPOINT", &sos)];
-    for args in [&["orphans"][..], &["doctor"], &["up", "T3", "--name", "never"], &["drift", "store"]] {
+    for args in [&["orphans"][..], &["doctor"], &["up", "T3", "--name", "never"]] {
         for _ in 0..ECHOES {
             fails(watched, &change, args);
         }
     }
     let signatures = signatures.lock().unwrap().clone();
-    assert!(signatures.len() >= 4 * ECHOES, "{signatures:?}");
+    assert!(signatures.len() >= 2 * ECHOES, "{signatures:?}");
     // Equal requests of one second have equal signatures.
     signatures
         .into_iter()
