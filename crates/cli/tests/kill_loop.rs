@@ -36,12 +36,12 @@ const SPEED: &str = "40";
 
 /// Kills of each verb while its plan is made, while it is approved (if it
 /// must be), and while it runs.
-const KILLS: [(Stage, usize); 3] = [(Stage::Propose, 2), (Stage::Approve, 2), (Stage::Run, 15)];
+const KILLS: [(Stage, usize); 3] = [(Stage::Propose, 2), (Stage::Approve, 2), (Stage::Run, 13)];
 
 /// How often a verb is to wait for the expiry of signatures of requests that a
 /// kill left in doubt, half a minute each. From then on kills hit start-up and
 /// moments in which the ledger is quiet, which leave hardly any request behind.
-const DOUBTS: usize = 2;
+const DOUBTS: usize = 1;
 
 /// Tries to kill in one stage; a process that ends before its moment has come
 /// is not killed.
