@@ -157,7 +157,8 @@ impl Victim {
                 left -= usize::from(self.kill(stage, &command));
             }
             // What needs no approval runs as soon as it is proposed.
-            while !self.is_over(stage) && !(stage == Stage::Propose && self.runs_at_once()) {
+            let comes_later = stage == Stage::Propose && self.runs_at_once();
+            while !comes_later && !self.is_over(stage) {
                 let command = self.command(stage, ask);
                 self.finish(&command);
             }
