@@ -3,9 +3,9 @@
 use crate::repo::Repo;
 use crate::stages::Stages;
 use crate::test::Count;
-use crate::{Outcome, lint, size, test};
+use crate::{Outcome, fuzz, lint, size, test};
 
-/// Runs lint, test and size; the last line is the count of tests.
+/// Runs lint, test, fuzz and size; the last line is the count of tests.
 pub(crate) fn run(repo: &Repo) -> Outcome {
     let mut stages = Stages::default();
     let mut count = Count::default();
@@ -15,6 +15,7 @@ pub(crate) fn run(repo: &Repo) -> Outcome {
         count = report.count;
         report.outcome
     });
+    stages.run("fuzz", || fuzz::run(repo, &[]));
     stages.run("size", || size::run(repo));
     let outcome = stages.finish();
     println!("{count}");

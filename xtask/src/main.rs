@@ -7,6 +7,7 @@
 mod bench;
 mod ci;
 mod clients;
+mod fuzz;
 mod lint;
 mod process;
 mod repo;
@@ -26,9 +27,10 @@ pub(crate) const VERBS: &[(&str, &str)] = &[
     ("lint", "format, tidy, clippy, rustdoc and cargo-deny, each without a warning"),
     ("tidy", "the house rules: crate edges, purity, sizes, banned words, documents"),
     ("test", "every test of the workspace, then the official clients against `exokit sim`"),
+    ("fuzz", "the decoders of outside input under libFuzzer, after the proof that it finds something"),
     ("size", "the release binary is under 30 MB and `exokit --help` is quick"),
     ("bench", "time to ready in virtual time, and how a long ledger starts"),
-    ("ci", "lint, test and size, in this order"),
+    ("ci", "lint, test, fuzz and size, in this order"),
     ("help", "this text"),
 ];
 
@@ -50,13 +52,14 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(repo: &Repo, verb: &str, rest: &[String]) -> Outcome {
-    if !matches!(verb, "test" | "bench") && !rest.is_empty() {
+    if !matches!(verb, "test" | "fuzz" | "bench") && !rest.is_empty() {
         return Err(format!("`{verb}` takes no arguments, got `{}`", rest.join(" ")));
     }
     match verb {
         "lint" => lint::run(repo),
         "tidy" => tidy::run(repo),
         "test" => test::run(repo, rest).report(),
+        "fuzz" => fuzz::run(repo, rest),
         "size" => size::run(repo),
         "bench" => bench::run(repo, rest),
         "ci" => ci::run(repo),
@@ -72,6 +75,7 @@ fn help() -> String {
     text.push_str(
         "\n`test` passes its arguments on to `cargo test --workspace`; with `-p CRATE` among them that crate\n\
          alone is tested, with `--no-clients` all but the official clients.\n\
+         `fuzz [--seconds N] [TARGET]` runs each target, or that one, for so long.\n\
          `bench ledger` and `bench bench` run one benchmark and pass further arguments on to it.\n",
     );
     text

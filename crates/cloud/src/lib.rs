@@ -17,6 +17,8 @@ pub mod change;
 pub mod client;
 pub mod clock;
 pub mod config;
+#[doc(hidden)]
+pub mod decoders;
 pub mod endpoint;
 pub mod network;
 pub mod outcome;

@@ -10,17 +10,20 @@ use crate::latency::Range;
 /// What a file of faults and latencies holds.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Schedule {
+pub struct Schedule {
     /// Faults on order.
-    pub(crate) faults: Vec<FaultRule>,
+    pub faults: Vec<FaultRule>,
     /// Latencies by operation id, in place of the measured ones.
-    pub(crate) latencies: BTreeMap<String, Range>,
+    pub latencies: BTreeMap<String, Range>,
 }
 
 impl Schedule {
     /// Reads a file: an object with `faults` and `latencies`, or an array that
     /// holds faults alone.
-    pub(crate) fn read(text: &[u8]) -> serde_json::Result<Self> {
+    ///
+    /// # Errors
+    /// When it is neither, or orders what makes no sense.
+    pub fn read(text: &[u8]) -> serde_json::Result<Self> {
         let schedule: Self = match text.trim_ascii_start().first() {
             Some(b'[') => Self { faults: serde_json::from_slice(text)?, ..Self::default() },
             _ => serde_json::from_slice(text)?,

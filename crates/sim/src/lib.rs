@@ -25,7 +25,7 @@ mod world;
 pub use auth::{Exo2Refusal, exo2_message, exo2_signature};
 pub use config::{Config, EndpointUrls, Policies};
 pub use error::SimError;
-pub use fault::{Fault, FaultRule, Matcher};
+pub use fault::{Fault, FaultRule, Matcher, Schedule};
 pub use inprocess::{InProcess, RoundTrip};
 pub use latency::{LatencyTable, Range};
 pub use record::Recorder;

@@ -46,6 +46,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer { package: "exokit", normal: ALL_BELOW, tests: &[] },
     Layer { package: "exokit-simtest", normal: ALL_BELOW, tests: &[] },
+    Layer { package: "exokit-fuzz", normal: DECODERS, tests: &[] },
     Layer { package: "xtask", normal: &[], tests: &[] },
 ];
 
@@ -61,6 +62,18 @@ const ALL_BELOW: &[&str] = &[
     "exokit-ledger",
     "exokit-mutant",
     "exokit-engine",
+];
+
+/// The crates that read something from outside, without the engine.
+const DECODERS: &[&str] = &[
+    "exokit-model",
+    "exokit-kinds",
+    "exokit-core",
+    "exokit-templates",
+    "exokit-approval",
+    "exokit-cloud",
+    "exokit-sim",
+    "exokit-ledger",
 ];
 
 /// A crate of the workspace imports another one.

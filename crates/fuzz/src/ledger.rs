@@ -1,0 +1,111 @@
+//! What is read back from a ledger: entries and whole exports.
+
+use exokit_core::node_state::Facts;
+use exokit_ledger::export::{self, ExportError, import, read};
+use exokit_ledger::history::history;
+use exokit_ledger::{Head, Ledger, MemoryLedger, Registry};
+use exokit_model::canonical::to_canonical_bytes;
+use exokit_model::event::{Entry, Record};
+use jiff::Timestamp;
+
+use crate::{check_refusal, recorded};
+
+/// Entries, as the rows of the database hold them, in any order and with any
+/// content: the folds take them or refuse them.
+pub(crate) fn entries(data: &[u8]) -> bool {
+    let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(data) else { return false };
+    let records = chained(entries);
+    if let Err(misfit) = Registry::fold(&records) {
+        check_refusal(&misfit.to_string().replace('\n', " "), misfit.hint());
+    }
+    check_prefix(&records);
+    for line in history(&records) {
+        assert!(!format!("{line:?}").is_empty());
+    }
+    !records.is_empty()
+}
+
+/// The chain over what can be written; what has two forms is refused.
+fn chained(entries: Vec<Entry>) -> Vec<Record> {
+    let mut head = Head::EMPTY;
+    let mut records = Vec::new();
+    for entry in entries {
+        let Ok(bytes) = to_canonical_bytes("a ledger entry", &entry) else { continue };
+        let back: Entry = serde_json::from_slice(&bytes).expect("a canonical entry can be read");
+        assert_eq!(back, entry, "entries that differ have canonical forms that differ");
+        let record = Record::chain(head.hash, head.seq + 1, entry).expect("it has a canonical form");
+        head = Head::after(&record);
+        records.push(record);
+    }
+    records
+}
+
+/// What a registry made of the records that fit can be asked.
+fn check_prefix(records: &[Record]) {
+    let mut registry = Registry::default();
+    let fit = records.iter().take_while(|record| registry.apply(record).is_ok()).count();
+    for (name, _) in registry.environments() {
+        let _ = registry.live(name);
+    }
+    for operation in registry.operations().values() {
+        let mut facts = Facts::new(&operation.plan.graph);
+        let own = records[..fit].iter().filter(|r| r.entry.operation.as_ref() == Some(&operation.operation));
+        for record in own {
+            let _ = facts.apply(&operation.plan.graph, record);
+        }
+        let plan = &operation.plan;
+        let all = |person: &exokit_model::ids::PersonId| person.clone();
+        let _ = registry.requested_today(&plan.requester, plan.team.as_ref(), &all, Timestamp::UNIX_EPOCH);
+    }
+}
+
+pub(crate) fn entries_seeds() -> Vec<Vec<u8>> {
+    let all = recorded::entries();
+    let seed = |entries: &[Entry]| serde_json::to_vec(entries).expect("entries have a JSON form");
+    let mut seeds = vec![seed(&all)];
+    seeds.extend(all.chunks(12).map(seed));
+    seeds
+}
+
+/// An export that is accepted is put into an empty ledger and comes out as it was.
+pub(crate) fn export(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let document = match read(text) {
+        Ok(document) => document,
+        Err(error) => {
+            check_refusal(&plain(&error), error.hint());
+            return false;
+        }
+    };
+    let again = serde_json::to_string_pretty(&document).expect("an accepted export can be written");
+    block_on(async {
+        let ledger = MemoryLedger::new();
+        let head = import(&ledger, text).await.expect("an accepted export can be imported");
+        assert_eq!(head, document.head);
+        assert_eq!(export::export(&ledger).await.expect("it can be exported"), again);
+    });
+    true
+}
+
+/// The message in one line: a decoder of JSON may quote what it found.
+fn plain(error: &ExportError) -> String {
+    error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(1_000).collect()
+}
+
+pub(crate) fn export_seeds() -> Vec<Vec<u8>> {
+    let beginning = |count: usize| {
+        block_on(async {
+            let ledger = MemoryLedger::new();
+            let entries = recorded::entries().into_iter().take(count).collect();
+            ledger.append(&Default::default(), entries).await.expect("recorded entries can be appended");
+            export::export(&ledger).await.expect("the ledger can be exported").into_bytes()
+        })
+    };
+    vec![recorded::EXPORT.as_bytes().to_vec(), beginning(3), beginning(12)]
+}
+
+/// Runs what only waits for memory.
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime can be made").block_on(work)
+}
