@@ -58,7 +58,9 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Outcome {
     let all = targets(repo, &fuzzer)?;
     let chosen: Vec<&String> = match &wanted.target {
         Some(name) => vec![
-            all.iter().find(|t| *t == name).ok_or_else(|| format!("no target `{name}`: {}", all.join(", ")))?,
+            all.iter()
+                .find(|t| *t == name)
+                .ok_or_else(|| format!("no target `{name}`: {}", all.join(", ")))?,
         ],
         None => all.iter().filter(|name| *name != CANARY).collect(),
     };
@@ -86,8 +88,9 @@ fn build(repo: &Repo) -> Outcome<PathBuf> {
     let mut command = cargo(repo, &all);
     command.args(["--features", "exokit-fuzz/libfuzzer"]);
     command.env("RUSTC_WORKSPACE_WRAPPER", &wrapper).env("CXXFLAGS", "-O1");
-    run_command(command)
-        .map_err(|error| format!("{error}\nhint: libFuzzer needs a C++ compiler; on Debian, `build-essential`"))?;
+    run_command(command).map_err(|error| {
+        format!("{error}\nhint: libFuzzer needs a C++ compiler; on Debian, `build-essential`")
+    })?;
     Ok(repo.release("exokit-fuzz"))
 }
 

@@ -6,12 +6,15 @@ use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use exokit_model::ids::KeyId;
-use pkcs8::pkcs5::pbes2;
+use pkcs8::pkcs5::{EncryptionScheme, pbes2};
 use pkcs8::{EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef, SecretDocument};
 use sha2::{Digest as _, Sha256};
 
 /// Rounds of PBKDF2-HMAC-SHA256 between passphrase and encryption key.
 const PASSPHRASE_ROUNDS: u32 = 600_000;
+
+/// Most rounds that a file may ask for: some seconds.
+const PASSPHRASE_ROUNDS_MAX: u32 = 10_000_000;
 
 /// Why a key cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -140,9 +143,19 @@ impl SecretKey {
             return Err(KeyError::Pem);
         }
         let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| KeyError::Pem)?;
+        if !is_affordable(&info.encryption_algorithm) {
+            return Err(KeyError::Pem);
+        }
         let plain = info.decrypt(passphrase).map_err(|_| KeyError::Passphrase)?;
         SigningKey::from_pkcs8_der(plain.as_bytes()).map(Self).map_err(|_| KeyError::Passphrase)
     }
+}
+
+/// Whether opening the key takes bounded time and memory. The file says how
+/// much of both its derivation takes, up to hours and all the memory there is.
+fn is_affordable(scheme: &EncryptionScheme) -> bool {
+    let derivation = scheme.pbes2().and_then(|parameters| parameters.kdf.pbkdf2());
+    derivation.is_some_and(|parameters| parameters.iteration_count <= PASSPHRASE_ROUNDS_MAX)
 }
 
 impl fmt::Debug for SecretKey {

@@ -127,7 +127,14 @@ fn checked(url: &str) -> Result<String, &'static str> {
     if uri.query().is_some() || sample.contains('#') {
         return Err("it must have no query and no fragment");
     }
-    Ok(trimmed.to_owned())
+    // What the library of URLs would write in another way could not be sent as
+    // it is signed, and would be refused at the first call only.
+    match Url::parse(&format!("{sample}/x")) {
+        Ok(url) if url.as_str() == format!("{sample}/x") => Ok(trimmed.to_owned()),
+        _ => {
+            Err("it must stand as it is sent: host in lower case, no default port, no . or .. and no blanks")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -185,6 +192,9 @@ mod tests {
             "https://a/v1",
             "https://a:b/v2",
             "https:///v2",
+            "https://Api.exoscale.com/v2",
+            "https://api.exoscale.com:443/v2",
+            "https://api.exoscale.com/a/../v2",
         ] {
             assert!(Endpoints::new(None, Some(url), None).is_err(), "{url}");
         }

@@ -72,7 +72,8 @@ pub(crate) fn token(data: &[u8]) -> bool {
 pub(crate) fn token_seeds() -> Vec<Vec<u8>> {
     let plan = recorded::plan();
     let digest = plan.digest().expect("the recorded plan has a digest");
-    let of_plan = |token: &&(String, Timestamp)| inspect(&token.0).is_ok_and(|vote| vote.claims.plan_digest == digest);
+    let of_plan =
+        |token: &&(String, Timestamp)| inspect(&token.0).is_ok_and(|vote| vote.claims.plan_digest == digest);
     VOTES.iter().filter(of_plan).map(|(token, _)| token.clone().into_bytes()).collect()
 }
 

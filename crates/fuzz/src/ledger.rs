@@ -1,7 +1,7 @@
 //! What is read back from a ledger: entries and whole exports.
 
 use exokit_core::node_state::Facts;
-use exokit_ledger::export::{self, ExportError, import, read};
+use exokit_ledger::export::{self, import, read};
 use exokit_ledger::history::history;
 use exokit_ledger::{Head, Ledger, MemoryLedger, Registry};
 use exokit_model::canonical::to_canonical_bytes;
@@ -16,7 +16,7 @@ pub(crate) fn entries(data: &[u8]) -> bool {
     let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(data) else { return false };
     let records = chained(entries);
     if let Err(misfit) = Registry::fold(&records) {
-        check_refusal(&misfit.to_string().replace('\n', " "), misfit.hint());
+        check_refusal(&misfit.to_string(), misfit.hint());
     }
     check_prefix(&records);
     for line in history(&records) {
@@ -73,7 +73,7 @@ pub(crate) fn export(data: &[u8]) -> bool {
     let document = match read(text) {
         Ok(document) => document,
         Err(error) => {
-            check_refusal(&plain(&error), error.hint());
+            check_refusal(&error.to_string(), error.hint());
             return false;
         }
     };
@@ -85,11 +85,6 @@ pub(crate) fn export(data: &[u8]) -> bool {
         assert_eq!(export::export(&ledger).await.expect("it can be exported"), again);
     });
     true
-}
-
-/// The message in one line: a decoder of JSON may quote what it found.
-fn plain(error: &ExportError) -> String {
-    error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(1_000).collect()
 }
 
 pub(crate) fn export_seeds() -> Vec<Vec<u8>> {

@@ -1,12 +1,12 @@
 //! The fuzzer: libFuzzer, linked to the target that `EXOKIT_FUZZ_TARGET` names.
 //!
 //! Where `EXOKIT_FUZZ_SEEDS` names a folder, the seeds of the target are
-//! written into it first.
+//! written into it first. The target `list` prints the names of all.
 #![no_main]
 
 use std::sync::OnceLock;
 
-use exokit_fuzz::{Target, target};
+use exokit_fuzz::{TARGETS, Target, target};
 
 static TARGET: OnceLock<&Target> = OnceLock::new();
 
@@ -21,6 +21,10 @@ libfuzzer_sys::fuzz_target!(
 fn chosen() -> &'static Target {
     TARGET.get_or_init(|| {
         let name = variable("EXOKIT_FUZZ_TARGET").unwrap_or_default();
+        if name == "list" {
+            TARGETS.iter().for_each(|target| println!("{}", target.name));
+            std::process::exit(0);
+        }
         let chosen = target(&name).unwrap_or_else(|| panic!("there is no target {name:?}"));
         if let Some(folder) = variable("EXOKIT_FUZZ_SEEDS") {
             for (number, seed) in (chosen.seeds)().iter().enumerate() {

@@ -15,7 +15,7 @@ pub(crate) fn run(data: &[u8]) -> bool {
     let plan = match Plan::from_bytes(data) {
         Ok(plan) => plan,
         Err(error) => {
-            check_refusal(&error.to_string().replace('\n', " "), "a plan");
+            check_refusal(&error.to_string(), "a plan");
             return false;
         }
     };

@@ -79,9 +79,12 @@ pub(crate) fn requests(data: &[u8]) -> bool {
     }
     world.advance(now + 3_600_000);
     let _ = world.live();
-    let saved = serde_json::to_string(&world).expect("a world can be saved");
-    let restored: World = serde_json::from_str(&saved).expect("a saved world can be restored");
-    assert_eq!(restored.journal().len(), world.journal().len());
+    // Slow, so not every time.
+    if data.len().is_multiple_of(16) {
+        let saved = serde_json::to_string(&world).expect("a world can be saved");
+        let restored: World = serde_json::from_str(&saved).expect("a saved world can be restored");
+        assert_eq!(restored.journal().len(), world.journal().len());
+    }
     accepted
 }
 
@@ -204,7 +207,8 @@ pub(crate) fn cel(data: &[u8]) -> bool {
         now += 60_000;
         send(world, now, format!("POST {path}\n\n{body}").as_bytes())
     };
-    let Some(made) = post(&mut world, "/v2/iam-role", &role).filter(|reply| reply.status().is_success()) else {
+    let Some(made) = post(&mut world, "/v2/iam-role", &role).filter(|reply| reply.status().is_success())
+    else {
         return false;
     };
     let made: Value = serde_json::from_slice(made.body()).expect("an accepted role is answered in JSON");

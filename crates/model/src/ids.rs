@@ -226,7 +226,9 @@ impl FromStr for TemplateId {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let number = text.strip_prefix(['T', 't']).and_then(|digits| {
-            let plain = !digits.is_empty() && digits.len() <= 3 && !digits.starts_with('0');
+            let length = (1..=3).contains(&digits.len()) && !digits.starts_with('0');
+            // The parser of numbers would take a sign.
+            let plain = length && digits.bytes().all(|b| b.is_ascii_digit());
             plain.then(|| digits.parse().ok()).flatten()
         });
         number.map(Self).ok_or_else(|| invalid("template", text, "a template is T and a number, such as T3"))
@@ -272,7 +274,7 @@ mod tests {
         let mut ids: Vec<TemplateId> = ["T10", "T9", "t1"].iter().map(|t| t.parse().unwrap()).collect();
         ids.sort();
         assert_eq!(ids.iter().map(ToString::to_string).collect::<Vec<_>>(), ["T1", "T9", "T10"]);
-        for text in ["T", "T0", "T01", "X1", "T1x", "T9999"] {
+        for text in ["T", "T0", "T01", "T+0", "T+3", "X1", "T1x", "T9999"] {
             assert!(text.parse::<TemplateId>().is_err(), "{text:?}");
         }
     }

@@ -20,3 +20,4 @@ pub mod phase;
 pub mod plan;
 pub mod request;
 pub mod spec;
+pub mod text;

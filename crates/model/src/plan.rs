@@ -11,6 +11,7 @@ use crate::graph::Graph;
 use crate::ids::{EnvironmentName, NodeKey, PersonId, PlanId, ResourceId, RoleName, TemplateId, Zone};
 use crate::kind::Kind;
 use crate::spec::{Correction, EnvironmentSpec};
+use crate::text::shown;
 
 /// Version of the plan document.
 pub const PLAN_SCHEMA: &str = "exokit-plan/v1";
@@ -121,8 +122,14 @@ pub struct Plan {
 /// Why bytes are not a plan that can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
+    /// Larger than any plan of exokit.
+    #[error("the plan has {found} bytes, at most {PLAN_BYTES_MAX} are accepted")]
+    TooLarge {
+        /// Its length.
+        found: usize,
+    },
     /// Not the JSON of a plan.
-    #[error("decoding a plan: {0}")]
+    #[error("decoding a plan: {}", shown(.0))]
     Decode(#[source] serde_json::Error),
     /// A plan of another version.
     #[error("the plan has schema {found:?}, this program reads {PLAN_SCHEMA:?}")]
@@ -174,6 +181,9 @@ impl Plan {
     /// # Errors
     /// See [`PlanError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PlanError> {
+        if bytes.len() > PLAN_BYTES_MAX {
+            return Err(PlanError::TooLarge { found: bytes.len() });
+        }
         let plan: Plan = serde_json::from_slice(bytes).map_err(PlanError::Decode)?;
         if plan.schema != PLAN_SCHEMA {
             return Err(PlanError::Schema { found: plan.schema });

@@ -1,5 +1,7 @@
 //! Why a file was refused: where exactly, what is wrong and what to do.
 
+use exokit_model::text::shown;
+
 /// A refused file, pointing at the place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}:{column}: {}{why}", self.key_prefix())]
@@ -26,7 +28,7 @@ impl DecodeError {
     fn key_prefix(&self) -> String {
         match self.key.as_str() {
             "" => String::new(),
-            key => format!("{key}: "),
+            key => format!("{}: ", shown(&key)),
         }
     }
 

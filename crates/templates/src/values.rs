@@ -152,7 +152,7 @@ pub(crate) fn plan(at: &At<String>) -> Result<String, DecodeError> {
         let why = format!("unknown plan {:?}", shorten(&at.value));
         return Err(at.refuse(why, hint_words(tier, &PLAN_TIERS)));
     }
-    let good = !memory.starts_with('0') && memory.parse::<u16>().is_ok();
+    let good = small_number(memory).is_some_and(|gib| gib <= u64::from(u16::MAX));
     match good {
         true => Ok(at.value.clone()),
         false => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use exokit_model::canonical::{CanonicalError, Digest};
 use exokit_model::event::{Entry, Record};
+use exokit_model::text::shown;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use crate::check::{check_environment, check_epoch, check_head};
@@ -397,7 +398,7 @@ fn decode(row: &Row<'_>) -> Result<Record, Trouble> {
     if Record::hash_of_bytes(prev, seq, text) != hash {
         return Err(damaged(seq, "its hash does not fit its content"));
     }
-    let entry: Entry =
-        serde_json::from_slice(text).map_err(|error| damaged(seq, &format!("it cannot be read: {error}")))?;
+    let entry: Entry = serde_json::from_slice(text)
+        .map_err(|error| damaged(seq, &format!("it cannot be read: {}", shown(&error))))?;
     Ok(Record { seq, prev, hash, entry })
 }
