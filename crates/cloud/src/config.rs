@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use exokit_model::ids::Zone;
+use exokit_model::text::shown;
 
 use crate::account_file::{Account, AccountFile};
 use crate::endpoint::Endpoints;
@@ -167,11 +168,11 @@ impl ConfigError {
                 "run the command yourself and set EXOSCALE_API_KEY and EXOSCALE_API_SECRET".into()
             }
             ConfigError::UnknownAccount { known, .. } => {
-                format!("set EXOSCALE_ACCOUNT to one of: {}", known.join(", "))
+                format!("set EXOSCALE_ACCOUNT to one of: {}", shown(&known.join(", ")))
             }
             ConfigError::NoFile { .. } => "run `exo config`, or unset EXOSCALE_ACCOUNT".into(),
             ConfigError::NoDefaultAccount { known, .. } => {
-                format!("set EXOSCALE_ACCOUNT or DefaultAccount to one of: {}", known.join(", "))
+                format!("set EXOSCALE_ACCOUNT or DefaultAccount to one of: {}", shown(&known.join(", ")))
             }
             ConfigError::FileSyntax { .. } | ConfigError::FileType { .. } => {
                 "correct the file, or write it anew with `exo config`".into()

@@ -40,7 +40,7 @@ impl Endpoints {
     /// not be part of a host name.
     pub fn new(environment: Option<&str>, api: Option<&str>, sos: Option<&str>) -> Result<Self, ConfigError> {
         let environment = environment.unwrap_or(ENVIRONMENT_DEFAULT).to_owned();
-        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if environment.is_empty() || !environment.bytes().all(fits) {
             return Err(ConfigError::Environment { value: environment });
         }
@@ -208,7 +208,7 @@ mod tests {
             let error = Endpoints::new(None, Some(url), None).unwrap_err().to_string();
             assert!(error.contains(&format!("{expected:?}")) && !error.contains(":p"), "{error}");
         }
-        for environment in ["", "a.b", "evil.com/", "x@y"] {
+        for environment in ["", "a.b", "evil.com/", "x@y", "ppApi"] {
             assert!(Endpoints::new(Some(environment), None, None).is_err(), "{environment}");
         }
     }

@@ -101,11 +101,10 @@ pub(crate) fn roster(data: &[u8]) -> bool {
 
 /// The rules for rosters and their changes answer whatever stands in one.
 fn check_roster(roster: &Roster) {
-    let bytes = to_canonical_bytes("a roster", roster).expect("a roster has a canonical form");
+    let Ok(bytes) = to_canonical_bytes("a roster", roster) else { return };
+    let back: Roster = serde_json::from_slice(&bytes).expect("a canonical roster can be read");
+    assert_eq!(back, *roster, "rosters that differ have canonical forms that differ");
     let sound = check(roster);
-    if let Ok(back) = serde_json::from_slice::<Roster>(&bytes) {
-        assert_eq!(back, *roster, "a roster that can be read is its canonical form");
-    }
     for key in roster.persons.iter().flat_map(|person| &person.keys) {
         if let Ok(next) = revoke_key(roster, &key.id, Timestamp::UNIX_EPOCH) {
             assert!(next.version > roster.version && sound.is_ok());

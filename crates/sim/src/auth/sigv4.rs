@@ -88,7 +88,7 @@ impl Claim {
     pub(crate) fn expires_ms(&self) -> Option<i64> {
         let signed = self.time_ms()?;
         Some(match self.expires {
-            Some(seconds) => signed + seconds.saturating_mul(1000),
+            Some(seconds) => signed.saturating_add(seconds.saturating_mul(1000)),
             None => signed + MAX_SKEW_MS,
         })
     }
