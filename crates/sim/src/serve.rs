@@ -27,6 +27,11 @@ pub enum Speed {
     Max,
 }
 
+/// Slower than this, latencies become longer than times can say.
+const SPEED_MIN: f64 = 0.001;
+/// Faster than this, there are no latencies left.
+const SPEED_MAX: f64 = 1_000_000.0;
+
 impl Speed {
     fn scale(self) -> f64 {
         match self {
@@ -45,8 +50,11 @@ impl std::str::FromStr for Speed {
             return Ok(Self::Max);
         }
         match text.parse::<f64>() {
-            Ok(n) if n.is_finite() && n > 0.0 => Ok(Self::Times(n)),
-            _ => Err(SimError::Options(format!("speed is a positive number or 'max', not '{text}'"))),
+            Ok(n) if (SPEED_MIN..=SPEED_MAX).contains(&n) => Ok(Self::Times(n)),
+            _ => {
+                let rule = format!("speed is a number from {SPEED_MIN} to {SPEED_MAX}, or 'max'");
+                Err(SimError::Options(format!("{rule}, not '{text}'")))
+            }
         }
     }
 }
