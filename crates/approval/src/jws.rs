@@ -47,7 +47,7 @@ pub enum JwsError {
     #[error("its header is not exactly alg EdDSA, kid and typ")]
     Header,
     /// Made for another purpose.
-    #[error("it is a {found:?}")]
+    #[error("it is a \"{}\"", shown(.found))]
     WrongType {
         /// The purpose that it states.
         found: String,

@@ -5,6 +5,7 @@ use exokit_model::cost::ApprovalLevel;
 use exokit_model::ids::{EnvironmentName, KeyId, NodeKey, PersonId, ResourceId};
 use exokit_model::plan::Action;
 use exokit_model::request::ResolveError;
+use exokit_model::text::shown;
 use jiff::Timestamp;
 
 use crate::jws::JwsError;
@@ -20,7 +21,7 @@ pub enum Refusal {
         why: String,
     },
     /// A signed message, but made for another purpose.
-    #[error("this is a signed {found:?}, not an approval token")]
+    #[error("this is a signed \"{}\", not an approval token", shown(.found))]
     WrongType {
         /// The type that it has.
         found: String,

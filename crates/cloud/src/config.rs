@@ -66,7 +66,7 @@ pub enum ConfigError {
     #[error("no Exoscale credentials were found")]
     NoCredentials,
     /// One half of the pair is missing.
-    #[error("{present} is set but {missing} is not")]
+    #[error("{} is set but {} is not", shown(.present), shown(.missing))]
     Half {
         /// Where the half that is there was found.
         present: String,
@@ -74,7 +74,7 @@ pub enum ConfigError {
         missing: String,
     },
     /// The account fetches its secret with a command.
-    #[error("account {account:?} of {path} takes its secret from SecretCommand, which exokit does not run")]
+    #[error("account \"{}\" of {path} takes its secret from SecretCommand, which exokit does not run", shown(.account))]
     SecretCommand {
         /// The account file.
         path: String,
@@ -82,7 +82,7 @@ pub enum ConfigError {
         account: String,
     },
     /// The wanted account is not in the file.
-    #[error("{path} has no account {account:?}")]
+    #[error("{path} has no account \"{}\"", shown(.account))]
     UnknownAccount {
         /// The account file.
         path: String,
@@ -92,7 +92,7 @@ pub enum ConfigError {
         known: Vec<String>,
     },
     /// `EXOSCALE_ACCOUNT` is set, but there is no file to look in.
-    #[error("EXOSCALE_ACCOUNT names account {account:?}, but no exoscale.toml was found")]
+    #[error("EXOSCALE_ACCOUNT names account \"{}\", but no exoscale.toml was found", shown(.account))]
     NoFile {
         /// The name that was looked for.
         account: String,
@@ -124,7 +124,7 @@ pub enum ConfigError {
         expected: &'static str,
     },
     /// The zone is not a zone name.
-    #[error("zone {value:?} from {from} is not a zone name")]
+    #[error("zone \"{}\" from {from} is not a zone name", shown(.value))]
     Zone {
         /// The text.
         value: String,
@@ -132,7 +132,7 @@ pub enum ConfigError {
         from: &'static str,
     },
     /// An endpoint cannot be used.
-    #[error("the {what} endpoint {url:?} cannot be used: {rule}")]
+    #[error("the {what} endpoint \"{}\" cannot be used: {rule}", shown(.url))]
     Endpoint {
         /// Which endpoint.
         what: &'static str,
@@ -142,13 +142,13 @@ pub enum ConfigError {
         rule: &'static str,
     },
     /// The API environment cannot be part of a host name.
-    #[error("the API environment {value:?} cannot be part of a host name")]
+    #[error("the API environment \"{}\" cannot be part of a host name", shown(.value))]
     Environment {
         /// The text.
         value: String,
     },
     /// The key or the secret holds characters that no key has.
-    #[error("the API key from {origin} holds a character that no key has")]
+    #[error("the API key from {} holds a character that no key has", shown(.origin))]
     KeyCharacters {
         /// Where it came from.
         origin: String,

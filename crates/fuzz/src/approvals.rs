@@ -92,11 +92,11 @@ pub(crate) fn roster(data: &[u8]) -> bool {
             false
         }
     };
-    let unsigned = Unverified::parse(ROSTER, signed.as_str()).and_then(Unverified::read::<Roster>).ok();
-    unsigned.or_else(|| serde_json::from_slice(data).ok()).is_some_and(|roster| {
-        check_roster(&roster);
-        true
-    }) || accepted
+    let inside = Unverified::parse(ROSTER, signed.as_str()).and_then(Unverified::read::<Roster>);
+    inside.iter().for_each(check_roster);
+    let bare: Option<Roster> = serde_json::from_slice(data).ok();
+    bare.iter().for_each(check_roster);
+    accepted || bare.is_some()
 }
 
 /// The rules for rosters and their changes answer whatever stands in one.

@@ -158,7 +158,8 @@ fn presign(world: &World, now: i64, method: &str, url: &str) -> Option<String> {
     };
     let (config, at) = (world.config(), Timestamp::from_millisecond(now).ok()?);
     let mut url = Url::parse(url).ok()?;
-    let query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let mut query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    query.sort();
     url.set_query(None);
     let host = url.host_str()?.to_owned();
     let pairs = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -233,7 +234,7 @@ pub(crate) fn cel_seeds() -> Vec<Vec<u8>> {
     let texts = [
         "operation == 'list-sks-clusters'",
         "operation in ['list-sks-clusters', \"get-sks-cluster\"] && !(zone != 'ch-dk-2')",
-        "has(parameters.name) || parameters.name.startsWith('a') || operation.contains('list') && true",
+        "parameters.has('name') || parameters.name.startsWith('a') || operation.contains('list') && true",
         "resources.bucket == 'b' || (((operation.endsWith('s'))))",
     ];
     texts.map(|text| text.as_bytes().to_vec()).into()

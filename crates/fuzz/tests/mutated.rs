@@ -230,3 +230,34 @@ fn one_flipped_bit_of_a_vote_or_a_roster_is_one_too_many() {
         }
     }
 }
+
+#[test]
+fn what_is_deep_or_long_ends_like_anything_else() {
+    let pieces = [
+        "[",
+        "{\"a\":",
+        "<a>",
+        "(",
+        "!",
+        "a||",
+        "a.b",
+        "'a'.has('')&&",
+        "- ",
+        "a: &a\n",
+        "[[a]]\n",
+        "a=",
+        ".",
+        "%41",
+    ];
+    for piece in pieces {
+        let long = piece.repeat(600_000 / piece.len());
+        for (target, _) in SEEDED.iter() {
+            (target.run)(long.as_bytes());
+            (target.run)(format!("{long}true").as_bytes());
+            // Behind the first line of a reply and of a request.
+            (target.run)(format!("200\n\n{long}").as_bytes());
+            (target.run)(format!("POST /bucket?delete=\n\n<Delete>{long}").as_bytes());
+            (target.run)(format!("POST /v2/iam-role\n\n{long}").as_bytes());
+        }
+    }
+}

@@ -88,8 +88,15 @@ struct Parser {
     depth: usize,
 }
 
+/// Longest expression, in bytes. Chains of operators and methods nest as deep
+/// as they are long, and evaluation follows them down the stack.
+const EXPRESSION_BYTES_MAX: usize = 4_096;
+
 /// Parses `text`, or says what of it lies outside the subset.
 pub(crate) fn parse(text: &str) -> Result<Expr, String> {
+    if text.len() > EXPRESSION_BYTES_MAX {
+        return Err(format!("it has {} bytes, at most {EXPRESSION_BYTES_MAX} are read", text.len()));
+    }
     let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0 };
     let expr = parser.or()?;
     match parser.tokens.get(parser.at) {
@@ -308,7 +315,8 @@ mod tests {
     #[test]
     fn the_rest_does_not_parse() {
         let deep = "(".repeat(500) + "true" + &")".repeat(500);
-        for text in ["", "a +", "1 == 1", "operation.matches('x')", "a == 'x", "a b", "[a", &deep] {
+        let chain = "true||".repeat(100_000) + "true";
+        for text in ["", "a +", "1 == 1", "operation.matches('x')", "a == 'x", "a b", "[a", &deep, &chain] {
             assert!(parse(text).is_err(), "{text}");
         }
     }
