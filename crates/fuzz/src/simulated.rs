@@ -180,7 +180,7 @@ pub(crate) fn requests_seeds() -> Vec<Vec<u8>> {
         "GET /bucket/a/key%20x\nrange: bytes=1-3\n\n",
         "PUT /bucket?versioning=\n\n<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>\n%%\nPUT /bucket/b\n\nx\n%%\nDELETE /bucket/b\n\n",
         "PUT /bucket/c\ncontent-encoding: aws-chunked\nx-amz-trailer: x-amz-checksum-crc32\n\n5\r\nhello\r\n0\r\n\r\n",
-        "POST /bucket?delete=\ncontent-md5: l+A6zWwLYBZYHxvSpRyOgA==\n\n<Delete><Quiet>true</Quiet><Object><Key>a/key x</Key></Object></Delete>",
+        "POST /bucket?delete=\nx-amz-checksum-sha256: AAAA\n\n<Delete><Quiet>true</Quiet><Object><Key>a/key x</Key></Object></Delete>",
         "POST /bucket/up?uploads=\n\n",
         "GET /bucket?uploads=\n\n",
         "PUT /bucket?acl=\nx-amz-acl: public-read\n\n",
