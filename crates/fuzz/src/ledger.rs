@@ -3,10 +3,11 @@
 use exokit_core::node_state::Facts;
 use exokit_ledger::export::{self, import, read};
 use exokit_ledger::history::history;
-use exokit_ledger::{Head, Ledger, MemoryLedger, Registry};
+use exokit_ledger::projection::OperationView;
+use exokit_ledger::{Head, Ledger, MemoryLedger, Registry, Requested};
 use exokit_model::canonical::to_canonical_bytes;
 use exokit_model::event::{Entry, Record};
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::{check_refusal, recorded};
 
@@ -44,18 +45,17 @@ fn chained(entries: Vec<Entry>) -> Vec<Record> {
 fn check_prefix(records: &[Record]) {
     let mut registry = Registry::default();
     let fit = records.iter().take_while(|record| registry.apply(record).is_ok()).count();
-    for (name, _) in registry.environments() {
-        let _ = registry.live(name);
-    }
-    for operation in registry.operations().values() {
-        let mut facts = Facts::new(&operation.plan.graph);
-        let own = records[..fit].iter().filter(|r| r.entry.operation.as_ref() == Some(&operation.operation));
-        for record in own {
-            let _ = facts.apply(&operation.plan.graph, record);
+    let own = &records[..fit];
+    for (id, operation) in registry.operations() {
+        let Ok(Some(view)) = OperationView::fold(id, own) else { panic!("the registry took {id} in") };
+        let mut facts = Facts::new(&view.plan.graph);
+        for record in own.iter().filter(|record| record.entry.operation.as_ref() == Some(id)) {
+            let _ = facts.apply(&view.plan.graph, record);
         }
-        let plan = &operation.plan;
         let all = |person: &exokit_model::ids::PersonId| person.clone();
-        let _ = registry.requested_today(&plan.requester, plan.team.as_ref(), &all, Timestamp::UNIX_EPOCH);
+        let day = view.proposed_at.to_zoned(TimeZone::UTC).date();
+        let requests = registry.requested(day);
+        let _ = Requested::sum(&requests, &operation.requester, operation.team.as_ref(), &all);
     }
 }
 

@@ -296,7 +296,7 @@ mod tests {
     fn a_holder_can_be_proven_dead_until_the_end_of_its_lease_is_durable() {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::prepare(folder.path()).unwrap();
-        let mut connection = store::open(&place).unwrap();
+        let mut connection = store::open(&place, &mut |_, _| {}).unwrap();
         let mut do_all = |holder: &mut Liveness, mut group: Vec<Box<dyn Job>>| {
             commit(&mut connection, holder, &place, &mut group)
         };
