@@ -3,9 +3,9 @@
 use crate::repo::Repo;
 use crate::stages::Stages;
 use crate::test::Count;
-use crate::{Outcome, fuzz, lint, size, test};
+use crate::{Outcome, fuzz, lint, size, swarm, test};
 
-/// Runs lint, test, fuzz and size; the last line is the count of tests.
+/// Runs lint, test, swarm, mutants, fuzz and size; the last line is the count of tests.
 pub(crate) fn run(repo: &Repo) -> Outcome {
     let mut stages = Stages::default();
     let mut count = Count::default();
@@ -15,6 +15,8 @@ pub(crate) fn run(repo: &Repo) -> Outcome {
         count = report.count;
         report.outcome
     });
+    stages.run("swarm", || swarm::run_for_ci(repo));
+    stages.run("mutants", || swarm::mutants(repo, &[]));
     stages.run("fuzz", || fuzz::run(repo, &[]));
     stages.run("size", || size::run(repo));
     let outcome = stages.finish();

@@ -13,6 +13,7 @@ mod process;
 mod repo;
 mod size;
 mod stages;
+mod swarm;
 mod test;
 mod tidy;
 
@@ -28,9 +29,11 @@ pub(crate) const VERBS: &[(&str, &str)] = &[
     ("tidy", "the house rules: crate edges, purity, sizes, banned words, documents"),
     ("test", "every test of the workspace, then the official clients against `exokit sim`"),
     ("fuzz", "the decoders of outside input under libFuzzer, after the proof that it finds something"),
+    ("swarm", "seeded schedules of faults against the engine, judged from outside"),
+    ("mutants", "mistakes planted on purpose, each of which the swarm must find"),
     ("size", "the release binary is under 30 MB and `exokit --help` is quick"),
     ("bench", "time to ready in virtual time, and how a long ledger starts"),
-    ("ci", "lint, test, fuzz and size, in this order"),
+    ("ci", "lint, test, swarm, mutants, fuzz and size, in this order"),
     ("help", "this text"),
 ];
 
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(repo: &Repo, verb: &str, rest: &[String]) -> Outcome {
-    if !matches!(verb, "test" | "fuzz" | "bench") && !rest.is_empty() {
+    if !matches!(verb, "test" | "swarm" | "mutants" | "fuzz" | "bench") && !rest.is_empty() {
         return Err(format!("`{verb}` takes no arguments, got `{}`", rest.join(" ")));
     }
     match verb {
@@ -60,6 +63,8 @@ fn dispatch(repo: &Repo, verb: &str, rest: &[String]) -> Outcome {
         "tidy" => tidy::run(repo),
         "test" => test::run(repo, rest).report(),
         "fuzz" => fuzz::run(repo, rest),
+        "swarm" => swarm::run(repo, rest),
+        "mutants" => swarm::mutants(repo, rest),
         "size" => size::run(repo),
         "bench" => bench::run(repo, rest),
         "ci" => ci::run(repo),
@@ -70,12 +75,14 @@ fn dispatch(repo: &Repo, verb: &str, rest: &[String]) -> Outcome {
 fn help() -> String {
     let mut text = String::from("Usage: cargo xtask VERB [ARGUMENTS]\n\nVerbs:\n");
     for (verb, what) in VERBS {
-        text.push_str(&format!("  {verb:<6} {what}\n"));
+        text.push_str(&format!("  {verb:<7} {what}\n"));
     }
     text.push_str(
         "\n`test` passes its arguments on to `cargo test --workspace`; with `-p CRATE` among them that crate\n\
          alone is tested, with `--no-clients` all but the official clients.\n\
          `fuzz [--seconds N] [TARGET]` runs each target, or that one, for so long.\n\
+         `swarm --seeds N --from S [--faults F9,F16]` runs N seeds, `swarm --replay FILE` one schedule;\n\
+         `mutants --budget N` lets a mistake live for N seeds.\n\
          `bench ledger` and `bench bench` run one benchmark and pass further arguments on to it.\n",
     );
     text
