@@ -17,6 +17,9 @@ use tokio::time::{Instant, sleep_until};
 /// Longest pause that a reply can impose on all callers.
 pub const PAUSE_MAX: Duration = Duration::from_secs(300);
 
+/// A turn that is not taken within this time is given up.
+const TURN_MAX: Duration = Duration::from_secs(1);
+
 /// A shared token bucket. Clones share the same tokens and counters.
 #[derive(Debug, Clone)]
 pub struct Budget {
@@ -46,9 +49,15 @@ impl Budget {
     ///
     /// A caller that gives up while it waits has still used its turn.
     pub async fn take(&self, operation: &str) {
+        let mut missed = false;
         while !planted(Mutant::NoBudget) {
             let turn = self.reserve(Instant::now());
             sleep_until(turn).await;
+            // Whoever was stopped meanwhile has missed its turn; all who missed
+            // theirs would go at once.
+            if turn.elapsed() > TURN_MAX && !std::mem::replace(&mut missed, true) {
+                continue;
+            }
             // A pause that began meanwhile also holds for those who already
             // had a turn; they queue again, so that they do not all go at once.
             if self.state().paused_until.is_none_or(|until| until <= turn) {

@@ -78,7 +78,7 @@ impl Follow<'_, '_> {
                 None => return Ok(Look::Pending),
                 Some(CloudOperation::Pending) if !overdue => return Ok(Look::Pending),
                 Some(CloudOperation::Pending) => {}
-                Some(CloudOperation::Failure(reason)) => return self.failed(reason).await,
+                Some(CloudOperation::Failure(reason)) => return self.failed(reason, missing_since).await,
                 Some(CloudOperation::Success | CloudOperation::Unknown) => self.cloud_operation = None,
             }
         }
@@ -122,21 +122,33 @@ impl Follow<'_, '_> {
     /// Not there, although the request was accepted: the cloud may lag, or
     /// somebody removed it.
     fn missing(&self, missing_since: &mut Option<Instant>) -> Look {
-        let patient = missing_since.get_or_insert_with(Instant::now).elapsed();
-        let timing = self.run.engine.parts().timing;
-        match self.cloud_operation.is_none() && patient > timing.scaled(timing.list_lag) {
+        match self.is_surely_missing(missing_since) && self.cloud_operation.is_none() {
             // Its id is kept: should it show after all, it is removed.
             true => Look::Failed(self.id.clone(), "it was accepted but is not there".to_owned()),
             false => Look::Pending,
         }
     }
 
-    /// The operation failed. Something may exist all the same.
-    async fn failed(&mut self, reason: String) -> Result<Look, StepEnd> {
+    /// Whether it has not been seen for as long as lists can lag.
+    fn is_surely_missing(&self, missing_since: &mut Option<Instant>) -> bool {
+        let timing = self.run.engine.parts().timing;
+        missing_since.get_or_insert_with(Instant::now).elapsed() > timing.scaled(timing.list_lag)
+    }
+
+    /// The operation failed. Something may exist all the same: what has an id
+    /// is removed by it; what has none must have shown in no list for as long
+    /// as lists can lag.
+    async fn failed(&mut self, reason: String, missing_since: &mut Option<Instant>) -> Result<Look, StepEnd> {
+        if planted(Mutant::ForgetFailed) {
+            return Ok(Look::Failed(None, reason));
+        }
+        if self.id.is_some() {
+            return Ok(Look::Failed(self.id.clone(), reason));
+        }
         Ok(match self.resource().await? {
-            Some(_) if planted(Mutant::ForgetFailed) => Look::Failed(None, reason),
-            Some(left) => Look::Failed(left.map(|observed| observed.id), reason),
-            None => Look::Pending,
+            Some(Some(left)) => Look::Failed(Some(left.id), reason),
+            Some(None) if self.is_surely_missing(missing_since) => Look::Failed(None, reason),
+            Some(None) | None => Look::Pending,
         })
     }
 }

@@ -92,7 +92,7 @@ impl Play {
             Act::Rename { pick } => self.human(pick, "human renamed it", |world, own| {
                 renamable(own.kind) && world.human_rename(own.kind, &own.id, "renamed-by-hand")
             }),
-            Act::LookAlike { pick } => self.look_alike(pick, operation).await,
+            Act::LookAlike { pick } => self.look_alike(pick),
             Act::TakeName { pick } => self.take_name(pick, operation).await,
             Act::Balancer => self.plant(Kind::InstancePool, "load balancer of the cluster"),
             Act::Volume => self.plant(Kind::Instance, "volume of the cluster"),
@@ -137,10 +137,9 @@ impl Play {
 
     /// Somebody who has seen the plan makes something with the labels of one
     /// of its nodes.
-    async fn look_alike(&self, pick: u32, operation: Option<&OperationId>) {
-        let Some(operation) = operation else { return };
-        let Ok(state) = self.rig.engine().operation(operation).await else { return };
-        let made = state.plan.graph.nodes().iter().filter_map(|node| {
+    fn look_alike(&self, pick: u32) {
+        let plans = crate::oracle::plans(&self.records());
+        let made = plans.values().flat_map(|plan| plan.graph.nodes()).filter_map(|node| {
             let body = node.create.as_ref()?.body.as_ref()?;
             Some((sim_kind(node.kind)?, node.zone.to_string(), body.get("labels")?.clone()))
         });

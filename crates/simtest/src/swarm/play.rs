@@ -440,7 +440,13 @@ impl Play {
                 rollback = !rolling_back && (code == "denied" || !self.vote_again(operation).await);
             }
             NeedsHuman::Credentials { .. } => self.unprotect(),
-            NeedsHuman::Ambiguous { .. } | NeedsHuman::DeleteStuck { .. } | NeedsHuman::NotClean { .. } => {
+            NeedsHuman::Ambiguous { ids, .. } => self.keep_one(ids),
+            NeedsHuman::DeleteStuck { .. } => {
+                self.check_known(|kind| kind == Kind::LoadBalancer);
+                self.clear_the_way();
+            }
+            NeedsHuman::NotClean { .. } => {
+                self.check_known(|_| true);
                 self.clear_the_way();
             }
             NeedsHuman::NameTaken { .. } => rollback = stage == Stage::Provision && !rolling_back,
@@ -466,7 +472,6 @@ impl Play {
     /// Removes by hand what controllers and strangers put in the way.
     fn clear_the_way(&self) {
         let planted = std::mem::take(&mut self.truth.borrow_mut().planted);
-        self.check_known();
         let foreign: Vec<String> = self.truth.borrow().foreign.iter().cloned().collect();
         let cleared = self.rig.world.with(|world: &mut World| {
             for (kind, id) in planted {
@@ -483,12 +488,24 @@ impl Play {
         }
     }
 
+    /// Of several resources with one mark a human keeps one: no stranger's, and
+    /// of our own the first.
+    fn keep_one(&self, ids: &[String]) {
+        let foreign = self.truth.borrow().foreign.clone();
+        let keep = ids.iter().find(|id| !foreign.contains(*id));
+        let live = self.rig.world.peek(World::live).unwrap_or_default();
+        for extra in live.iter().filter(|live| ids.contains(&live.id) && Some(&live.id) != keep) {
+            let done = self.rig.world.with(|world| world.human_delete(extra.kind, &extra.id));
+            debug_assert!(done.is_ok(), "a world in memory can be changed");
+        }
+    }
+
     /// What was there before the teardown was planned must not be left to a
     /// human, unless people interfered.
-    fn check_known(&self) {
+    fn check_known(&self, looked_for: impl Fn(Kind) -> bool) {
         let truth = self.truth.borrow();
         let live = self.rig.world.peek(World::live).unwrap_or_default();
-        let left = live.iter().find(|live| truth.known.contains(&live.id));
+        let left = live.iter().find(|live| truth.known.contains(&live.id) && looked_for(live.kind));
         let found = left.filter(|_| truth.touched.is_empty()).map(|left| format!("I28 {} {} was overlooked", left.kind, left.id));
         drop(truth);
         found.into_iter().for_each(|found| self.wrong(found));
