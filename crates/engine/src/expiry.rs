@@ -1,7 +1,7 @@
 //! Time to live: an environment that outlived it asks for its teardown. The
 //! teardown is a plan like any other and needs its approval.
 
-use exokit_ledger::{Condition, Environments, OperationSummary, Operations};
+use exokit_ledger::{Environments, OperationSummary, Operations};
 use exokit_model::event::Event;
 use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
@@ -30,9 +30,8 @@ impl Engine {
                 continue;
             }
             let plan = self.plan_teardown(name, &view.owner).await?;
-            let state = self.propose(&plan).await?;
-            let event = Event::ExpiryNoticed { expired_at, digest: state.digest };
-            self.append(&Condition::default(), vec![self.entry(Some(name), None, event)]).await?;
+            let reason = Event::ExpiryNoticed { expired_at, digest: plan.digest()? };
+            self.propose_because(&plan, Some(reason)).await?;
             proposed.push(plan);
         }
         Ok(proposed)

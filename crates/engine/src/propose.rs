@@ -187,6 +187,16 @@ impl Engine {
     /// # Errors
     /// When the environment changed since the plan was made.
     pub async fn propose(&self, plan: &Plan) -> Result<OperationState, EngineError> {
+        self.propose_because(plan, None).await
+    }
+
+    /// As [`Engine::propose`], together with the event that led to it: neither
+    /// is in the ledger without the other.
+    pub(crate) async fn propose_because(
+        &self,
+        plan: &Plan,
+        reason: Option<Event>,
+    ) -> Result<OperationState, EngineError> {
         self.bind_account(&plan.zone).await?;
         let bytes = plan.to_bytes()?;
         let digest = Plan::digest_of(&bytes);
@@ -196,8 +206,9 @@ impl Engine {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let event = Event::PlanProposed { digest, plan: text };
         let entry = self.entry(Some(&plan.environment), Some(&operation), event);
+        let reason = reason.map(|event| self.entry(Some(&plan.environment), None, event));
         let condition = Condition::environment(&plan.environment, plan.base_seq);
-        let records = self.append(&condition, vec![entry]).await?;
+        let records = self.append(&condition, std::iter::once(entry).chain(reason).collect()).await?;
         Ok(OperationState::fold(&operation, &records)?)
     }
 
