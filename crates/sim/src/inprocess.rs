@@ -67,11 +67,11 @@ impl InProcess {
 
     /// Sends one request.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, SimError> {
-        let mut on_the_way = OnTheWay { world: &self.world, request: Some(request) };
+        let journey = Journey { world: &self.world, ticket: self.world.depart(request) };
         if !self.round_trip.before.is_zero() {
             tokio::time::sleep(self.round_trip.before).await;
         }
-        let Some(request) = on_the_way.request.take() else {
+        let Some(request) = self.world.arrive(journey.ticket) else {
             return Err(SimError::Dropped);
         };
         let now = self.world.now_ms();
@@ -91,22 +91,17 @@ impl InProcess {
 
 /// A request that has not arrived yet. If its client goes away now, it
 /// arrives later all the same when the world is set so.
-struct OnTheWay<'a> {
+struct Journey<'a> {
     world: &'a SharedWorld,
-    request: Option<Request<Bytes>>,
+    ticket: u64,
 }
 
-impl Drop for OnTheWay<'_> {
+impl Drop for Journey<'_> {
     fn drop(&mut self) {
-        let Some(request) = self.request.take() else {
+        let Some(request) = self.world.arrive(self.ticket) else {
             return;
         };
-        let submitted = self.world.with(|world| {
-            if let Some(delay) = world.config().policies.cancelled_arrives_after_ms {
-                world.submit_late(world.now_ms() + delay, &request);
-            }
-        });
-        if let Err(why) = submitted {
+        if let Err(why) = self.world.with(|world| world.lose_client(&request)) {
             tracing::warn!(%why, "a cancelled request could not be kept");
         }
     }

@@ -1,6 +1,9 @@
 //! A world that several tasks, or several processes, use at once.
 
 use crate::{Config, EndpointUrls, SimError, World};
+use bytes::Bytes;
+use http::Request;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +18,15 @@ pub struct SharedWorld {
     world: Arc<Mutex<World>>,
     now: NowMs,
     file: Option<Arc<StateFile>>,
+    on_the_way: Arc<Mutex<OnTheWay>>,
+}
+
+/// Requests that have left their client and not arrived yet, in the order in
+/// which they left.
+#[derive(Default)]
+struct OnTheWay {
+    departed: u64,
+    requests: BTreeMap<u64, Request<Bytes>>,
 }
 
 /// A world kept in a file. Beside it lies a lock file that also holds the
@@ -45,7 +57,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl SharedWorld {
     /// A world in memory.
     pub fn in_memory(world: World, now: NowMs) -> Self {
-        Self { world: Arc::new(Mutex::new(world)), now, file: None }
+        Self { world: Arc::new(Mutex::new(world)), now, file: None, on_the_way: Arc::default() }
     }
 
     /// A world in the file `path`, made from `config` when it does not exist
@@ -60,8 +72,7 @@ impl SharedWorld {
             seen: Mutex::new(0),
             endpoints: config.endpoints.clone(),
         };
-        let shared =
-            Self { world: Arc::new(Mutex::new(World::new(config.clone()))), now, file: Some(Arc::new(file)) };
+        let shared = Self { file: Some(Arc::new(file)), ..Self::in_memory(World::new(config.clone()), now) };
         shared.with(|world| {
             world.adopt(config);
         })?;
@@ -71,6 +82,37 @@ impl SharedWorld {
     /// The current time of the injected clock.
     pub fn now_ms(&self) -> i64 {
         (self.now)()
+    }
+
+    /// Takes a request on its way.
+    pub(crate) fn depart(&self, request: Request<Bytes>) -> u64 {
+        let mut on_the_way = locked(&self.on_the_way);
+        on_the_way.departed += 1;
+        let ticket = on_the_way.departed;
+        on_the_way.requests.insert(ticket, request);
+        ticket
+    }
+
+    /// Takes a request off its way; none if that was done before.
+    pub(crate) fn arrive(&self, ticket: u64) -> Option<Request<Bytes>> {
+        locked(&self.on_the_way).requests.remove(&ticket)
+    }
+
+    /// Requests that have left their client and not arrived yet.
+    pub fn on_the_way(&self) -> Vec<Request<Bytes>> {
+        locked(&self.on_the_way).requests.values().cloned().collect()
+    }
+
+    /// A copy of the world as it would be if every client died now: what is on
+    /// its way arrives late, or never, as the settings say. The world itself
+    /// and its clients are left alone.
+    pub fn without_clients(&self) -> Result<World, SimError> {
+        let mut world = self.peek(World::clone)?;
+        world.advance(self.now_ms());
+        for request in self.on_the_way() {
+            world.lose_client(&request);
+        }
+        Ok(world)
     }
 
     /// Reads the world as the last request left it, without letting time pass.

@@ -171,10 +171,13 @@ impl World {
         self.receive(face, request)
     }
 
-    /// Hands over a request that will arrive at `at_ms`: its client has gone.
-    pub fn submit_late(&mut self, at_ms: i64, request: &http::Request<Bytes>) {
-        let change = Change::Arrive { request: StoredRequest::of(Face::of(request), request), lag_ms: 0 };
-        self.schedule(at_ms - self.now, change);
+    /// Hands over a request whose client died while it was on its way: when
+    /// the settings say so, it arrives later all the same.
+    pub(crate) fn lose_client(&mut self, request: &http::Request<Bytes>) {
+        if let Some(delay) = self.config.policies.cancelled_arrives_after_ms {
+            let request = StoredRequest::of(Face::of(request), request);
+            self.schedule(delay, Change::Arrive { request, lag_ms: 0 });
+        }
     }
 
     /// All mutating requests so far.
