@@ -123,6 +123,14 @@ impl MemoryLedger {
         Ok(question(self.lock().caught_up()?))
     }
 
+    /// How many records were written, and how many of them are durable: a
+    /// crash may lose the others.
+    #[must_use]
+    pub fn lengths(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.records.len(), state.durable)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,6 +11,8 @@ mod liveness;
 mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod torn;
 mod writer;
 
 use std::path::Path;
