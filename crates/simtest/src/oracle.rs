@@ -93,7 +93,7 @@ fn recorded(records: &[Record]) -> BTreeSet<String> {
 
 /// Resources that the cloud makes on behalf of others: pools and machines of
 /// nodepools, keys of the cloud controller.
-fn is_derived(resource: &LiveResource) -> bool {
+pub(crate) fn is_derived(resource: &LiveResource) -> bool {
     matches!(resource.kind, exokit_sim::Kind::InstancePool | exokit_sim::Kind::Instance)
         || resource.name.starts_with("sks-ccm-")
 }
@@ -157,17 +157,19 @@ fn intends(record: &Record, plans: &BTreeMap<OperationId, Plan>, entry: &Journal
         record.entry.at.as_millisecond() <= entry.at_ms && entry.at_ms <= expires_at.as_millisecond();
     let plan = record.entry.operation.as_ref().and_then(|operation| plans.get(operation));
     let planned = plan.and_then(|plan| plan.graph.node(node));
-    let same = match entry.path.starts_with("/v2/") {
+    // Only the few intents of that time are worth a digest.
+    let same = || match entry.path.starts_with("/v2/") {
         true => digest(entry) == *request,
         // Emptying a bucket is one intent for as many calls as it needs, and
         // the journal keeps no bodies of object storage: the bucket counts.
         false => planned.is_some_and(|node| node.kind == Kind::SosBucket && bucket(entry) == node.name),
     };
-    in_time && same
+    in_time && same()
 }
 
 /// The digest of a request to the API, computed here from what arrived.
-fn digest(entry: &JournalEntry) -> Digest {
+#[must_use]
+pub fn digest(entry: &JournalEntry) -> Digest {
     let bytes = format!("Exoscale {} {}\n{}", entry.method, entry.path, entry.body);
     Digest::of("exokit-request/v1", bytes.as_bytes())
 }

@@ -129,6 +129,9 @@ fn keys(at: usize, number: u8) -> Vec<SecretKey> {
     (0..number).map(|more| SecretKey::from_random([first + 100 * more; 32])).collect()
 }
 
+/// Who votes for a plan, as many as it needs: people of two roles.
+pub const VOTERS: [&str; 2] = ["alex", "robin"];
+
 impl Rig {
     /// A rig on a cloud with these settings.
     #[must_use]
@@ -158,14 +161,31 @@ impl Rig {
     /// When the simulated cloud cannot be read, which cannot happen in memory.
     #[must_use]
     pub fn fork(&self, at: Timestamp) -> Self {
-        let clock = VirtualClock { base: at, start: Instant::now() };
         let Ok(world) = self.world.peek(World::clone) else {
             panic!("the simulated cloud is in memory");
         };
+        self.copy(world, self.ledger.crash(true), at)
+    }
+
+    /// A rig of its own with what would be left if every engine died at this
+    /// very moment. The engines live on here, and their requests arrive.
+    ///
+    /// # Panics
+    /// As [`Rig::fork`].
+    #[must_use]
+    pub fn crashed(&self, keep_volatile: bool) -> Self {
+        let Ok(world) = self.world.without_clients() else {
+            panic!("the simulated cloud is in memory");
+        };
+        self.copy(world, self.ledger.crash(keep_volatile), self.now())
+    }
+
+    fn copy(&self, world: World, ledger: MemoryLedger, at: Timestamp) -> Self {
+        let clock = VirtualClock { base: at, start: Instant::now() };
         let nonce = *self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
         Self {
             world: SharedWorld::in_memory(world, Arc::new(move || clock.now().as_millisecond())),
-            ledger: self.ledger.crash(true),
+            ledger,
             clock,
             entropy: Arc::new(CountingEntropy(AtomicU64::new(self.entropy.0.load(Ordering::Relaxed)))),
             people: Arc::clone(&self.people),
@@ -283,6 +303,28 @@ impl Rig {
         }
     }
 
+    /// Whether another rig stands at the same time with the same ledger and the
+    /// same cloud, to the byte. Requests of clients that died at one moment may
+    /// arrive in any order.
+    ///
+    /// # Panics
+    /// When the simulated cloud cannot be read, which cannot happen in memory.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let state = |rig: &Self| {
+            let Ok(Ok(mut state)) = rig.world.with(|world| serde_json::to_value(&*world)) else {
+                panic!("the simulated cloud can be read and written");
+            };
+            if let Some(queue) = state.get_mut("queue").and_then(serde_json::Value::as_array_mut) {
+                queue.sort_by_key(ToString::to_string);
+            }
+            state
+        };
+        self.now() == other.now()
+            && self.ledger.durable() == other.ledger.durable()
+            && state(self) == state(other)
+    }
+
     /// The roster of everyone who may vote.
     #[must_use]
     pub fn roster(&self) -> Roster {
@@ -374,9 +416,9 @@ impl Rig {
         }
     }
 
-    /// The votes that a plan needs, from `alex` and `robin`.
+    /// The votes that a plan needs, from [`VOTERS`].
     pub async fn approve(&self, state: &OperationState) {
-        for name in ["alex", "robin"].into_iter().take(state.plan.level.persons()) {
+        for name in VOTERS.iter().take(state.plan.level.persons()) {
             let token = self.vote(name, state, Decision::Approve);
             if let Err(error) = self.engine().vote(&state.operation, &token).await {
                 panic!("voting: {error}");

@@ -1,6 +1,7 @@
 //! Short stories that tests tell again and again.
 
 use exokit_engine::error::EngineError;
+use exokit_engine::propose::ProvisionRequest;
 use exokit_engine::state::OperationState;
 use exokit_model::phase::Phase;
 
@@ -11,8 +12,16 @@ use crate::rig::{Rig, person, request};
 /// # Errors
 /// What the engine says.
 pub async fn approved_provision(rig: &Rig, template: u16) -> Result<OperationState, EngineError> {
+    approved(rig, request(template)).await
+}
+
+/// Plans, proposes and approves what is asked for.
+///
+/// # Errors
+/// What the engine says.
+pub async fn approved(rig: &Rig, request: ProvisionRequest) -> Result<OperationState, EngineError> {
     let engine = rig.engine();
-    let plan = engine.plan_provision(request(template)).await?;
+    let plan = engine.plan_provision(request).await?;
     let state = engine.propose(&plan).await?;
     rig.approve(&state).await;
     Ok(state)
