@@ -83,6 +83,8 @@ pub struct NodeFacts {
     pub delete_refusals: u32,
     /// Whether this operation made it (or may have).
     pub made_here: bool,
+    /// Refusals of the current delete in a row for lack of rights.
+    pub delete_forbidden: u32,
     /// HTTP status of the last refused delete.
     pub delete_status: u16,
     /// A definite refusal.
@@ -113,6 +115,7 @@ impl NodeFacts {
             broken_off: 0,
             doubted: false,
             delete_refusals: 0,
+            delete_forbidden: 0,
             delete_status: 0,
             made_here: false,
             refused: None,
@@ -130,6 +133,7 @@ impl NodeFacts {
         self.create_refusals = 0;
         self.broken_off = 0;
         self.delete_refusals = 0;
+        self.delete_forbidden = 0;
         self.attempts_before = self.attempts;
     }
 
@@ -314,14 +318,22 @@ fn note(facts: &mut NodeFacts, event: &Event, at: Timestamp) {
             facts.settled_at = Some(at);
             facts.retired.push(id.clone());
             facts.delete_refusals = 0;
+            facts.delete_forbidden = 0;
             facts.sealed = None;
         }
         Event::DeleteIntended { .. } => {
             facts.started_at.get_or_insert(at);
         }
-        Event::DeleteAccepted { .. } => facts.delete_refusals = 0,
+        Event::DeleteAccepted { .. } => {
+            facts.delete_refusals = 0;
+            facts.delete_forbidden = 0;
+        }
         Event::DeleteRefused { status, message, .. } => {
             facts.delete_refusals += 1;
+            facts.delete_forbidden = match status {
+                401 | 403 => facts.delete_forbidden + 1,
+                _ => 0,
+            };
             facts.delete_status = *status;
             facts.last_problem = Some(message.clone());
         }

@@ -258,17 +258,19 @@ pub fn verdict(action: Action, graph: &Graph, facts: &Facts, phase: &Phase) -> V
     }
 }
 
-/// Refusals of a delete for lack of rights after which it is not tried again.
+/// Refusals of a delete in a row for lack of rights after which it is not tried
+/// again. Those of a busy resource do not count: machines hold their groups for
+/// minutes, and one more refusal of another kind then means no more than first.
 const FORBIDDEN_MAX: u32 = 3;
 
 fn stuck_delete(node: &Node, own: &NodeFacts) -> Option<NeedsHuman> {
     let message = || own.last_problem.clone().unwrap_or_default();
     let deleting = matches!(own.state, NodeState::Deleting { .. });
-    match (deleting, own.delete_refusals, own.delete_status) {
-        (true, refusals, status @ (401 | 403)) if refusals >= FORBIDDEN_MAX => {
-            Some(NeedsHuman::Credentials { status, message: message() })
+    match (deleting, own.delete_forbidden, own.delete_refusals) {
+        (true, FORBIDDEN_MAX.., _) => {
+            Some(NeedsHuman::Credentials { status: own.delete_status, message: message() })
         }
-        (true, refusals, _) if refusals >= DELETE_REFUSALS_MAX => {
+        (true, _, DELETE_REFUSALS_MAX..) => {
             Some(NeedsHuman::DeleteStuck { node: node.key.clone(), last: message() })
         }
         _ => None,

@@ -264,21 +264,39 @@ fn refusals_mean_different_things() {
     check(403, false, |v| matches!(v, Verdict::Park { why: NeedsHuman::Credentials { .. } }));
 }
 
-#[test]
-fn a_delete_that_is_refused_for_ever_needs_a_human() {
+/// The verdict after deletes of one node that were refused so.
+fn after_refused_deletes(statuses: impl IntoIterator<Item = u16>) -> Verdict {
     let graph = graph(&[vec![]], Presence::Absent, 1);
     let mut facts = Facts::new(&graph);
-    for _ in 0..DELETE_REFUSALS_MAX {
+    for status in statuses {
         assert_eq!(verdict(Action::Teardown, &graph, &facts, &Phase::Running), Verdict::Continue);
         let step = frontier(&graph, &facts, false).remove(0);
         let Step::Delete { node, id, step, .. } = step else { panic!("{step:?}") };
         let (request, expires_at) = (Digest([0; 32]), Timestamp::UNIX_EPOCH);
         let intent = Event::DeleteIntended { node: node.clone(), id: id.clone(), step, request, expires_at };
         apply(&graph, &mut facts, intent);
-        apply(&graph, &mut facts, Event::DeleteRefused { node, id, status: 409, message: "busy".into() });
+        apply(&graph, &mut facts, Event::DeleteRefused { node, id, status, message: "no".into() });
     }
-    let found = verdict(Action::Teardown, &graph, &facts, &Phase::Running);
+    verdict(Action::Teardown, &graph, &facts, &Phase::Running)
+}
+
+#[test]
+fn a_delete_that_is_refused_for_ever_needs_a_human() {
+    let found = after_refused_deletes(vec![409; DELETE_REFUSALS_MAX as usize]);
     assert!(matches!(found, Verdict::Park { why: NeedsHuman::DeleteStuck { .. } }), "{found:?}");
+}
+
+#[test]
+fn a_delete_without_rights_needs_a_human_after_three_refusals_in_a_row() {
+    for forbidden in [401, 403] {
+        let found = after_refused_deletes([409, forbidden, forbidden, 409, forbidden, forbidden]);
+        assert_eq!(found, Verdict::Continue, "a busy resource says nothing of rights");
+        let found = after_refused_deletes([409, forbidden, forbidden, forbidden]);
+        assert!(
+            matches!(&found, Verdict::Park { why: NeedsHuman::Credentials { status, .. } } if *status == forbidden),
+            "{found:?}"
+        );
+    }
 }
 
 #[test]
