@@ -77,11 +77,7 @@ impl Engine {
         let state = self.operation(&lease.operation).await?;
         let event = match (&state.phase, rollback, state.plan.action) {
             (Phase::NeedsHuman { .. }, false, _) => Event::OperationUnparked { by: by.to_owned() },
-            (
-                Phase::NeedsHuman { rolling_back: false, .. },
-                true,
-                Action::Provision | Action::Teardown,
-            ) => {
+            (Phase::NeedsHuman { rolling_back: false, .. }, true, Action::Provision | Action::Teardown) => {
                 Event::RollbackStarted { cause: format!("{by} asked for it") }
             }
             (phase, ..) => {

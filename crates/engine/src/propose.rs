@@ -215,9 +215,7 @@ impl Engine {
     /// A plan id belongs to one plan for ever, in whatever environment.
     async fn check_unused(&self, operation: &OperationId, digest: Digest) -> Result<(), EngineError> {
         let records = self.parts().ledger.read(Filter::Operation(operation.clone()), 0).await?;
-        let other = |record: &Record| {
-            matches!(&record.entry.event, Event::PlanProposed { digest: known, .. } if *known != digest)
-        };
+        let other = |record: &Record| matches!(&record.entry.event, Event::PlanProposed { digest: known, .. } if *known != digest);
         match records.iter().any(other) && !planted(Mutant::PlanIdTwice) {
             true => Err(EngineError::Conflict { operation: operation.clone() }),
             false => Ok(()),

@@ -78,8 +78,8 @@ fn main() -> ExitCode {
 
 fn replay(path: &Path) -> Result<(), String> {
     let text = std::fs::read(path).map_err(|error| format!("reading {}: {error}", path.display()))?;
-    let schedule: Schedule =
-        serde_json::from_slice(&text).map_err(|error| format!("{} is no schedule: {error}", path.display()))?;
+    let schedule: Schedule = serde_json::from_slice(&text)
+        .map_err(|error| format!("{} is no schedule: {error}", path.display()))?;
     let report = played(&schedule)?;
     for record in &report.records {
         println!("{}", line_of(record));
@@ -96,7 +96,9 @@ fn replay(path: &Path) -> Result<(), String> {
 fn line_of(record: &Record) -> String {
     let event = &record.entry.event;
     let told = match event {
-        Event::PlanProposed { .. } | Event::ApprovalRecorded { .. } | Event::RosterInstalled { .. } => String::new(),
+        Event::PlanProposed { .. } | Event::ApprovalRecorded { .. } | Event::RosterInstalled { .. } => {
+            String::new()
+        }
         _ => serde_json::to_string(event).unwrap_or_default(),
     };
     format!("{} {} e{} {} {told}", record.seq, record.entry.at, record.entry.epoch, event.name())
@@ -136,7 +138,9 @@ fn swarm_of(args: &Args) -> Result<(), String> {
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..args.jobs.max(1)).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Err("a thread panicked".to_owned())))
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().unwrap_or(Err("a thread panicked".to_owned())))
     })?;
     tell(args, &found.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

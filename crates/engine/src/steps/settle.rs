@@ -107,7 +107,10 @@ async fn confirm(run: &Run<'_>, node: &Node, listed: Vec<Observed>) -> Result<Ve
                 break seen;
             }
         };
-        if whole.as_ref().is_some_and(|whole| is_as_planned(run, node, whole) || planted(Mutant::AdoptAnything)) {
+        if whole
+            .as_ref()
+            .is_some_and(|whole| is_as_planned(run, node, whole) || planted(Mutant::AdoptAnything))
+        {
             ours.push(candidate);
         }
     }

@@ -161,7 +161,13 @@ impl Store {
 
     /// Puts an object into a bucket of ours; `when` is its time and the id of
     /// its version where the bucket keeps versions.
-    pub(crate) fn put_plain(&mut self, bucket: &str, key: &str, data: &'static [u8], when: (i64, String)) -> bool {
+    pub(crate) fn put_plain(
+        &mut self,
+        bucket: &str,
+        key: &str,
+        data: &'static [u8],
+        when: (i64, String),
+    ) -> bool {
         let Some(bucket) = self.buckets.get_mut(bucket).filter(|bucket| !bucket.foreign) else {
             return false;
         };

@@ -83,9 +83,9 @@ impl Acts {
 impl Play {
     async fn act(&self, act: Act, operation: Option<&OperationId>) {
         match act {
-            Act::Delete { pick } => self.human(pick, "human deleted it", |world, own| {
-                world.human_delete(own.kind, &own.id)
-            }),
+            Act::Delete { pick } => {
+                self.human(pick, "human deleted it", |world, own| world.human_delete(own.kind, &own.id))
+            }
             Act::Relabel { pick } => self.human(pick, "human changed its labels", |world, own| {
                 !own.labels.is_empty() && world.human_relabel(own.kind, &own.id, &BTreeMap::new())
             }),
@@ -182,10 +182,9 @@ impl Play {
         let zone = own.zone.clone().unwrap_or_default();
         let number = self.truth.borrow().planted.len();
         let planted = self.rig.world.with(|world| match beside {
-            Kind::InstancePool => (
-                Kind::LoadBalancer,
-                world.plant_load_balancer(&format!("k8s-{number}"), &own.id, &zone),
-            ),
+            Kind::InstancePool => {
+                (Kind::LoadBalancer, world.plant_load_balancer(&format!("k8s-{number}"), &own.id, &zone))
+            }
             _ => (
                 Kind::BlockStorageVolume,
                 world.plant_volume(&format!("pvc-{number}"), 10, &zone, Some(&own.id)),

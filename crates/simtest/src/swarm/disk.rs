@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use exokit_ledger::projection::EnvironmentView;
 use exokit_ledger::{
-    Condition, Environments, Filter, Head, Holdings, Lease, Ledger, LedgerError, MemoryLedger, OperationSummary,
-    Operations, Request,
+    Condition, Environments, Filter, Head, Holdings, Lease, Ledger, LedgerError, MemoryLedger,
+    OperationSummary, Operations, Request,
 };
 use exokit_model::event::{Entry, Record};
 use exokit_model::ids::OperationId;
@@ -79,7 +79,12 @@ impl Ledger for Disk {
         self.inner.head().await
     }
 
-    async fn acquire(&self, operation: &OperationId, holder: &str, now: Timestamp) -> Result<Lease, LedgerError> {
+    async fn acquire(
+        &self,
+        operation: &OperationId,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<Lease, LedgerError> {
         let lease = self.inner.acquire(operation, holder, now).await?;
         self.scene.leased(&lease);
         Ok(lease)

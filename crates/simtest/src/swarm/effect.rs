@@ -51,8 +51,8 @@ impl State {
     }
 }
 
-use State::{Asking as A, Parked as K, Provisioning as P, Resting as R, RollingBack as B, Settling as S};
 use State::TearingDown as T;
+use State::{Asking as A, Parked as K, Provisioning as P, Resting as R, RollingBack as B, Settling as S};
 
 /// An effect that must be seen, and where.
 #[derive(Debug, Clone, Copy)]
@@ -188,10 +188,15 @@ impl Coverage {
         for row in asked {
             let total = self.total(row.effect);
             if total < least {
-                gaps.push(format!("F{} {}: seen {total} times, {least} are asked for", row.fault, row.effect));
+                gaps.push(format!(
+                    "F{} {}: seen {total} times, {least} are asked for",
+                    row.fault, row.effect
+                ));
             }
             let empty = row.states.iter().filter(|state| self.count(row.effect, **state) == 0);
-            gaps.extend(empty.map(|state| format!("F{} {}: never while {}", row.fault, row.effect, state.short())));
+            gaps.extend(
+                empty.map(|state| format!("F{} {}: never while {}", row.fault, row.effect, state.short())),
+            );
         }
         gaps.extend(self.unknown.keys().map(|name| format!("the table has no row for the effect `{name}`")));
         gaps

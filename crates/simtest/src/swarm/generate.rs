@@ -142,8 +142,15 @@ const DELETIONS: [&str; 8] = [
     "delete-*",
 ];
 
-const READS: [&str; 7] =
-    ["get-operation", "get-sks-*", "list-sks-clusters", "list-security-groups", "list-*", "get-*", "get-organization"];
+const READS: [&str; 7] = [
+    "get-operation",
+    "get-sks-*",
+    "list-sks-clusters",
+    "list-security-groups",
+    "list-*",
+    "get-*",
+    "get-organization",
+];
 
 fn crash(draw: &mut Draw) -> What {
     let stage = match draw.chance(12) {
@@ -225,8 +232,17 @@ fn operation(draw: &mut Draw) -> What {
 
 /// The reasons of the official document.
 const REASONS: [&str; 11] = [
-    "incorrect", "unknown", "unavailable", "forbidden", "busy", "fault", "partial", "not-found", "interrupted",
-    "unsupported", "conflict",
+    "incorrect",
+    "unknown",
+    "unavailable",
+    "forbidden",
+    "busy",
+    "fault",
+    "partial",
+    "not-found",
+    "interrupted",
+    "unsupported",
+    "conflict",
 ];
 
 fn lag(draw: &mut Draw) -> What {
@@ -243,9 +259,7 @@ fn strange(draw: &mut Draw) -> What {
 }
 
 fn repeat(draw: &mut Draw) -> What {
-    What::Repeat {
-        stage: draw.one_of(&[Stage::AskProvision, Stage::Provision, Stage::Teardown]),
-    }
+    What::Repeat { stage: draw.one_of(&[Stage::AskProvision, Stage::Provision, Stage::Teardown]) }
 }
 
 fn pause(draw: &mut Draw) -> What {

@@ -67,7 +67,9 @@ pub(super) fn judge(play: &Play) -> Vec<String> {
 /// Whether a resource belongs to somebody else.
 fn is_others(live: &LiveResource, truth: &Truth) -> bool {
     let planted = truth.planted.iter().any(|(_, id)| *id == live.id || live.parent.as_ref() == Some(id));
-    planted || truth.foreign.contains(&live.id) || live.parent.as_ref().is_some_and(|id| truth.foreign.contains(id))
+    planted
+        || truth.foreign.contains(&live.id)
+        || live.parent.as_ref().is_some_and(|id| truth.foreign.contains(id))
 }
 
 impl Case<'_> {
@@ -102,7 +104,8 @@ impl Case<'_> {
                 continue;
             }
             let digest = arrived_digest(entry);
-            let sent = self.scene.sent.iter().filter(|sent| sent.digest == digest && sent.at_ms <= entry.at_ms);
+            let sent =
+                self.scene.sent.iter().filter(|sent| sent.digest == digest && sent.at_ms <= entry.at_ms);
             let intended: Vec<&Intent> =
                 sent.filter_map(|sent| intent_before(intents.get(&digest)?, sent.acknowledged)).collect();
             if !self.truth.clock_was_wrong && self.is_signed_long(digest, entry) {
@@ -112,7 +115,8 @@ impl Case<'_> {
                 None => wrong.push(format!("I4 unintended: {place}")),
                 Some(intent) => wrong.extend(check_times(intent, entry, &place)),
             }
-            if matches!(entry.effect, Effect::Created { .. }) && !oracle::body_is_planned(&self.plans, entry) {
+            if matches!(entry.effect, Effect::Created { .. }) && !oracle::body_is_planned(&self.plans, entry)
+            {
                 wrong.push(format!("I1 unplanned: {place} has a body that no plan holds"));
             }
         }
@@ -195,7 +199,8 @@ impl Case<'_> {
 
     /// Invariants 7 and 22: what was acknowledged is there at the end.
     fn acknowledged_is_durable(&self) -> Vec<String> {
-        let kept: BTreeMap<u64, Digest> = self.records.iter().map(|record| (record.seq, record.hash)).collect();
+        let kept: BTreeMap<u64, Digest> =
+            self.records.iter().map(|record| (record.seq, record.hash)).collect();
         let lost = self.scene.acknowledged.iter().filter(|own| kept.get(&own.seq) != Some(&own.hash));
         let mut wrong: Vec<String> =
             lost.map(|own| format!("I7 acknowledged and lost: record {}", own.seq)).collect();
@@ -284,7 +289,10 @@ impl Case<'_> {
             let Some((operation, _)) = self.operation_of(record) else { continue };
             let newest = newest.entry(operation).or_default();
             if record.entry.epoch < *newest {
-                wrong.push(format!("I18 record {} is of epoch {}, after {newest}", record.seq, record.entry.epoch));
+                wrong.push(format!(
+                    "I18 record {} is of epoch {}, after {newest}",
+                    record.seq, record.entry.epoch
+                ));
             }
             *newest = record.entry.epoch.max(*newest);
         }
@@ -335,16 +343,20 @@ impl Case<'_> {
 
     /// Invariant 10: what was rolled back has left nothing.
     fn rolled_back_is_empty(&self) -> Vec<String> {
-        let rolled_back = self.records.iter().filter(|record| {
-            matches!(record.entry.event, Event::OperationRolledBack)
-        });
+        let rolled_back =
+            self.records.iter().filter(|record| matches!(record.entry.event, Event::OperationRolledBack));
         let mut wrong = Vec::new();
         for (operation, plan) in rolled_back.filter_map(|record| self.operation_of(record)) {
             if plan.action != Action::Provision {
                 continue;
             }
-            let tokens: BTreeSet<&str> =
-                plan.graph.nodes().iter().filter_map(|node| node.token.as_ref()).map(|token| token.as_str()).collect();
+            let tokens: BTreeSet<&str> = plan
+                .graph
+                .nodes()
+                .iter()
+                .filter_map(|node| node.token.as_ref())
+                .map(|token| token.as_str())
+                .collect();
             let left = self.live.iter().filter(|live| {
                 live.labels.get("exokit-token").is_some_and(|token| tokens.contains(token.as_str()))
             });
@@ -376,7 +388,10 @@ impl Case<'_> {
         let most = per_second as usize * 2;
         let over = self.scene.calls.iter().filter_map(|(process, calls)| {
             let window = calls.windows(most + 1).find(|window| window[most] - window[0] < 1000)?;
-            Some(format!("I25 process {process} made more than {most} calls in the second from {}", window[0]))
+            Some(format!(
+                "I25 process {process} made more than {most} calls in the second from {}",
+                window[0]
+            ))
         });
         over.collect()
     }

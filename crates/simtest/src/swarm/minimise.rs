@@ -55,8 +55,11 @@ fn drop_items(best: &mut Schedule, still: &mut dyn FnMut(&Schedule) -> bool) {
 
 /// Tries a smaller template, a lower level and smaller numbers.
 fn simplify(best: &mut Schedule, still: &mut dyn FnMut(&Schedule) -> bool) {
-    let wholes: [fn(&mut Schedule); 3] =
-        [|schedule| schedule.template = 1, |schedule| schedule.level = 1, |schedule| schedule.arrives_late = false];
+    let wholes: [fn(&mut Schedule); 3] = [
+        |schedule| schedule.template = 1,
+        |schedule| schedule.level = 1,
+        |schedule| schedule.arrives_late = false,
+    ];
     for change in wholes {
         attempt(best, still, change);
     }
@@ -67,7 +70,11 @@ fn simplify(best: &mut Schedule, still: &mut dyn FnMut(&Schedule) -> bool) {
     }
 }
 
-fn attempt(best: &mut Schedule, still: &mut dyn FnMut(&Schedule) -> bool, change: impl FnOnce(&mut Schedule)) {
+fn attempt(
+    best: &mut Schedule,
+    still: &mut dyn FnMut(&Schedule) -> bool,
+    change: impl FnOnce(&mut Schedule),
+) {
     let mut candidate = best.clone();
     change(&mut candidate);
     if candidate != *best && still(&candidate) {
@@ -112,13 +119,17 @@ mod tests {
     fn only_what_matters_is_left() {
         let schedule = (1..).map(generate::schedule).find(|schedule| schedule.items.len() > 12).unwrap();
         let mut planted = schedule.clone();
-        let crash = |polls| What::Crash { stage: Stage::Provision, process: 0, polls, keep: true, seen: true };
+        let crash =
+            |polls| What::Crash { stage: Stage::Provision, process: 0, polls, keep: true, seen: true };
         let item = |polls| super::super::schedule::Item { fault: 1, what: crash(polls) };
         planted.items.insert(3, item(100));
         planted.items.push(item(7));
         let mut fails = |candidate: &Schedule| {
             let has = |wanted: &dyn Fn(u64) -> bool| {
-                candidate.items.iter().any(|item| matches!(item.what, What::Crash { polls, .. } if wanted(polls)))
+                candidate
+                    .items
+                    .iter()
+                    .any(|item| matches!(item.what, What::Crash { polls, .. } if wanted(polls)))
             };
             match has(&|polls| (50..=100).contains(&polls)) && has(&|polls| polls == 7) {
                 true => vec!["I3 duplicate".to_owned()],

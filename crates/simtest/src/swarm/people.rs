@@ -163,8 +163,10 @@ impl Play {
                 self.rig.sign(second, &claims)
             }
             BadVote::Expired => other("robin", &|claims| {
-                claims.issued_at = claims.issued_at.saturating_sub(SignedDuration::from_hours(20)).unwrap_or_default();
-                claims.expires_at = claims.issued_at.saturating_add(SignedDuration::from_hours(1)).unwrap_or_default();
+                claims.issued_at =
+                    claims.issued_at.saturating_sub(SignedDuration::from_hours(20)).unwrap_or_default();
+                claims.expires_at =
+                    claims.issued_at.saturating_add(SignedDuration::from_hours(1)).unwrap_or_default();
             }),
             BadVote::OtherPlan => other("robin", &|claims| claims.plan_digest = Digest::of("test", b"other")),
             BadVote::OtherEnvironment => other("robin", &|claims| {

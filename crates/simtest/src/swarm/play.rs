@@ -94,11 +94,8 @@ const BUDGET: u32 = 6;
 
 impl Play {
     pub(super) fn new(schedule: &Schedule) -> Self {
-        let mut config = Config {
-            seed: schedule.seed,
-            faults: schedule.cloud().cloned().collect(),
-            ..Config::default()
-        };
+        let mut config =
+            Config { seed: schedule.seed, faults: schedule.cloud().cloned().collect(), ..Config::default() };
         config.policies.cancelled_arrives_after_ms = schedule.arrives_late.then_some(7_000);
         let mut rig = Rig::new(config);
         rig.budget_per_second = BUDGET;
@@ -295,7 +292,12 @@ impl Play {
     }
 
     /// One process, called twice when messages are repeated.
-    async fn run(&self, engine: &Engine, operation: &OperationId, stage: Stage) -> Result<Phase, EngineError> {
+    async fn run(
+        &self,
+        engine: &Engine,
+        operation: &OperationId,
+        stage: Stage,
+    ) -> Result<Phase, EngineError> {
         if !self.repeats(stage) {
             return engine.run(operation).await;
         }
@@ -367,9 +369,7 @@ impl Play {
     }
 
     pub(super) fn repeats(&self, stage: Stage) -> bool {
-        let is = |item: &super::schedule::Item| {
-            matches!(item.what, super::schedule::What::Repeat { stage: own } if own == stage)
-        };
+        let is = |item: &super::schedule::Item| matches!(item.what, super::schedule::What::Repeat { stage: own } if own == stage);
         self.schedule.items.iter().any(is)
     }
 
@@ -506,7 +506,9 @@ impl Play {
         let truth = self.truth.borrow();
         let live = self.rig.world.peek(World::live).unwrap_or_default();
         let left = live.iter().find(|live| truth.known.contains(&live.id) && looked_for(live.kind));
-        let found = left.filter(|_| truth.touched.is_empty()).map(|left| format!("I28 {} {} was overlooked", left.kind, left.id));
+        let found = left
+            .filter(|_| truth.touched.is_empty())
+            .map(|left| format!("I28 {} {} was overlooked", left.kind, left.id));
         drop(truth);
         found.into_iter().for_each(|found| self.wrong(found));
     }

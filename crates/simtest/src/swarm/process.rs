@@ -4,8 +4,8 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -56,7 +56,12 @@ impl Fate {
 
 /// Polls a future, but after `polls` polls not for `length`. `begun` tells
 /// others that it has stopped.
-pub(super) async fn with_pause<F: Future>(future: F, polls: u64, length: Duration, begun: &Cell<bool>) -> F::Output {
+pub(super) async fn with_pause<F: Future>(
+    future: F,
+    polls: u64,
+    length: Duration,
+    begun: &Cell<bool>,
+) -> F::Output {
     let mut future = pin!(future);
     let mut done = 0;
     let mut pause = None;

@@ -81,8 +81,11 @@ impl Play {
         });
         tokio::time::sleep(Duration::from_secs(300)).await;
         let Ok(found) = engine.orphans(&crate::rig::request(1).spec.zone).await else { return };
-        let found: BTreeSet<String> =
-            found.into_iter().filter(|orphan| orphan.verdict == Verdict::Orphan).map(|orphan| orphan.id).collect();
+        let found: BTreeSet<String> = found
+            .into_iter()
+            .filter(|orphan| orphan.verdict == Verdict::Orphan)
+            .map(|orphan| orphan.id)
+            .collect();
         let live = self.marked();
         let missed: Vec<&LiveResource> = live.iter().filter(|live| !found.contains(&live.id)).collect();
         match missed.first() {
@@ -90,7 +93,9 @@ impl Play {
                 self.scene.note("restored backup: left over found by the sweep");
             }
             None => {}
-            Some(one) => self.wrong(format!("I2 with an older ledger the sweep does not find {} {}", one.kind, one.id)),
+            Some(one) => {
+                self.wrong(format!("I2 with an older ledger the sweep does not find {} {}", one.kind, one.id))
+            }
         }
     }
 
@@ -193,7 +198,8 @@ impl Play {
         match self.engine().orphans(&request(1).spec.zone).await {
             Ok(found) => {
                 let own = found.iter().filter(|orphan| {
-                    orphan.verdict != Verdict::ForeignMark && !self.truth.borrow().foreign.contains(&orphan.id)
+                    orphan.verdict != Verdict::ForeignMark
+                        && !self.truth.borrow().foreign.contains(&orphan.id)
                 });
                 for orphan in own {
                     self.wrong(format!("I2 the sweep finds {} {} {}", orphan.kind, orphan.id, orphan.name));

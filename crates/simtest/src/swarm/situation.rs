@@ -56,7 +56,9 @@ impl Situation {
             Event::OperationStarted { .. } | Event::OperationUnparked { .. } => Phase::Running,
             Event::RollbackStarted { .. } => Phase::RollingBack,
             Event::OperationParked { .. } => Phase::Parked,
-            Event::OperationSucceeded { .. } | Event::OperationRolledBack | Event::PlanRejected { .. } => Phase::Over,
+            Event::OperationSucceeded { .. } | Event::OperationRolledBack | Event::PlanRejected { .. } => {
+                Phase::Over
+            }
             _ => before,
         };
         self.take_node(event);
