@@ -3,8 +3,7 @@
 use exokit_core::node_state::Facts;
 use exokit_ledger::export::{self, import, read};
 use exokit_ledger::history::history;
-use exokit_ledger::projection::OperationView;
-use exokit_ledger::{Head, Ledger, MemoryLedger, Registry, Requested};
+use exokit_ledger::{Environments, Head, Ledger, MemoryLedger, OperationView, Operations, Registry};
 use exokit_model::canonical::to_canonical_bytes;
 use exokit_model::event::{Entry, Record};
 use jiff::tz::TimeZone;
@@ -45,17 +44,23 @@ fn chained(entries: Vec<Entry>) -> Vec<Record> {
 fn check_prefix(records: &[Record]) {
     let mut registry = Registry::default();
     let fit = records.iter().take_while(|record| registry.apply(record).is_ok()).count();
-    let own = &records[..fit];
-    for (id, operation) in registry.operations() {
-        let Ok(Some(view)) = OperationView::fold(id, own) else { panic!("the registry took {id} in") };
-        let mut facts = Facts::new(&view.plan.graph);
-        for record in own.iter().filter(|record| record.entry.operation.as_ref() == Some(id)) {
-            let _ = facts.apply(&view.plan.graph, record);
+    assert_eq!(registry.find_environments(&Environments::All).len(), registry.environments().len());
+    let marks = ["", "-", "\u{10ffff}", "zzzzzzzzzz"].map(str::to_owned);
+    let _ = registry.holdings(&marks, &marks);
+    for summary in registry.operations().values() {
+        let id = &summary.operation;
+        assert_eq!(registry.find_operations(&Operations::Named(id.clone())), [summary.clone()]);
+        // An entry that names no operation is in the registry and not here.
+        let Ok(Some(view)) = OperationView::fold(id, &records[..fit]) else { continue };
+        let graph = view.plan.graph;
+        let mut facts = Facts::new(&graph);
+        for record in records[..fit].iter().filter(|record| record.entry.operation.as_ref() == Some(id)) {
+            let _ = facts.apply(&graph, record);
         }
-        let all = |person: &exokit_model::ids::PersonId| person.clone();
-        let day = view.proposed_at.to_zoned(TimeZone::UTC).date();
-        let requests = registry.requested(day);
-        let _ = Requested::sum(&requests, &operation.requester, operation.team.as_ref(), &all);
+    }
+    if let Some(first) = records.first() {
+        let _ = registry.requested(first.entry.at.to_zoned(TimeZone::UTC).date());
+        let _ = registry.find_environments(&Environments::Expired(first.entry.at));
     }
 }
 
@@ -96,7 +101,7 @@ pub(crate) fn export_seeds() -> Vec<Vec<u8>> {
             export::export(&ledger).await.expect("the ledger can be exported").into_bytes()
         })
     };
-    vec![recorded::EXPORT.as_bytes().to_vec(), beginning(3), beginning(12)]
+    vec![beginning(usize::MAX), beginning(3), beginning(12)]
 }
 
 /// Runs what only waits for memory.

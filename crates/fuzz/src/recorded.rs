@@ -1,23 +1,17 @@
 //! A ledger that was recorded on the embedded cloud: the seed of what stands in ledgers.
 //!
-//! `exokit demo --keep DIR`, then `exokit --state DIR registry export`: one
+//! the entries that `exokit registry export` gave after `exokit demo`: one
 //! environment made from T3 and removed, with its roster, votes and plans.
 
 use std::sync::LazyLock;
 
 use exokit_approval::keys::PublicKey;
-use exokit_ledger::export::{Export, read};
 use exokit_model::event::{Entry, Event};
 use exokit_model::plan::Plan;
 
-/// The export as it was written.
-pub(crate) const EXPORT: &str = include_str!("../seeds/registry.json");
+const ENTRIES: &str = include_str!("../seeds/entries.json");
 
 const ROOT_KEY: &str = include_str!("../seeds/root.key");
-
-/// The export, read.
-pub(crate) static LEDGER: LazyLock<Export> =
-    LazyLock::new(|| read(EXPORT).expect("the recorded export is whole"));
 
 /// The key that signed its roster.
 pub(crate) static ROOT: LazyLock<PublicKey> =
@@ -25,7 +19,7 @@ pub(crate) static ROOT: LazyLock<PublicKey> =
 
 /// What was appended.
 pub(crate) fn entries() -> Vec<Entry> {
-    LEDGER.records.iter().map(|record| record.entry.clone()).collect()
+    serde_json::from_str(ENTRIES).expect("the recorded entries can be read")
 }
 
 /// Its plans as they were proposed.
