@@ -41,6 +41,9 @@ const LOOKS: [&[&str]; 11] = [
     &["plan", "T4"],
 ];
 
+/// Variables of one run that differ from those of the others.
+type Change<'a> = &'a [(&'a str, &'a str)];
+
 /// A random text that looks different in every encoding.
 fn secret(rng: &mut fastrand::Rng, what: &str) -> String {
     let random: String = std::iter::repeat_with(|| rng.alphanumeric()).take(24).collect();
@@ -191,7 +194,7 @@ fn no_secret_gets_out_on_the_way_to_exoscale() {
     assert!(watched.known.len() >= 3, "the root key, one that was lost, and one in its place");
 
     assert!(watched.place.path("ledger.db-wal").metadata().unwrap().len() > 0);
-    watched.hunt.folder(&watched.place.dir.path().to_owned(), &private_keys(&watched.place));
+    watched.hunt.folder(watched.place.dir.path(), &private_keys(&watched.place));
     watched.arguments(served.server.id());
     watched.hunt.sink("the server's log", std::fs::read(&log).unwrap());
     watched.judge(&["create-api-key", "ciphertext", "create-in-doubt", "export.json", "TRACE", "refused"]);
@@ -251,7 +254,7 @@ fn refused(watched: &mut Watched, rng: &mut fastrand::Rng) {
     let file = watched.folder.path().join("exoscale.toml");
     let config = file.display().to_string();
     let from_file = [("EXOSCALE_API_KEY", ""), ("EXOSCALE_API_SECRET", ""), ("EXOSCALE_CONFIG", &config)];
-    let cases: [(&[(&str, &str)], &[&str]); 6] = [
+    let cases: [(Change<'_>, &[&str]); 6] = [
         (&[("EXOSCALE_API_SECRET", &api)], &["orphans"]),
         (&[("EXOSCALE_API_SECRET", &api)], &["up", "T1", "--name", "never"]),
         (&[("EXOKIT_ROOT_SECRET", &root)], &["list"]),
@@ -361,7 +364,7 @@ fn no_secret_gets_out_of_the_embedded_cloud_and_the_keyring() {
     let mut apart = private_keys(&watched.place);
     apart.retain(|path| !path.ends_with("erin.pem"));
     apart.extend([keyring, cloud]);
-    watched.hunt.folder(&watched.place.dir.path().to_owned(), &apart);
+    watched.hunt.folder(watched.place.dir.path(), &apart);
     watched.judge(&["create-api-key", "ciphertext", "export.json", "DEBUG"]);
 }
 
@@ -375,7 +378,7 @@ fn a_secret_that_is_planted_is_found_in_every_form_and_every_sink() {
     watched.hunt.plant("text", &text);
     watched.hunt.plant("bytes", bytes);
     watched.expect(0, &["list"]);
-    watched.hunt.folder(&watched.place.dir.path().to_owned(), &[]);
+    watched.hunt.folder(watched.place.dir.path(), &[]);
     watched.judge(&["There is no environment"]);
 
     for canary in watched.hunt.canaries.clone() {
@@ -384,7 +387,7 @@ fn a_secret_that_is_planted_is_found_in_every_form_and_every_sink() {
             assert_eq!(hunt.found().len(), 1, "{form}");
         }
         for around in 0..3 {
-            let longer = [&b"xyz"[..around], &text.as_bytes(), b"and more"].concat();
+            let longer = [&b"xyz"[..around], text.as_bytes(), b"and more"].concat();
             let hunt = watched.hunt.only(data_encoding::BASE64URL_NOPAD.encode(&longer).as_bytes());
             assert_eq!(hunt.found().len(), 1, "inside of base64 at {around}");
         }
@@ -397,7 +400,7 @@ fn a_secret_that_is_planted_is_found_in_every_form_and_every_sink() {
     let ended = watched.run(&[], &["show", &text]);
     assert_eq!(ended.code, 2);
     std::fs::write(watched.place.path("leak"), data_encoding::BASE64.encode(&bytes)).unwrap();
-    watched.hunt.folder(&watched.place.dir.path().to_owned(), &[]);
+    watched.hunt.folder(watched.place.dir.path(), &[]);
     let found = watched.hunt.found().join("\n");
     for sink in ["text is in arguments of processes", "text is in stderr of show", "bytes is in "] {
         assert!(found.contains(sink), "{sink} is missing: {found}");
