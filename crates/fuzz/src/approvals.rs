@@ -59,7 +59,7 @@ pub(crate) fn key_seeds() -> Vec<Vec<u8>> {
 pub(crate) fn token(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
     if let Err(refusal) = inspect(text) {
-        check_refusal(&refusal.to_string(), &refusal.hint());
+        check_refusal(&refusal.to_string(), refusal.hint());
     }
     let plan = recorded::plan();
     let digest = plan.digest().expect("the recorded plan has a digest");

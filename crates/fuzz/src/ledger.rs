@@ -49,7 +49,7 @@ fn check_prefix(records: &[Record]) {
     let _ = registry.holdings(&marks, &marks);
     for summary in registry.operations().values() {
         let id = &summary.operation;
-        assert_eq!(registry.find_operations(&Operations::Named(id.clone())), [summary.clone()]);
+        assert_eq!(registry.find_operations(&Operations::Named(id.clone())), std::slice::from_ref(summary));
         // An entry that names no operation is in the registry and not here.
         let Ok(Some(view)) = OperationView::fold(id, &records[..fit]) else { continue };
         let graph = view.plan.graph;

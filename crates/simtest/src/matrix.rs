@@ -201,7 +201,7 @@ impl Cell {
     /// Crashes of the recovery from one crash.
     fn pairs_after(&mut self, point: &Point, outcome: &Outcome, pairs: Pairs) {
         let Pairs::Share { firsts, seconds } = pairs else { return };
-        if self.firsts % firsts != 0 {
+        if !self.firsts.is_multiple_of(firsts) {
             return;
         }
         let again = in_virtual_time(async {

@@ -100,7 +100,8 @@ fn note(rig: &Rig, polls: u64) -> Point {
 /// the last ones before it does: while a mark stays, only time goes by, and
 /// these are the earliest and the latest moment of it.
 pub fn distinct(points: &[Point]) -> BTreeSet<(u64, bool)> {
-    let mut ends: BTreeMap<&Mark, ((u64, bool), (u64, bool))> = BTreeMap::new();
+    type Place = (u64, bool);
+    let mut ends: BTreeMap<&Mark, (Place, Place)> = BTreeMap::new();
     for point in points {
         for outcome in point.outcomes() {
             let place = (point.polls, outcome.kept);

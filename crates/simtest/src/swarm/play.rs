@@ -305,11 +305,9 @@ impl Play {
         let again = async {
             tokio::time::sleep(Duration::from_secs(20)).await;
             let state = self.scene.lock().situation.state();
-            match other.run(operation).await {
-                Err(EngineError::Ledger(LedgerError::LeaseHeld { .. })) => {
-                    self.scene.note_in("operation run twice at once", state);
-                }
-                Ok(_) | Err(_) => {}
+            let ended = other.run(operation).await;
+            if matches!(ended, Err(EngineError::Ledger(LedgerError::LeaseHeld { .. }))) {
+                self.scene.note_in("operation run twice at once", state);
             }
         };
         let (first, ()) = tokio::join!(engine.run(operation), again);
