@@ -1,7 +1,5 @@
 //! Valid inputs with something hostile done to them, the same way for every decoder.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::sync::LazyLock;
 
 use exokit_fuzz::{TARGETS, Target};
@@ -14,8 +12,11 @@ const CASES: u32 = 3_000;
 /// Largest seed that is mutated here; the fuzzer takes the larger ones.
 const SEED_BYTES_MAX: usize = 20_000;
 
+/// A target with its seeds.
+type Seeded = (&'static Target, Vec<Vec<u8>>);
+
 /// The targets with their seeds, without the canary.
-static SEEDED: LazyLock<Vec<(&Target, Vec<Vec<u8>>)>> = LazyLock::new(|| {
+static SEEDED: LazyLock<Vec<Seeded>> = LazyLock::new(|| {
     let small = |target: &Target| {
         let seeds = (target.seeds)();
         seeds.into_iter().filter(|seed| seed.len() <= SEED_BYTES_MAX).collect()
