@@ -1,9 +1,9 @@
 //! Giving permits: from an approved plan to the one request that it allows.
 
 use exokit_model::canonical::Digest;
+use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::graph::{Node, Presence};
 use exokit_model::ids::{NodeKey, ResourceId};
-use exokit_model::plan::Plan;
 use exokit_model::request::{ConcreteRequest, RequestTemplate};
 use exokit_mutant::{Mutant, planted};
 use jiff::{SignedDuration, Timestamp};
@@ -31,8 +31,8 @@ pub enum Intent {
 /// Everything that decides whether a request may be sent.
 pub struct PermitRequest<'a> {
     /// The plan.
-    pub plan: &'a Plan,
-    /// The digest that was voted on; the plan must have it.
+    pub plan: &'a FixedPlan,
+    /// The digest under which the plan was recorded; the plan must have it.
     pub digest: Digest,
     /// All tokens recorded for the plan, denials too.
     pub tokens: &'a [String],
@@ -69,13 +69,17 @@ impl Verifier {
     /// itself made needs no vote.
     ///
     /// # Errors
-    /// As [`Verifier::quorum`]; `start-window` and `plan-expired` when it is
-    /// too late to start; `not-in-plan`, `rolling-back`, `foreign-id` and
+    /// As [`Verifier::quorum`]; `plan-altered` when the plan does not have the
+    /// recorded digest; `start-window` and `plan-expired` when it is too late
+    /// to start; `not-in-plan`, `rolling-back`, `foreign-id` and
     /// `data-not-listed` when the plan does not allow it; `deadline` when the
     /// permit would not last or last too long; `unresolved` when an id is
     /// missing.
     pub fn permit(&self, input: PermitRequest<'_>) -> Result<(Permit, ConcreteRequest), Refusal> {
         check_deadline(&input)?;
+        if input.plan.digest() != input.digest {
+            return Err(Refusal::PlanAltered);
+        }
         let not_in_plan = |why| Refusal::NotInPlan { node: input.node.clone(), why };
         let node =
             input.plan.graph.node(input.node).ok_or_else(|| not_in_plan("the plan has no such resource"))?;
@@ -112,7 +116,7 @@ impl Verifier {
         }
         let start = input.started_at.map_or(input.now, |at| at.min(input.now));
         let times = (start, input.now);
-        let quorum = self.quorum_since(input.plan, input.digest, input.tokens, times)?;
+        let quorum = self.quorum_since(input.plan, input.tokens, times)?;
         if start > input.plan.not_after {
             return Err(Refusal::PlanExpired { at: input.plan.not_after });
         }
@@ -161,9 +165,6 @@ fn undoes(input: &PermitRequest<'_>, node: &Node) -> bool {
 /// An operation takes back only what it made itself, and data only where the
 /// plan said so.
 fn check_made_here(input: &PermitRequest<'_>, node: &Node) -> Result<(), Refusal> {
-    if input.plan.digest()? != input.digest {
-        return Err(Refusal::PlanAltered);
-    }
     if input.started_at.is_none() {
         return Err(Refusal::NotInPlan {
             node: node.key.clone(),

@@ -2,6 +2,7 @@
 
 use exokit_model::approval::Decision;
 use exokit_model::cost::ApprovalLevel;
+use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::ids::ResourceId;
 use exokit_model::plan::{Action, Plan};
 use jiff::Timestamp;
@@ -60,8 +61,9 @@ impl Case {
 
     fn run(&self) -> Result<(Permit, ConcreteRequest), Refusal> {
         let time = |seconds: i64| -> Timestamp { at(seconds) };
+        let presented = self.presented.as_ref().unwrap_or(&self.plan);
         self.verifier.permit(PermitRequest {
-            plan: self.presented.as_ref().unwrap_or(&self.plan),
+            plan: &FixedPlan::new(presented.clone()).unwrap(),
             digest: self.plan.digest().unwrap(),
             tokens: &self.tokens,
             now: time(self.now),

@@ -1,11 +1,13 @@
 //! Roster, approval tokens, and the permit that every mutating call needs.
 //!
 //! Everything here is pure: time and randomness are passed in, and nothing is
-//! stored. What is not in a signed roster or a verified token is not believed.
+//! stored; a verifier remembers signatures that it has checked, which changes
+//! no answer. What is not in a signed roster or a verified token is not believed.
 
 pub mod grant;
 pub mod jws;
 pub mod keys;
+mod memo;
 pub mod permit;
 pub mod refusal;
 pub mod roster;

@@ -1,6 +1,5 @@
 //! Why a vote does not count or a request gets no permit.
 
-use exokit_model::canonical::CanonicalError;
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::ids::{EnvironmentName, KeyId, NodeKey, PersonId, ResourceId};
 use exokit_model::plan::Action;
@@ -156,8 +155,8 @@ pub enum Refusal {
         /// Until when.
         at: Timestamp,
     },
-    /// The plan is not the one that its digest names.
-    #[error("the plan does not have the digest it is presented under")]
+    /// The plan is not the one that was recorded.
+    #[error("the plan does not have the digest under which it was recorded")]
     PlanAltered,
     /// The plan does not say that this request is to be sent.
     #[error("{node}: {why}")]
@@ -207,9 +206,6 @@ pub enum Refusal {
         /// Why.
         source: ResolveError,
     },
-    /// The plan cannot be hashed.
-    #[error(transparent)]
-    Canonical(#[from] CanonicalError),
 }
 
 impl Refusal {
@@ -246,7 +242,6 @@ impl Refusal {
             Refusal::DataNotListed { .. } => "data-not-listed",
             Refusal::Deadline { .. } => "deadline",
             Refusal::Unresolved { .. } => "unresolved",
-            Refusal::Canonical(_) => "not-canonical",
         }
     }
 
@@ -274,9 +269,7 @@ impl Refusal {
             | Refusal::Denied { .. }
             | Refusal::StartWindow { .. }
             | Refusal::PlanExpired { .. } => "make a new plan",
-            Refusal::PlanAltered | Refusal::Canonical(_) => {
-                "run `exokit audit verify`; the stored plan is damaged or was changed"
-            }
+            Refusal::PlanAltered => "run `exokit audit verify`; the stored plan is damaged or was changed",
             Refusal::NotInPlan { .. } | Refusal::ForeignId { .. } | Refusal::DataNotListed { .. } => {
                 "make a plan that says this and have it approved"
             }

@@ -1,17 +1,19 @@
 //! The verifier: which votes count, and whether there are enough of them.
 
+use std::sync::Arc;
+
 use exokit_model::approval::{
     ApprovalClaims, ApproverKey, Decision, Person, Roster, START_WINDOW_SECONDS, VOTE_SECONDS_MAX,
 };
-use exokit_model::canonical::Digest;
 use exokit_model::cost::ApprovalLevel;
+use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::ids::{KeyId, PersonId};
-use exokit_model::plan::Plan;
 use exokit_mutant::{Mutant, planted};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::jws::{APPROVAL, Unverified};
 use crate::keys::PublicKey;
+use crate::memo::GoodVotes;
 use crate::refusal::Refusal;
 use crate::roster::{RosterRefusal, check};
 use crate::token::inspect;
@@ -19,10 +21,13 @@ use crate::token::inspect;
 /// How far an approver's clock may be ahead of the engine's, in seconds.
 pub const CLOCK_SKEW_SECONDS: i64 = 2;
 
-/// Decides by one roster which votes count and what may be sent.
+/// Decides by one roster which votes count and what may be sent. It always
+/// answers by the digest that the plan in hand has. Clones share what they
+/// remember of signatures.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     roster: Roster,
+    pub(crate) good: Arc<GoodVotes>,
 }
 
 /// What is known of a plan when a further vote on it arrives.
@@ -82,7 +87,7 @@ impl Verifier {
     /// When the roster contradicts itself, see [`check`].
     pub fn new(roster: Roster) -> Result<Self, RosterRefusal> {
         check(&roster)?;
-        Ok(Self { roster })
+        Ok(Self { roster, good: Arc::default() })
     }
 
     /// The roster in force.
@@ -97,17 +102,14 @@ impl Verifier {
     /// The first rule that it breaks, by reason code: `malformed`,
     /// `wrong-type`, `bad-signature`, `unknown-key`, `revoked-key`,
     /// `unknown-person`, `wrong-plan`, `wrong-action`, `wrong-environment`,
-    /// `wrong-level`, `self-approval`, `too-long`, `not-yet-valid`, `expired`;
-    /// `plan-altered` when `plan` does not have `digest`.
+    /// `wrong-level`, `self-approval`, `too-long`, `not-yet-valid`, `expired`.
     pub fn check_vote(
         &self,
         token: &str,
-        plan: &Plan,
-        digest: Digest,
+        plan: &FixedPlan,
         now: Timestamp,
     ) -> Result<ApprovalClaims, Refusal> {
-        check_digest(plan, digest)?;
-        let vote = self.examine(token, plan, digest)?;
+        let vote = self.examine(token, plan)?;
         check_time(&vote.claims, now)?;
         Ok(vote.claims)
     }
@@ -120,12 +122,11 @@ impl Verifier {
     pub fn admit(
         &self,
         token: &str,
-        plan: &Plan,
-        digest: Digest,
+        plan: &FixedPlan,
         earlier: Earlier<'_>,
         now: Timestamp,
     ) -> Result<ApprovalClaims, Refusal> {
-        let claims = self.check_vote(token, plan, digest, now)?;
+        let claims = self.check_vote(token, plan, now)?;
         if earlier.executed && claims.decision == Decision::Approve {
             return Err(Refusal::Replayed { why: "the plan has been executed, and each plan executes once" });
         }
@@ -149,14 +150,8 @@ impl Verifier {
     /// `denied` when any valid vote says no; otherwise, when votes are missing,
     /// the refusal of the first token that does not count, or `missing-votes`
     /// or `missing-role` when all count.
-    pub fn quorum(
-        &self,
-        plan: &Plan,
-        digest: Digest,
-        tokens: &[String],
-        now: Timestamp,
-    ) -> Result<Quorum, Refusal> {
-        self.quorum_since(plan, digest, tokens, (now, now))
+    pub fn quorum(&self, plan: &FixedPlan, tokens: &[String], now: Timestamp) -> Result<Quorum, Refusal> {
+        self.quorum_since(plan, tokens, (now, now))
     }
 
     /// As [`Verifier::quorum`], for an operation that began at the first of
@@ -168,19 +163,17 @@ impl Verifier {
     /// As [`Verifier::quorum`].
     pub fn quorum_since(
         &self,
-        plan: &Plan,
-        digest: Digest,
+        plan: &FixedPlan,
         tokens: &[String],
         times: (Timestamp, Timestamp),
     ) -> Result<Quorum, Refusal> {
-        check_digest(plan, digest)?;
         if plan.level > ApprovalLevel::One && self.roster.person(&plan.requester).is_none() {
             return Err(Refusal::UnknownRequester { person: plan.requester.clone() });
         }
         let mut votes: Vec<Vote<'_>> = Vec::new();
         let mut refused = None;
         for token in tokens {
-            match self.examine_approval(token, plan, digest, times) {
+            match self.examine_approval(token, plan, times) {
                 Ok(vote) => votes.push(vote),
                 Err(denied @ Refusal::Denied { .. }) => return Err(denied),
                 Err(refusal) => {
@@ -207,11 +200,10 @@ impl Verifier {
     fn examine_approval(
         &self,
         token: &str,
-        plan: &Plan,
-        digest: Digest,
+        plan: &FixedPlan,
         (began, now): (Timestamp, Timestamp),
     ) -> Result<Vote<'_>, Refusal> {
-        let vote = self.examine(token, plan, digest)?;
+        let vote = self.examine(token, plan)?;
         if vote.claims.decision == Decision::Deny {
             return Err(match planted(Mutant::DenialIgnored) && began < now {
                 true => Refusal::WrongPlan,
@@ -224,13 +216,20 @@ impl Verifier {
     }
 
     /// Everything about a vote that does not depend on time.
-    fn examine(&self, token: &str, plan: &Plan, digest: Digest) -> Result<Vote<'_>, Refusal> {
+    fn examine(&self, token: &str, plan: &FixedPlan) -> Result<Vote<'_>, Refusal> {
         let unverified = Unverified::parse(APPROVAL, token)?;
         let kid = unverified.kid().clone();
         let unknown = || Refusal::UnknownKey { key: kid.clone() };
         let (owner, key) = self.key(&kid).ok_or_else(unknown)?;
-        let public = PublicKey::parse(&key.public).map_err(|_| unknown())?;
-        let claims: ApprovalClaims = unverified.verify(&public)?;
+        let claims = match self.good.recall(token, &key.public) {
+            Some(claims) => claims,
+            None => {
+                let public = PublicKey::parse(&key.public).map_err(|_| unknown())?;
+                let claims = unverified.verify(&public)?;
+                self.good.remember(token, &key.public, &claims);
+                claims
+            }
+        };
         if claims.key_id != kid {
             return Err(malformed("header and claims name different keys"));
         }
@@ -249,7 +248,7 @@ impl Verifier {
         {
             return Err(Refusal::RevokedKey { key: kid, at });
         }
-        check_subject(&claims, plan, digest)?;
+        check_subject(&claims, plan)?;
         self.check_independent(&claims, owner, plan)?;
         Ok(Vote { claims, person: owner })
     }
@@ -263,7 +262,12 @@ impl Verifier {
 
     /// Agents never vote. Who stands behind the request may withdraw it by a
     /// denial, but cannot approve it.
-    fn check_independent(&self, claims: &ApprovalClaims, voter: &Person, plan: &Plan) -> Result<(), Refusal> {
+    fn check_independent(
+        &self,
+        claims: &ApprovalClaims,
+        voter: &Person,
+        plan: &FixedPlan,
+    ) -> Result<(), Refusal> {
         let refuse = |why| Err(Refusal::SelfApproval { person: claims.person.clone(), why });
         if voter.agent_of.is_some() {
             return refuse("agents request, they do not vote");
@@ -289,16 +293,9 @@ pub(crate) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-fn check_digest(plan: &Plan, digest: Digest) -> Result<(), Refusal> {
-    match plan.digest()? == digest {
-        true => Ok(()),
-        false => Err(Refusal::PlanAltered),
-    }
-}
-
 /// The vote is on this plan, and the signer saw what it is.
-fn check_subject(claims: &ApprovalClaims, plan: &Plan, digest: Digest) -> Result<(), Refusal> {
-    if claims.plan_digest != digest {
+fn check_subject(claims: &ApprovalClaims, plan: &FixedPlan) -> Result<(), Refusal> {
+    if claims.plan_digest != plan.digest() {
         return Err(Refusal::WrongPlan);
     }
     if claims.action != plan.action {

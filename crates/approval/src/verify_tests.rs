@@ -3,6 +3,7 @@
 use exokit_model::approval::{ApprovalClaims, Decision};
 use exokit_model::canonical::Digest;
 use exokit_model::cost::ApprovalLevel;
+use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::plan::{Action, Plan};
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -14,6 +15,10 @@ use crate::verify::{Earlier, Verifier};
 
 fn level_two() -> Plan {
     plan(Action::Provision, ApprovalLevel::Two)
+}
+
+fn fixed(plan: &Plan) -> FixedPlan {
+    FixedPlan::new(plan.clone()).unwrap()
 }
 
 fn code<T>(result: Result<T, Refusal>) -> &'static str {
@@ -28,8 +33,7 @@ fn code<T>(result: Result<T, Refusal>) -> &'static str {
 
 fn check(verifier: &Verifier, token: &str, expected: &str) {
     let plan = level_two();
-    let digest = plan.digest().unwrap();
-    let found = code(verifier.check_vote(token, &plan, digest, at(100)));
+    let found = code(verifier.check_vote(token, &fixed(&plan), at(100)));
     assert_eq!(found, expected, "{token}");
 }
 
@@ -92,29 +96,64 @@ fn every_broken_rule_has_its_own_code() {
 fn an_agent_and_its_principal_are_one() {
     let mut plan = level_two();
     plan.requester = "alice-agent".parse().unwrap();
-    let digest = plan.digest().unwrap();
     for (person, number, expected) in [("alice", 10, "self-approval"), ("bob", 20, "ok")] {
         let token = vote(&plan, person, number, Decision::Approve);
-        let found = code(verifier().check_vote(&token, &plan, digest, at(100)));
+        let found = code(verifier().check_vote(&token, &fixed(&plan), at(100)));
         assert_eq!(found, expected, "{person}");
     }
 }
 
 #[test]
-fn a_plan_that_does_not_have_its_digest_is_refused() {
+fn a_vote_does_not_count_for_a_plan_that_was_changed_after_it() {
     let plan = level_two();
     let token = vote(&plan, "alice", 10, Decision::Approve);
-    let digest = plan.digest().unwrap();
-    let mut other = plan;
+    let mut other = plan.clone();
     other.not_after = at(1);
-    let found = code(verifier().check_vote(&token, &other, digest, at(100)));
-    assert_eq!(found, "plan-altered");
+    let tokens = std::slice::from_ref(&token);
+    let verifier = verifier();
+    for (expected, plan) in [("ok", &plan), ("wrong-plan", &other)] {
+        let plan = fixed(plan);
+        assert_eq!(code(verifier.check_vote(&token, &plan, at(100))), expected);
+        assert_eq!(code(verifier.admit(&token, &plan, Earlier::default(), at(100))), expected);
+        assert_eq!(code(verifier.quorum(&plan, tokens, at(100))), expected);
+    }
+}
+
+/// A verifier that has found the signature of a token good.
+fn remembering(token: &str, plan: &Plan) -> Verifier {
+    let verifier = verifier();
+    verifier.check_vote(token, &fixed(plan), at(100)).unwrap();
+    verifier
+}
+
+#[test]
+fn of_a_vote_seen_before_everything_but_the_signature_is_judged_again() {
+    let plan = level_two();
+    let token = vote(&plan, "alice", 10, Decision::Approve);
+    let verifier = remembering(&token, &plan);
+    let public = key(10).public().to_text();
+    assert!(verifier.good.recall(&token, &public).is_some(), "otherwise this shows nothing");
+    let mut asked_by_alice = plan.clone();
+    asked_by_alice.requester = "alice".parse().unwrap();
+    let cases = [
+        ("ok", &plan, 100),
+        ("expired", &plan, 60 + 3600),
+        ("not-yet-valid", &plan, 50),
+        ("wrong-plan", &asked_by_alice, 100),
+        ("ok", &plan, 100),
+    ];
+    for (expected, plan, now) in cases {
+        assert_eq!(code(verifier.check_vote(&token, &fixed(plan), at(now))), expected, "at {now}");
+    }
+    let other = vote(&plan, "carol", 30, Decision::Approve);
+    let forged = format!("{}.{}", token.rsplit_once('.').unwrap().0, other.rsplit_once('.').unwrap().1);
+    assert_eq!(code(verifier.check_vote(&forged, &fixed(&plan), at(100))), "bad-signature");
+    assert!(verifier.good.recall(&forged, &public).is_none(), "a bad signature is not remembered");
 }
 
 #[test]
 fn a_vote_counts_once_and_only_a_denial_may_follow() {
     let plan = level_two();
-    let digest = plan.digest().unwrap();
     let yes = vote(&plan, "alice", 10, Decision::Approve);
     let second_key = vote(&plan, "alice", 11, Decision::Approve);
     let changed_mind = vote(&plan, "alice", 11, Decision::Deny);
@@ -131,7 +170,7 @@ fn a_vote_counts_once_and_only_a_denial_may_follow() {
     ];
     for (expected, token, tokens, executed) in cases {
         let earlier = Earlier { tokens, executed };
-        let found = code(verifier().admit(token, &plan, digest, earlier, at(100)));
+        let found = code(verifier().admit(token, &fixed(&plan), earlier, at(100)));
         assert_eq!(found, expected, "{token} {executed}");
     }
 }
@@ -169,8 +208,7 @@ fn a_quorum_is_of_distinct_persons_and_roles() {
                 None => vote(&plan, person, *number, Decision::Approve),
             })
             .collect();
-        let digest = plan.digest().unwrap();
-        let found = code(verifier().quorum(&plan, digest, &tokens, at(100)));
+        let found = code(verifier().quorum(&fixed(&plan), &tokens, at(100)));
         assert_eq!(found, *expected, "{level} {voters:?}");
     }
 }
@@ -182,7 +220,7 @@ fn two_persons_of_one_role_are_not_enough_for_level_three() {
     let plan = plan(Action::Provision, ApprovalLevel::Three);
     let tokens = [vote(&plan, "alice", 10, Decision::Approve), vote(&plan, "carol", 30, Decision::Approve)];
     let verifier = Verifier::new(roster).unwrap();
-    let found = verifier.quorum(&plan, plan.digest().unwrap(), &tokens, at(100));
+    let found = verifier.quorum(&fixed(&plan), &tokens, at(100));
     assert_eq!(code(found), "missing-role");
 }
 
@@ -192,7 +230,7 @@ fn a_requester_outside_the_roster_needs_to_join_it() {
         let mut plan = plan(Action::Provision, level);
         plan.requester = "stranger".parse().unwrap();
         let tokens = [vote(&plan, "alice", 10, Decision::Approve)];
-        let found = verifier().quorum(&plan, plan.digest().unwrap(), &tokens, at(100));
+        let found = verifier().quorum(&fixed(&plan), &tokens, at(100));
         assert_eq!(code(found), expected);
     }
 }
@@ -206,8 +244,7 @@ fn the_start_window_begins_with_the_vote_that_completed_the_quorum() {
         sign(APPROVAL, &key(number), &claims).unwrap()
     };
     let tokens = [voted("dave", 40, 90), voted("alice", 10, 70), voted("carol", 30, 80)];
-    let digest = plan.digest().unwrap();
-    let quorum = verifier().quorum(&plan, digest, &tokens, at(100)).unwrap();
+    let quorum = verifier().quorum(&fixed(&plan), &tokens, at(100)).unwrap();
     let names: Vec<&str> = quorum.voters.iter().map(|v| v.person.as_str()).collect();
     assert_eq!(names, ["alice", "carol"]);
     assert_eq!(quorum.complete_at(), Some(at(80)));
@@ -219,18 +256,17 @@ proptest! {
     fn no_single_changed_byte_of_a_token_is_accepted(place in 0_usize..10_000, mask in 1_u8..=255) {
         let plan = level_two();
         let token = vote(&plan, "alice", 10, Decision::Approve);
+        let verifier = remembering(&token, &plan);
         let mut bytes = token.into_bytes();
         let place = place % bytes.len();
         bytes[place] ^= mask;
         let token = String::from_utf8_lossy(&bytes);
-        let digest = plan.digest().unwrap();
-        prop_assert!(verifier().check_vote(&token, &plan, digest, at(100)).is_err());
+        prop_assert!(verifier.check_vote(&token, &fixed(&plan), at(100)).is_err());
     }
 
     #[test]
     fn no_text_makes_the_verifier_panic(text in ".{0,200}") {
         let plan = level_two();
-        let digest = plan.digest().unwrap();
-        prop_assert!(verifier().check_vote(&text, &plan, digest, at(100)).is_err());
+        prop_assert!(verifier().check_vote(&text, &fixed(&plan), at(100)).is_err());
     }
 }

@@ -153,7 +153,7 @@ impl<'s> Operator<'s> {
         let roster = self.session.engine.roster().await.doing("reading", "the roster")?;
         let verifier = Verifier::new(roster).doing("reading", "the roster")?;
         let now = self.session.engine.parts().clock.now();
-        Ok(verifier.quorum(&view.plan, view.digest, &view.tokens, now).is_ok())
+        Ok(verifier.quorum(&view.plan, &view.tokens, now).is_ok())
     }
 
     async fn wait_for_votes(&self, id: &OperationId) -> Result<(), CliError> {

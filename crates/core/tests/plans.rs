@@ -9,6 +9,7 @@ use exokit_core::preflight::{PreflightError, check};
 use exokit_model::canonical::Digest;
 use exokit_model::catalog::{Catalog, DatabaseOffer};
 use exokit_model::cost::{ApprovalLevel, CostBand, CostEstimate};
+use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::graph::Presence;
 use exokit_model::ids::{OwnerToken, PlanId, TemplateId};
 use exokit_model::kind::Kind;
@@ -97,6 +98,20 @@ fn a_plan_survives_its_own_bytes_and_no_other() {
     assert!(Plan::from_bytes(&bytes[..bytes.len() - 1]).is_err());
     let extra = String::from_utf8(bytes).unwrap().replacen('{', r#"{"a":1,"#, 1);
     assert!(Plan::from_bytes(extra.as_bytes()).is_err(), "an unknown field is no part of a plan");
+}
+
+#[test]
+fn a_fixed_plan_has_the_digest_of_its_bytes() {
+    let plan = plan();
+    let bytes = plan.to_bytes().unwrap();
+    let read = FixedPlan::from_bytes(&bytes).unwrap();
+    assert_eq!(read, FixedPlan::new(plan.clone()).unwrap());
+    assert_eq!((&*read, read.digest()), (&plan, Plan::digest_of(&bytes)));
+    let mut other = plan;
+    other.base_seq += 1;
+    assert_ne!(FixedPlan::new(other).unwrap().digest(), read.digest());
+    let spaced = String::from_utf8(bytes).unwrap().replacen(':', ": ", 1);
+    assert!(FixedPlan::from_bytes(spaced.as_bytes()).is_err(), "other bytes would have another digest");
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(crate) async fn issue(run: &Run<'_>) -> Result<Result<Certificate, NeedsHuma
         EnvironmentState::all_ids(&records).iter().map(ToString::to_string).collect();
     let belongings = Belongings {
         ids: recorded_ids.iter().cloned().collect(),
-        tokens: EnvironmentState::fold(&records)?.tokens(),
+        tokens: run.engine.fold_environment(&records)?.tokens(),
     };
     let timing = run.engine.parts().timing;
     let started = tokio::time::Instant::now();

@@ -18,7 +18,8 @@ use crate::entropy::Entropy;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
 use crate::keyring::Keyring;
-use crate::state::OperationState;
+use crate::plans::Plans;
+use crate::state::{OperationState, StateError};
 use crate::timing::Timing;
 
 /// Sees every record that this engine appends, in order per operation.
@@ -64,13 +65,15 @@ pub struct Parts {
 pub struct Engine {
     parts: Arc<Parts>,
     view: Arc<Mutex<AccountView>>,
+    plans: Arc<Plans>,
 }
 
 /// What the ledger says of the account as a whole, and how far it was read.
 #[derive(Default)]
 struct AccountView {
     seq: u64,
-    roster: Option<Roster>,
+    /// Judges by the roster in force.
+    verifier: Option<Arc<Verifier>>,
     /// The organisation that the ledger is about.
     organization: Option<ResourceId>,
     /// Whether the credentials were seen to belong to it.
@@ -81,7 +84,7 @@ impl Engine {
     /// An engine made of `parts`.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), view: Arc::default() }
+        Self { parts: Arc::new(parts), view: Arc::default(), plans: Arc::default() }
     }
 
     /// What it is made of.
@@ -100,8 +103,7 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot be read or holds a roster that does not verify.
     pub async fn roster(&self) -> Result<Roster, EngineError> {
-        self.read_account().await?;
-        Ok(self.view().roster.clone().unwrap_or_else(empty_roster))
+        Ok(self.verifier().await?.roster().clone())
     }
 
     async fn read_account(&self) -> Result<(), EngineError> {
@@ -114,8 +116,9 @@ impl Engine {
             }
             match (&record.entry.event, &self.parts.root) {
                 (Event::RosterInstalled { signed, .. }, Some(root)) => {
-                    let roster = accept(root, view.roster.as_ref(), &SignedRoster::from_text(signed))?;
-                    view.roster = Some(roster);
+                    let current = view.verifier.as_ref().map(|verifier| verifier.roster());
+                    let roster = accept(root, current, &SignedRoster::from_text(signed))?;
+                    view.verifier = Some(Arc::new(Verifier::new(roster)?));
                 }
                 (Event::AccountBound { organization }, _) => {
                     view.organization.get_or_insert_with(|| organization.clone());
@@ -164,8 +167,13 @@ impl Engine {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) async fn verifier(&self) -> Result<Verifier, EngineError> {
-        Ok(Verifier::new(self.roster().await?)?)
+    /// Judges by the roster in force, read afresh from the ledger.
+    pub(crate) async fn verifier(&self) -> Result<Arc<Verifier>, EngineError> {
+        self.read_account().await?;
+        match self.view().verifier.clone() {
+            Some(verifier) => Ok(verifier),
+            None => Ok(Arc::new(Verifier::new(empty_roster())?)),
+        }
     }
 
     /// Makes a signed roster the one in force.
@@ -224,7 +232,7 @@ impl Engine {
     /// When there is none, or the ledger cannot be read.
     pub async fn operation(&self, operation: &OperationId) -> Result<OperationState, EngineError> {
         let records = self.parts.ledger.read(Filter::Operation(operation.clone()), 0).await?;
-        Ok(OperationState::fold(operation, &records)?)
+        Ok(self.fold_operation(operation, &records)?)
     }
 
     /// One environment, as the ledger has it; without operations when it was
@@ -234,7 +242,21 @@ impl Engine {
     /// When the ledger cannot be read.
     pub async fn environment(&self, name: &EnvironmentName) -> Result<EnvironmentState, EngineError> {
         let records = self.parts.ledger.read(Filter::Environment(name.clone()), 0).await?;
-        Ok(EnvironmentState::fold(&records)?)
+        Ok(self.fold_environment(&records)?)
+    }
+
+    /// Folds one operation; its plan is parsed when this engine sees it first.
+    pub(crate) fn fold_operation(
+        &self,
+        operation: &OperationId,
+        records: &[Record],
+    ) -> Result<OperationState, StateError> {
+        OperationState::fold_with(&self.plans, operation, records)
+    }
+
+    /// As [`Engine::fold_operation`], for an environment.
+    pub(crate) fn fold_environment(&self, records: &[Record]) -> Result<EnvironmentState, StateError> {
+        EnvironmentState::fold(&self.plans, records)
     }
 
     pub(crate) fn new_plan_id(&self) -> Result<PlanId, EngineError> {

@@ -10,6 +10,7 @@ use exokit_model::ids::{OperationId, OwnerToken, ResourceId};
 use exokit_model::phase::Phase;
 use exokit_model::plan::Action;
 
+use crate::plans::Plans;
 use crate::state::{OperationState, StateError};
 
 /// One environment, folded from its records.
@@ -22,24 +23,26 @@ pub struct EnvironmentState {
 }
 
 impl EnvironmentState {
-    /// Folds all records about one environment.
+    /// Folds all records about one environment, with plans that were read
+    /// before.
     ///
     /// # Errors
     /// When a record does not fit.
-    pub fn fold(records: &[Record]) -> Result<Self, StateError> {
-        let mut by_operation: BTreeMap<&OperationId, Vec<Record>> = BTreeMap::new();
+    pub(crate) fn fold(plans: &Plans, records: &[Record]) -> Result<Self, StateError> {
+        let mut by_operation: BTreeMap<&OperationId, Vec<&Record>> = BTreeMap::new();
         let mut order: Vec<&OperationId> = Vec::new();
         for record in records {
             let Some(operation) = &record.entry.operation else { continue };
             if let Event::PlanProposed { .. } = record.entry.event {
                 order.push(operation);
             }
-            by_operation.entry(operation).or_default().push(record.clone());
+            by_operation.entry(operation).or_default().push(record);
         }
         let operations = order
             .into_iter()
             .map(|operation| {
-                OperationState::fold(operation, by_operation.get(operation).map_or(&[], Vec::as_slice))
+                let own = by_operation.get(operation).into_iter().flatten().copied();
+                OperationState::fold_with(plans, operation, own)
             })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { operations, last_seq: records.last().map_or(0, |record| record.seq) })

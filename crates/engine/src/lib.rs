@@ -15,6 +15,7 @@ pub mod error;
 mod expiry;
 pub mod keyring;
 pub mod observe;
+mod plans;
 pub mod propose;
 mod run;
 mod start;

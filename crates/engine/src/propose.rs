@@ -209,7 +209,7 @@ impl Engine {
         let reason = reason.map(|event| self.entry(Some(&plan.environment), None, event));
         let condition = Condition::environment(&plan.environment, plan.base_seq);
         let records = self.append(&condition, std::iter::once(entry).chain(reason).collect()).await?;
-        Ok(OperationState::fold(&operation, &records)?)
+        Ok(self.fold_operation(&operation, &records)?)
     }
 
     /// A plan id belongs to one plan for ever, in whatever environment.

@@ -27,7 +27,7 @@ impl Engine {
         }
         let verifier = self.verifier().await?;
         check_level(plan, verifier.roster())?;
-        let quorum = match verifier.quorum(plan, state.digest, &state.tokens, now) {
+        let quorum = match verifier.quorum(plan, &state.tokens, now) {
             Ok(quorum) => quorum,
             Err(refusal @ Refusal::Denied { .. }) => {
                 return Err(self.reject(state, refusal.to_string()).await?);
@@ -40,7 +40,7 @@ impl Engine {
             return Err(Refusal::StartWindow { until }.into());
         }
         let records = self.parts().ledger.read(Filter::Environment(plan.environment.clone()), 0).await?;
-        check_base(state, &records)
+        check_base(state, &self.fold_environment(&records)?, &records)
     }
 
     async fn reject(&self, state: &OperationState, why: String) -> Result<EngineError, EngineError> {
@@ -114,8 +114,11 @@ fn check_level(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
 
 /// A plan applies only to the state that it was made from: nothing else runs,
 /// and nothing else has started since.
-fn check_base(state: &OperationState, records: &[Record]) -> Result<u64, EngineError> {
-    let environment = EnvironmentState::fold(records)?;
+fn check_base(
+    state: &OperationState,
+    environment: &EnvironmentState,
+    records: &[Record],
+) -> Result<u64, EngineError> {
     let name = &state.plan.environment;
     if let Some(other) = environment.active()
         && other.operation != state.operation

@@ -3,10 +3,13 @@
 use exokit_core::node_state::{Facts, IllegalNodeEvent};
 use exokit_model::canonical::Digest;
 use exokit_model::event::{Event, Record};
+use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::ids::OperationId;
 use exokit_model::phase::{IllegalEvent, Phase};
-use exokit_model::plan::{Plan, PlanError};
+use exokit_model::plan::PlanError;
 use jiff::Timestamp;
+
+use crate::plans::Plans;
 
 /// One operation, folded from its records.
 #[derive(Debug, Clone)]
@@ -14,8 +17,8 @@ pub struct OperationState {
     /// Its id.
     pub operation: OperationId,
     /// The approved document.
-    pub plan: Plan,
-    /// Its digest.
+    pub plan: FixedPlan,
+    /// The digest under which it was recorded.
     pub digest: Digest,
     /// Where it stands.
     pub phase: Phase,
@@ -78,22 +81,31 @@ impl OperationState {
     /// # Errors
     /// When the first is no plan, or a later one does not fit.
     pub fn fold(operation: &OperationId, records: &[Record]) -> Result<Self, StateError> {
-        let mut records = records.iter().filter(|record| record.entry.operation.as_ref() == Some(operation));
+        Self::fold_with(&Plans::default(), operation, records)
+    }
+
+    /// As [`OperationState::fold`], with plans that were read before.
+    pub(crate) fn fold_with<'r>(
+        plans: &Plans,
+        operation: &OperationId,
+        records: impl IntoIterator<Item = &'r Record>,
+    ) -> Result<Self, StateError> {
+        let own = |record: &&Record| record.entry.operation.as_ref() == Some(operation);
+        let mut records = records.into_iter().filter(own);
         let first = records.next().ok_or_else(|| StateError::NoPlan(operation.clone()))?;
-        let mut state = Self::begin(operation, first)?;
+        let mut state = Self::begin(plans, operation, first)?;
         for record in records {
             state.apply(record)?;
         }
         Ok(state)
     }
 
-    fn begin(operation: &OperationId, record: &Record) -> Result<Self, StateError> {
-        let Event::PlanProposed { digest, plan: bytes } = &record.entry.event else {
+    fn begin(plans: &Plans, operation: &OperationId, record: &Record) -> Result<Self, StateError> {
+        let Event::PlanProposed { digest, plan: text } = &record.entry.event else {
             return Err(StateError::NoPlan(operation.clone()));
         };
-        let plan = Plan::from_bytes(bytes.as_bytes())
-            .map_err(|source| StateError::Plan { seq: record.seq, source })?;
-        if Plan::digest_of(bytes.as_bytes()) != *digest || plan.plan_id.operation() != *operation {
+        let plan = plans.read(record.seq, *digest, text)?;
+        if plan.plan_id.operation() != *operation {
             return Err(StateError::Digest { seq: record.seq });
         }
         Ok(Self {

@@ -47,7 +47,7 @@ impl Engine {
         let lost = matches!(&state.phase, Phase::NeedsHuman { why: NeedsHuman::ApprovalLost { .. }, .. });
         let executed = state.started_at.is_some() && !lost || state.phase.is_terminal();
         let earlier = Earlier { tokens: &state.tokens, executed };
-        let claims = match verifier.admit(token, &state.plan, state.digest, earlier, self.now()) {
+        let claims = match verifier.admit(token, &state.plan, earlier, self.now()) {
             Ok(claims) => claims,
             Err(refusal) => {
                 let event =
@@ -78,7 +78,7 @@ impl Engine {
             self.append(&Condition::default(), vec![entry]).await?;
         }
         let tokens: Vec<String> = state.tokens.iter().cloned().chain([token]).collect();
-        Ok(match verifier.quorum(&state.plan, state.digest, &tokens, self.now()) {
+        Ok(match verifier.quorum(&state.plan, &tokens, self.now()) {
             Ok(_) => Voted::Enough { person },
             Err(Refusal::Denied { .. }) => Voted::Denied { person },
             Err(refusal) => Voted::Counted { person, still: refusal.to_string() },

@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod certificate;
 pub mod cost;
 pub mod event;
+pub mod fixed_plan;
 pub mod graph;
 pub mod ids;
 pub mod kind;

@@ -3,9 +3,9 @@
 use exokit_model::canonical::Digest;
 use exokit_model::certificate::Certificate;
 use exokit_model::event::{Event, Record};
+use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::ids::OperationId;
 use exokit_model::phase::Phase;
-use exokit_model::plan::Plan;
 use jiff::Timestamp;
 
 use super::Misfit;
@@ -18,7 +18,7 @@ pub struct OperationView {
     /// Its id.
     pub operation: OperationId,
     /// What it does.
-    pub plan: Plan,
+    pub plan: FixedPlan,
     /// Digest of the plan.
     pub digest: Digest,
     /// Where it stands.

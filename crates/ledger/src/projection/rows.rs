@@ -4,8 +4,9 @@
 
 use exokit_model::canonical::Digest;
 use exokit_model::event::{Entry, Event};
+use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::ids::{EnvironmentName, OperationId, PersonId, RoleName};
-use exokit_model::plan::{Action, Plan};
+use exokit_model::plan::Action;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -79,9 +80,9 @@ pub(crate) fn day(at: Timestamp) -> Date {
 }
 
 /// Reads the plan of a proposal and checks that it is what the entry says.
-pub(super) fn read_plan(entry: &Entry, digest: Digest, bytes: &str) -> Result<Plan, String> {
-    let plan = Plan::from_bytes(bytes.as_bytes()).map_err(|error| error.to_string())?;
-    if Plan::digest_of(bytes.as_bytes()) != digest {
+pub(super) fn read_plan(entry: &Entry, digest: Digest, bytes: &str) -> Result<FixedPlan, String> {
+    let plan = FixedPlan::from_bytes(bytes.as_bytes()).map_err(|error| error.to_string())?;
+    if plan.digest() != digest {
         return Err("the plan does not have the recorded digest".to_owned());
     }
     let operation = plan.plan_id.operation();

@@ -82,7 +82,7 @@ fn a_life_ends_with_everything_gone_and_every_operation_done() {
             (full.digest, full.phase, full.started_at, full.ended_at),
             (operation.digest, operation.phase.clone(), operation.started_at, operation.ended_at)
         );
-        assert_eq!(full.plan.digest().unwrap(), operation.digest);
+        assert_eq!(full.plan.digest(), operation.digest);
     }
     assert_eq!(registry.head(), Head::after(records.last().unwrap()));
     assert_eq!(registry.held().count(), 0);
