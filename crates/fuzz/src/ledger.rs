@@ -52,10 +52,10 @@ fn check_prefix(records: &[Record]) {
         assert_eq!(registry.find_operations(&Operations::Named(id.clone())), std::slice::from_ref(summary));
         // An entry that names no operation is in the registry and not here.
         let Ok(Some(view)) = OperationView::fold(id, &records[..fit]) else { continue };
-        let graph = view.plan.graph;
-        let mut facts = Facts::new(&graph);
+        let graph = &view.plan.graph;
+        let mut facts = Facts::new(graph);
         for record in records[..fit].iter().filter(|record| record.entry.operation.as_ref() == Some(id)) {
-            let _ = facts.apply(&graph, record);
+            let _ = facts.apply(graph, record);
         }
     }
     if let Some(first) = records.first() {

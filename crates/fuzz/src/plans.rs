@@ -3,6 +3,7 @@
 use exokit_core::node_state::Facts;
 use exokit_core::predict::{critical_path, critical_path_seconds};
 use exokit_core::walk::{frontier, verdict};
+use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::ids::ResourceId;
 use exokit_model::phase::Phase;
 use exokit_model::plan::Plan;
@@ -12,7 +13,7 @@ use crate::{check_refusal, recorded};
 /// A plan that is accepted is its own canonical form, and the pure parts of
 /// exokit can go on with it.
 pub(crate) fn run(data: &[u8]) -> bool {
-    let plan = match Plan::from_bytes(data) {
+    let plan = match FixedPlan::from_bytes(data) {
         Ok(plan) => plan,
         Err(error) => {
             check_refusal(&error.to_string(), "a plan");
@@ -20,7 +21,8 @@ pub(crate) fn run(data: &[u8]) -> bool {
         }
     };
     assert_eq!(plan.to_bytes().expect("an accepted plan can be written"), data);
-    assert_eq!(plan.digest().expect("an accepted plan has a digest"), Plan::digest_of(data));
+    assert_eq!(plan.digest(), Plan::digest_of(data));
+    assert_eq!(FixedPlan::new(Plan::clone(&plan)).expect("an accepted plan has a digest"), plan);
     assert!(critical_path(&plan.graph).len() <= plan.graph.nodes().len());
     let _ = critical_path_seconds(&plan.graph);
     let facts = Facts::new(&plan.graph);

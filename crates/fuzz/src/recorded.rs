@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use exokit_approval::keys::PublicKey;
 use exokit_model::event::{Entry, Event};
-use exokit_model::plan::Plan;
+use exokit_model::fixed_plan::FixedPlan;
 
 const ENTRIES: &str = include_str!("../seeds/entries.json");
 
@@ -32,9 +32,9 @@ pub(crate) fn plans() -> Vec<String> {
 }
 
 /// The first plan, read.
-pub(crate) fn plan() -> Plan {
+pub(crate) fn plan() -> FixedPlan {
     let bytes = plans().into_iter().next().expect("a plan was proposed");
-    Plan::from_bytes(bytes.as_bytes()).expect("the recorded plan is a plan")
+    FixedPlan::from_bytes(bytes.as_bytes()).expect("the recorded plan is a plan")
 }
 
 /// Its rosters as they were signed.
