@@ -78,7 +78,7 @@ impl<'s> Operator<'s> {
 
     /// Runs or follows an operation until it ends, parks or is detached from.
     pub(crate) async fn run_to_the_end(&self, id: &OperationId) -> Result<Exit, CliError> {
-        let name = self.view(id).await?.plan.environment;
+        let name = self.view(id).await?.plan.environment.clone();
         match self.detachable(self.run(id)).await? {
             (Ended::Detached, _) => Ok(self.detached(&name)),
             (Ended::Done, _) => self.report(&self.view(id).await?),
