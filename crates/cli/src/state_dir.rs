@@ -4,6 +4,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use exokit_ledger::export::EXPORT_BYTES_MAX;
 use exokit_templates::FILE_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
@@ -118,24 +119,29 @@ impl StateDir {
 
 /// The text of a file of at most [`FILE_BYTES_MAX`] bytes.
 pub(crate) fn read(path: &Path) -> Result<String, CliError> {
-    text(path).doing("reading", path.display())
+    text(path, FILE_BYTES_MAX).doing("reading", path.display())
+}
+
+/// The text of an export of the registry, which may be large.
+pub(crate) fn read_export(path: &Path) -> Result<String, CliError> {
+    text(path, EXPORT_BYTES_MAX).doing("reading", path.display())
 }
 
 /// The text of a file, none when there is no such file.
 pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, CliError> {
-    match text(path) {
+    match text(path, FILE_BYTES_MAX) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         read => read.map(Some).doing("reading", path.display()),
     }
 }
 
 /// Reads no more than is allowed, however long the file is.
-fn text(path: &Path) -> io::Result<String> {
+fn text(path: &Path, bytes_max: usize) -> io::Result<String> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    std::fs::File::open(path)?.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
     let refused = |why: String| Err(io::Error::new(io::ErrorKind::InvalidData, why));
-    match (bytes.len() > FILE_BYTES_MAX, String::from_utf8(bytes)) {
-        (true, _) => refused(format!("it has more than {FILE_BYTES_MAX} bytes")),
+    match (bytes.len() > bytes_max, String::from_utf8(bytes)) {
+        (true, _) => refused(format!("it has more than {bytes_max} bytes")),
         (false, Err(_)) => refused("it is not text in UTF-8".to_owned()),
         (false, Ok(text)) => Ok(text),
     }

@@ -10,7 +10,7 @@ use crate::args::AuditCommand;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::settings::Settings;
-use crate::state_dir::{StateDir, read};
+use crate::state_dir::{StateDir, read_export};
 
 pub(crate) async fn run(settings: &Settings, args: &AuditArgs) -> Result<Exit, CliError> {
     let AuditCommand::Verify { anchor } = &args.command;
@@ -22,7 +22,7 @@ pub(crate) async fn run(settings: &Settings, args: &AuditArgs) -> Result<Exit, C
     }
     let anchor = match anchor {
         None => None,
-        Some(file) => Some(export::read(&read(file)?).doing("reading", file.display())?.head),
+        Some(file) => Some(export::read(&read_export(file)?).doing("reading", file.display())?.head),
     };
     let audit = match audit(state, anchor).await {
         Err(LedgerError::Damaged { seq, why }) => {

@@ -8,7 +8,7 @@ use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
-use crate::state_dir::{read, replace};
+use crate::state_dir::{read_export, replace};
 
 pub(crate) async fn run(settings: &Settings, command: &RegistryCommand) -> Result<Exit, CliError> {
     let session = Session::open(settings, Reach::Ledger).await?;
@@ -26,7 +26,7 @@ pub(crate) async fn run(settings: &Settings, command: &RegistryCommand) -> Resul
             }
         }
         RegistryCommand::Import { file } => {
-            let head = export::import(ledger, &read(file)?).await.doing("importing", file.display())?;
+            let head = export::import(ledger, &read_export(file)?).await.doing("importing", file.display())?;
             let value = json!({ "records": head.seq, "head": head.hash });
             settings.output.data(&value, || format!("{} records are in {}.\n", head.seq, from.display()))?;
         }
