@@ -26,7 +26,8 @@ pub(crate) async fn run(settings: &Settings, command: &RegistryCommand) -> Resul
             }
         }
         RegistryCommand::Import { file } => {
-            let head = export::import(ledger, &read_export(file)?).await.doing("importing", file.display())?;
+            let head =
+                export::import(ledger, &read_export(file)?).await.doing("importing", file.display())?;
             let value = json!({ "records": head.seq, "head": head.hash });
             settings.output.data(&value, || format!("{} records are in {}.\n", head.seq, from.display()))?;
         }
