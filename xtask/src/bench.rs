@@ -9,7 +9,7 @@ use crate::process::{cargo, run as run_command};
 use crate::repo::Repo;
 
 const PACKAGE: &str = "exokit-simtest";
-const EXAMPLES: &[&str] = &["bench", "ledger"];
+const EXAMPLES: &[&str] = &["ready", "ledger"];
 
 /// Builds and runs the benchmarks: all of them, or the one that the first
 /// argument names, with the arguments after it.
@@ -46,6 +46,6 @@ mod tests {
         assert_eq!(chosen(&[]), Ok((EXAMPLES, &[][..])));
         let named = words(&["ledger", "--quick"]);
         assert_eq!(chosen(&named), Ok((&["ledger"][..], &named[1..])));
-        assert!(chosen(&words(&["--quick"])).is_err_and(|m| m.contains("bench, ledger")));
+        assert!(chosen(&words(&["--quick"])).is_err_and(|m| m.contains("ready, ledger")));
     }
 }

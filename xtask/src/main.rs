@@ -83,7 +83,7 @@ fn help() -> String {
          `fuzz [--seconds N] [TARGET]` runs each target, or that one, for so long.\n\
          `swarm --seeds N --from S [--faults F9,F16]` runs N seeds, `swarm --replay FILE` one schedule;\n\
          `mutants --budget N` lets a mistake live for N seeds.\n\
-         `bench ledger` and `bench bench` run one benchmark and pass further arguments on to it.\n",
+         `bench ready` and `bench ledger` run one benchmark and pass further arguments on to it.\n",
     );
     text
 }

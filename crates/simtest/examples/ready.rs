@@ -1,7 +1,7 @@
 //! Time to ready in virtual time: our time beside the critical path of the
 //! cloud's own latencies, for every template.
 //!
-//! `cargo run --release -p exokit-simtest --example bench`
+//! `cargo run --release -p exokit-simtest --example ready`
 
 use std::collections::BTreeMap;
 use std::time::Duration;
