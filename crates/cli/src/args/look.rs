@@ -62,7 +62,8 @@ pub(crate) struct ResumeArgs {
     /// The environment
     #[arg(value_name = "ENV")]
     pub(crate) environment: EnvironmentName,
-    /// Remove what the operation has made instead of going on
+    /// Remove what the operation has made instead of going on; stop a teardown
+    /// where it is
     #[arg(long)]
     pub(crate) rollback: bool,
 }
