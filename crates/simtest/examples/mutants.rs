@@ -3,13 +3,11 @@
 //!
 //! `cargo xtask mutants`
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
 use exokit_mutant::{Mutant, plant};
+use exokit_simtest::parallel::side_by_side;
 use exokit_simtest::swarm::minimise::invariant;
 use exokit_simtest::swarm::{self, generate};
 
@@ -35,19 +33,8 @@ enum End {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let ends = Mutex::new(BTreeMap::new());
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..args.jobs.max(1) {
-            scope.spawn(|| {
-                while let Some(mutant) = Mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let end = hunt(*mutant, args.budget);
-                    ends.lock().unwrap_or_else(PoisonError::into_inner).insert(*mutant, end);
-                }
-            });
-        }
-    });
-    tell(&ends.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let ends = side_by_side(Mutant::ALL, args.jobs, |mutant| hunt(*mutant, args.budget));
+    tell(&ends)
 }
 
 fn hunt(mutant: Mutant, budget: u64) -> End {
@@ -63,10 +50,10 @@ fn hunt(mutant: Mutant, budget: u64) -> End {
     }
 }
 
-fn tell(ends: &BTreeMap<Mutant, End>) -> ExitCode {
+fn tell(ends: &[End]) -> ExitCode {
     println!("| mistake | what it does | found by | after seeds |\n|---|---|---|---|");
     let mut survivors = 0;
-    for (mutant, end) in ends {
+    for (mutant, end) in Mutant::ALL.iter().zip(ends) {
         let (by, after) = match end {
             End::Found(seeds, invariant) => (invariant.as_str(), seeds.to_string()),
             End::Survived => {
@@ -77,8 +64,8 @@ fn tell(ends: &BTreeMap<Mutant, End>) -> ExitCode {
         println!("| {mutant:?} | {} | {by} | {after} |", mutant.breaks());
     }
     println!("\n{} mistakes, {survivors} survived", ends.len());
-    match (survivors, ends.len() == Mutant::ALL.len()) {
-        (0, true) => ExitCode::SUCCESS,
+    match survivors {
+        0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
 }

@@ -4,13 +4,13 @@
 //! `cargo xtask swarm --seeds 20000 --from 0`
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
 use exokit_model::event::{Event, Record};
+use exokit_simtest::parallel::side_by_side;
 use exokit_simtest::swarm::effect::Coverage;
 use exokit_simtest::swarm::minimise::{invariant, minimise};
 use exokit_simtest::swarm::schedule::Schedule;
@@ -57,6 +57,9 @@ fn fault(text: &str) -> Result<u8, String> {
 
 /// Failing seeds of one kind that are told in full; the others are counted.
 const TOLD_MAX: usize = 2;
+
+/// So many seeds are run one after the other on one thread.
+const PART: usize = 50;
 
 /// Every so many seeds one is run twice, which must give the same trace.
 const TWICE: u64 = 50;
@@ -108,7 +111,7 @@ fn played(schedule: &Schedule) -> Result<Report, String> {
     swarm::run(schedule).map_err(|error| format!("starting a runtime: {error}"))
 }
 
-/// What all threads together found.
+/// What some runs found.
 #[derive(Default)]
 struct Found {
     coverage: Coverage,
@@ -118,31 +121,24 @@ struct Found {
 
 fn swarm_of(args: &Args) -> Result<(), String> {
     check_canary()?;
-    let next = AtomicU64::new(args.from);
-    let found = Mutex::new(Found::default());
     let until = args.from.saturating_add(args.seeds);
-    let work = || -> Result<(), String> {
-        let mut own = Found::default();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= until {
-                break;
-            }
-            one(seed, args, &mut own)?;
-        }
-        let mut all = found.lock().unwrap_or_else(PoisonError::into_inner);
-        all.coverage.add(&own.coverage);
-        all.bad.extend(own.bad);
-        all.runs += own.runs;
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..args.jobs.max(1)).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| thread.join().unwrap_or(Err("a thread panicked".to_owned())))
-    })?;
-    tell(args, &found.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let parts: Vec<_> =
+        (args.from..until).step_by(PART).map(|from| from..until.min(from + PART as u64)).collect();
+    let mut found = Found::default();
+    for part in side_by_side(&parts, args.jobs, |seeds| runs(seeds.clone(), args)) {
+        let part = part?;
+        found.coverage.add(&part.coverage);
+        found.bad.extend(part.bad);
+        found.runs += part.runs;
+    }
+    tell(args, &found)
+}
+
+/// The runs of some seeds, one after the other.
+fn runs(mut seeds: Range<u64>, args: &Args) -> Result<Found, String> {
+    let mut found = Found::default();
+    seeds.try_for_each(|seed| one(seed, args, &mut found))?;
+    Ok(found)
 }
 
 fn one(seed: u64, args: &Args, own: &mut Found) -> Result<(), String> {

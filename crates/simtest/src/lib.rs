@@ -11,6 +11,7 @@ pub mod crash;
 pub mod matrix;
 pub mod mould;
 pub mod oracle;
+pub mod parallel;
 pub mod rig;
 pub mod scene;
 pub mod story;

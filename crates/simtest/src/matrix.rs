@@ -2,14 +2,12 @@
 //! again while it recovers.
 
 use std::future::Future;
-use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use exokit_model::event::Event;
 use exokit_sim::{Effect, World};
 
 use crate::crash::{Ran, after_polls};
+use crate::parallel::{side_by_side, threads};
 use crate::rig::Rig;
 use crate::scene::{Scene, Verb, inventory};
 use crate::trail::{self, Outcome, Point};
@@ -79,7 +77,7 @@ impl Counts {
         let late = |world: &World| {
             world.journal().iter().filter(|entry| !entry.delivered && entry.effect != Effect::None).count()
         };
-        self.late += rig.world.peek(late).unwrap_or_default() as u64;
+        self.late += rig.cloud(late) as u64;
     }
 }
 
@@ -251,26 +249,7 @@ impl Cell {
 /// When a scene cannot be set.
 #[must_use]
 pub fn run(cells: &[(u16, Verb)], pairs: impl Fn(u16, Verb) -> Pairs + Sync) -> Vec<Row> {
-    side_by_side(cells, |template, verb| cell(template, verb, pairs(template, verb)))
-}
-
-/// Works on cells on as many threads as the machine runs at once, and gives
-/// what came of each in their order.
-#[must_use]
-pub fn side_by_side<T: Send>(cells: &[(u16, Verb)], work: impl Fn(u16, Verb) -> T + Sync) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::new());
-    let take = || loop {
-        let place = next.fetch_add(1, Ordering::Relaxed);
-        let Some((template, verb)) = cells.get(place).copied() else { return };
-        let result = work(template, verb);
-        done.lock().unwrap_or_else(PoisonError::into_inner).push((place, result));
-    };
-    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(take))));
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(place, _)| *place);
-    done.into_iter().map(|(_, result)| result).collect()
+    side_by_side(cells, threads(), |&(template, verb)| cell(template, verb, pairs(template, verb)))
 }
 
 /// Every template and verb.

@@ -25,16 +25,9 @@ pub struct Evidence {
 
 impl Evidence {
     /// What a rig shows now.
-    ///
-    /// # Panics
-    /// When the simulated cloud cannot be read, which cannot happen in memory.
     #[must_use]
     pub fn of(rig: &Rig) -> Self {
-        let Ok((live, journal)) =
-            rig.world.with(|world: &mut World| (world.live(), world.journal().to_vec()))
-        else {
-            panic!("the simulated cloud is in memory");
-        };
+        let (live, journal) = rig.cloud(|world| (world.live(), world.journal().to_vec()));
         Self { records: rig.ledger.durable(), live, journal }
     }
 
@@ -233,11 +226,6 @@ pub(crate) fn chain_is_whole(records: &[Record]) -> Vec<String> {
 /// Whether nothing at all is left in the account.
 #[must_use]
 pub fn leftovers(rig: &Rig) -> Vec<String> {
-    match rig.world.with(|world: &mut World| world.live()) {
-        Ok(live) => live
-            .iter()
-            .map(|resource| format!("{:?} {} {}", resource.kind, resource.id, resource.name))
-            .collect(),
-        Err(error) => vec![format!("the cloud cannot be read: {error}")],
-    }
+    let live = rig.cloud(World::live);
+    live.iter().map(|resource| format!("{:?} {} {}", resource.kind, resource.id, resource.name)).collect()
 }

@@ -203,6 +203,29 @@ impl Rig {
         self.clock.now()
     }
 
+    /// Looks at the cloud as the last request left it.
+    ///
+    /// # Panics
+    /// When it cannot be read, which cannot happen in memory: a judge that saw
+    /// nothing would find nothing wrong.
+    pub fn cloud<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        match self.world.peek(look) {
+            Ok(seen) => seen,
+            Err(error) => panic!("the simulated cloud is in memory: {error}"),
+        }
+    }
+
+    /// Does something to the cloud behind the engine's back.
+    ///
+    /// # Panics
+    /// As [`Rig::cloud`].
+    pub fn cloud_mut<T>(&self, work: impl FnOnce(&mut World) -> T) -> T {
+        match self.world.with(work) {
+            Ok(done) => done,
+            Err(error) => panic!("the simulated cloud is in memory: {error}"),
+        }
+    }
+
     /// The clock of this host.
     #[must_use]
     pub fn clock(&self) -> VirtualClock {

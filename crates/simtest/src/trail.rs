@@ -84,8 +84,7 @@ fn note(rig: &Rig, polls: u64) -> Point {
     let on_the_way: Vec<String> = changes.map(|r| format!("{} {}", r.method(), r.uri())).collect();
     let outcome = |kept: bool| {
         let left = rig.crashed(kept);
-        let (changes, next_change_ms) =
-            left.world.peek(|world| (world.journal().len(), world.next_change_ms())).unwrap_or_default();
+        let (changes, next_change_ms) = left.cloud(|world| (world.journal().len(), world.next_change_ms()));
         let records = if kept { written } else { durable };
         Outcome {
             kept,

@@ -19,8 +19,9 @@ use exokit_model::event::{Event, Record};
 use exokit_model::ids::NodeKey;
 use exokit_model::phase::Phase;
 use exokit_sim::{Effect, Fault, FaultRule, JournalEntry, Matcher, World};
-use exokit_simtest::matrix::{all_cells, in_virtual_time, side_by_side};
+use exokit_simtest::matrix::{all_cells, in_virtual_time};
 use exokit_simtest::oracle;
+use exokit_simtest::parallel::{side_by_side, threads};
 use exokit_simtest::rig::Rig;
 use exokit_simtest::scene::{Scene, Verb, inventory};
 use exokit_simtest::trail;
@@ -285,7 +286,7 @@ fn each_fails_once(template: u16, verb: Verb) -> BTreeMap<String, Tally> {
 #[test]
 fn every_step_failed_once_says_so_and_the_operation_ends_well() {
     let mut rows: BTreeMap<String, Tally> = BTreeMap::new();
-    for cell in side_by_side(&all_cells(), each_fails_once) {
+    for cell in side_by_side(&all_cells(), threads(), |&(template, verb)| each_fails_once(template, verb)) {
         for (name, tally) in cell {
             rows.entry(name).or_default().add(&tally);
         }
@@ -370,7 +371,10 @@ fn each_taken_over(template: u16, verb: Verb) -> (String, Tally) {
 
 #[test]
 fn after_every_record_another_engine_takes_over_and_the_end_is_the_same() {
-    let rows: BTreeMap<String, Tally> = side_by_side(&all_cells(), each_taken_over).into_iter().collect();
+    let rows: BTreeMap<String, Tally> =
+        side_by_side(&all_cells(), threads(), |&(template, verb)| each_taken_over(template, verb))
+            .into_iter()
+            .collect();
     print("taken over after each record of", &rows);
     let sum = all_well(&rows);
     assert_eq!(rows.len(), all_cells().len());

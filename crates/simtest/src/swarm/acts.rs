@@ -115,23 +115,23 @@ impl Play {
     fn human(&self, pick: u32, effect: &str, work: impl FnOnce(&mut World, &LiveResource) -> bool) {
         let ours = self.ours();
         let Some(own) = ours.get(pick as usize % ours.len().max(1)) else { return };
-        if self.rig.world.with(|world| work(world, own)).unwrap_or_default() {
+        if self.rig.cloud_mut(|world| work(world, own)) {
             self.truth.borrow_mut().touched.insert(own.id.clone());
-            self.scene.note(effect);
+            self.witness.note(effect);
         }
     }
 
     fn human_kind(&self, kind: Kind, effect: &str, work: impl FnOnce(&mut World, &LiveResource) -> bool) {
         let Some(own) = self.ours().into_iter().find(|own| own.kind == kind) else { return };
-        if self.rig.world.with(|world| work(world, &own)).unwrap_or_default() {
-            self.scene.note(effect);
+        if self.rig.cloud_mut(|world| work(world, &own)) {
+            self.witness.note(effect);
         }
     }
 
     /// What is ours, exists, and is known to the durable ledger.
     fn ours(&self) -> Vec<LiveResource> {
-        let live = self.rig.world.peek(World::live).unwrap_or_default();
-        let inner = self.scene.lock();
+        let live = self.rig.cloud(World::live);
+        let inner = self.witness.lock();
         live.into_iter().filter(|own| inner.situation.knows(&own.id)).collect()
     }
 
@@ -147,10 +147,9 @@ impl Play {
         let Some((kind, zone, labels)) = made.get(pick as usize % made.len().max(1)) else { return };
         let doc = json!({"name": "copied", "description": "made by hand", "labels": labels,
             "level": "pro", "version": "1.30.0", "size": 9, "state": "running"});
-        if let Ok(id) = self.rig.world.with(|world| world.plant_foreign(*kind, Some(zone), doc)) {
-            self.truth.borrow_mut().foreign.insert(id);
-            self.scene.note("look-alike with our labels");
-        }
+        let id = self.rig.cloud_mut(|world| world.plant_foreign(*kind, Some(zone), doc));
+        self.truth.borrow_mut().foreign.insert(id);
+        self.witness.note("look-alike with our labels");
     }
 
     /// Somebody else has the name that a node is going to ask for.
@@ -161,7 +160,7 @@ impl Play {
         let nodes: Vec<&Node> = state.plan.graph.nodes().iter().filter(takes).collect();
         let Some(node) = nodes.get(pick as usize % nodes.len().max(1)) else { return };
         let zone = node.zone.to_string();
-        let taken = self.rig.world.with(|world| match node.kind {
+        let id = self.rig.cloud_mut(|world| match node.kind {
             OurKind::SosBucket => world.plant_foreign(Kind::Bucket, Some(&zone), json!({"name": node.name})),
             _ => world.plant_foreign(
                 Kind::SecurityGroup,
@@ -169,19 +168,18 @@ impl Play {
                 json!({"name": node.name, "description": "somebody else's", "rules": []}),
             ),
         });
-        if let Ok(id) = taken {
-            self.truth.borrow_mut().foreign.insert(id);
-            self.truth.borrow_mut().names_taken.insert(node.name.clone());
-        }
+        let mut truth = self.truth.borrow_mut();
+        truth.foreign.insert(id);
+        truth.names_taken.insert(node.name.clone());
     }
 
     /// A controller of the cluster makes something that nobody planned.
     fn plant(&self, beside: Kind, effect: &str) {
-        let live = self.rig.world.peek(World::live).unwrap_or_default();
+        let live = self.rig.cloud(World::live);
         let Some(own) = live.iter().find(|own| own.kind == beside) else { return };
         let zone = own.zone.clone().unwrap_or_default();
         let number = self.truth.borrow().planted.len();
-        let planted = self.rig.world.with(|world| match beside {
+        let planted = self.rig.cloud_mut(|world| match beside {
             Kind::InstancePool => {
                 (Kind::LoadBalancer, world.plant_load_balancer(&format!("k8s-{number}"), &own.id, &zone))
             }
@@ -190,15 +188,12 @@ impl Play {
                 world.plant_volume(&format!("pvc-{number}"), 10, &zone, Some(&own.id)),
             ),
         });
-        if let Ok(planted) = planted {
-            let mut truth = self.truth.borrow_mut();
-            if self.scene.lock().situation.state() == State::Resting {
-                truth.known.insert(planted.1.clone());
-            }
-            truth.planted.push(planted);
-            drop(truth);
-            self.scene.note(effect);
+        let mut truth = self.truth.borrow_mut();
+        if self.witness.lock().situation.state() == State::Resting {
+            truth.known.insert(planted.1.clone());
         }
+        truth.planted.push(planted);
+        self.witness.note(effect);
     }
 
     fn fill_bucket(&self) {
@@ -213,24 +208,23 @@ impl Play {
         let Ok(state) = engine.operation(operation).await else { return };
         let token = self.rig.vote("robin", &state, Decision::Deny);
         if state.started_at.is_some() && engine.vote(operation, &token).await.is_ok() {
-            self.truth.borrow_mut().denied.insert(operation.clone());
-            self.scene.note("denied while it ran");
+            self.witness.note("denied while it ran");
         }
     }
 
     async fn revoke_voter(&self) {
         if self.revoke("alex").await {
-            self.scene.note("key revoked while it ran");
+            self.witness.note("key revoked while it ran");
         }
     }
 
     async fn ask_teardown_meanwhile(&self) {
         let refused = self.engine().plan_teardown(&self.environment(), &crate::rig::person("dana")).await;
         if matches!(refused, Err(error) if error.code() == "busy") {
-            let state = self.scene.lock().situation.state();
+            let state = self.witness.lock().situation.state();
             match state {
-                State::TearingDown => self.scene.note("second teardown plan refused"),
-                _ => self.scene.note("teardown during the provision refused"),
+                State::TearingDown => self.witness.note("second teardown plan refused"),
+                _ => self.witness.note("teardown during the provision refused"),
             }
         }
     }

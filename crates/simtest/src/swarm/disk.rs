@@ -15,13 +15,13 @@ use exokit_model::ids::OperationId;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::scene::Scene;
 use super::schedule::DiskFailure;
+use super::witness::Witness;
 
 /// One process' view of the ledger.
 pub(super) struct Disk {
     inner: MemoryLedger,
-    scene: Arc<Scene>,
+    witness: Arc<Witness>,
     /// After a failed flush a process writes nothing more, as the real ledger.
     stopped: AtomicBool,
 }
@@ -29,8 +29,8 @@ pub(super) struct Disk {
 impl Disk {
     /// A view of `inner` for one process.
     #[must_use]
-    pub(super) fn new(inner: MemoryLedger, scene: Arc<Scene>) -> Self {
-        Self { inner, scene, stopped: AtomicBool::new(false) }
+    pub(super) fn new(inner: MemoryLedger, witness: Arc<Witness>) -> Self {
+        Self { inner, witness, stopped: AtomicBool::new(false) }
     }
 
     fn failed(&self) -> LedgerError {
@@ -39,20 +39,20 @@ impl Disk {
     }
 
     async fn write(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
-        match self.scene.next_write() {
+        match self.witness.next_write() {
             _ if self.stopped.load(Ordering::Relaxed) => Err(self.failed()),
             None => self.inner.append(condition, entries).await,
             Some(DiskFailure::Full { .. }) => {
-                self.scene.note("disk full");
+                self.witness.note("disk full");
                 Err(LedgerError::Full { path: "memory".to_owned() })
             }
             Some(DiskFailure::FailedKept) => {
                 self.inner.append(condition, entries).await?;
-                self.scene.note("write failed, kept");
+                self.witness.note("write failed, kept");
                 Err(self.failed())
             }
             Some(DiskFailure::FailedLost) => {
-                self.scene.note("write failed, lost");
+                self.witness.note("write failed, lost");
                 Err(self.failed())
             }
         }
@@ -64,8 +64,8 @@ impl Ledger for Disk {
     async fn append(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
         let written = self.write(condition, entries).await;
         match &written {
-            Ok(records) => self.scene.acknowledge(records),
-            Err(LedgerError::Fenced { .. }) => self.scene.note("zombie refused by the ledger"),
+            Ok(records) => self.witness.acknowledge(records),
+            Err(LedgerError::Fenced { .. }) => self.witness.note("zombie refused by the ledger"),
             Err(_) => {}
         }
         written
@@ -86,15 +86,15 @@ impl Ledger for Disk {
         now: Timestamp,
     ) -> Result<Lease, LedgerError> {
         let lease = self.inner.acquire(operation, holder, now).await?;
-        self.scene.leased(&lease);
+        self.witness.leased(&lease);
         Ok(lease)
     }
 
     async fn renew(&self, lease: &Lease, now: Timestamp) -> Result<Lease, LedgerError> {
         let renewed = self.inner.renew(lease, now).await;
         match &renewed {
-            Ok(lease) => self.scene.leased(lease),
-            Err(LedgerError::Fenced { .. }) => self.scene.note("zombie refused by the ledger"),
+            Ok(lease) => self.witness.leased(lease),
+            Err(LedgerError::Fenced { .. }) => self.witness.note("zombie refused by the ledger"),
             Err(_) => {}
         }
         renewed

@@ -108,6 +108,7 @@ pub const ROWS: &[Row] = &[
     row(18, "write failed, lost", &[A, P, B, T]),
     row(19, "restored backup: left over found by the sweep", &[]),
     row(20, "credentials refused", &[A, P, S, B, T]),
+    row(20, "parked, and a human let it go on", &[K]),
     row(21, "quota lowered", &[P]),
     row(22, "human deleted it", &[P, R, T]),
     row(22, "human changed its labels", &[P, R, T]),
@@ -127,16 +128,15 @@ pub const ROWS: &[Row] = &[
     row(28, "vote refused: wrong-environment", &[A]),
     row(28, "vote refused: revoked-key", &[A]),
     row(28, "vote refused: bad-signature", &[A]),
+    row(28, "denied while it ran", &[P, T]),
+    row(28, "key revoked while it ran", &[P, T]),
     row(29, "altered plan refused", &[A]),
     row(29, "policy moved after the vote", &[A]),
+    row(30, "structuring raised the level", &[A]),
     row(32, "hostile request refused", &[A]),
     row(35, "teardown during the provision refused", &[P]),
     row(35, "second teardown plan refused", &[T]),
     row(35, "expiry asked once", &[R]),
-    row(30, "structuring raised the level", &[A]),
-    row(28, "denied while it ran", &[P, T]),
-    row(28, "key revoked while it ran", &[P, T]),
-    row(9, "parked, and a human let it go on", &[K]),
 ];
 
 /// How often each effect was seen, by state.

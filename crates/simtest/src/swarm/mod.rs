@@ -17,16 +17,15 @@ mod people;
 mod play;
 mod process;
 mod rest;
-mod scene;
 pub mod schedule;
 mod situation;
 mod wire;
+mod witness;
 
 use std::panic::AssertUnwindSafe;
 
 use exokit_model::canonical::Digest;
 use exokit_model::event::Record;
-use exokit_sim::World;
 
 use self::effect::Coverage;
 use self::play::Play;
@@ -81,21 +80,20 @@ async fn played(schedule: &Schedule) -> Report {
     }
     play.note_lost_secrets();
     let wrong = judge::judge(&play);
-    let coverage = play.scene.lock().coverage.clone();
+    let coverage = play.witness.lock().coverage.clone();
     let (records, journal) = (play.records(), journal(&play));
     Report { wrong, coverage, trace: trace(&records, &journal), records, journal }
 }
 
 /// The changes that reached the cloud, and what is left there.
 fn journal(play: &Play) -> Vec<String> {
-    let seen = play.rig.world.peek(|world: &World| {
+    play.rig.cloud(|world| {
         let journal = world.journal().iter().map(|entry| {
             format!("{} {} {} {} {:?}", entry.at_ms, entry.method, entry.path, entry.status, entry.effect)
         });
         let live = world.live().into_iter().map(|live| format!("left: {} {}", live.kind, live.id));
         journal.chain(live).collect()
-    });
-    seen.unwrap_or_default()
+    })
 }
 
 /// The digest of ledger and journal.

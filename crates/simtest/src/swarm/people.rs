@@ -72,7 +72,7 @@ impl Play {
             let mut request = self.request();
             request.spec.cluster.version = Some("9.99.9".to_owned());
             match self.engine().plan_provision(request).await {
-                Err(EngineError::Preflight(_)) => self.scene.note("hostile request refused"),
+                Err(EngineError::Preflight(_)) => self.witness.note("hostile request refused"),
                 Err(_) => {}
                 Ok(plan) => self.wrong(format!("I26 what is not offered was planned: {}", plan.plan_id)),
             }
@@ -88,7 +88,7 @@ impl Play {
         altered.base_seq = 0;
         match self.engine().propose(&altered).await {
             Err(error) if super::play::passes(&error) => {}
-            Err(error) if error.code() == "conflict" => self.scene.note("altered plan refused"),
+            Err(error) if error.code() == "conflict" => self.witness.note("altered plan refused"),
             other => self.wrong(format!("I11 another plan under the same id was answered with {other:?}")),
         }
     }
@@ -96,7 +96,7 @@ impl Play {
     async fn propose_again(&self, plan: &Plan) {
         match self.engine().propose(plan).await {
             Err(EngineError::Ledger(exokit_ledger::LedgerError::Stale { .. })) => {
-                self.scene.note("plan proposed twice");
+                self.witness.note("plan proposed twice");
             }
             Err(_) => {}
             Ok(_) => self.wrong("I11 a plan was recorded twice".to_owned()),
@@ -130,7 +130,7 @@ impl Play {
         let expected = expected(vote);
         match self.engine().vote(&state.operation, &token).await {
             Err(EngineError::Refused(refusal)) if refusal.code() == expected => {
-                self.scene.note(&format!("vote refused: {expected}"));
+                self.witness.note(&format!("vote refused: {expected}"));
             }
             Err(EngineError::Refused(refusal)) if self.may_be(vote, refusal.code()) => {}
             Err(error) if super::play::passes(&error) => {}
@@ -224,7 +224,7 @@ impl Play {
     async fn repeat_vote(&self, state: &OperationState, token: &str) {
         match self.engine().vote(&state.operation, token).await {
             Err(EngineError::Refused(refusal)) if refusal.code() == "replayed" => {
-                self.scene.note("vote cast twice");
+                self.witness.note("vote cast twice");
             }
             Err(error) if super::play::passes(&error) => {}
             other => self.wrong(format!("I14 a vote cast twice was answered with {other:?}")),
@@ -329,7 +329,7 @@ impl Play {
         self.truth.borrow_mut().policy_moved = true;
         let refused = self.engine().run(&state.operation).await;
         if let Err(EngineError::Rejected { .. }) = refused {
-            self.scene.note("policy moved after the vote");
+            self.witness.note("policy moved after the vote");
         }
         roster.version += 1;
         roster.policy = before;

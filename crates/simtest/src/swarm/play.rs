@@ -23,9 +23,9 @@ use exokit_sim::{Config, Kind, World};
 use super::acts::Acts;
 use super::effect::State;
 use super::process::{Fate, HostClock, with_pause};
-use super::scene::{Scene, arrived_digest};
 use super::schedule::{Schedule, Stage};
 use super::situation::Situation;
+use super::witness::{Witness, arrived_digest};
 use super::{disk, wire};
 use crate::crash::{Ran, after_polls};
 use crate::rig::{Outfit, Rig};
@@ -58,8 +58,6 @@ pub(super) struct Truth {
     pub(super) proposed: BTreeSet<Digest>,
     /// People whose first key is revoked.
     pub(super) revoked: BTreeSet<&'static str>,
-    /// Operations that an approver denied while they ran.
-    pub(super) denied: BTreeSet<OperationId>,
     /// Whether the policy was changed between vote and start.
     pub(super) policy_moved: bool,
     /// Whether the clock of the host was ever wrong.
@@ -83,7 +81,7 @@ pub(super) enum Ended {
 pub(super) struct Play {
     pub(super) schedule: Schedule,
     pub(super) rig: Rig,
-    pub(super) scene: Arc<Scene>,
+    pub(super) witness: Arc<Witness>,
     pub(super) truth: RefCell<Truth>,
     clock: HostClock,
     processes: Cell<u64>,
@@ -102,7 +100,7 @@ impl Play {
         let clock = HostClock::new(rig.clock());
         Self {
             schedule: schedule.clone(),
-            scene: Arc::new(Scene::new(schedule)),
+            witness: Arc::new(Witness::new(schedule)),
             rig,
             truth: RefCell::default(),
             processes: Cell::new(0),
@@ -113,7 +111,7 @@ impl Play {
     /// A new process.
     pub(super) fn engine(&self) -> Engine {
         self.rig.engine_with(Outfit {
-            ledger: Arc::new(disk::Disk::new(self.rig.ledger.clone(), Arc::clone(&self.scene))),
+            ledger: Arc::new(disk::Disk::new(self.rig.ledger.clone(), Arc::clone(&self.witness))),
             clock: Arc::new(self.clock.clone()),
             transport: self.transport(),
         })
@@ -123,13 +121,13 @@ impl Play {
     pub(super) fn transport(&self) -> Transport {
         let process = self.processes.get();
         self.processes.set(process + 1);
-        wire::watched(&self.rig.world, &self.scene, process)
+        wire::watched(&self.rig.world, &self.witness, process)
     }
 
     pub(super) fn set_clock(&self, ahead: i32) {
         self.clock.set_ahead(ahead);
         self.truth.borrow_mut().clock_was_wrong |= ahead != 0;
-        self.scene.lock().clock_wrong = ahead != 0;
+        self.witness.lock().clock_wrong = ahead != 0;
     }
 
     /// The environment that is made.
@@ -163,8 +161,7 @@ impl Play {
     fn sing(&self) {
         if self.schedule.items.iter().any(|item| item.what == super::schedule::What::Canary) {
             let doc = serde_json::json!({"name": "canary", "labels": {"exokit-token": "canary"}});
-            let planted = self.rig.world.with(|world| world.plant_foreign(Kind::PrivateNetwork, None, doc));
-            debug_assert!(planted.is_ok(), "a world in memory can be changed");
+            self.rig.cloud_mut(|world| world.plant_foreign(Kind::PrivateNetwork, None, doc));
         }
     }
 
@@ -304,10 +301,10 @@ impl Play {
         let other = self.engine();
         let again = async {
             tokio::time::sleep(Duration::from_secs(20)).await;
-            let state = self.scene.lock().situation.state();
+            let state = self.witness.lock().situation.state();
             let ended = other.run(operation).await;
             if matches!(ended, Err(EngineError::Ledger(LedgerError::LeaseHeld { .. }))) {
-                self.scene.note_in("operation run twice at once", state);
+                self.witness.note_in("operation run twice at once", state);
             }
         };
         let (first, ()) = tokio::join!(engine.run(operation), again);
@@ -333,19 +330,19 @@ impl Play {
             let mut waited = false;
             loop {
                 tokio::time::sleep(Duration::from_secs(7)).await;
-                self.scene.lock().zombie = begun.get();
+                self.witness.lock().zombie = begun.get();
                 if over.get() {
                     return None;
                 }
                 if !begun.get() {
                     continue;
                 }
-                let state = self.scene.lock().situation.state();
+                let state = self.witness.lock().situation.state();
                 match other.run(operation).await {
                     Err(EngineError::Ledger(LedgerError::LeaseHeld { .. })) => waited = true,
                     ended => {
                         if waited {
-                            self.scene.note_in("lease waited out", state);
+                            self.witness.note_in("lease waited out", state);
                         }
                         return Some(ended);
                     }
@@ -353,7 +350,7 @@ impl Play {
             }
         };
         let (first, second) = tokio::join!(first, second);
-        self.scene.lock().zombie = false;
+        self.witness.lock().zombie = false;
         // Of two ends the one of the process that held the lease counts.
         match (first, second) {
             (Err(EngineError::Ledger(_)), Some(second)) => second,
@@ -374,15 +371,15 @@ impl Play {
     /// The host crashes: every process is gone, and so may be what was not
     /// synced.
     fn crash(&mut self, keep: bool, seen: bool, recovering: bool) {
-        self.scene.note_cloud(&self.rig.world);
-        self.scene.note(if recovering { "crash of the recovery" } else { "crash" });
+        self.witness.note_cloud(&self.rig.world);
+        self.witness.note(if recovering { "crash of the recovery" } else { "crash" });
         if self.effect_without_record() {
-            self.scene.note("crash between effect and record");
+            self.witness.note("crash between effect and record");
         }
         let volatile = self.rig.ledger.crash(true).durable().len() > self.rig.ledger.durable().len();
         match (volatile, keep) {
-            (true, true) => self.scene.note("unsynced tail kept"),
-            (true, false) => self.scene.note("unsynced tail lost"),
+            (true, true) => self.witness.note("unsynced tail kept"),
+            (true, false) => self.witness.note("unsynced tail lost"),
             (false, _) => {}
         }
         match seen {
@@ -401,30 +398,27 @@ impl Play {
                 entry.effect != exokit_sim::Effect::None && open.contains(&arrived_digest(entry))
             })
         };
-        self.rig.world.peek(effected).unwrap_or_default()
+        self.rig.cloud(effected)
     }
 
     /// Where the operation stands is told from the durable ledger.
     pub(super) fn read_ledger(&self) {
         let mut situation = Situation::default();
         self.rig.ledger.durable().iter().for_each(|record| situation.take(record));
-        self.scene.lock().situation = situation;
+        self.witness.lock().situation = situation;
     }
 
     /// No more faults.
     pub(super) fn heal(&mut self) {
         self.set_clock(0);
-        self.scene.heal();
+        self.witness.heal();
         self.schedule.items.retain(|item| !is_lasting(&item.what));
-        let healed = self.rig.world.with(|world: &mut World| {
+        self.rig.cloud_mut(|world| {
             world.reconfigure(|config| {
                 config.faults.clear();
                 config.quotas = Config::default().quotas;
             });
         });
-        if let Err(error) = healed {
-            self.wrong(format!("I0 the simulated cloud: {error}"));
-        }
     }
 
     /// A human looks at why an operation waits, does what the cause asks for,
@@ -451,7 +445,7 @@ impl Play {
             _ => {}
         }
         match self.engine().unpark(operation, "sam", rollback).await {
-            Ok(()) => self.scene.note_in("parked, and a human let it go on", State::Parked),
+            Ok(()) => self.witness.note_in("parked, and a human let it go on", State::Parked),
             Err(error) if passes(&error) => {}
             Err(error) => self.wrong(format!("I8 {why} cannot be resolved: {error:?}")),
         }
@@ -459,11 +453,10 @@ impl Play {
 
     /// Somebody takes the protection off the databases again.
     fn unprotect(&self) {
-        let ours = self.rig.world.peek(World::live).unwrap_or_default();
+        let ours = self.rig.cloud(World::live);
         let databases = ours.iter().filter(|live| live.kind == Kind::DbaasService);
         for database in databases {
-            let done = self.rig.world.with(|world| world.human_protect(&database.id, false));
-            debug_assert!(done.is_ok(), "a world in memory can be changed");
+            self.rig.cloud_mut(|world| world.human_protect(&database.id, false));
         }
     }
 
@@ -471,7 +464,7 @@ impl Play {
     fn clear_the_way(&self) {
         let planted = std::mem::take(&mut self.truth.borrow_mut().planted);
         let foreign: Vec<String> = self.truth.borrow().foreign.iter().cloned().collect();
-        let cleared = self.rig.world.with(|world: &mut World| {
+        self.rig.cloud_mut(|world| {
             for (kind, id) in planted {
                 world.human_delete(kind, &id);
             }
@@ -481,9 +474,6 @@ impl Play {
                 world.human_delete(stranger.kind, &stranger.id);
             }
         });
-        if let Err(error) = cleared {
-            self.wrong(format!("I0 the simulated cloud: {error}"));
-        }
     }
 
     /// Of several resources with one mark a human keeps one: no stranger's, and
@@ -491,10 +481,9 @@ impl Play {
     fn keep_one(&self, ids: &[String]) {
         let foreign = self.truth.borrow().foreign.clone();
         let keep = ids.iter().find(|id| !foreign.contains(*id));
-        let live = self.rig.world.peek(World::live).unwrap_or_default();
+        let live = self.rig.cloud(World::live);
         for extra in live.iter().filter(|live| ids.contains(&live.id) && Some(&live.id) != keep) {
-            let done = self.rig.world.with(|world| world.human_delete(extra.kind, &extra.id));
-            debug_assert!(done.is_ok(), "a world in memory can be changed");
+            self.rig.cloud_mut(|world| world.human_delete(extra.kind, &extra.id));
         }
     }
 
@@ -502,7 +491,7 @@ impl Play {
     /// human, unless people interfered.
     fn check_known(&self, looked_for: impl Fn(Kind) -> bool) {
         let truth = self.truth.borrow();
-        let live = self.rig.world.peek(World::live).unwrap_or_default();
+        let live = self.rig.cloud(World::live);
         let left = live.iter().find(|live| truth.known.contains(&live.id) && looked_for(live.kind));
         let found = left
             .filter(|_| truth.touched.is_empty())
@@ -514,7 +503,7 @@ impl Play {
     async fn after_provision(&mut self, operation: &OperationId, ended: &Ended) {
         let taken = !self.truth.borrow().names_taken.is_empty();
         if let (Ended::Phase(Phase::RolledBack { .. }), true) = (ended, taken) {
-            self.scene.note_in("name taken by somebody else", State::Provisioning);
+            self.witness.note_in("name taken by somebody else", State::Provisioning);
         }
         if let Ended::NotStarted("live-lock") = ended {
             self.wrong(format!("I8 {operation} does not end"));
@@ -523,7 +512,7 @@ impl Play {
 
     /// The secrets that the cloud gave away and those that it was given.
     pub(super) fn secrets(&self) -> Vec<String> {
-        self.rig.world.peek(World::secrets).unwrap_or_default()
+        self.rig.cloud(World::secrets)
     }
 
     /// Counts keys that were replaced because their secret was lost.
@@ -532,7 +521,7 @@ impl Play {
             if let Event::ResourceFailed { id: Some(_), reason, .. } = &record.entry.event
                 && reason.contains("secret was in a reply that was lost")
             {
-                self.scene.note_in("one-time secret lost, key replaced", State::Provisioning);
+                self.witness.note_in("one-time secret lost, key replaced", State::Provisioning);
             }
         }
     }

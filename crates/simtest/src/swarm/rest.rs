@@ -47,16 +47,15 @@ impl Play {
 
     /// What a human deleted must be reported, and nothing be changed by it.
     async fn look_for_drift(&self) {
-        let before = self.rig.world.peek(|world| world.journal().len()).unwrap_or_default();
+        let before = self.rig.cloud(|world| world.journal().len());
         let drift = self.engine().drift(&self.environment()).await;
-        let after = self.rig.world.peek(|world| world.journal().len()).unwrap_or_default();
+        let after = self.rig.cloud(|world| world.journal().len());
         if before != after {
             self.wrong("I27 a drift check changed something".to_owned());
         }
         let Ok(drift) = drift else { return };
-        let live: BTreeSet<String> =
-            self.rig.world.peek(World::live).unwrap_or_default().into_iter().map(|live| live.id).collect();
-        let gone = self.scene.lock().situation.ready().filter(|id| !live.contains(*id)).count();
+        let live: BTreeSet<String> = self.rig.cloud(World::live).into_iter().map(|live| live.id).collect();
+        let gone = self.witness.lock().situation.ready().filter(|id| !live.contains(*id)).count();
         let reported = drift.differences.iter().filter(|difference| difference.field == "presence").count();
         if reported < gone {
             self.wrong(format!("I27 {gone} resources are gone, drift reports {reported}"));
@@ -90,7 +89,7 @@ impl Play {
         let missed: Vec<&LiveResource> = live.iter().filter(|live| !found.contains(&live.id)).collect();
         match missed.first() {
             None if !live.is_empty() => {
-                self.scene.note("restored backup: left over found by the sweep");
+                self.witness.note("restored backup: left over found by the sweep");
             }
             None => {}
             Some(one) => {
@@ -102,7 +101,7 @@ impl Play {
     /// What exists and still carries the mark that it was made with.
     fn marked(&self) -> Vec<LiveResource> {
         let truth = self.truth.borrow();
-        let live = self.rig.world.peek(World::live).unwrap_or_default();
+        let live = self.rig.cloud(World::live);
         let marked = |live: &LiveResource| {
             !truth.foreign.contains(&live.id)
                 && !truth.touched.contains(&live.id)
@@ -122,12 +121,12 @@ impl Play {
         let place = (pick as usize / 7) % bytes.len();
         bytes[place] ^= 1 << (pick % 7);
         match serde_json::from_slice::<Record>(&bytes) {
-            Err(_) => self.scene.note("flipped bit in a record noticed"),
+            Err(_) => self.witness.note("flipped bit in a record noticed"),
             Ok(changed) if changed == record => {}
             Ok(changed) => {
                 records[at] = changed;
                 match exokit_ledger::verify::verify(&records) {
-                    Err(_) => self.scene.note("flipped bit in a record noticed"),
+                    Err(_) => self.witness.note("flipped bit in a record noticed"),
                     Ok(_) => self.wrong(format!("I21 a flipped bit in record {} is not noticed", record.seq)),
                 }
             }
@@ -154,7 +153,7 @@ impl Play {
         }
         match engine.plan_provision(small("small-2")).await {
             Ok(second) if second.level == ApprovalLevel::Three && first.level < ApprovalLevel::Three => {
-                self.scene.note_in("structuring raised the level", State::Asking);
+                self.witness.note_in("structuring raised the level", State::Asking);
             }
             Ok(second) if second.level < ApprovalLevel::Three => {
                 self.wrong(format!("I16 the second of two small requests has level {}", second.level));
@@ -186,7 +185,7 @@ impl Play {
         });
         match asked.sum::<usize>() {
             0 => {}
-            1 => self.scene.note_in("expiry asked once", State::Resting),
+            1 => self.witness.note_in("expiry asked once", State::Resting),
             more => self.wrong(format!("I12 expiry asked {more} times")),
         }
     }

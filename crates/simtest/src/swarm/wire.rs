@@ -9,33 +9,33 @@ use exokit_sim::{InProcess, SharedWorld};
 use http::{Method, Request, Response};
 use tower::ServiceExt as _;
 
-use super::scene::{Scene, Sent, request_digest};
+use super::witness::{Sent, Witness, request_digest};
 
 /// A watched transport to a simulated cloud.
 #[must_use]
-pub(super) fn watched(world: &SharedWorld, scene: &Arc<Scene>, process: u64) -> Transport {
-    let (world, scene) = (world.clone(), Arc::clone(scene));
+pub(super) fn watched(world: &SharedWorld, witness: &Arc<Witness>, process: u64) -> Transport {
+    let (world, witness) = (world.clone(), Arc::clone(witness));
     let service = tower::service_fn(move |request: Request<Bytes>| {
-        let (world, scene) = (world.clone(), Arc::clone(&scene));
-        async move { send(&world, &scene, process, request).await }
+        let (world, witness) = (world.clone(), Arc::clone(&witness));
+        async move { send(&world, &witness, process, request).await }
     });
     tower::util::BoxCloneSyncService::new(service)
 }
 
 async fn send(
     world: &SharedWorld,
-    scene: &Scene,
+    witness: &Witness,
     process: u64,
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, TransportError> {
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    scene.lock().calls.entry(process).or_default().push(world.now_ms());
+    witness.lock().calls.entry(process).or_default().push(world.now_ms());
     if changes {
-        record(world, scene, &request);
+        record(world, witness, &request);
     }
     let cloud = InProcess::new(world.clone());
     let reply = cloud.oneshot(request).await;
-    scene.note_cloud(world);
+    witness.note_cloud(world);
     reply.map_err(|error| TransportError::InDoubt {
         host: "simulated cloud".to_owned(),
         source: Box::new(error),
@@ -43,10 +43,10 @@ async fn send(
 }
 
 /// A change leaves: what was acknowledged as durable at that moment?
-fn record(world: &SharedWorld, scene: &Scene, request: &Request<Bytes>) {
+fn record(world: &SharedWorld, witness: &Witness, request: &Request<Bytes>) {
     let at_ms = world.now_ms();
     let digest = request_digest(request.method().as_str(), request.uri().path(), request.body());
-    let mut inner = scene.lock();
+    let mut inner = witness.lock();
     let acknowledged = inner.acknowledged.len();
     inner.sent.push(Sent { at_ms, digest, acknowledged });
     if inner.clock_wrong {

@@ -40,11 +40,11 @@ pub(super) struct Sent {
 
 /// Shared by the engines of one run, and by the judge.
 #[derive(Debug)]
-pub(super) struct Scene {
+pub(super) struct Witness {
     inner: Mutex<Inner>,
 }
 
-/// What the scene holds.
+/// What the witness holds.
 #[derive(Debug, Default)]
 pub(super) struct Inner {
     /// Effects seen.
@@ -90,8 +90,8 @@ impl Inner {
     }
 }
 
-impl Scene {
-    /// A scene with the orders of a schedule.
+impl Witness {
+    /// A witness with the orders of a schedule.
     #[must_use]
     pub(super) fn new(schedule: &Schedule) -> Self {
         let mut orders: Vec<(u32, DiskFailure)> = schedule
@@ -125,7 +125,7 @@ impl Scene {
 
     /// Counts what the cloud did since the last look.
     pub(super) fn note_cloud(&self, world: &SharedWorld) {
-        let seen = world.peek(|world: &World| {
+        let look = |world: &World| {
             let mut inner = self.lock();
             let state = inner.situation.state();
             for (name, count) in world.effects() {
@@ -138,8 +138,10 @@ impl Scene {
                 }
             }
             inner.note_expired(world.journal());
-        });
-        debug_assert!(seen.is_ok(), "a world in memory can be read");
+        };
+        if let Err(error) = world.peek(look) {
+            panic!("the simulated cloud is in memory: {error}");
+        }
     }
 
     /// The order for the next write.
