@@ -6,8 +6,7 @@
 //!   [`outgoing`] builds signed requests, for object storage too;
 //! - [`config`] and [`endpoint`] find credentials and addresses in texts that
 //!   the caller has read;
-//! - [`budget`] spaces the calls, [`clock`] tells the time and the skew,
-//!   [`poll`] says when to look at an operation again;
+//! - [`budget`] spaces the calls, [`clock`] tells the time and the skew;
 //! - [`client`] reads; [`change`] sends changes, the only place that does, and
 //!   asks for a permit first; [`reply`] and [`outcome`] are what they come to.
 
@@ -23,7 +22,6 @@ pub mod endpoint;
 pub mod network;
 pub mod outcome;
 pub mod outgoing;
-pub mod poll;
 pub mod reply;
 pub mod signing;
 mod storage;

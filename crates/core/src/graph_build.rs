@@ -13,6 +13,8 @@ use exokit_model::kind::Kind;
 use exokit_model::request::RequestTemplate;
 use exokit_model::spec::{Cni, DatabaseEngine, EnvironmentSpec};
 
+use crate::forecast::History;
+
 /// Ids and versions that the cloud offers and that requests need.
 #[derive(Debug, Clone, Copy)]
 pub struct Resolved<'a> {
@@ -30,9 +32,10 @@ pub fn build(
     plan: &PlanId,
     spec: &EnvironmentSpec,
     resolved: Resolved<'_>,
+    history: &History,
     token_of: &dyn Fn(&NodeKey) -> OwnerToken,
 ) -> Result<Graph, GraphError> {
-    let mut builder = Builder { plan, spec, token_of, nodes: Vec::new() };
+    let mut builder = Builder { plan, spec, history, token_of, nodes: Vec::new() };
     let (group, last_rule) = builder.network();
     let anti_affinity = builder.anti_affinity();
     builder.cluster(resolved, &group, &last_rule, anti_affinity.as_ref());
@@ -44,6 +47,7 @@ pub fn build(
 struct Builder<'a> {
     plan: &'a PlanId,
     spec: &'a EnvironmentSpec,
+    history: &'a History,
     token_of: &'a dyn Fn(&NodeKey) -> OwnerToken,
     nodes: Vec<Node>,
 }
@@ -64,6 +68,7 @@ impl Builder<'_> {
         let behaviour = exokit_kinds::of(kind);
         let parent = behaviour.parent().and_then(|kind| self.nodes.iter().find(|node| node.kind == kind));
         let protected = self.spec.database.as_ref().is_some_and(|database| database.termination_protection);
+        let usual = behaviour.predicted().create_seconds;
         let node = Node {
             delete: behaviour.delete(parent.map(|node| node.key.as_str()), protected),
             token: Some((self.token_of)(&key)),
@@ -73,7 +78,7 @@ impl Builder<'_> {
             existing: None,
             create: Some(create),
             protects_data: kind.holds_data(),
-            predicted_seconds: behaviour.predicted().create_seconds,
+            predicted_seconds: self.history.typical_seconds(kind).unwrap_or(usual),
             key,
             kind,
             name,

@@ -5,6 +5,7 @@
 //! reproducible and the engine simulable.
 
 pub mod cost;
+pub mod forecast;
 pub mod graph_build;
 pub mod level;
 pub mod node_state;

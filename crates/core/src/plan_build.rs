@@ -13,6 +13,7 @@ use exokit_model::plan::{Action, Destroy, PLAN_SCHEMA, Plan};
 use exokit_model::spec::{Correction, EnvironmentSpec};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::forecast::History;
 use crate::graph_build::{self, Resolved};
 use crate::predict::critical_path_seconds;
 use crate::preflight::Offer;
@@ -78,7 +79,8 @@ pub struct Discovered {
     pub name: String,
 }
 
-/// Makes the plan of a provision.
+/// Makes the plan of a provision. Its predictions come from the zone's
+/// `history` where there is one.
 ///
 /// # Errors
 /// Never for a checked spec; see [`graph_build::build`].
@@ -88,11 +90,12 @@ pub fn provision(
     offer: &Offer,
     judgement: Judgement,
     corrections: Vec<Correction>,
+    history: &History,
     token_of: &dyn Fn(&NodeKey) -> OwnerToken,
 ) -> Result<Plan, GraphError> {
     let resolved =
         Resolved { instance_type: &offer.instance_type, kubernetes_version: &offer.kubernetes_version };
-    let graph = graph_build::build(&occasion.plan_id, &spec, resolved, token_of)?;
+    let graph = graph_build::build(&occasion.plan_id, &spec, resolved, history, token_of)?;
     let data = graph.nodes().iter().filter(|node| node.protects_data).map(|node| node.key.clone()).collect();
     let place = (spec.environment.clone(), spec.zone.clone());
     let mut plan = assemble(occasion, Action::Provision, place, graph, judgement);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use exokit_core::forecast::History;
 use exokit_core::plan_build::{Discovered, Judgement, Occasion, Recorded, provision, teardown};
 use exokit_core::preflight::{PreflightError, check};
 use exokit_model::canonical::Digest;
@@ -84,7 +85,7 @@ fn plan() -> Plan {
         OwnerToken::from_mac(&mac)
     };
     let offer = check(&spec(), &catalog()).unwrap();
-    provision(occasion(), spec(), &offer, judgement(), Vec::new(), &token).unwrap()
+    provision(occasion(), spec(), &offer, judgement(), Vec::new(), &History::default(), &token).unwrap()
 }
 
 #[test]

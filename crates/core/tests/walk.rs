@@ -89,7 +89,7 @@ fn succeed(graph: &Graph, facts: &mut Facts, step: &Step) {
         Step::Settle { attempt, .. } => {
             apply(graph, facts, Event::CreateAdopted { node, attempt: *attempt, id });
         }
-        Step::Await { .. } => apply(graph, facts, Event::ResourceReady { node, id }),
+        Step::Await { .. } => apply(graph, facts, Event::ResourceReady { node, id, time: None }),
         Step::Delete { id, step, .. } => {
             for dependent in graph.dependents(&node) {
                 assert_eq!(
@@ -306,7 +306,7 @@ fn an_event_that_does_not_fit_is_refused_and_changes_nothing() {
     let (request, expires_at) = (Digest([0; 32]), Timestamp::UNIX_EPOCH);
     let misfits = [
         Event::CreateAbsent { node: key(0), attempt: 1 },
-        Event::ResourceReady { node: key(0), id: id.clone() },
+        Event::ResourceReady { node: key(0), id: id.clone(), time: None },
         Event::DeleteIntended { node: key(0), id: id.clone(), step: 0, request, expires_at },
         Event::ResourceGone { node: key(0), id },
         Event::CreateAbsent { node: key(7), attempt: 1 },

@@ -7,6 +7,7 @@ use exokit_approval::roster::{SignedRoster, accept};
 use exokit_approval::verify::Verifier;
 use exokit_cloud::client::Client;
 use exokit_cloud::clock::Clock;
+use exokit_core::forecast::History;
 use exokit_ledger::{Condition, Filter, Ledger, LedgerError};
 use exokit_model::approval::Roster;
 use exokit_model::cost::CostPolicy;
@@ -104,6 +105,11 @@ impl Engine {
     /// When the ledger cannot be read or holds a roster that does not verify.
     pub async fn roster(&self) -> Result<Roster, EngineError> {
         Ok(self.verifier().await?.roster().clone())
+    }
+
+    /// How long resources of a zone took so far.
+    pub(crate) async fn history(&self, zone: &Zone) -> Result<History, EngineError> {
+        Ok(History::new(self.parts.ledger.ready_times(zone.clone()).await?))
     }
 
     async fn read_account(&self) -> Result<(), EngineError> {

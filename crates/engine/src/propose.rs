@@ -69,6 +69,7 @@ impl Engine {
         }
         self.check_account(&spec.zone).await?;
         let offer = preflight::check(&spec, &self.catalog(&spec.zone).await?)?;
+        let history = self.history(&spec.zone).await?;
         let roster = self.roster().await?;
         let team = team_of(&roster, &request.requester);
         let today = self.today(&roster, &request.requester, team.as_ref()).await?;
@@ -100,7 +101,8 @@ impl Engine {
         let plan_id = occasion.plan_id.clone();
         let keyring = &self.parts().keyring;
         let token_of = |node: &_| keyring.token(&plan_id, node);
-        Ok(plan_build::provision(occasion, spec, &offer, judgement, request.corrections, &token_of)?)
+        let corrections = request.corrections;
+        Ok(plan_build::provision(occasion, spec, &offer, judgement, corrections, &history, &token_of)?)
     }
 
     /// Plans the removal of an environment: everything that the ledger holds

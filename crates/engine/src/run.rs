@@ -1,10 +1,13 @@
 //! One operation while this engine holds its lease: what all steps share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use exokit_approval::refusal::Refusal;
+use exokit_core::forecast::{Forecast, History};
 use exokit_ledger::{Condition, Filter, Lease};
 use exokit_model::event::{Entry, Event};
+use exokit_model::graph::Node;
 use exokit_model::needs_human::NeedsHuman;
 use exokit_mutant::{Mutant, planted};
 
@@ -33,11 +36,20 @@ pub(crate) struct Run<'a> {
     pub(crate) engine: &'a Engine,
     lease: Mutex<Lease>,
     state: Mutex<OperationState>,
+    history: History,
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(engine: &'a Engine, lease: Lease, state: OperationState) -> Self {
-        Self { engine, lease: Mutex::new(lease), state: Mutex::new(state) }
+    pub(crate) fn new(engine: &'a Engine, lease: Lease, state: OperationState, history: History) -> Self {
+        Self { engine, lease: Mutex::new(lease), state: Mutex::new(state), history }
+    }
+
+    /// When the resource of a node is expected to be ready, in this host's
+    /// time since the request was accepted.
+    pub(crate) fn forecast(&self, node: &Node) -> Forecast {
+        let timing = self.engine.parts().timing;
+        let guess = || Forecast::guess(Duration::from_secs(u64::from(node.predicted_seconds)));
+        self.history.forecast(node.kind).unwrap_or_else(guess).scaled(|cloud| timing.scaled(cloud))
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, OperationState> {

@@ -56,6 +56,15 @@ impl Timing {
         }
     }
 
+    /// How long something that took `here` takes at normal speed.
+    #[must_use]
+    pub fn of_cloud(&self, here: Duration) -> Duration {
+        match self.speed > 0.0 {
+            true => here.mul_f64(self.speed),
+            false => here,
+        }
+    }
+
     /// Pause before repeating a create request that was refused for a passing
     /// reason: 1 s, then half as long again each time, at most 60 s.
     #[must_use]

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use exokit_model::canonical::Digest;
 use exokit_model::event::{Entry, Record};
-use exokit_model::ids::{EnvironmentName, OperationId};
+use exokit_model::ids::{EnvironmentName, OperationId, Zone};
+use exokit_model::ready_time::ReadyTime;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -194,6 +195,13 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// As [`Ledger::environments`].
     async fn requested(&self, day: Date) -> Result<Vec<Request>, LedgerError>;
+
+    /// How long the newest resources of each kind in a zone took to become
+    /// ready, by kind, the last one last; of each kind a few dozen at most.
+    ///
+    /// # Errors
+    /// As [`Ledger::environments`].
+    async fn ready_times(&self, zone: Zone) -> Result<Vec<ReadyTime>, LedgerError>;
 
     /// What is known of resources with these ids, and with these texts in the
     /// place of an owner token.

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use exokit_model::event::{Entry, Record};
-use exokit_model::ids::{EnvironmentName, OperationId};
+use exokit_model::ids::{EnvironmentName, OperationId, Zone};
+use exokit_model::ready_time::ReadyTime;
 use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -327,6 +328,10 @@ impl Ledger for MemoryLedger {
 
     async fn requested(&self, day: Date) -> Result<Vec<Request>, LedgerError> {
         self.now(|registry| registry.requested(day))
+    }
+
+    async fn ready_times(&self, zone: Zone) -> Result<Vec<ReadyTime>, LedgerError> {
+        self.now(|registry| registry.ready_times(&zone))
     }
 
     async fn holdings(&self, ids: Vec<String>, marks: Vec<String>) -> Result<Holdings, LedgerError> {

@@ -5,10 +5,12 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use exokit_model::event::{Entry, Event, Record};
-use exokit_model::ids::{EnvironmentName, OperationId, OwnerToken};
+use exokit_model::ids::{EnvironmentName, OperationId, OwnerToken, Zone};
+use exokit_model::kind::Kind;
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
+use exokit_model::ready_time::ReadyTime;
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -104,7 +106,7 @@ fn event(what: u8, node: u8, digest: exokit_model::canonical::Digest) -> Event {
         11 => Event::CreateInDoubt { node, attempt, why },
         12 => Event::CreateAdopted { node, attempt, id: id() },
         13 => Event::CreateAbsent { node, attempt },
-        14 => Event::ResourceReady { node, id: id() },
+        14 => Event::ResourceReady { node, id: id(), time: ready_time(what) },
         15 => Event::ResourceFailed { node, id: Some(id()), reason: why },
         16 => Event::DeleteIntended { node, id: id(), step: 0, request: digest, expires_at: at(40) },
         17 => Event::ResourceGone { node, id: id() },
@@ -115,6 +117,13 @@ fn event(what: u8, node: u8, digest: exokit_model::canonical::Digest) -> Event {
         22 => Event::OperationSucceeded { certificate: None },
         _ => Event::OperationResumed { holder: why },
     }
+}
+
+/// In one zone or another, or none at all.
+fn ready_time(draw: u8) -> Option<ReadyTime> {
+    let zone = ["ch-gva-2", "de-fra-1"].get(usize::from(draw / 26 % 3))?.parse().unwrap();
+    let kind = Kind::ALL[usize::from(draw) % Kind::ALL.len()];
+    Some(ReadyTime { kind, zone, after_ms: 0, by_ms: u64::from(draw) })
 }
 
 #[test]
@@ -197,6 +206,10 @@ async fn same_answers(ledger: &dyn Ledger, fold: &Registry) -> Result<(), TestCa
     for days in 0..3 {
         let day = at(days * 86_400).to_zoned(jiff::tz::TimeZone::UTC).date();
         proptest::prop_assert_eq!(ledger.requested(day).await.unwrap(), fold.requested(day));
+    }
+    for zone in ["ch-gva-2", "de-fra-1", "at-vie-1"] {
+        let zone: Zone = zone.parse().unwrap();
+        proptest::prop_assert_eq!(ledger.ready_times(zone.clone()).await.unwrap(), fold.ready_times(&zone));
     }
     let ids: Vec<String> =
         NODES.iter().flat_map(|key| [format!("id-{key}-0"), format!("id-{key}")]).collect();

@@ -186,6 +186,7 @@ impl Story {
         self.then(Event::ResourceReady {
             node: key.parse().unwrap(),
             id: format!("id-{key}").parse().unwrap(),
+            time: None,
         })
     }
 

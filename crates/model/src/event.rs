@@ -10,6 +10,7 @@ use crate::canonical::{CanonicalError, Digest, to_canonical_bytes};
 use crate::certificate::Certificate;
 use crate::ids::{EnvironmentName, NodeKey, OperationId, PersonId, ResourceId};
 use crate::needs_human::NeedsHuman;
+use crate::ready_time::ReadyTime;
 
 /// A secret that only the holder of the sealing key can read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +169,9 @@ pub enum Event {
         node: NodeKey,
         /// Its id.
         id: ResourceId,
+        /// How long it took, where it was watched closely enough to say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        time: Option<ReadyTime>,
     },
     /// The cloud's operation failed, or the resource is in an error state.
     ResourceFailed {

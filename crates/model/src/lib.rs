@@ -19,6 +19,7 @@ pub mod kind;
 pub mod needs_human;
 pub mod phase;
 pub mod plan;
+pub mod ready_time;
 pub mod request;
 pub mod spec;
 pub mod text;

@@ -10,7 +10,8 @@ use exokit_ledger::{
     OperationSummary, Operations, Request,
 };
 use exokit_model::event::{Entry, Record};
-use exokit_model::ids::OperationId;
+use exokit_model::ids::{OperationId, Zone};
+use exokit_model::ready_time::ReadyTime;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -80,6 +81,10 @@ impl Ledger for Counting {
 
     async fn requested(&self, day: Date) -> Result<Vec<Request>, LedgerError> {
         self.count(self.inner.requested(day).await)
+    }
+
+    async fn ready_times(&self, zone: Zone) -> Result<Vec<ReadyTime>, LedgerError> {
+        self.count(self.inner.ready_times(zone).await)
     }
 
     async fn holdings(&self, ids: Vec<String>, marks: Vec<String>) -> Result<Holdings, LedgerError> {

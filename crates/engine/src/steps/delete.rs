@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use exokit_approval::grant::Intent;
 use exokit_cloud::outcome::MutationError;
-use exokit_cloud::poll::poll_delay;
 use exokit_cloud::reply::Reply;
+use exokit_core::forecast::Forecast;
 use exokit_model::event::Event;
 use exokit_model::graph::Node;
 use exokit_model::ids::{NodeKey, ResourceId};
@@ -75,6 +75,7 @@ async fn accepted(
 /// Waits for a cloud operation; the reason, if it failed.
 async fn wait(run: &Run<'_>, node: &Node, operation: &str) -> Result<Option<String>, StepEnd> {
     let timing = run.engine.parts().timing;
+    let forecast = Forecast::guess(timing.scaled(Duration::from_secs(2)));
     let started = tokio::time::Instant::now();
     let mut patience = Patience::default();
     while started.elapsed() < timing.gone_max {
@@ -84,7 +85,7 @@ async fn wait(run: &Run<'_>, node: &Node, operation: &str) -> Result<Option<Stri
             Some(CloudOperation::Failure(reason)) => return Ok(Some(reason)),
             Some(CloudOperation::Pending) | None => {}
         }
-        pause(poll_delay(started.elapsed(), timing.scaled(Duration::from_secs(2)))).await;
+        pause(forecast.next_look(started.elapsed())).await;
     }
     Ok(Some("the cloud's operation did not end in time".to_owned()))
 }

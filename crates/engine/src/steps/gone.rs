@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use exokit_cloud::poll::poll_delay;
+use exokit_core::forecast::Forecast;
 use exokit_kinds::Lifecycle;
 use exokit_model::event::Event;
 use exokit_model::ids::{NodeKey, ResourceId};
@@ -22,7 +22,7 @@ pub(crate) async fn run(
     let timing = run.engine.parts().timing;
     let client = &run.engine.parts().client;
     let gone_seconds = exokit_kinds::of(node.kind).predicted().gone_seconds;
-    let predicted = timing.scaled(Duration::from_secs(u64::from(gone_seconds)));
+    let forecast = Forecast::guess(timing.scaled(Duration::from_secs(u64::from(gone_seconds))));
     let started = tokio::time::Instant::now();
     let mut patience = Patience::default();
     loop {
@@ -45,7 +45,7 @@ pub(crate) async fn run(
         if started.elapsed() > timing.gone_max {
             return refuse(run, key, id, "it did not go away in time".to_owned()).await;
         }
-        pause(poll_delay(started.elapsed(), predicted)).await;
+        pause(forecast.next_look(started.elapsed())).await;
     }
 }
 

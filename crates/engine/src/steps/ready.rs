@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use exokit_cloud::poll::poll_delay;
 use exokit_kinds::{Lifecycle, Observed, mark};
 use exokit_model::event::Event;
 use exokit_model::graph::Node;
 use exokit_model::ids::{NodeKey, ResourceId};
+use exokit_model::ready_time::ReadyTime;
 use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -16,6 +16,11 @@ use tokio::time::Instant;
 use crate::observe::{self, CloudOperation};
 use crate::run::{Run, StepEnd};
 use crate::steps::{Patience, node_of, parent_of, pause};
+use crate::timing::Timing;
+
+/// Who watches from so soon after the request was accepted can say how long it
+/// took. Later the time of day is part of the sum, and that may have been set.
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// What one look showed.
 enum Look {
@@ -33,29 +38,48 @@ pub(crate) async fn run(
 ) -> Result<(), StepEnd> {
     let node = node_of(run, key)?;
     let timing = run.engine.parts().timing;
-    let predicted = timing.scaled(Duration::from_secs(u64::from(node.predicted_seconds)));
+    let forecast = run.forecast(&node);
     let mut follow = Follow { run, node: &node, id, cloud_operation, patience: Patience::default() };
     let mut missing_since = None;
     // The time of day may be set while this waits, so it only says how far
     // along the resource was at the beginning; limits are measured from there.
     let before = Duration::try_from(run.engine.now().duration_since(since)).unwrap_or_default();
     let started = Instant::now();
+    let elapsed = || before.saturating_add(started.elapsed());
+    let mut pending = None;
+    pause(forecast.first_look(before)).await;
     loop {
-        let elapsed = before.saturating_add(started.elapsed());
+        let asked = elapsed();
         let look = match started.elapsed() >= timing.ready_max {
             true => Look::Failed(follow.id.clone(), "it did not become ready in time".to_owned()),
-            false => follow.look(elapsed > predicted * 3, &mut missing_since).await?,
+            false => follow.look(forecast.is_overdue(asked), &mut missing_since).await?,
         };
         let event = match look {
             Look::Pending => {
-                pause(poll_delay(elapsed, predicted)).await;
+                pending = Some(asked);
+                pause(forecast.next_look(elapsed())).await;
                 continue;
             }
-            Look::Ready(id) => Event::ResourceReady { node: key.clone(), id },
+            Look::Ready(id) => {
+                let watched = pending.filter(|_| before < PROMPT);
+                let time = watched.and_then(|pending| timed(&node, timing, pending, elapsed()));
+                Event::ResourceReady { node: key.clone(), id, time }
+            }
             Look::Failed(id, reason) => Event::ResourceFailed { node: key.clone(), id, reason },
         };
         return Ok(run.record(vec![event]).await?);
     }
+}
+
+/// The time that a resource took, unless the two looks between which it became
+/// ready lie so far apart that they say little.
+fn timed(node: &Node, timing: Timing, pending: Duration, ready: Duration) -> Option<ReadyTime> {
+    let (after, by) = (timing.of_cloud(pending), timing.of_cloud(ready));
+    let close = (by / 10).max(Duration::from_secs(1));
+    let millis = |time: Duration| u64::try_from(time.as_millis()).ok();
+    let time =
+        ReadyTime { kind: node.kind, zone: node.zone.clone(), after_ms: millis(after)?, by_ms: millis(by)? };
+    (by.saturating_sub(after) <= close).then_some(time)
 }
 
 struct Follow<'a, 'r> {

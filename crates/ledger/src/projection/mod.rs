@@ -19,7 +19,7 @@ pub use operation::OperationView;
 pub(crate) use question::tokens_of;
 pub use question::{Environments, Holdings, Operations, Request, Requested};
 pub use registry::Registry;
-pub(crate) use rows::{Fault, RequestKey, Rows, take};
+pub(crate) use rows::{Fault, ReadyKey, RequestKey, Rows, take};
 pub use story::EnvironmentStory;
 pub use summary::OperationSummary;
 

@@ -5,13 +5,14 @@ use std::convert::Infallible;
 
 use exokit_model::canonical::Digest;
 use exokit_model::event::Record;
-use exokit_model::ids::{EnvironmentName, OperationId, PersonId, RoleName};
+use exokit_model::ids::{EnvironmentName, OperationId, PersonId, RoleName, Zone};
 use exokit_model::phase::Phase;
+use exokit_model::ready_time::ReadyTime;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use super::rows::{Fault, RequestKey, Rows, take};
+use super::rows::{Fault, ReadyKey, RequestKey, Rows, take};
 use super::{
     EnvironmentView, Environments, Holdings, Misfit, OperationSummary, Operations, Request, tokens_of,
 };
@@ -34,6 +35,7 @@ pub(crate) struct Maps {
     environments: BTreeMap<EnvironmentName, EnvironmentView>,
     operations: BTreeMap<OperationId, OperationSummary>,
     requested: BTreeMap<Date, BTreeMap<Asker, Decimal>>,
+    ready_times: BTreeMap<ReadyKey, Vec<ReadyTime>>,
     marks: BTreeMap<String, BTreeSet<OperationId>>,
     by_digest: BTreeMap<String, OperationId>,
     by_id: BTreeMap<String, BTreeSet<EnvironmentName>>,
@@ -194,6 +196,14 @@ impl Registry {
             .collect()
     }
 
+    /// How long the newest resources of each kind in a zone took to become
+    /// ready, by kind, the last one last.
+    #[must_use]
+    pub fn ready_times(&self, zone: &Zone) -> Vec<ReadyTime> {
+        let of_zone = self.maps.ready_times.iter().filter(|((place, _), _)| place == zone);
+        of_zone.flat_map(|(_, times)| times).cloned().collect()
+    }
+
     /// What is known of resources with these ids and these marks.
     #[must_use]
     pub fn holdings(&self, ids: &[String], marks: &[String]) -> Holdings {
@@ -236,6 +246,10 @@ impl Rows for Maps {
         Ok(sum.copied().unwrap_or_default())
     }
 
+    fn ready_times(&mut self, key: &ReadyKey) -> Result<Vec<ReadyTime>, Infallible> {
+        Ok(self.ready_times.get(key).cloned().unwrap_or_default())
+    }
+
     fn put_roster(&mut self, version: u64) {
         self.roster = version;
     }
@@ -273,6 +287,10 @@ impl Rows for Maps {
         if !sums.is_empty() {
             self.requested.insert(day, sums);
         }
+    }
+
+    fn put_ready_times(&mut self, key: ReadyKey, times: Vec<ReadyTime>) {
+        self.ready_times.insert(key, times);
     }
 
     fn put_mark(&mut self, token: &str, operation: &OperationId) {

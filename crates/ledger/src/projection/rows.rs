@@ -5,8 +5,10 @@
 use exokit_model::canonical::Digest;
 use exokit_model::event::{Entry, Event};
 use exokit_model::fixed_plan::FixedPlan;
-use exokit_model::ids::{EnvironmentName, OperationId, PersonId, RoleName};
+use exokit_model::ids::{EnvironmentName, OperationId, PersonId, RoleName, Zone};
+use exokit_model::kind::Kind;
 use exokit_model::plan::Action;
+use exokit_model::ready_time::ReadyTime;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -21,6 +23,13 @@ const HOURLY_MAX: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
 
 /// Which sum a plan is added to: day in UTC, then requester and team.
 pub(crate) type RequestKey = (Date, (PersonId, Option<RoleName>));
+
+/// Most times kept of one kind in one zone: enough to know the range, few
+/// enough to follow a cloud that becomes slower or faster.
+const READY_TIMES_MAX: usize = 32;
+
+/// What took its time where.
+pub(crate) type ReadyKey = (Zone, Kind);
 
 /// Where the rows are kept.
 pub(crate) trait Rows {
@@ -37,6 +46,8 @@ pub(crate) trait Rows {
     fn environment(&mut self, name: &EnvironmentName) -> Result<Option<EnvironmentView>, Self::Error>;
     /// What was asked for under this key; zero when nothing was.
     fn requested(&mut self, key: &RequestKey) -> Result<Decimal, Self::Error>;
+    /// How long the newest resources under this key took, the last one last.
+    fn ready_times(&mut self, key: &ReadyKey) -> Result<Vec<ReadyTime>, Self::Error>;
 
     /// Sets the version of the newest roster.
     fn put_roster(&mut self, version: u64);
@@ -46,6 +57,8 @@ pub(crate) trait Rows {
     fn put_environment(&mut self, environment: EnvironmentView);
     /// Sets what was asked for under this key.
     fn put_requested(&mut self, key: RequestKey, hourly: Decimal);
+    /// Sets how long the newest resources under this key took.
+    fn put_ready_times(&mut self, key: ReadyKey, times: Vec<ReadyTime>);
     /// Notes that a plan of this operation holds this owner token.
     fn put_mark(&mut self, token: &str, operation: &OperationId);
 }
@@ -70,8 +83,22 @@ pub(crate) fn take<R: Rows>(rows: &mut R, entry: &Entry) -> Taken<R> {
         | Event::ApprovalRefused { .. }
         | Event::DriftObserved { .. }
         | Event::ExpiryNoticed { .. } => Ok(()),
+        Event::ResourceReady { time: Some(time), .. } => {
+            advance(rows, entry)?;
+            remember(rows, time)
+        }
         _ => advance(rows, entry),
     }
+}
+
+/// Keeps how long a resource took, in the place of the oldest one kept.
+fn remember<R: Rows>(rows: &mut R, time: &ReadyTime) -> Taken<R> {
+    let key = (time.zone.clone(), time.kind);
+    let mut times = rows.ready_times(&key).map_err(Fault::Rows)?;
+    times.push(time.clone());
+    times.drain(..times.len().saturating_sub(READY_TIMES_MAX));
+    rows.put_ready_times(key, times);
+    Ok(())
 }
 
 /// The UTC day of a time.
@@ -165,4 +192,27 @@ fn count<R: Rows>(rows: &mut R, operation: &OperationSummary, add: bool) -> Take
     let sum = rows.requested(&key).map_err(Fault::Rows)?;
     rows.put_requested(key, if add { sum.saturating_add(hourly) } else { sum.saturating_sub(hourly) });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::projection::registry::Maps;
+
+    #[test]
+    fn the_newest_times_of_each_kind_and_zone_are_kept() {
+        let mut maps = Maps::default();
+        for number in 0..40 {
+            for (zone, kind) in [("ch-gva-2", Kind::SksCluster), ("de-fra-1", Kind::DbaasPg)] {
+                let zone = zone.parse().unwrap();
+                remember(&mut maps, &ReadyTime { kind, zone, after_ms: number, by_ms: number + 1 }).unwrap();
+            }
+        }
+        let Ok(times) = Rows::ready_times(&mut maps, &("ch-gva-2".parse().unwrap(), Kind::SksCluster));
+        assert_eq!(times.len(), READY_TIMES_MAX);
+        assert!(times.iter().all(|time| time.kind == Kind::SksCluster));
+        assert_eq!((times[0].after_ms, times[31].after_ms), (8, 39));
+        let Ok(none) = Rows::ready_times(&mut maps, &("de-fra-1".parse().unwrap(), Kind::SksCluster));
+        assert_eq!(none, []);
+    }
 }

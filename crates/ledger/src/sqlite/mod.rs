@@ -21,7 +21,8 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use exokit_model::event::{Entry, Record};
-use exokit_model::ids::OperationId;
+use exokit_model::ids::{OperationId, Zone};
+use exokit_model::ready_time::ReadyTime;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::Connection;
@@ -222,6 +223,10 @@ impl Ledger for SqliteLedger {
 
     async fn requested(&self, day: Date) -> Result<Vec<Request>, LedgerError> {
         self.ask(move |connection| derived::requested(connection, day)).await
+    }
+
+    async fn ready_times(&self, zone: Zone) -> Result<Vec<ReadyTime>, LedgerError> {
+        self.ask(move |connection| derived::ready_times(connection, &zone)).await
     }
 
     async fn holdings(&self, ids: Vec<String>, marks: Vec<String>) -> Result<Holdings, LedgerError> {

@@ -4,7 +4,7 @@ use exokit_model::ids::OperationId;
 use jiff::civil::Date;
 use rusqlite::Connection;
 
-use super::query::{environments, operations, request_of, rows};
+use super::query::{environments, operations, ready_times_of, request_of, rows};
 use super::{Standing, Trouble};
 use crate::projection::{Environments, Operations, Registry, Rows as _};
 
@@ -20,6 +20,8 @@ pub(in crate::sqlite) fn load(connection: &Connection) -> Result<Option<Registry
             let day: Date = day.parse().map_err(|_| Trouble::Spoiled)?;
             Ok((day, request_of(row)?))
         })?;
+    let times =
+        rows(connection, "SELECT zone, kind, entry, sum FROM derived_ready_times", vec![], ready_times_of)?;
     let marks = pairs(connection, "SELECT token, operation FROM derived_marks")?;
     let mut parsed: Vec<(String, OperationId)> = Vec::new();
     for (token, operation) in marks {
@@ -31,6 +33,11 @@ pub(in crate::sqlite) fn load(connection: &Connection) -> Result<Option<Registry
         operations.into_iter().for_each(|row| maps.put_operation(row));
         for (day, request) in requests {
             maps.put_requested((day, (request.requester, request.team)), request.hourly);
+        }
+        for times in times {
+            if let Some(first) = times.first() {
+                maps.put_ready_times((first.zone.clone(), first.kind), times);
+            }
         }
         parsed.iter().for_each(|(token, operation)| maps.put_mark(token, operation));
     });

@@ -21,16 +21,17 @@ use crate::ledger::Head;
 use crate::projection::Misfit;
 
 pub(super) use load::load;
-pub(super) use query::{environments, holdings, operations, requested};
+pub(super) use query::{environments, holdings, operations, ready_times, requested};
 pub(super) use sheet::Sheet;
 
 /// Version of the tables and of what is computed into them.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How many records at the end of the ledger are checked at every start.
 const TAIL: u64 = 64;
 
-const NAMES: [&str; 6] = ["standing", "operations", "environments", "requests", "marks", "holdings"];
+const NAMES: [&str; 7] =
+    ["standing", "operations", "environments", "requests", "ready_times", "marks", "holdings"];
 
 const TABLES: &str = "
 CREATE TABLE derived_standing (
@@ -73,6 +74,13 @@ CREATE TABLE derived_requests (
     hourly TEXT NOT NULL,
     sum BLOB NOT NULL,
     PRIMARY KEY (day, requester, team)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE derived_ready_times (
+    zone TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    sum BLOB NOT NULL,
+    PRIMARY KEY (zone, kind)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE derived_marks (
     token TEXT NOT NULL,

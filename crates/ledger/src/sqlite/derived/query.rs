@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use exokit_model::canonical::Digest;
-use exokit_model::ids::{EnvironmentName, OperationId};
+use exokit_model::ids::{EnvironmentName, OperationId, Zone};
 use exokit_model::phase::Phase;
+use exokit_model::ready_time::ReadyTime;
 use jiff::civil::Date;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
@@ -16,7 +17,8 @@ use serde::de::DeserializeOwned;
 use super::sum;
 use crate::error::LedgerError;
 use crate::projection::{
-    EnvironmentView, Environments, Holdings, OperationSummary, Operations, Request, RequestKey, tokens_of,
+    EnvironmentView, Environments, Holdings, OperationSummary, Operations, ReadyKey, Request, RequestKey,
+    tokens_of,
 };
 use crate::sqlite::store::Trouble;
 
@@ -240,6 +242,43 @@ pub(super) fn request(connection: &Connection, key: &RequestKey) -> Result<Optio
     let sql = format!("{REQUESTS} AND requester = ?2 AND team = ?3");
     let values = [day.as_str(), requester, team].map(|text| text.to_owned().into()).to_vec();
     Ok(rows(connection, &sql, values, request_of)?.pop().map(|request| request.hourly))
+}
+
+pub(super) const READY_TIMES: &str = "SELECT zone, kind, entry, sum FROM derived_ready_times WHERE zone = ?1";
+
+pub(super) fn ready_times_of(row: &Row<'_>) -> Result<Vec<ReadyTime>, Trouble> {
+    let columns: [String; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
+    let [zone, kind, entry] = &columns;
+    decode(entry, sum(&[zone, kind, entry]) == Digest(row.get(3)?))
+}
+
+/// Zone, kind, entry and digest of the row of these times.
+pub(super) fn ready_times_row(
+    (zone, kind): &ReadyKey,
+    times: &[ReadyTime],
+) -> Result<(String, &'static str, String, Digest), Trouble> {
+    let (zone, kind, entry) = (zone.to_string(), kind.as_str(), encode(&times)?);
+    let sum = sum(&[&zone, kind, &entry]);
+    Ok((zone, kind, entry, sum))
+}
+
+/// How long the newest resources of a zone took.
+pub(in crate::sqlite) fn ready_times(
+    connection: &Connection,
+    zone: &Zone,
+) -> Result<Vec<ReadyTime>, Trouble> {
+    let mut found = rows(connection, READY_TIMES, vec![zone.to_string().into()], ready_times_of)?;
+    found.sort_by_key(|times| times.first().map(|time| time.kind));
+    Ok(found.into_iter().flatten().collect())
+}
+
+pub(super) fn ready_times_for(
+    connection: &Connection,
+    (zone, kind): &ReadyKey,
+) -> Result<Option<Vec<ReadyTime>>, Trouble> {
+    let sql = format!("{READY_TIMES} AND kind = ?2");
+    let values = vec![zone.to_string().into(), kind.as_str().to_owned().into()];
+    Ok(rows(connection, &sql, values, ready_times_of)?.pop())
 }
 
 pub(super) const HELD: &str = "SELECT 1 FROM derived_holdings WHERE id = ?1 LIMIT 1";

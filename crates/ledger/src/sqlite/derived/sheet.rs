@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use exokit_model::canonical::Digest;
 use exokit_model::event::Record;
 use exokit_model::ids::{EnvironmentName, OperationId};
+use exokit_model::ready_time::ReadyTime;
 use rusqlite::{Connection, params};
 use rust_decimal::Decimal;
 
 use super::query::{self, environment_row, operation_row};
 use super::{Standing, sum};
 use crate::ledger::Head;
-use crate::projection::{EnvironmentView, Fault, OperationSummary, RequestKey, Rows, take};
+use crate::projection::{EnvironmentView, Fault, OperationSummary, ReadyKey, RequestKey, Rows, take};
 use crate::sqlite::store::{Trouble, damaged};
 
 /// The rows of one transaction.
@@ -24,6 +25,7 @@ pub(in crate::sqlite) struct Sheet<'c> {
     /// Ids that the tables hold for the environments that were read.
     stored_ids: BTreeMap<EnvironmentName, BTreeSet<String>>,
     requests: BTreeMap<RequestKey, Kept<Decimal>>,
+    ready_times: BTreeMap<ReadyKey, Kept<Vec<ReadyTime>>>,
     by_digest: BTreeMap<String, OperationId>,
     marks: BTreeSet<(String, OperationId)>,
 }
@@ -55,6 +57,7 @@ impl<'c> Sheet<'c> {
             environments: BTreeMap::new(),
             stored_ids: BTreeMap::new(),
             requests: BTreeMap::new(),
+            ready_times: BTreeMap::new(),
             by_digest: BTreeMap::new(),
             marks: BTreeSet::new(),
         }))
@@ -100,6 +103,9 @@ impl<'c> Sheet<'c> {
         }
         for (key, kept) in self.requests.iter().filter(|(_, kept)| kept.changed) {
             write_request(self.connection, key, kept.row.unwrap_or_default())?;
+        }
+        for (key, kept) in self.ready_times.iter().filter(|(_, kept)| kept.changed) {
+            write_ready_times(self.connection, key, kept.row.as_deref().unwrap_or_default())?;
         }
         let mut insert = self
             .connection
@@ -159,6 +165,15 @@ impl Rows for Sheet<'_> {
         Ok(row.unwrap_or_default())
     }
 
+    fn ready_times(&mut self, key: &ReadyKey) -> Result<Vec<ReadyTime>, Trouble> {
+        if let Some(kept) = self.ready_times.get(key) {
+            return Ok(kept.row.clone().unwrap_or_default());
+        }
+        let row = query::ready_times_for(self.connection, key)?;
+        self.ready_times.insert(key.clone(), Kept::read(row.clone()));
+        Ok(row.unwrap_or_default())
+    }
+
     fn put_roster(&mut self, version: u64) {
         self.standing.roster = version;
     }
@@ -175,6 +190,10 @@ impl Rows for Sheet<'_> {
 
     fn put_requested(&mut self, key: RequestKey, hourly: Decimal) {
         self.requests.insert(key, Kept::put(hourly));
+    }
+
+    fn put_ready_times(&mut self, key: ReadyKey, times: Vec<ReadyTime>) {
+        self.ready_times.insert(key, Kept::put(times));
     }
 
     fn put_mark(&mut self, token: &str, operation: &OperationId) {
@@ -231,6 +250,16 @@ fn write_ids(
     for id in live.difference(stored) {
         insert.execute([id, name])?;
     }
+    Ok(())
+}
+
+fn write_ready_times(connection: &Connection, key: &ReadyKey, times: &[ReadyTime]) -> Result<(), Trouble> {
+    let (zone, kind, entry, sum) = query::ready_times_row(key, times)?;
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO derived_ready_times (zone, kind, entry, sum) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![zone, kind, entry, sum.0])?;
     Ok(())
 }
 
