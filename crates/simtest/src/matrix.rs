@@ -18,11 +18,11 @@ pub enum Pairs {
     /// None.
     None,
     /// Of every so many distinct states after the first crash one, with every
-    /// so many awaits of the recovery one, each time another one.
+    /// so many distinct states along the recovery one, each time another one.
     Share {
         /// One of so many first states.
         firsts: usize,
-        /// One of so many awaits of each recovery.
+        /// One of so many states of each recovery.
         seconds: usize,
     },
 }
@@ -35,12 +35,15 @@ pub struct Counts {
     /// Runs with one crash: each await, with the volatile half of the ledger
     /// kept, and lost where there was one.
     pub crashes: u64,
-    /// Pairs of an await and an await of the recovery from it.
-    pub pairs: u64,
+    /// Awaits of all the recoveries together: every pair of crashes.
+    pub awaits_after: u64,
     /// States after the first crash that differ in more than the time, at
     /// their earliest and latest moment.
     pub states: u64,
-    /// Pairs that were run.
+    /// Pairs of such a state and such a state of the recovery from it, as far
+    /// as the first ones were asked for.
+    pub pairs: u64,
+    /// Those of them that were run.
     pub pairs_run: u64,
     /// Requests in doubt whose resource was found and taken over.
     pub adopted: u64,
@@ -56,8 +59,9 @@ impl Counts {
     fn add(&mut self, other: &Self) {
         self.awaits += other.awaits;
         self.crashes += other.crashes;
-        self.pairs += other.pairs;
+        self.awaits_after += other.awaits_after;
         self.states += other.states;
+        self.pairs += other.pairs;
         self.pairs_run += other.pairs_run;
         self.adopted += other.adopted;
         self.absent += other.absent;
@@ -193,7 +197,7 @@ impl Cell {
         let polls = self.end_after(point, outcome, &point.place(outcome));
         self.row.counts.crashes += 1;
         self.row.counts.lost += u64::from(!outcome.kept);
-        self.row.counts.pairs += polls;
+        self.row.counts.awaits_after += polls;
     }
 
     /// Crashes of the recovery from one crash.
@@ -206,14 +210,17 @@ impl Cell {
             let rig = outcome.left.fork(point.at);
             trail::follow(&rig, self.scene.act(&rig)).await.1
         });
-        let offset = self.firsts / firsts % seconds;
-        for second in again.iter().skip(offset).step_by(seconds) {
-            for left in second.outcomes() {
-                self.row.counts.pairs_run += 1;
-                let place =
-                    format!("{}, then, while it recovers, {}", point.place(outcome), second.place(left));
-                self.end_after(second, left, &place);
+        let places = trail::distinct(&again);
+        let all = again.iter().flat_map(|second| second.outcomes().map(move |left| (second, left)));
+        let all = all.filter(|(second, left)| places.contains(&(second.polls, left.kept)));
+        self.row.counts.pairs += places.len() as u64;
+        for (second, left) in all.skip(self.firsts / firsts % seconds).step_by(seconds) {
+            if self.row.wrong.len() > WRONG_MAX {
+                return;
             }
+            self.row.counts.pairs_run += 1;
+            let place = format!("{}, then, while it recovers, {}", point.place(outcome), second.place(left));
+            self.end_after(second, left, &place);
         }
     }
 
@@ -262,13 +269,22 @@ pub fn all_cells() -> Vec<(u16, Verb)> {
 #[must_use]
 pub fn table(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| | awaits | crashes | with a record lost | adopted | found absent | late arrivals | pairs | distinct first states | pairs run |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n",
+        "| | awaits | crashes | with a record lost | adopted | found absent | late arrivals | awaits of recoveries | distinct first states | distinct pairs | pairs run |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     let mut line = |name: &str, c: &Counts| {
         text.push_str(&format!(
-            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
-            c.awaits, c.crashes, c.lost, c.adopted, c.absent, c.late, c.pairs, c.states, c.pairs_run
+            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+            c.awaits,
+            c.crashes,
+            c.lost,
+            c.adopted,
+            c.absent,
+            c.late,
+            c.awaits_after,
+            c.states,
+            c.pairs,
+            c.pairs_run
         ));
     };
     for row in rows {

@@ -10,11 +10,11 @@ use exokit_simtest::matrix::{Pairs, Row, all_cells, run, sum, table};
 use exokit_simtest::scene::Verb;
 
 /// Of T1 and T3 every distinct state after the first crash, of the others one
-/// of eight; of each recovery from one every so many awaits, each time others.
+/// of eight; of the states along each recovery one of so many, each time others.
 fn share(template: u16, _verb: Verb) -> Pairs {
     match template {
-        1 | 3 => Pairs::Share { firsts: 1, seconds: 61 },
-        _ => Pairs::Share { firsts: 8, seconds: 61 },
+        1 | 3 => Pairs::Share { firsts: 1, seconds: 31 },
+        _ => Pairs::Share { firsts: 8, seconds: 31 },
     }
 }
 
