@@ -8,6 +8,10 @@ use std::process::ExitCode;
 
 use exokit_simtest::matrix::{Pairs, all_cells, run, table};
 
+/// The work is made of small allocations; the product keeps the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let named: Vec<u16> = match std::env::args().skip(1).map(|word| word.parse()).collect() {
         Ok(named) => named,

@@ -11,6 +11,10 @@ use exokit_simtest::parallel::side_by_side;
 use exokit_simtest::swarm::minimise::invariant;
 use exokit_simtest::swarm::{self, generate};
 
+/// The work is made of small allocations; the product keeps the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Plants each mistake in turn and counts the seeds until it is found.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask mutants")]

@@ -16,6 +16,10 @@ use exokit_simtest::swarm::minimise::{invariant, minimise};
 use exokit_simtest::swarm::schedule::Schedule;
 use exokit_simtest::swarm::{self, Report, generate};
 
+/// The work is made of small allocations; the product keeps the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs seeded schedules of faults against the engine and judges each run.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask swarm", after_help = EXAMPLES)]

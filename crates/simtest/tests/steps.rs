@@ -26,6 +26,10 @@ use exokit_simtest::rig::Rig;
 use exokit_simtest::scene::{Scene, Verb, inventory};
 use exokit_simtest::trail;
 
+/// The work is made of small allocations; the product keeps the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What a request meets.
 fn faults() -> Vec<(&'static str, Fault)> {
     let status = |status, after_effect| Fault::Status {

@@ -8,6 +8,10 @@ use std::path::Path;
 use exokit_simtest::swarm::schedule::Schedule;
 use exokit_simtest::swarm::{generate, run};
 
+/// The work is made of small allocations; the product keeps the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Schedules kept from failures, each named for what was mended.
 fn kept() -> Vec<(String, Schedule)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schedules");
