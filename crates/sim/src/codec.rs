@@ -2,6 +2,7 @@
 
 use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::fmt::rfc2822::DateTimePrinter;
 use sha2::{Digest, Sha256};
 
 /// HMAC-SHA256 of `message` under `key`.
@@ -123,7 +124,8 @@ pub(crate) fn rfc3339_ms(ms: i64) -> String {
 
 /// The form of HTTP dates.
 pub(crate) fn http_date(ms: i64) -> String {
-    format_ms(ms, "%a, %d %b %Y %H:%M:%S GMT")
+    let at = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
+    DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap_or_default()
 }
 
 /// Milliseconds of an RFC 3339 time, or of a bare date.

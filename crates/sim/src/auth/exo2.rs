@@ -37,13 +37,14 @@ impl Exo2Header {
     pub(crate) fn parse(header: Option<&str>) -> Result<Self, Exo2Refusal> {
         let rest =
             header.and_then(|text| text.strip_prefix("EXO2-HMAC-SHA256 ")).ok_or(Exo2Refusal::Missing)?;
-        let fields: BTreeMap<&str, &str> =
-            rest.split(',').filter_map(|part| part.trim().split_once('=')).collect();
-        let field = |name| fields.get(name).copied().ok_or(Exo2Refusal::Malformed);
+        let find = |wanted: &str| {
+            let mut fields = rest.rsplit(',').filter_map(|part| part.trim().split_once('='));
+            fields.find(|(name, _)| *name == wanted).map(|(_, value)| value)
+        };
+        let field = |name| find(name).ok_or(Exo2Refusal::Malformed);
         Ok(Self {
             credential: field("credential")?.to_owned(),
-            signed_query_args: fields
-                .get("signed-query-args")
+            signed_query_args: find("signed-query-args")
                 .map(|list| list.split(';').map(str::to_owned).collect())
                 .unwrap_or_default(),
             expires: field("expires")?.parse().map_err(|_| Exo2Refusal::Malformed)?,
@@ -55,10 +56,8 @@ impl Exo2Header {
 /// The string to sign. `query_values` are the decoded values of the signed
 /// parameters, already concatenated in the order of their names.
 pub fn exo2_message(method: &str, path: &str, body: &[u8], query_values: &str, expires: i64) -> Vec<u8> {
-    let mut message = format!("{method} {path}\n").into_bytes();
-    message.extend_from_slice(body);
-    message.extend_from_slice(format!("\n{query_values}\n\n{expires}").as_bytes());
-    message
+    let (head, tail) = ([method, " ", path, "\n"].concat(), expires.to_string());
+    [head.as_bytes(), body, b"\n", query_values.as_bytes(), b"\n\n", tail.as_bytes()].concat()
 }
 
 /// The base64 signature of a message.

@@ -88,16 +88,16 @@ pub(crate) fn knows_path(path: &str) -> bool {
 }
 
 fn matches(pattern: &str, path: &str) -> Option<(BTreeMap<String, String>, usize)> {
-    let wanted: Vec<&str> = pattern.trim_matches('/').split('/').collect();
-    let given: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-    if wanted.len() != given.len() {
+    let wanted = pattern.trim_matches('/').split('/');
+    let given = path.trim_start_matches('/').split('/');
+    if wanted.clone().count() != given.clone().count() {
         return None;
     }
     let mut params = BTreeMap::new();
     let mut literal = 0;
-    for (want, have) in wanted.iter().zip(&given) {
+    for (want, have) in wanted.zip(given) {
         let (want, want_action) = action(want);
-        let (have, have_action) = if want_action.is_some() { action(have) } else { (*have, None) };
+        let (have, have_action) = if want_action.is_some() { action(have) } else { (have, None) };
         if want_action != have_action {
             return None;
         }

@@ -7,7 +7,7 @@ use super::{
     Answer, Change, Effect, Face, JournalEntry, Kind, OperationRecord, Outcome, Plan, Refusal, StoredRequest,
     World, kinds,
 };
-use crate::auth::{Exo2Header, cel::Bindings, policy, verify_exo2};
+use crate::auth::{Exo2Header, Exo2Refusal, cel::Bindings, policy, verify_exo2};
 use crate::codec::{http_date, query_pairs, unpercent};
 use crate::fault::Fault;
 use crate::{price, sos, spec};
@@ -277,14 +277,16 @@ impl World {
             return Done::refused(&Refusal::new(404, format!("no zone '{}'", target.zone)));
         }
         let header = request.headers().get(http::header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-        let claim = Exo2Header::parse(header).ok();
-        let expires_ms = claim.as_ref().map(|c| c.expires.saturating_mul(1000));
-        let (key, result) = match self.authenticate(request, op, header) {
-            Err(refusal) => (claim.map(|c| c.credential), Err(refusal)),
-            Ok(key) => {
-                let answer = self.permitted(request, target, op, params, key.as_deref());
-                (key, answer)
-            }
+        let claim = Exo2Header::parse(header);
+        let unsigned = header.is_none() && UNSIGNED.contains(&op.id.as_str());
+        let refused = if unsigned { None } else { self.authenticate(request, &claim).err() };
+        let (key, expires_ms) = match claim {
+            Ok(claim) => (Some(claim.credential), Some(claim.expires.saturating_mul(1000))),
+            Err(_) => (None, None),
+        };
+        let result = match refused {
+            Some(why) => Err(Refusal::forbidden(why.to_string())),
+            None => self.permitted(request, target, op, params, key.as_deref()),
         };
         let (response, effect) = match result {
             Ok(Answer::Json(value, effect)) => (json_response(200, &value), effect),
@@ -297,19 +299,12 @@ impl World {
     fn authenticate(
         &self,
         request: &Request<Bytes>,
-        op: &spec::Operation,
-        header: Option<&str>,
-    ) -> Result<Option<String>, Refusal> {
-        if header.is_none() && UNSIGNED.contains(&op.id.as_str()) {
-            return Ok(None);
-        }
-        let refuse = |why: crate::Exo2Refusal| Refusal::forbidden(why.to_string());
-        let header = Exo2Header::parse(header).map_err(refuse)?;
-        let record =
-            self.keys.get(&header.credential).ok_or_else(|| refuse(crate::Exo2Refusal::UnknownKey))?;
+        claim: &Result<Exo2Header, Exo2Refusal>,
+    ) -> Result<(), Exo2Refusal> {
+        let header = claim.as_ref().map_err(|why| *why)?;
+        let record = self.keys.get(&header.credential).ok_or(Exo2Refusal::UnknownKey)?;
         let parts = (request.method().as_str(), request.uri(), &request.body()[..]);
-        verify_exo2(&header, &record.secret, parts, self.now).map_err(refuse)?;
-        Ok(Some(header.credential))
+        verify_exo2(header, &record.secret, parts, self.now)
     }
 
     fn permitted(
