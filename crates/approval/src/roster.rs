@@ -127,26 +127,20 @@ impl SignedRoster {
     }
 }
 
-/// Decides whether a signed roster comes into force after `current`, the
+/// Decides whether a verified roster comes into force after `current`, the
 /// newest one ever accepted. The one in force may be presented again.
 ///
 /// # Errors
-/// When it does not verify, is older, or has the same version as `current`
-/// with other content.
-pub fn accept(
-    root: &PublicKey,
-    current: Option<&Roster>,
-    signed: &SignedRoster,
-) -> Result<Roster, RosterRefusal> {
-    let roster = signed.verify(root)?;
+/// When it is older, or has the same version as `current` with other content.
+pub fn follows(current: Option<&Roster>, roster: &Roster) -> Result<(), RosterRefusal> {
     match current {
         Some(current) if roster.version < current.version => {
             Err(RosterRefusal::Older { found: roster.version, current: current.version })
         }
-        Some(current) if roster.version == current.version && roster != *current => {
+        Some(current) if roster.version == current.version && roster != current => {
             Err(RosterRefusal::Conflict { version: roster.version })
         }
-        _ => Ok(roster),
+        _ => Ok(()),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::jws::{APPROVAL, Unverified};
 use crate::keys::PublicKey;
 use crate::memo::GoodVotes;
 use crate::refusal::Refusal;
-use crate::roster::{RosterRefusal, check};
+use crate::roster::{RosterRefusal, SignedRoster, check};
 use crate::token::inspect;
 
 /// How far an approver's clock may be ahead of the engine's, in seconds.
@@ -81,7 +81,16 @@ struct Vote<'a> {
 }
 
 impl Verifier {
-    /// A verifier for a roster that [`accept`](crate::roster::accept) let in.
+    /// A verifier for a roster signed by the root key. Whether the roster is in
+    /// force is for [`follows`](crate::roster::follows) to say.
+    ///
+    /// # Errors
+    /// As [`SignedRoster::verify`].
+    pub fn signed(root: &PublicKey, signed: &SignedRoster) -> Result<Self, RosterRefusal> {
+        Ok(Self { roster: signed.verify(root)?, good: Arc::default() })
+    }
+
+    /// A verifier for a roster that was verified before.
     ///
     /// # Errors
     /// When the roster contradicts itself, see [`check`].

@@ -13,6 +13,7 @@ use exokit_cloud::signing::Credentials;
 use exokit_cloud::transport::Transport;
 use exokit_engine::engine::{Engine, NoWatcher, Parts, Watcher};
 use exokit_engine::entropy::SystemEntropy;
+use exokit_engine::known::Known;
 use exokit_engine::timing::Timing;
 use exokit_ledger::{
     EnvironmentStory, EnvironmentView, Environments, Filter, Ledger as _, LedgerError, OperationSummary,
@@ -88,6 +89,7 @@ impl Session {
             holder: holder()?,
             timing: Timing { speed: way.speed, ..Timing::default() },
             watcher,
+            known: Known::default(),
         };
         Ok(Self {
             engine: Engine::new(parts),

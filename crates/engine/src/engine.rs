@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use exokit_approval::keys::PublicKey;
-use exokit_approval::roster::{SignedRoster, accept};
+use exokit_approval::roster::{SignedRoster, follows};
 use exokit_approval::verify::Verifier;
 use exokit_cloud::client::Client;
 use exokit_cloud::clock::Clock;
@@ -19,7 +19,7 @@ use crate::entropy::Entropy;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
 use crate::keyring::Keyring;
-use crate::plans::Plans;
+use crate::known::Known;
 use crate::state::{OperationState, StateError};
 use crate::timing::Timing;
 
@@ -59,6 +59,8 @@ pub struct Parts {
     pub timing: Timing,
     /// Sees what is recorded.
     pub watcher: Arc<dyn Watcher>,
+    /// What was read and proven before.
+    pub known: Known,
 }
 
 /// The engine. Clones share everything.
@@ -66,7 +68,6 @@ pub struct Parts {
 pub struct Engine {
     parts: Arc<Parts>,
     view: Arc<Mutex<AccountView>>,
-    plans: Arc<Plans>,
 }
 
 /// What the ledger says of the account as a whole, and how far it was read.
@@ -85,7 +86,7 @@ impl Engine {
     /// An engine made of `parts`.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), view: Arc::default(), plans: Arc::default() }
+        Self { parts: Arc::new(parts), view: Arc::default() }
     }
 
     /// What it is made of.
@@ -123,8 +124,9 @@ impl Engine {
             match (&record.entry.event, &self.parts.root) {
                 (Event::RosterInstalled { signed, .. }, Some(root)) => {
                     let current = view.verifier.as_ref().map(|verifier| verifier.roster());
-                    let roster = accept(root, current, &SignedRoster::from_text(signed))?;
-                    view.verifier = Some(Arc::new(Verifier::new(roster)?));
+                    let verifier = self.parts.known.verifier(root, &SignedRoster::from_text(signed))?;
+                    follows(current, verifier.roster())?;
+                    view.verifier = Some(verifier);
                 }
                 (Event::AccountBound { organization }, _) => {
                     view.organization.get_or_insert_with(|| organization.clone());
@@ -190,17 +192,19 @@ impl Engine {
         let Some(root) = &self.parts.root else {
             return Err(EngineError::Rejected { why: "no root key is pinned here".to_owned() });
         };
+        let verifier = self.parts.known.verifier(root, signed)?;
+        let roster = verifier.roster();
         loop {
             // Two rosters of one version would contradict each other for ever:
             // the one that is accepted here must still be the next when written.
             let head = self.parts.ledger.head().await?.seq;
             let current = self.roster().await?;
             let seen = (current.version > 0).then_some(&current);
-            let roster = accept(root, seen, signed)?;
+            follows(seen, roster)?;
             let event =
                 Event::RosterInstalled { version: roster.version, signed: signed.as_str().to_owned() };
             match self.append(&Condition::head(head), vec![self.entry(None, None, event)]).await {
-                Ok(_) => return Ok(roster),
+                Ok(_) => return Ok(roster.clone()),
                 Err(EngineError::Ledger(LedgerError::HeadMoved { .. })) => tokio::task::yield_now().await,
                 Err(error) => return Err(error),
             }
@@ -257,12 +261,12 @@ impl Engine {
         operation: &OperationId,
         records: &[Record],
     ) -> Result<OperationState, StateError> {
-        OperationState::fold_with(&self.plans, operation, records)
+        OperationState::fold_with(&self.parts.known.plans, operation, records)
     }
 
     /// As [`Engine::fold_operation`], for an environment.
     pub(crate) fn fold_environment(&self, records: &[Record]) -> Result<EnvironmentState, StateError> {
-        EnvironmentState::fold(&self.plans, records)
+        EnvironmentState::fold(&self.parts.known.plans, records)
     }
 
     pub(crate) fn new_plan_id(&self) -> Result<PlanId, EngineError> {
@@ -272,7 +276,7 @@ impl Engine {
     }
 }
 
-fn empty_roster() -> Roster {
+pub(crate) fn empty_roster() -> Roster {
     Roster {
         version: 0,
         issued_at: Timestamp::UNIX_EPOCH,

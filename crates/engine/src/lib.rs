@@ -14,6 +14,7 @@ pub mod environment;
 pub mod error;
 mod expiry;
 pub mod keyring;
+pub mod known;
 pub mod observe;
 mod plans;
 pub mod propose;

@@ -1,4 +1,4 @@
-//! The plans that an engine has read, so that each is parsed once.
+//! The plans that engines have read, so that each is parsed once.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

@@ -16,6 +16,7 @@ use exokit_cloud::transport::{Transport, TransportError};
 use exokit_engine::engine::{Engine, NoWatcher, Parts};
 use exokit_engine::entropy::{Entropy, EntropyError};
 use exokit_engine::keyring::Keyring;
+use exokit_engine::known::Known;
 use exokit_engine::propose::ProvisionRequest;
 use exokit_engine::state::OperationState;
 use exokit_engine::timing::Timing;
@@ -74,9 +75,11 @@ pub struct Rig {
     pub ledger: MemoryLedger,
     clock: VirtualClock,
     entropy: Arc<CountingEntropy>,
-    people: Arc<BTreeMap<PersonId, Vec<SecretKey>>>,
     engines: AtomicU64,
     nonces: Mutex<u64>,
+    /// Engines of one rig read the same plans and rosters: dozens of processes,
+    /// and as many copies.
+    known: Known,
     /// Time limits of the engines.
     pub timing: Timing,
     /// API budget per second and engine.
@@ -108,9 +111,8 @@ pub fn person(text: &str) -> PersonId {
     }
 }
 
-fn root() -> SecretKey {
-    SecretKey::from_random([9; 32])
-}
+/// Who signs rosters.
+static ROOT: LazyLock<SecretKey> = LazyLock::new(|| SecretKey::from_random([9; 32]));
 
 /// Who is on the roster: name, roles, number of keys, whose agent. `dana`
 /// requests, her agent too; `alex` has two keys.
@@ -122,6 +124,12 @@ const PEOPLE: [(&str, &[&str], u8, Option<&str>); 6] = [
     ("kim", &["platform"], 1, None),
     ("dana-agent", &["platform"], 0, Some("dana")),
 ];
+
+/// The keys of all of them.
+static KEYS: LazyLock<BTreeMap<PersonId, Vec<SecretKey>>> = LazyLock::new(|| {
+    let people = PEOPLE.iter().enumerate();
+    people.map(|(at, (name, _, number, _))| (person(name), keys(at, *number))).collect()
+});
 
 /// The keys of the person at this place of [`PEOPLE`].
 fn keys(at: usize, number: u8) -> Vec<SecretKey> {
@@ -138,16 +146,14 @@ impl Rig {
     pub fn new(config: Config) -> Self {
         let clock = VirtualClock::start();
         let now = Arc::new(move || clock.now().as_millisecond());
-        let people = PEOPLE.iter().enumerate();
-        let people = people.map(|(at, (name, _, number, _))| (person(name), keys(at, *number)));
         Self {
             world: SharedWorld::in_memory(World::new(config), now),
             ledger: MemoryLedger::new(),
             clock,
             entropy: Arc::default(),
-            people: Arc::new(people.collect()),
             engines: AtomicU64::new(0),
             nonces: Mutex::new(0),
+            known: Known::default(),
             timing: Timing::default(),
             budget_per_second: 20,
             policy: CostPolicy { requester_daily_max: None, team_daily_max: None, ..CostPolicy::default() },
@@ -188,9 +194,9 @@ impl Rig {
             ledger,
             clock,
             entropy: Arc::new(CountingEntropy(AtomicU64::new(self.entropy.0.load(Ordering::Relaxed)))),
-            people: Arc::clone(&self.people),
             engines: AtomicU64::new(self.engines.load(Ordering::Relaxed)),
             nonces: Mutex::new(nonce),
+            known: self.known.clone(),
             timing: self.timing,
             budget_per_second: self.budget_per_second,
             policy: self.policy.clone(),
@@ -252,10 +258,11 @@ impl Rig {
             clock: outfit.clock,
             entropy: Arc::clone(&self.entropy) as Arc<dyn Entropy>,
             keyring: Keyring::new(&[5; 32]),
-            root: Some(root().public()),
+            root: Some(ROOT.public()),
             holder: format!("engine-{number}"),
             timing: self.timing,
             watcher: Arc::new(NoWatcher),
+            known: self.known.clone(),
         })
     }
 
@@ -311,7 +318,7 @@ impl Rig {
         let of = |(person, keys): (&PersonId, &Vec<SecretKey>)| -> Vec<(PersonId, [u8; 32])> {
             keys.iter().map(|key| (person.clone(), raw(&key.public().to_text()))).collect()
         };
-        self.people.iter().flat_map(of).collect()
+        KEYS.iter().flat_map(of).collect()
     }
 
     /// A roster, signed.
@@ -320,7 +327,7 @@ impl Rig {
     /// When it contradicts itself, which is a mistake in a test.
     #[must_use]
     pub fn signed(&self, roster: &Roster) -> SignedRoster {
-        match SignedRoster::sign(&root(), roster) {
+        match SignedRoster::sign(&ROOT, roster) {
             Ok(signed) => signed,
             Err(error) => panic!("signing the roster: {error}"),
         }
@@ -357,7 +364,7 @@ impl Rig {
         };
         let entry = |(name, roles, _, agent_of): &(&str, &[&str], u8, Option<&str>)| {
             let id = person(name);
-            let keys = self.people[&id].iter().map(listed).collect();
+            let keys = KEYS[&id].iter().map(listed).collect();
             let roles = roles.iter().filter_map(|role| role.parse().ok()).collect();
             Person { id, roles, team: None, agent_of: agent_of.map(person), keys }
         };
@@ -371,7 +378,7 @@ impl Rig {
 
     /// Signs the roster and installs it.
     pub async fn install_roster(&self) {
-        let signed = match SignedRoster::sign(&root(), &self.roster()) {
+        let signed = match SignedRoster::sign(&ROOT, &self.roster()) {
             Ok(signed) => signed,
             Err(error) => panic!("signing the roster: {error}"),
         };
@@ -388,7 +395,7 @@ impl Rig {
     pub fn next_roster(&self, without: &str) -> SignedRoster {
         let key = self.keys(without)[0].public().id();
         let next = revoke_key(&self.roster(), &key, self.now());
-        match next.and_then(|roster| SignedRoster::sign(&root(), &roster)) {
+        match next.and_then(|roster| SignedRoster::sign(&ROOT, &roster)) {
             Ok(signed) => signed,
             Err(error) => panic!("changing the roster: {error}"),
         }
@@ -397,7 +404,7 @@ impl Rig {
     /// The keys of a person.
     #[must_use]
     pub fn keys(&self, name: &str) -> &[SecretKey] {
-        &self.people[&person(name)]
+        &KEYS[&person(name)]
     }
 
     /// A vote of a person on a plan.
