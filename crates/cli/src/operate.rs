@@ -1,5 +1,6 @@
 //! Running operations in the foreground: run, follow, wait, detach.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,9 +37,14 @@ pub(crate) enum Ended {
 }
 
 impl<'s> Operator<'s> {
-    pub(crate) async fn open(settings: &'s Settings) -> Result<Self, CliError> {
+    /// Opens what operations need; each has at most so many steps under way at
+    /// once, without a limit as many as its plan allows.
+    pub(crate) async fn open(
+        settings: &'s Settings,
+        steps_at_once: Option<NonZeroUsize>,
+    ) -> Result<Self, CliError> {
         let progress = Progress::new(&settings.output);
-        let session = Session::watched(settings, Reach::Cloud, progress.clone()).await?;
+        let session = Session::watched(settings, Reach::Cloud, steps_at_once, progress.clone()).await?;
         Ok(Self { settings, session, progress })
     }
 

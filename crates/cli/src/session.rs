@@ -1,6 +1,6 @@
 //! A session: ledger, cloud and engine of one state directory.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
 use exokit_cloud::budget::Budget;
@@ -61,13 +61,14 @@ struct Way {
 impl Session {
     /// Opens ledger and cloud, watched by nobody.
     pub(crate) async fn open(settings: &Settings, reach: Reach) -> Result<Self, CliError> {
-        Self::watched(settings, reach, Arc::new(NoWatcher)).await
+        Self::watched(settings, reach, None, Arc::new(NoWatcher)).await
     }
 
-    /// Opens ledger and cloud.
+    /// Opens ledger and cloud, with so many steps of an operation at once.
     pub(crate) async fn watched(
         settings: &Settings,
         reach: Reach,
+        steps_at_once: Option<NonZeroUsize>,
         watcher: Arc<dyn Watcher>,
     ) -> Result<Self, CliError> {
         let place = settings.place()?;
@@ -88,6 +89,7 @@ impl Session {
             root: keys::pinned_root(&place.state)?,
             holder: holder()?,
             timing: Timing { speed: way.speed, ..Timing::default() },
+            steps_at_once,
             watcher,
             known: Known::default(),
         };

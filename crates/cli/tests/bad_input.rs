@@ -85,6 +85,20 @@ fn an_unknown_key_can_be_passed_over_with_lenient() {
 }
 
 #[test]
+fn the_number_of_steps_at_once_is_a_positive_number() {
+    let place = Place::new();
+    for verb in [&["up", "T1"][..], &["down", "first"], &["resume", "first"], &["watch"]] {
+        for number in ["0", "-1", "many", "1.5", "99999999999999999999999"] {
+            let given = format!("--parallelism={number}");
+            let ended = place.expect(2, &[verb, &[&given]].concat());
+            assert!(ended.err.contains("--parallelism"), "{}", ended.err);
+        }
+    }
+    let help = place.expect(0, &["up", "--help"]).out;
+    assert!(help.contains("[default: as many as the plan allows]"), "{help}");
+}
+
+#[test]
 fn hostile_names() {
     let place = Place::new();
     let long = "a".repeat(41);

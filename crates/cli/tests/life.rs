@@ -51,6 +51,16 @@ fn t1_lives_and_dies_in_separate_processes() {
 }
 
 #[test]
+fn a_life_goes_on_with_one_step_at_a_time() {
+    let place = Place::with_roster().at_speed("max");
+    place.expect(0, &["up", "T1", "--name", "slow", "--parallelism", "1"]);
+    place.expect(3, &["down", "slow", "--parallelism", "2"]);
+    place.approve("slow", "kim");
+    place.expect(0, &["watch", "slow", "--once", "--parallelism", "1"]);
+    assert_eq!(place.json(0, &["list", "--all"])[0]["phase"], "gone");
+}
+
+#[test]
 fn a_name_is_taken_once_and_free_after_the_teardown() {
     let place = Place::with_roster().at_speed("max");
     place.up_t1("twice");

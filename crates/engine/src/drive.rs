@@ -29,6 +29,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::run::{Run, StepEnd};
+use crate::slots::Slots;
 use crate::{certificate, steps};
 
 impl Engine {
@@ -122,11 +123,12 @@ impl Run<'_> {
         self.refresh().await
     }
 
-    /// The loop. Steps run side by side; each is on one node, and a node has
-    /// at most one. The next round begins when any step ends.
+    /// The loop. Steps run side by side, as many as there are slots; each is on
+    /// one node, and a node has at most one. The next round begins when any step ends.
     async fn drive(&self) -> Result<Phase, EngineError> {
         let mut busy: BTreeSet<NodeKey> = BTreeSet::new();
         let mut under_way = FuturesUnordered::new();
+        let slots = Slots::new(self.engine.parts().steps_at_once);
         let mut parking: Option<NeedsHuman> = None;
         let renew = Duration::from_secs(RENEW_SECONDS.unsigned_abs());
         let mut renew_at = tokio::time::Instant::now() + renew;
@@ -142,10 +144,10 @@ impl Run<'_> {
                 Verdict::Settled | Verdict::Continue => {}
             }
             if parking.is_none() {
-                for step in ready {
-                    if busy.insert(step.node().clone()) {
-                        under_way.push(self.execute(step));
-                    }
+                let could = ready.into_iter().filter(|step| !busy.contains(step.node())).collect();
+                for step in slots.admit(could, busy.len()) {
+                    busy.insert(step.node().clone());
+                    under_way.push(self.execute(step));
                 }
             }
             if under_way.is_empty() {

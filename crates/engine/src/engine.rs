@@ -1,5 +1,6 @@
 //! The engine: what it is made of, and what all its parts share.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use exokit_approval::keys::PublicKey;
@@ -57,6 +58,9 @@ pub struct Parts {
     pub holder: String,
     /// Time limits.
     pub timing: Timing,
+    /// Most steps of one operation under way at once, those that only wait
+    /// included. None: as many as the plan allows.
+    pub steps_at_once: Option<NonZeroUsize>,
     /// Sees what is recorded.
     pub watcher: Arc<dyn Watcher>,
     /// What was read and proven before.

@@ -19,6 +19,7 @@ pub mod observe;
 mod plans;
 pub mod propose;
 mod run;
+mod slots;
 mod start;
 pub mod state;
 mod steps;

@@ -2,6 +2,7 @@
 //! virtual clock, with a roster of people who have real keys.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -84,6 +85,8 @@ pub struct Rig {
     pub timing: Timing,
     /// API budget per second and engine.
     pub budget_per_second: u32,
+    /// Most steps of one operation at once; none: as many as the plan allows.
+    pub steps_at_once: Option<NonZeroUsize>,
     /// The policy of the roster. By default it has no caps on what one person
     /// may ask for in a day: most tests are about crashes.
     pub policy: CostPolicy,
@@ -156,6 +159,7 @@ impl Rig {
             known: Known::default(),
             timing: Timing::default(),
             budget_per_second: 20,
+            steps_at_once: None,
             policy: CostPolicy { requester_daily_max: None, team_daily_max: None, ..CostPolicy::default() },
         }
     }
@@ -199,6 +203,7 @@ impl Rig {
             known: self.known.clone(),
             timing: self.timing,
             budget_per_second: self.budget_per_second,
+            steps_at_once: self.steps_at_once,
             policy: self.policy.clone(),
         }
     }
@@ -261,6 +266,7 @@ impl Rig {
             root: Some(ROOT.public()),
             holder: format!("engine-{number}"),
             timing: self.timing,
+            steps_at_once: self.steps_at_once,
             watcher: Arc::new(NoWatcher),
             known: self.known.clone(),
         })

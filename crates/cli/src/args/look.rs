@@ -3,6 +3,8 @@
 use clap::Args;
 use exokit_model::ids::{EnvironmentName, Zone};
 
+use crate::args::PaceArgs;
+
 /// All environments
 ///
 /// Examples:
@@ -49,6 +51,8 @@ pub(crate) struct WatchArgs {
     /// Do what can be done now, do not wait for approvals or for time to pass
     #[arg(long)]
     pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
 }
 
 /// Let an operation that waits for a human go on, or take back what it made
@@ -66,6 +70,8 @@ pub(crate) struct ResumeArgs {
     /// where it is
     #[arg(long)]
     pub(crate) rollback: bool,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
 }
 
 /// The story of an environment, from the ledger

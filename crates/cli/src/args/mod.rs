@@ -6,6 +6,7 @@ mod look;
 mod plan;
 mod tools;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -82,6 +83,15 @@ pub(crate) struct GlobalArgs {
     /// No progress on stderr
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
+}
+
+/// How much is done at once.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct PaceArgs {
+    /// Steps of one operation under way at once, those that only wait for the
+    /// cloud included [default: as many as the plan allows]
+    #[arg(long = "parallelism", value_name = "N")]
+    pub(crate) steps_at_once: Option<NonZeroUsize>,
 }
 
 /// The clouds.

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use exokit_model::ids::{EnvironmentName, PlanId, Zone};
 use rust_decimal::Decimal;
 
+use crate::args::PaceArgs;
 use crate::format::parse_duration;
 
 /// Which template a set of requirements gets, and why
@@ -77,6 +78,8 @@ pub(crate) struct ProvisionArgs {
     /// Wait for the approvals instead of ending with exit code 3
     #[arg(long)]
     pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
 }
 
 /// What a new environment is to be.
@@ -249,6 +252,8 @@ pub(crate) struct TeardownArgs {
     /// Wait for the approvals instead of ending with exit code 3
     #[arg(long)]
     pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
 }
 
 /// Let an environment live longer

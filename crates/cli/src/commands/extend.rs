@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use crate::views;
 
 pub(crate) async fn run(settings: &Settings, args: &ExtendArgs) -> Result<Exit, CliError> {
-    let operator = Operator::open(settings).await?;
+    let operator = Operator::open(settings, None).await?;
     if let Some(plan) = &args.plan {
         return operator.start(&plan.operation(), args.wait).await;
     }

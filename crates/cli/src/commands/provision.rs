@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use crate::views;
 
 pub(crate) async fn run(settings: &Settings, args: &ProvisionArgs) -> Result<Exit, CliError> {
-    let operator = Operator::open(settings).await?;
+    let operator = Operator::open(settings, args.pace.steps_at_once).await?;
     if let Some(plan) = &args.plan {
         return operator.start(&plan.operation(), args.wait).await;
     }

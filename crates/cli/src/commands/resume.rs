@@ -9,7 +9,7 @@ use crate::operate::Operator;
 use crate::settings::Settings;
 
 pub(crate) async fn run(settings: &Settings, args: &ResumeArgs) -> Result<Exit, CliError> {
-    let operator = Operator::open(settings).await?;
+    let operator = Operator::open(settings, args.pace.steps_at_once).await?;
     let name = &args.environment;
     let story = operator.session.story(name).await?;
     let parked = story

@@ -20,7 +20,7 @@ use crate::views;
 const ROUND: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(settings: &Settings, args: &WatchArgs) -> Result<Exit, CliError> {
-    let operator = Operator::open(settings).await?;
+    let operator = Operator::open(settings, args.pace.steps_at_once).await?;
     match &args.environment {
         Some(name) => one(&operator, name, args.once).await,
         None => all(&operator, args.once).await,
