@@ -163,7 +163,7 @@ pub(crate) fn execute(world: &mut World, request: &Request<Bytes>, operation: &s
     if let Ok(value) = http::HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-amz-request-id", value);
     }
-    Done { response, effect, key, expires_ms }
+    Done { response, effect, key, expires_ms, takes_ms: None }
 }
 
 fn authenticated(

@@ -86,11 +86,14 @@ pub(crate) struct Done {
     pub(crate) effect: Effect,
     pub(crate) key: Option<String>,
     pub(crate) expires_ms: Option<i64>,
+    /// How long the operation takes that it began.
+    pub(crate) takes_ms: Option<i64>,
 }
 
 impl Done {
     fn refused(refusal: &Refusal) -> Self {
-        Self { response: refusal.response(), effect: Effect::None, key: None, expires_ms: None }
+        let response = refusal.response();
+        Self { response, effect: Effect::None, key: None, expires_ms: None, takes_ms: None }
     }
 }
 
@@ -236,6 +239,7 @@ impl World {
             key: done.key.clone(),
             status: done.response.status().as_u16(),
             effect: done.effect.clone(),
+            takes_ms: done.takes_ms,
             request_expires_ms: done.expires_ms,
             request_id,
             delivered: whole,
@@ -253,6 +257,7 @@ impl World {
                     effect: Effect::None,
                     key: None,
                     expires_ms: None,
+                    takes_ms: None,
                 },
                 None if spec::knows_path(target.path.strip_prefix("/v2").unwrap_or_default()) => {
                     Done::refused(&Refusal::new(405, "method not allowed"))
@@ -288,12 +293,15 @@ impl World {
             Some(why) => Err(Refusal::forbidden(why.to_string())),
             None => self.permitted(request, target, op, params, key.as_deref()),
         };
-        let (response, effect) = match result {
-            Ok(Answer::Json(value, effect)) => (json_response(200, &value), effect),
-            Ok(Answer::Operation(plan)) => self.accept(&op.id, plan),
-            Err(refusal) => (refusal.response(), Effect::None),
+        let (response, effect, takes_ms) = match result {
+            Ok(Answer::Json(value, effect)) => (json_response(200, &value), effect, None),
+            Ok(Answer::Operation(plan)) => {
+                let (response, effect, delay) = self.accept(&op.id, plan);
+                (response, effect, Some(delay))
+            }
+            Err(refusal) => (refusal.response(), Effect::None, None),
         };
-        Done { response, effect, key, expires_ms }
+        Done { response, effect, key, expires_ms, takes_ms }
     }
 
     fn authenticate(
@@ -366,8 +374,9 @@ impl World {
             && role_policy.is_some_and(|p| policy::allows(p, service, bindings))
     }
 
-    /// Accepts an operation: records it and schedules how it goes on.
-    fn accept(&mut self, operation_id: &str, plan: Plan) -> (Response<Bytes>, Effect) {
+    /// Accepts an operation: records it and schedules how it goes on. Also
+    /// says after how many milliseconds it does.
+    fn accept(&mut self, operation_id: &str, plan: Plan) -> (Response<Bytes>, Effect, i64) {
         let id = self.ids.uuid();
         let delay = self.delay(plan.latency.unwrap_or(operation_id));
         if (self.modifiers().slow_factor() - 1.0).abs() > f64::EPSILON {
@@ -388,7 +397,7 @@ impl World {
         self.operations.insert(id.clone(), record);
         let effect = plan.effect.clone();
         self.follow(&id, plan, delay);
-        (reply, effect)
+        (reply, effect, delay)
     }
 
     fn follow(&mut self, operation: &str, plan: Plan, delay: i64) {

@@ -72,6 +72,11 @@ pub struct JournalEntry {
     pub status: u16,
     /// What it changed.
     pub effect: Effect,
+    /// How long the operation that it began takes, as it was drawn: a resource
+    /// is usable so many milliseconds after `at_ms`. None when everything
+    /// happened at once.
+    #[serde(default)]
+    pub takes_ms: Option<i64>,
     /// When its signature expires.
     pub request_expires_ms: Option<i64>,
     /// The request id that the event log shows.
