@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use crate::jws::{APPROVAL, sign};
 use crate::keys::{KeyError, PublicKey, SecretKey};
 use crate::roster::{
-    RosterRefusal, SignedRoster, accept, add_key, add_person, change_policy, check, revoke_key,
+    RosterRefusal, SignedRoster, add_key, add_person, change_policy, check, follows, revoke_key,
 };
 use crate::testing::{at, key, roster};
 

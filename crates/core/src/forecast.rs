@@ -18,16 +18,20 @@ const NEAR_MAX: Duration = Duration::from_secs(2);
 
 /// Longest time between two looks before that: an early failure is noticed
 /// within this time.
-const EARLY_MAX: Duration = Duration::from_secs(30);
-
-/// As [`EARLY_MAX`], of what is only guessed.
-const EARLY_MAX_GUESSED: Duration = Duration::from_secs(15);
+const EARLY_MAX: Duration = Duration::from_secs(20);
 
 /// Assumed when there is no prediction.
 const PREDICTED_DEFAULT: Duration = Duration::from_secs(30);
 
-/// Into how many parts the looks divide the time in which the end is expected.
-const LOOKS: u32 = 20;
+/// Into how many parts the looks divide the time in which all those before
+/// became ready.
+const LOOKS: u32 = 50;
+
+/// Longest time between two looks at what nothing waits for.
+const SPARE_MAX: Duration = Duration::from_secs(5);
+
+/// So many times must be known before looks outside of them become fewer.
+const TIMES_FEW: u32 = 8;
 
 /// The times that resources of one zone took to become ready, by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,26 +58,40 @@ impl History {
         Some(u32::try_from(median.div_ceil(1000)).unwrap_or(u32::MAX))
     }
 
-    /// When such a resource is expected to be ready. None without history.
+    /// When such a resource is expected to be ready.
     #[must_use]
-    pub fn forecast(&self, kind: Kind) -> Option<Forecast> {
-        let times = self.0.get(&kind)?;
-        let from = Duration::from_millis(times.iter().map(|time| time.after_ms).min()?);
-        let to = Duration::from_millis(times.iter().map(|time| time.by_ms).max()?);
-        // The next one may fall outside of what was seen so far: of so many
-        // draws, about one in as many does.
-        let spread = to.saturating_sub(from).max(from / 10);
-        let margin = spread / u32::try_from(times.len()).unwrap_or(u32::MAX);
-        Some(Forecast { from: from.saturating_sub(margin), to: to + margin, learned: true })
+    pub fn forecast(&self, kind: Kind) -> Forecast {
+        let usual = exokit_kinds::of(kind).predicted().create_seconds;
+        let guess = Forecast::guess(Duration::from_secs(u64::from(usual)));
+        let times = self.0.get(&kind).map_or(&[][..], Vec::as_slice);
+        let first = times.iter().map(|time| time.after_ms).min();
+        let last = times.iter().map(|time| time.by_ms).max();
+        let (Some(first), Some(last)) = (first, last) else { return guess };
+        let (first, last) = (Duration::from_millis(first), Duration::from_millis(last));
+        let known = u32::try_from(times.len()).unwrap_or(u32::MAX);
+        // Of so many draws from a range, about one in as many is outside of
+        // what those before it have shown.
+        let margin = last.saturating_sub(first).max(first / 10) / known;
+        let (from, to) = (first.saturating_sub(margin), last.saturating_add(margin));
+        Forecast { maybe: guess.maybe.min(from), from, to, overdue: guess.overdue.max(to), known, ..guess }
     }
 }
 
 /// When a resource is expected to be ready, counted from its accepted request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forecast {
+    /// Hardly before this.
+    maybe: Duration,
+    /// Between this,
     from: Duration,
+    /// and this.
     to: Duration,
-    learned: bool,
+    /// Too late after this.
+    overdue: Duration,
+    /// How many times that is learned from.
+    known: u32,
+    /// Looks need not be closer than this.
+    spare: Duration,
 }
 
 impl Forecast {
@@ -81,20 +99,37 @@ impl Forecast {
     #[must_use]
     pub fn guess(predicted: Duration) -> Self {
         let predicted = if predicted.is_zero() { PREDICTED_DEFAULT } else { predicted };
-        Self { from: predicted.saturating_mul(3) / 4, to: predicted.saturating_mul(3), learned: false }
+        // Of the ranges that were measured the widest begins there.
+        let from = predicted.saturating_mul(7) / 10;
+        let to = predicted.saturating_mul(3);
+        Self { maybe: from, from, to, overdue: to, known: 0, spare: Duration::ZERO }
     }
 
-    /// The same on a cloud that runs `speed` times as fast.
+    /// Of something that may be noticed late, as what needs it will wait for
+    /// other things for so long.
+    #[must_use]
+    pub fn with_slack(self, slack: Duration) -> Self {
+        Self { spare: (slack / LOOKS).min(SPARE_MAX), ..self }
+    }
+
+    /// The same in another measure of time.
     #[must_use]
     pub fn scaled(self, scale: impl Fn(Duration) -> Duration) -> Self {
-        Self { from: scale(self.from), to: scale(self.to), ..self }
+        Self {
+            maybe: scale(self.maybe),
+            from: scale(self.from),
+            to: scale(self.to),
+            overdue: scale(self.overdue),
+            known: self.known,
+            spare: scale(self.spare),
+        }
     }
 
     /// How long to wait before the first look: not at all for a guess, since
     /// many things are ready at once.
     #[must_use]
     pub fn first_look(&self, elapsed: Duration) -> Duration {
-        match self.learned && elapsed < self.from {
+        match self.known > 0 && elapsed < self.from {
             true => self.next_look(elapsed),
             false => Duration::ZERO,
         }
@@ -103,28 +138,32 @@ impl Forecast {
     /// Whether it should have been ready long ago.
     #[must_use]
     pub fn is_overdue(&self, elapsed: Duration) -> bool {
-        elapsed > self.to
+        elapsed > self.overdue
     }
 
     /// How long to wait before the next look, `elapsed` after the request.
     ///
-    /// - Before the end is expected: until then, with a look now and then in
-    ///   case it failed.
-    /// - While it is expected: a fiftieth of the elapsed time, so that noticing
-    ///   it costs about one per cent, and less where the end is known closely;
-    ///   between 0.25 s and 2 s.
-    /// - After that the time between looks grows by a tenth of the overdue
-    ///   time, up to 60 s.
+    /// - Hardly expected yet: now and then, in case it failed.
+    /// - Expected: every sixtieth of the elapsed time, so that noticing it
+    ///   costs about one per cent, and more often where those before it became
+    ///   ready within a short time; between 0.25 s and 2 s.
+    /// - Expected, but earlier or later than all before it: the less often, the
+    ///   more of them there were.
+    /// - Overdue: less and less often, by a tenth of the overdue time, down to
+    ///   once a minute.
     #[must_use]
     pub fn next_look(&self, elapsed: Duration) -> Duration {
-        if elapsed < self.from {
-            let early = if self.learned { EARLY_MAX } else { EARLY_MAX_GUESSED };
-            return (self.from - elapsed).clamp(LOOK_MIN, early);
+        if elapsed < self.maybe {
+            return (self.maybe - elapsed).clamp(LOOK_MIN, EARLY_MAX);
         }
-        let close = self.to.saturating_sub(self.from) / LOOKS;
-        let near = (elapsed / 50).min(close).clamp(LOOK_MIN, NEAR_MAX);
-        let overdue = elapsed.saturating_sub(self.to);
-        near.max(overdue / 10).min(LOOK_MAX)
+        let near = (elapsed / 60).min(NEAR_MAX);
+        let rare = near * (self.known / TIMES_FEW).max(1);
+        let look = match (elapsed < self.from, elapsed < self.to, self.known) {
+            (true, ..) => rare.min(self.from - elapsed),
+            (_, true, 1..) => near.min((self.to - self.from) / LOOKS),
+            _ => rare.max(elapsed.saturating_sub(self.overdue) / 10),
+        };
+        look.max(self.spare).clamp(LOOK_MIN, LOOK_MAX)
     }
 }
 
@@ -161,36 +200,48 @@ mod tests {
     fn a_guess_is_sparse_then_dense_then_sparse() {
         let guess = Forecast::guess(seconds(100.0));
         let at = |elapsed| guess.next_look(seconds(elapsed)).as_secs_f64();
-        assert_eq!(at(0.0), 15.0);
-        assert_eq!(at(70.0), 5.0);
-        assert_eq!(at(74.9), 0.25);
-        assert_eq!(at(75.0), 1.5);
+        assert_eq!(at(0.0), 20.0);
+        assert_eq!(at(65.0), 5.0);
+        assert_eq!(at(69.9), 0.25);
+        assert_eq!(at(75.0), 1.25);
         assert_eq!(at(299.0), 2.0);
         assert_eq!(at(400.0), 10.0);
         assert_eq!(at(5000.0), 60.0);
         assert!(!guess.is_overdue(seconds(299.0)) && guess.is_overdue(seconds(301.0)));
     }
 
+    fn learned(of: &[(u64, u64)]) -> Forecast {
+        times(of).forecast(Kind::SksCluster)
+    }
+
     #[test]
     fn what_was_seen_to_take_one_time_is_noticed_at_that_time() {
         let end = seconds(118.0);
-        let (first, _) = watch(Forecast::guess(seconds(100.0)), end);
+        let (first, before) = watch(Forecast::guess(seconds(100.0)), end);
         assert!(first < seconds(120.0), "{first:?}");
-        let seen = [(116_400, 118_300); 8];
-        let (later, looks) = watch(times(&seen).forecast(Kind::SksCluster).unwrap(), end);
-        assert!(later - end < seconds(0.3) && looks < 20, "noticed at {later:?} with {looks} looks");
+        let (later, looks) = watch(learned(&[(116_400, 118_300); 32]), end);
+        assert!(later - end < seconds(0.3), "noticed at {later:?}");
+        assert!(looks < before && looks < 25, "{looks} looks, {before} before");
     }
 
     #[test]
     fn the_first_of_all_does_not_make_sure_of_the_second() {
-        let once = times(&[(99_000, 100_000)]).forecast(Kind::SksCluster).unwrap();
-        for end in [91.0, 95.0, 99.5, 104.0, 130.0, 250.0] {
+        let once = learned(&[(99_000, 100_000)]);
+        for end in [84.0, 91.0, 95.0, 99.5, 104.0, 130.0, 200.0] {
             let (noticed, looks) = watch(once, seconds(end));
-            let overdue = f64::max(0.0, end - 110.0);
             let late = (noticed - seconds(end)).as_secs_f64();
-            assert!(late < 2.0 + overdue / 9.0, "{end}: {noticed:?}");
-            assert!(looks < 70, "{end}: {looks}");
+            assert!(late < 0.02 * end, "{end}: {late} s late");
+            assert!(looks < 120, "{end}: {looks}");
         }
+    }
+
+    #[test]
+    fn what_nothing_waits_for_needs_few_looks() {
+        let (_, close) = watch(Forecast::guess(seconds(2.0)), seconds(3.0));
+        let (noticed, few) = watch(Forecast::guess(seconds(2.0)).with_slack(seconds(100.0)), seconds(3.0));
+        assert!(close > 5 && few <= 3 && noticed < seconds(6.0), "{close} looks, {few} looks: {noticed:?}");
+        let spare = Forecast::guess(seconds(2.0)).with_slack(seconds(100_000.0)).spare;
+        assert_eq!(spare, SPARE_MAX);
     }
 
     #[test]
@@ -205,25 +256,21 @@ mod tests {
         #[test]
         fn the_next_look_is_always_within_its_limits(elapsed: u64, predicted: u64, seen: Vec<(u64, u64)>) {
             let elapsed = Duration::from_millis(elapsed);
-            let guess = Forecast::guess(Duration::from_millis(predicted));
-            let learned = times(&seen).forecast(Kind::SksCluster);
-            for forecast in learned.into_iter().chain([guess]) {
+            for forecast in [learned(&seen), Forecast::guess(Duration::from_millis(predicted))] {
                 prop_assert!((LOOK_MIN..=LOOK_MAX).contains(&forecast.next_look(elapsed)));
             }
         }
 
         #[test]
-        fn drawn_from_a_range_half_of_it_wide_the_end_is_noticed_within_two_per_cent(
-            seen in proptest::collection::vec(90_000_u64..146_000, 8..32), end in 90_000_u64..146_000,
+        fn drawn_from_a_wide_range_the_end_is_noticed_within_two_per_cent(
+            seen in proptest::collection::vec(90_000_u64..146_000, 0..16), end in 90_000_u64..146_000,
         ) {
             let seen: Vec<(u64, u64)> = seen.iter().map(|by| (by - 1_500, *by)).collect();
             let end = Duration::from_millis(end);
-            let (noticed, looks) = watch(times(&seen).forecast(Kind::SksCluster).unwrap(), end);
+            let (noticed, looks) = watch(learned(&seen), end);
             let late = (noticed - end).as_secs_f64();
-            // What ends before all others did is noticed when they are expected.
-            let first = seen.iter().map(|(after, _)| *after).min().unwrap();
-            let unusual = Duration::from_millis(first).saturating_sub(end).as_secs_f64();
-            prop_assert!(late <= 2.0 + unusual && looks < 50, "{late} s late, {looks} looks");
+            prop_assert!(late <= 0.02 * end.as_secs_f64(), "{late} s late");
+            prop_assert!(looks < 80, "{looks} looks");
         }
     }
 }

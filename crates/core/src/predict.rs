@@ -30,6 +30,24 @@ pub fn critical_path_seconds(graph: &Graph) -> u32 {
     finish_seconds(graph).values().max().copied().unwrap_or(0)
 }
 
+/// How much later a wanted node could be ready, by the predictions, without
+/// the whole graph being later, in seconds.
+#[must_use]
+pub fn slack_seconds(graph: &Graph, key: &NodeKey) -> u32 {
+    let done = finish_seconds(graph);
+    // The longest way from each node to the end, without the node itself.
+    let mut after: BTreeMap<&NodeKey, u32> = BTreeMap::new();
+    for node in graph.nodes().iter().rev() {
+        let way = after.get(&node.key).copied().unwrap_or(0) + node.predicted_seconds;
+        for earlier in &node.depends_on {
+            let longest = after.entry(earlier).or_insert(0);
+            *longest = way.max(*longest);
+        }
+    }
+    let through = done.get(key).copied().unwrap_or(0) + after.get(key).copied().unwrap_or(0);
+    done.values().max().map_or(0, |end| end.saturating_sub(through))
+}
+
 /// The nodes on the longest path, first to last.
 #[must_use]
 pub fn critical_path(graph: &Graph) -> Vec<NodeKey> {

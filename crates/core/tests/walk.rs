@@ -188,6 +188,22 @@ proptest! {
             prop_assert!(graph.node(after).unwrap().depends_on.contains(before));
         }
     }
+
+    #[test]
+    fn slack_is_what_a_node_can_be_late_without_the_whole_being_late(edges in edges()) {
+        let wanted = graph(&edges, Presence::Present, 1);
+        let end = predict::critical_path_seconds(&wanted);
+        for late in wanted.nodes() {
+            let slack = predict::slack_seconds(&wanted, &late.key);
+            for (more, expected) in [(slack, end), (slack + 1, end + 1)] {
+                let mut nodes = wanted.nodes().to_vec();
+                let node = nodes.iter_mut().find(|node| node.key == late.key).unwrap();
+                node.predicted_seconds += more;
+                let delayed = Graph::new(nodes).unwrap();
+                prop_assert_eq!(predict::critical_path_seconds(&delayed), expected);
+            }
+        }
+    }
 }
 
 fn one() -> (Graph, Facts) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use exokit_approval::refusal::Refusal;
 use exokit_core::forecast::{Forecast, History};
+use exokit_core::predict;
 use exokit_ledger::{Condition, Filter, Lease};
 use exokit_model::event::{Entry, Event};
 use exokit_model::graph::Node;
@@ -48,8 +49,17 @@ impl<'a> Run<'a> {
     /// time since the request was accepted.
     pub(crate) fn forecast(&self, node: &Node) -> Forecast {
         let timing = self.engine.parts().timing;
-        let guess = || Forecast::guess(Duration::from_secs(u64::from(node.predicted_seconds)));
-        self.history.forecast(node.kind).unwrap_or_else(guess).scaled(|cloud| timing.scaled(cloud))
+        let forecast = match self.engine.parts().steps_at_once {
+            // With few slots everything waits for everything.
+            Some(_) => self.history.forecast(node.kind),
+            None => self.history.forecast(node.kind).with_slack(self.slack(node)),
+        };
+        forecast.scaled(|cloud| timing.scaled(cloud))
+    }
+
+    fn slack(&self, node: &Node) -> Duration {
+        let seconds = predict::slack_seconds(&self.state().plan.graph, &node.key);
+        Duration::from_secs(u64::from(seconds))
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, OperationState> {

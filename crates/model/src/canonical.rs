@@ -165,6 +165,14 @@ mod tests {
 
     #[test]
     fn names_are_in_the_order_of_the_standard() {
+        // Some feature of some crate may one day make `serde_json` keep the order
+        // in which fields were put in.
+        #[derive(Serialize)]
+        struct Unsorted {
+            b: u8,
+            a: u8,
+        }
+        assert_eq!(to_canonical_bytes("a test", &Unsorted { b: 2, a: 1 }).unwrap(), br#"{"a":1,"b":2}"#);
         // By bytes it is the other way round.
         let value = json!({"\u{ffff}": 1, "\u{1f600}": 2});
         let written = to_canonical_bytes("a test", &value).unwrap();
