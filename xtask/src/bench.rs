@@ -1,39 +1,97 @@
-//! `bench`: time to ready of the seven templates in virtual time, and how a
-//! long ledger starts.
+//! `bench`: how long environments take, one and a thousand at once, what they
+//! cost in memory, and how a long ledger starts; written to a document.
 //!
 //! The benchmarks are examples of the crate `exokit-simtest`: they need the
 //! engine and the simulated cloud, which this program must not link.
 
+mod document;
+mod machine;
+
 use crate::Outcome;
-use crate::process::{cargo, run as run_command};
+use crate::process::{Stream, cargo, follow};
 use crate::repo::Repo;
 
 const PACKAGE: &str = "exokit-simtest";
-const EXAMPLES: &[&str] = &["ready", "ledger"];
 
-/// Builds and runs the benchmarks: all of them, or the one that the first
-/// argument names, with the arguments after it.
+/// Where the results go.
+const DOCUMENT: &str = "docs/benchmarks.md";
+
+/// Exit code of a benchmark that measured well and missed a limit.
+const MISSED: i32 = 3;
+
+/// The benchmarks with the titles of their sections, in the order of both.
+const BENCHMARKS: &[(&str, &str)] = &[
+    ("ready", "Time to ready"),
+    ("crowd", "A thousand at once"),
+    ("memory", "Memory of environments under way"),
+    ("ledger", "A long ledger"),
+];
+
+/// Runs the benchmarks and writes what they say: all of them, or the one that
+/// the first argument names. With further arguments for it, it measures
+/// something else, and nothing is written.
 pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Outcome {
-    let (examples, arguments) = chosen(arguments)?;
-    examples.iter().try_for_each(|example| one(repo, example, arguments))
+    let (chosen, arguments) = chosen(arguments)?;
+    let mut missed = Vec::new();
+    for (name, title) in chosen {
+        if !one(repo, name, title, arguments)? {
+            missed.push(*name);
+        }
+    }
+    match missed.is_empty() {
+        true => Ok(()),
+        false => Err(format!("limits were missed: {}", missed.join(", "))),
+    }
 }
+
+type Chosen<'a> = (&'static [(&'static str, &'static str)], &'a [String]);
 
 /// Which benchmarks to run, and with which arguments.
-fn chosen(arguments: &[String]) -> Outcome<(&'static [&'static str], &[String])> {
-    let Some((first, rest)) = arguments.split_first() else { return Ok((EXAMPLES, &[])) };
-    match EXAMPLES.iter().position(|example| example == first) {
-        Some(at) => Ok((&EXAMPLES[at..=at], rest)),
-        None => Err(format!("no benchmark `{first}`; there are {}", EXAMPLES.join(", "))),
+fn chosen(arguments: &[String]) -> Outcome<Chosen<'_>> {
+    let Some((first, rest)) = arguments.split_first() else { return Ok((BENCHMARKS, &[])) };
+    match BENCHMARKS.iter().position(|(name, _)| name == first) {
+        Some(at) => Ok((&BENCHMARKS[at..=at], rest)),
+        None => {
+            let names: Vec<&str> = BENCHMARKS.iter().map(|(name, _)| *name).collect();
+            Err(format!("no benchmark `{first}`; there are {}", names.join(", ")))
+        }
     }
 }
 
-fn one(repo: &Repo, example: &str, arguments: &[String]) -> Outcome {
-    if !repo.has_example(PACKAGE, example) {
-        return Err(format!("there is no benchmark: {PACKAGE} has no example `{example}`"));
+/// Runs one benchmark and writes its section. Says whether it kept its limits.
+fn one(repo: &Repo, name: &str, title: &str, arguments: &[String]) -> Outcome<bool> {
+    if !repo.has_example(PACKAGE, name) {
+        return Err(format!("there is no benchmark: {PACKAGE} has no example `{name}`"));
     }
-    let mut command = cargo(repo, &["run", "--release", "--quiet", "-p", PACKAGE, "--example", example]);
+    let first = format!("`cargo xtask bench {name}`, {}.", machine::here_and_now());
+    let mut command = cargo(repo, &["run", "--release", "--quiet", "-p", PACKAGE, "--example", name]);
     command.arg("--").args(arguments);
-    run_command(command)
+    println!("## {title}\n\n{first}\n");
+    let mut body = format!("{first}\n\n");
+    let status = follow(command, Stream::Stdout, |line| {
+        body.push_str(line);
+        body.push('\n');
+    })?;
+    println!();
+    let kept = status.success();
+    if !kept && status.code() != Some(MISSED) {
+        return Err(format!("benchmark `{name}` failed: {status}"));
+    }
+    if arguments.is_empty() {
+        write(repo, title, &body)?;
+    }
+    Ok(kept)
+}
+
+fn write(repo: &Repo, title: &str, body: &str) -> Outcome {
+    let path = repo.root.join(DOCUMENT);
+    let old = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        read => read.map_err(|error| format!("cannot read {DOCUMENT}: {error}"))?,
+    };
+    let titles: Vec<&str> = BENCHMARKS.iter().map(|(_, title)| *title).collect();
+    let new = document::with_section(&old, &titles, title, body);
+    std::fs::write(&path, new).map_err(|error| format!("cannot write {DOCUMENT}: {error}"))
 }
 
 #[cfg(test)]
@@ -43,9 +101,9 @@ mod tests {
     #[test]
     fn all_benchmarks_run_or_the_one_that_is_named() {
         let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(chosen(&[]), Ok((EXAMPLES, &[][..])));
+        assert_eq!(chosen(&[]), Ok((BENCHMARKS, &[][..])));
         let named = words(&["ledger", "--quick"]);
-        assert_eq!(chosen(&named), Ok((&["ledger"][..], &named[1..])));
-        assert!(chosen(&words(&["--quick"])).is_err_and(|m| m.contains("ready, ledger")));
+        assert_eq!(chosen(&named), Ok((&BENCHMARKS[3..], &named[1..])));
+        assert!(chosen(&words(&["--quick"])).is_err_and(|m| m.contains("ready, crowd, memory, ledger")));
     }
 }

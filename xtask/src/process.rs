@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::repo::Repo;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// Variables that `cargo run` sets for this program. A cargo below it must not
 /// see them: build scripts that watch them would build again at every change
@@ -55,8 +55,16 @@ pub(crate) fn output(mut command: Command) -> Outcome<String> {
     String::from_utf8(output.stdout).map_err(|_| format!("`{}` printed no UTF-8", shown(&command)))
 }
 
-/// Runs it, passes on each line of one stream as it comes, and shows it to `see`.
-pub(crate) fn watch(mut command: Command, stream: Stream, mut see: impl FnMut(&str)) -> Outcome {
+/// As [`follow`]; an exit code other than 0 is an error.
+pub(crate) fn watch(command: Command, stream: Stream, see: impl FnMut(&str)) -> Outcome {
+    let shown = shown(&command);
+    let status = follow(command, stream, see)?;
+    if status.success() { Ok(()) } else { Err(format!("`{shown}` failed: {status}")) }
+}
+
+/// Runs it, passes on each line of one stream as it comes, and shows it to
+/// `see`. Says how it ended.
+pub(crate) fn follow(mut command: Command, stream: Stream, mut see: impl FnMut(&str)) -> Outcome<ExitStatus> {
     match stream {
         Stream::Stdout => command.stdout(Stdio::piped()),
         Stream::Stderr => command.stderr(Stdio::piped()),
@@ -72,8 +80,7 @@ pub(crate) fn watch(mut command: Command, stream: Stream, mut see: impl FnMut(&s
             see(&line);
         }
     }
-    let status = child.wait().map_err(|error| format!("cannot wait for `{}`: {error}", shown(&command)))?;
-    if status.success() { Ok(()) } else { Err(format!("`{}` failed: {status}", shown(&command))) }
+    child.wait().map_err(|error| format!("cannot wait for `{}`: {error}", shown(&command)))
 }
 
 fn cannot_start(command: &Command, error: &std::io::Error) -> String {

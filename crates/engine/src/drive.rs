@@ -147,7 +147,9 @@ impl Run<'_> {
                 let could = ready.into_iter().filter(|step| !busy.contains(step.node())).collect();
                 for step in slots.admit(could, busy.len()) {
                     busy.insert(step.node().clone());
-                    under_way.push(self.execute(step));
+                    // Boxed, since the list itself has room for one more future
+                    // than there are, for every operation that waits.
+                    under_way.push(Box::pin(self.execute(step)));
                 }
             }
             if under_way.is_empty() {
