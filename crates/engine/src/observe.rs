@@ -88,6 +88,32 @@ pub async fn list(client: &Client, kind: Kind, zone: &Zone) -> Result<Vec<Observ
     behaviour.parse_list(reply.value()).map_err(|source| decode(read.operation, zone, source))
 }
 
+/// The resources of a kind that are parts of `parent`; all of the zone where
+/// the parent is not known or its parts cannot be asked for. Lists of a whole
+/// account grow with it, so whoever looks again and again asks for the parts.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn list_in(
+    client: &Client,
+    kind: Kind,
+    parent: Option<&ResourceId>,
+    zone: &Zone,
+) -> Result<Vec<Observed>, ObserveError> {
+    let behaviour = exokit_kinds::of(kind);
+    let Some(read) = parent.and_then(|parent| behaviour.list_in(parent)) else {
+        return list(client, kind, zone).await;
+    };
+    match client.read(zone, read.operation, &read.path).await {
+        Ok(reply) => {
+            behaviour.parse_list_in(reply.value()).map_err(|source| decode(read.operation, zone, source))
+        }
+        // Without the whole there is no part.
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        Err(source) => Err(call(read.operation, zone, source)),
+    }
+}
+
 /// One resource; none when the cloud says that it is not there.
 ///
 /// # Errors

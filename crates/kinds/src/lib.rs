@@ -159,6 +159,21 @@ pub trait ResourceKind: Sync {
     /// When the reply is not what the API promises.
     fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError>;
 
+    /// The request that lists the resources of the kind that are parts of
+    /// `parent`, where that is less than [`ResourceKind::list`].
+    fn list_in(&self, parent: &ResourceId) -> Option<Read> {
+        let _ = parent;
+        None
+    }
+
+    /// Reads the reply to [`ResourceKind::list_in`].
+    ///
+    /// # Errors
+    /// When the reply is not what the API promises.
+    fn parse_list_in(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
+        self.parse_list(body)
+    }
+
     /// The request that shows one resource.
     fn get(&self, id: &ResourceId, parent: Option<&ResourceId>) -> Read;
 

@@ -80,11 +80,16 @@ impl ResourceKind for SecurityGroupRule {
         groups.collect::<Result<Vec<_>, _>>().map(|rules| rules.concat())
     }
 
+    fn list_in(&self, parent: &ResourceId) -> Option<Read> {
+        Some(Read::api("get-security-group", format!("/v2/security-group/{parent}")))
+    }
+
+    fn parse_list_in(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
+        rules(body)
+    }
+
     fn get(&self, _id: &ResourceId, parent: Option<&ResourceId>) -> Read {
-        match parent {
-            Some(group) => Read::api("get-security-group", format!("/v2/security-group/{group}")),
-            None => self.list(),
-        }
+        parent.and_then(|group| self.list_in(group)).unwrap_or_else(|| self.list())
     }
 
     fn parse_get(

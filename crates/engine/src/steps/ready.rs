@@ -135,7 +135,8 @@ impl Follow<'_, '_> {
                 self.patience.ask(seen).await
             }
             (None, Some(token)) => {
-                let seen = observe::list(client, kind, zone).await;
+                let parent = parent_of(self.run, self.node);
+                let seen = observe::list_in(client, kind, parent.as_ref(), zone).await;
                 let listed = self.patience.ask(seen).await?;
                 Ok(listed.map(|all| all.into_iter().find(|found| mark::carries(&found.marks, token))))
             }
