@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Parser;
 use exokit_model::event::{Event, Record};
@@ -129,13 +130,37 @@ fn swarm_of(args: &Args) -> Result<(), String> {
     let parts: Vec<_> =
         (args.from..until).step_by(PART).map(|from| from..until.min(from + PART as u64)).collect();
     let mut found = Found::default();
-    for part in side_by_side(&parts, args.jobs, |seeds| runs(seeds.clone(), args)) {
+    let progress = Progress { done: AtomicU64::new(0), of: args.seeds };
+    let work = |seeds: &Range<u64>| {
+        let part = runs(seeds.clone(), args);
+        part.iter().for_each(|part| progress.tell(part));
+        part
+    };
+    for part in side_by_side(&parts, args.jobs, work) {
         let part = part?;
         found.coverage.add(&part.coverage);
         found.bad.extend(part.bad);
         found.runs += part.runs;
     }
     tell(args, &found)
+}
+
+/// How far a long run is.
+struct Progress {
+    done: AtomicU64,
+    of: u64,
+}
+
+impl Progress {
+    /// Tells of each failing seed at once, and of every twentieth of the work.
+    fn tell(&self, part: &Found) {
+        part.bad.iter().for_each(|(seed, wrong)| eprintln!("seed {seed} is bad: {}", wrong[0]));
+        let before = self.done.fetch_add(part.runs, Ordering::Relaxed);
+        let twentieth = |runs: u64| runs.saturating_mul(20) / self.of.max(1);
+        if twentieth(before) < twentieth(before + part.runs) {
+            eprintln!("{} of {} runs", before + part.runs, self.of);
+        }
+    }
 }
 
 /// The runs of some seeds, one after the other.
