@@ -23,6 +23,7 @@ use crate::keyring::Keyring;
 use crate::known::Known;
 use crate::state::{OperationState, StateError};
 use crate::timing::Timing;
+use crate::turns::Turns;
 
 /// Sees every record that this engine appends, in order per operation.
 pub trait Watcher: Send + Sync {
@@ -191,13 +192,15 @@ impl Engine {
     /// Makes a signed roster the one in force.
     ///
     /// # Errors
-    /// When it is not signed by the pinned root key, or not newer.
+    /// When it is not signed by the pinned root key, or not newer; and when
+    /// others write so much, or one of them for so long, that it gets no turn.
     pub async fn install_roster(&self, signed: &SignedRoster) -> Result<Roster, EngineError> {
         let Some(root) = &self.parts.root else {
             return Err(EngineError::Rejected { why: "no root key is pinned here".to_owned() });
         };
         let verifier = self.parts.known.verifier(root, signed)?;
         let roster = verifier.roster();
+        let mut turns = Turns::default();
         loop {
             // Two rosters of one version would contradict each other for ever:
             // the one that is accepted here must still be the next when written.
@@ -209,7 +212,7 @@ impl Engine {
                 Event::RosterInstalled { version: roster.version, signed: signed.as_str().to_owned() };
             match self.append(&Condition::head(head), vec![self.entry(None, None, event)]).await {
                 Ok(_) => return Ok(roster.clone()),
-                Err(EngineError::Ledger(LedgerError::HeadMoved { .. })) => tokio::task::yield_now().await,
+                Err(error @ EngineError::Ledger(LedgerError::HeadMoved { .. })) => turns.after(error).await?,
                 Err(error) => return Err(error),
             }
         }

@@ -26,4 +26,5 @@ mod steps;
 pub mod survey;
 pub mod sweep;
 pub mod timing;
+mod turns;
 pub mod vote;

@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
 use crate::state::OperationState;
+use crate::turns::Turns;
 
 impl Engine {
     /// Checks everything that must hold at the start, and returns the head of
@@ -61,6 +62,7 @@ impl Engine {
         why: &str,
     ) -> Result<bool, EngineError> {
         let name = &state.plan.environment;
+        let mut turns = Turns::default();
         loop {
             let environment = self.environment(name).await?;
             let waits = environment.operations.iter().any(|operation| {
@@ -75,7 +77,7 @@ impl Engine {
             match self.append(&Condition::environment(name, environment.last_seq), entries).await {
                 Ok(_) => return Ok(true),
                 // Somebody wrote meanwhile: let them finish, then look again.
-                Err(EngineError::Ledger(LedgerError::Stale { .. })) => tokio::task::yield_now().await,
+                Err(error @ EngineError::Ledger(LedgerError::Stale { .. })) => turns.after(error).await?,
                 Err(error) => return Err(error),
             }
         }

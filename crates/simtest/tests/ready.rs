@@ -35,10 +35,7 @@ async fn what_the_cloud_takes_is_waited_for_and_little_more() {
         }
     }
     draws.sort();
-    assert!(
-        draws[0].as_secs_f64() * 1.2 < draws[17].as_secs_f64(),
-        "they hardly differ: {draws:?}"
-    );
+    assert!(draws[0].as_secs_f64() * 1.2 < draws[17].as_secs_f64(), "they hardly differ: {draws:?}");
 }
 
 #[tokio::test(start_paused = true)]
