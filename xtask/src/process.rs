@@ -55,6 +55,23 @@ pub(crate) fn output(mut command: Command) -> Outcome<String> {
     String::from_utf8(output.stdout).map_err(|_| format!("`{}` printed no UTF-8", shown(&command)))
 }
 
+/// Runs it and gives what it printed to both its outputs, in the order in which
+/// it did, and how it ended.
+pub(crate) fn captured(mut command: Command) -> Outcome<(String, Outcome)> {
+    let shown = shown(&command);
+    let failed = |error: std::io::Error| format!("cannot read `{shown}`: {error}");
+    let (mut reader, writer) = std::io::pipe().map_err(failed)?;
+    command.stdout(writer.try_clone().map_err(failed)?).stderr(writer);
+    let mut child = command.spawn().map_err(|error| cannot_start(&command, &error))?;
+    // The command holds the writing end too: without this the pipe never ends.
+    drop(command);
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).map_err(failed)?;
+    let status = child.wait().map_err(failed)?;
+    let ended = if status.success() { Ok(()) } else { Err(format!("`{shown}` failed: {status}")) };
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), ended))
+}
+
 /// As [`follow`]; an exit code other than 0 is an error.
 pub(crate) fn watch(command: Command, stream: Stream, see: impl FnMut(&str)) -> Outcome {
     let shown = shown(&command);
@@ -110,6 +127,14 @@ mod tests {
         assert_eq!(run(shell("exit 0")), Ok(()));
         assert!(run(shell("exit 3")).is_err_and(|m| m.contains("sh -c exit 3") && m.contains('3')));
         assert!(run(Command::new("no-such-program")).is_err_and(|m| m.contains("cannot start")));
+    }
+
+    #[test]
+    fn both_outputs_are_captured_and_the_exit_code_is_kept() {
+        let (text, ended) = captured(shell("echo a; echo b >&2; exit 1")).expect("it runs");
+        assert_eq!(text, "a\nb\n");
+        assert!(ended.is_err_and(|message| message.contains("sh -c")));
+        assert_eq!(captured(shell("exit 0")), Ok((String::new(), Ok(()))));
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! `test`: every test of the workspace, then the official clients.
 //!
-//! `cargo test --release --workspace` runs unit, integration and documentation
-//! tests: what is tested is compiled as what is shipped, and only once.
-//! The closing line `N passed, N failed` adds up what all the runners counted.
+//! Unit, integration and documentation tests: what is tested is compiled as
+//! what is shipped, and only once. The tests of the command line wait for
+//! programs most of the time, the simulations never wait, so both run side by
+//! side. The closing line `N passed, N failed` adds up what all the runners
+//! counted.
 
-use crate::process::{Stream, cargo, watch};
+use crate::process::{Stream, captured, cargo, run as run_command, watch};
 use crate::repo::Repo;
 use crate::stages::Stages;
 use crate::{Outcome, clients, size};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::AddAssign;
 
@@ -48,12 +51,20 @@ impl AddAssign for Count {
     }
 }
 
+/// The package whose integration tests run its program.
+const PROGRAM: &str = "exokit";
+
 /// Runs all; the arguments go to `cargo test`, save `--no-clients`. Where they
 /// name a package, that one alone is meant, without the clients.
 pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
     let mut stages = Stages::default();
     let mut count = Count::default();
-    stages.run("cargo test", || cargo_test(repo, arguments, &mut count));
+    match arguments.iter().all(|a| a == NO_CLIENTS) {
+        true => all(repo, &mut stages, &mut count),
+        false => {
+            stages.run("cargo test", || some(repo, arguments, &mut count));
+        }
+    }
     if !names_package(arguments) && !arguments.iter().any(|a| a == NO_CLIENTS) {
         let built = stages.run("release build", || size::build(repo)).is_some();
         let python = stages.run("Python for the official clients", || clients::prepare(repo));
@@ -69,17 +80,59 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
     Report { count, outcome }
 }
 
-fn cargo_test(repo: &Repo, arguments: &[String], count: &mut Count) -> Outcome {
+/// Every test of the workspace, those of the program beside the others.
+fn all(repo: &Repo, stages: &mut Stages, count: &mut Count) {
+    let command = |options: &[&str]| {
+        let mut command = cargo(repo, &["test", "--release", "--workspace"]);
+        command.args(options);
+        command
+    };
+    let built = stages.run("cargo test, build", || run_command(command(&["--no-run"])));
+    if built.is_none() {
+        return;
+    }
+    let (program, others) = test_targets(repo);
+    stages.run("cargo test", || {
+        let mut waiting = command(&["--no-fail-fast"]);
+        waiting.args(program.iter().flat_map(|name| ["--test", name]));
+        let mut working = command(&["--no-fail-fast", "--lib", "--bins"]);
+        working.args(others.iter().flat_map(|name| ["--test", name]));
+        std::thread::scope(|scope| {
+            let beside = scope.spawn(|| captured(waiting));
+            let worked =
+                watch(working, Stream::Stdout, |line| *count += result_line(line).unwrap_or_default());
+            let (printed, waited) = beside.join().map_err(|_| "a thread has panicked".to_owned())??;
+            print!("{printed}");
+            printed.lines().for_each(|line| *count += result_line(line).unwrap_or_default());
+            worked.and(waited)
+        })
+    });
+    stages.run("cargo test, documentation", || {
+        watch(command(&["--doc"]), Stream::Stdout, |line| *count += result_line(line).unwrap_or_default())
+    });
+}
+
+/// The names of the integration tests: those of the program, and all others.
+/// Where both have one of a name, it is among the first.
+fn test_targets(repo: &Repo) -> (BTreeSet<&str>, BTreeSet<&str>) {
+    let named = |of_program: bool| -> BTreeSet<&str> {
+        let packages = repo.metadata.packages.iter();
+        let packages = packages.filter(|package| (package.name.as_str() == PROGRAM) == of_program);
+        let targets = packages.flat_map(|package| &package.targets);
+        targets.filter(|target| target.is_test()).map(|target| target.name.as_str()).collect()
+    };
+    let program = named(true);
+    let others = named(false).difference(&program).copied().collect();
+    (program, others)
+}
+
+fn some(repo: &Repo, arguments: &[String], count: &mut Count) -> Outcome {
     let mut command = cargo(repo, &["test", "--release", "--no-fail-fast"]);
     if !names_package(arguments) {
         command.arg("--workspace");
     }
     command.args(arguments.iter().filter(|a| *a != NO_CLIENTS));
-    watch(command, Stream::Stdout, |line| {
-        if let Some(one) = result_line(line) {
-            *count += one;
-        }
-    })
+    watch(command, Stream::Stdout, |line| *count += result_line(line).unwrap_or_default())
 }
 
 /// Whether cargo is told which package to test; what follows `--` is not for cargo.
@@ -117,6 +170,18 @@ mod tests {
             |words: &[&str]| names_package(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert!(named(&["-p", "xtask"]) && named(&["-pxtask"]) && named(&["--package=xtask"]));
         assert!(!named(&["price", "--no-clients", "--", "-p"]));
+    }
+
+    #[test]
+    fn every_integration_test_is_run_once() {
+        let repo = Repo::find().expect("the workspace");
+        let (program, others) = test_targets(&repo);
+        assert!(program.contains("kill_loop") && others.contains("crash"));
+        assert!(program.is_disjoint(&others));
+        let targets = repo.metadata.packages.iter().flat_map(|package| &package.targets);
+        for target in targets.filter(|target| target.is_test()) {
+            assert!(program.contains(target.name.as_str()) || others.contains(target.name.as_str()));
+        }
     }
 
     #[test]
