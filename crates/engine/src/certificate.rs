@@ -1,6 +1,7 @@
 //! Issuing the teardown certificate: a second, independent look that must
 //! find nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use exokit_kinds::Lifecycle;
@@ -22,12 +23,11 @@ pub(crate) async fn issue(run: &Run<'_>) -> Result<Result<Certificate, NeedsHuma
         (state.plan.environment.clone(), state.plan.zone.clone())
     };
     let records = run.engine.parts().ledger.read(Filter::Environment(environment), 0).await?;
-    let recorded_ids: Vec<String> =
-        EnvironmentState::all_ids(&records).iter().map(ToString::to_string).collect();
-    let belongings = Belongings {
-        ids: recorded_ids.iter().cloned().collect(),
-        tokens: run.engine.fold_environment(&records)?.tokens(),
-    };
+    let state = run.engine.fold_environment(&records)?;
+    let ids: BTreeSet<String> =
+        EnvironmentState::all_ids(&records).iter().chain(state.doomed()).map(ToString::to_string).collect();
+    let recorded_ids = ids.iter().cloned().collect();
+    let belongings = Belongings { ids, tokens: state.tokens() };
     let timing = run.engine.parts().timing;
     let started = tokio::time::Instant::now();
     loop {

@@ -90,6 +90,17 @@ impl EnvironmentState {
         nodes.filter_map(|node| node.token.clone()).collect()
     }
 
+    /// Ids of what teardowns that began were to remove. A volume or a load
+    /// balancer is known to belong by the machines that use it, and those may
+    /// be gone when the teardown stops and another one is planned.
+    pub fn doomed(&self) -> impl Iterator<Item = &ResourceId> {
+        let begun = self
+            .operations
+            .iter()
+            .filter(|operation| operation.plan.action == Action::Teardown && operation.started_at.is_some());
+        begun.flat_map(|teardown| teardown.plan.graph.nodes()).filter_map(|node| node.existing.as_ref())
+    }
+
     /// Every id that was ever recorded for the environment.
     #[must_use]
     pub fn all_ids(records: &[Record]) -> Vec<ResourceId> {

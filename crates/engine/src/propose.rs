@@ -225,7 +225,8 @@ impl Engine {
     }
 
     /// What else the cloud made for an environment: load balancers that target
-    /// its pools, and volumes on its machines, with their snapshots.
+    /// its pools, volumes on its machines, with their snapshots, and those of
+    /// them that a teardown which stopped has left.
     async fn discover(
         &self,
         environment: &EnvironmentState,
@@ -234,8 +235,9 @@ impl Engine {
         if planted(Mutant::NoDiscovery) {
             return Ok(Vec::new());
         }
-        let mut ids: BTreeSet<String> =
-            environment.recorded().iter().map(|recorded| recorded.id.to_string()).collect();
+        let recorded = environment.recorded();
+        let known = recorded.iter().map(|recorded| &recorded.id).chain(environment.doomed());
+        let mut ids: BTreeSet<String> = known.map(ToString::to_string).collect();
         let pools = self.observed(Kind::SksNodepool, zone).await?;
         let pools = pools.iter().filter(|pool| ids.contains(pool.id.as_str())).filter_map(instance_pool_of);
         let pools: Vec<String> = pools.collect();

@@ -115,9 +115,11 @@ impl Play {
 
     /// A vote that was counted is cast again while its plan is carried out.
     pub(super) async fn vote_late(&self, operation: &OperationId) {
-        let Some(token) = self.truth.borrow().counted.iter().next().cloned() else { return };
-        if let Ok(state) = self.engine().operation(operation).await {
-            self.cast_bad(BadVote::Again, &state, &token).await;
+        let Ok(state) = self.engine().operation(operation).await else { return };
+        // Others may have been counted for a plan that was given up.
+        let counted = |token: &&String| self.truth.borrow().counted.contains(*token);
+        if let Some(token) = state.tokens.iter().find(counted) {
+            self.cast_bad(BadVote::Again, &state, token).await;
         }
     }
 
