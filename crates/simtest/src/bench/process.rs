@@ -18,6 +18,14 @@ pub fn resident_most_bytes() -> Result<u64, Failure> {
     Ok(number("/proc/self/status", "VmHWM:")? * 1024)
 }
 
+/// Files and connections that this process has open.
+///
+/// # Errors
+/// Where there is no `/proc`.
+pub fn open_files() -> Result<usize, Failure> {
+    Ok(std::fs::read_dir("/proc/self/fd")?.count())
+}
+
 /// Bytes that this process made the disk deliver.
 ///
 /// # Errors
