@@ -16,11 +16,18 @@ use bytes::{Bytes, BytesMut};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
 use tower::util::BoxCloneSyncService;
 
 use crate::transport::{
     Cause, HttpRequest, HttpResponse, REPLY_BYTES_MAX, Transport, TransportError, host_of,
 };
+
+/// Most requests on their way at once; others wait for their turn. Without a
+/// limit thousands of environments that look at the cloud in one moment open a
+/// connection each, and all of them stay open. At ten requests per second a
+/// cloud that takes six seconds for each reply is still served without waiting.
+const REQUESTS_MAX: usize = 64;
 
 /// How the real transport connects.
 #[derive(Debug, Clone)]
@@ -43,7 +50,8 @@ impl Default for NetworkOptions {
 
 /// Makes the real transport.
 ///
-/// Connections are pooled and shared by all clones. There is no limit on the
+/// Connections are pooled and shared by all clones, and so is their number:
+/// at most 64 requests are on their way at once. There is no limit on the
 /// whole time of a request: the caller knows its deadline and sets it.
 ///
 /// # Errors
@@ -59,7 +67,15 @@ pub fn real(options: &NetworkOptions) -> Result<Transport, TransportError> {
         .referer(false)
         .build()
         .map_err(|error| setup("the HTTP client")(Box::new(error)))?;
-    Ok(BoxCloneSyncService::new(tower::service_fn(move |request| send(client.clone(), request))))
+    let turns = Arc::new(Semaphore::new(REQUESTS_MAX));
+    Ok(BoxCloneSyncService::new(tower::service_fn(move |request| {
+        let (client, turns) = (client.clone(), Arc::clone(&turns));
+        async move {
+            // Nobody closes it, so that a turn always comes.
+            let _turn = turns.acquire().await;
+            send(client, request).await
+        }
+    })))
 }
 
 fn setup(what: &'static str) -> impl FnOnce(Cause) -> TransportError {
