@@ -119,7 +119,7 @@ fn compare(args: &Args, budget: u32) -> Result<(), Failure> {
     let ten = run(args.template, args.compared, budget, NonZeroUsize::new(10))?;
     println!(
         "\n{} environments with as many steps as the plans allow are all ready after {:.0} s; with ten slots for \
-         the\nwhole process, each held by an environment's one step until its resource is ready, after {:.0} s.",
+         the\nwhole process, ten environments at a time with one step each, after {:.0} s.",
         args.compared,
         free.until.as_secs_f64(),
         ten.until.as_secs_f64(),
