@@ -6,7 +6,7 @@
 //! feature, so nothing of them is in what is shipped.
 
 use crate::Outcome;
-use crate::process::{cargo, run as run_command};
+use crate::process::{cargo, program, run as run_command};
 use crate::repo::Repo;
 
 /// What continuous integration runs: enough for a mistake that shows in one
@@ -15,7 +15,7 @@ const CI: [&str; 4] = ["--seeds", "20000", "--least", "50"];
 
 /// Runs seeds, or replays a schedule.
 pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Outcome {
-    example(repo, &["--example", "swarm"], arguments)
+    example(repo, "swarm", &[], arguments)
 }
 
 /// What every change must pass.
@@ -25,11 +25,16 @@ pub(crate) fn run_for_ci(repo: &Repo) -> Outcome {
 
 /// Plants each mistake and counts the seeds until it is found.
 pub(crate) fn mutants(repo: &Repo, arguments: &[String]) -> Outcome {
-    example(repo, &["--features", "mutants", "--example", "mutants"], arguments)
+    example(repo, "mutants", &["--features", "exokit-simtest/mutants"], arguments)
 }
 
-fn example(repo: &Repo, which: &[&str], arguments: &[String]) -> Outcome {
-    let mut command = cargo(repo, &["run", "--release", "--quiet", "-p", "exokit-simtest"]);
-    command.args(which).arg("--").args(arguments);
+/// Builds an example with the whole workspace, as the tests are built, so that
+/// what they share is compiled once; then runs it.
+fn example(repo: &Repo, name: &str, features: &[&str], arguments: &[String]) -> Outcome {
+    let mut build = cargo(repo, &["build", "--release", "--quiet", "--workspace", "--example", name]);
+    build.args(features);
+    run_command(build)?;
+    let mut command = program(repo, repo.release(&format!("examples/{name}")), &[]);
+    command.args(arguments);
     run_command(command)
 }
