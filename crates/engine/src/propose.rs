@@ -26,6 +26,7 @@ use crate::environment::EnvironmentState;
 use crate::error::EngineError;
 use crate::observe;
 use crate::state::OperationState;
+use crate::survey::instance_pool_of;
 
 /// What a provision is asked for with.
 #[derive(Debug, Clone)]
@@ -305,10 +306,6 @@ fn judge(cost: CostEstimate, input: &LevelInput, roster: &Roster) -> Judgement {
 
 fn team_of(roster: &Roster, person: &PersonId) -> Option<RoleName> {
     roster.person(person).and_then(|person| person.team.clone())
-}
-
-fn instance_pool_of(pool: &Observed) -> Option<String> {
-    pool.raw.pointer("/instance-pool/id").and_then(serde_json::Value::as_str).map(str::to_owned)
 }
 
 /// The estimate of a plan that pays for nothing.

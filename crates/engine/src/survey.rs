@@ -64,6 +64,11 @@ fn references(observed: &Observed) -> Vec<String> {
     }
 }
 
+/// The instance pool behind a nodepool, which its machines name.
+pub(crate) fn instance_pool_of(nodepool: &Observed) -> Option<String> {
+    nodepool.raw.pointer("/instance-pool/id").and_then(Value::as_str).map(str::to_owned)
+}
+
 impl Engine {
     /// Lists every kind in every zone; kinds of the organisation once.
     ///

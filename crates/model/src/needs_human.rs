@@ -66,6 +66,14 @@ pub enum NeedsHuman {
         /// What was found, as `kind id`.
         found: Vec<String>,
     },
+    /// Something hangs on a resource that is to go, and the plan does not name
+    /// it: nobody has approved that it goes, or is left behind.
+    Unplanned {
+        /// The node.
+        node: NodeKey,
+        /// What hangs on it, as `kind name (id)`.
+        found: Vec<String>,
+    },
     /// Something could not be observed, so nothing may be concluded.
     Unobservable {
         /// What, and why.
@@ -86,6 +94,7 @@ impl NeedsHuman {
             NeedsHuman::ApprovalLost { .. } => "approval-lost",
             NeedsHuman::DeleteStuck { .. } => "delete-stuck",
             NeedsHuman::NotClean { .. } => "not-clean",
+            NeedsHuman::Unplanned { .. } => "unplanned",
             NeedsHuman::Unobservable { .. } => "unobservable",
         }
     }
@@ -116,6 +125,12 @@ impl fmt::Display for NeedsHuman {
             NeedsHuman::NotClean { found } => {
                 write!(f, "left after teardown: {}", found.join(", "))
             }
+            NeedsHuman::Unplanned { node, found } => write!(
+                f,
+                "{node}: what the plan does not name hangs on it: {}; remove it, or stop with `resume --rollback` \
+                 and plan again",
+                found.join(", ")
+            ),
             NeedsHuman::Unobservable { what } => write!(f, "cannot be observed: {what}"),
         }
     }

@@ -249,7 +249,29 @@ async fn what_the_cloud_made_for_the_environment_goes_with_it() {
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]
-async fn a_load_balancer_that_is_not_in_the_plan_locks_the_pool_until_a_human_acts() {
+async fn a_volume_that_is_not_in_the_plan_keeps_its_machines_until_a_plan_names_it() {
+    let rig = rig(Config::default()).await;
+    let (state, _) = story::provisioned(&rig, 1).await.unwrap();
+    let teardown = story::approved_teardown(&rig, &state).await.unwrap();
+    let machine = rig.cloud(World::live).into_iter().find(|r| r.kind == Kind::Instance).unwrap().id;
+    let volume = rig.cloud_mut(|world| world.plant_volume("pvc-late", 10, "ch-dk-2", Some(&machine)));
+    let phase = rig.engine().run(&teardown.operation).await.unwrap();
+    let Phase::NeedsHuman { why: NeedsHuman::Unplanned { found, .. }, .. } = &phase else {
+        panic!("{phase:?}")
+    };
+    assert_eq!(found, &[format!("block-volume pvc-late ({volume})")]);
+    assert!(rig.cloud(World::live).iter().any(|r| r.id == machine), "the pool stands");
+    // It is stopped, and the next plan says what it destroys.
+    rig.engine().unpark(&teardown.operation, "dana", true).await.unwrap();
+    rig.engine().run(&teardown.operation).await.unwrap();
+    let again = story::approved_teardown(&rig, &state).await.unwrap();
+    assert!(again.plan.destroys.iter().any(|destroy| destroy.name == "pvc-late"));
+    assert_eq!(rig.engine().run(&again.operation).await.unwrap(), Phase::Succeeded);
+    assert_eq!(oracle::leftovers(&rig), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn a_load_balancer_that_is_not_in_the_plan_keeps_the_pool_until_a_human_acts() {
     let rig = rig(Config::default()).await;
     let (state, _) = story::provisioned(&rig, 1).await.unwrap();
     let teardown = story::approved_teardown(&rig, &state).await.unwrap();
@@ -258,7 +280,7 @@ async fn a_load_balancer_that_is_not_in_the_plan_locks_the_pool_until_a_human_ac
     let balancer =
         rig.world.with(|w: &mut World| w.plant_load_balancer("k8s-late", &pool, "ch-dk-2")).unwrap();
     let phase = rig.engine().run(&teardown.operation).await.unwrap();
-    assert!(matches!(phase, Phase::NeedsHuman { why: NeedsHuman::DeleteStuck { .. }, .. }), "{phase:?}");
+    assert!(matches!(phase, Phase::NeedsHuman { why: NeedsHuman::Unplanned { .. }, .. }), "{phase:?}");
     rig.world.with(|world: &mut World| world.human_delete(Kind::LoadBalancer, &balancer)).unwrap();
     rig.engine().unpark(&teardown.operation, "dana", false).await.unwrap();
     assert_eq!(rig.engine().run(&teardown.operation).await.unwrap(), Phase::Succeeded);

@@ -6,6 +6,7 @@ pub(crate) mod delete;
 pub(crate) mod gone;
 pub(crate) mod ready;
 pub(crate) mod settle;
+mod strays;
 
 use std::time::Duration;
 

@@ -70,6 +70,18 @@ impl Acts {
         }
     }
 
+    /// Does everything at once.
+    pub(super) async fn all(&self, play: &Play, operation: Option<&OperationId>) {
+        loop {
+            let next = self.pending.borrow_mut().pop_front();
+            match next {
+                Some((_, Due::Act(act))) => play.act(act, operation).await,
+                Some((_, Due::Clock(_))) => {}
+                None => return,
+            }
+        }
+    }
+
     /// Does at once whatever is left that sets things right again.
     pub(super) fn end(&self, play: &Play) {
         let clocks = self.pending.borrow().iter().any(|(_, due)| matches!(due, Due::Clock(_)));
@@ -189,7 +201,8 @@ impl Play {
             ),
         });
         let mut truth = self.truth.borrow_mut();
-        if self.witness.lock().situation.state() == State::Resting {
+        // What appears before the teardown begins must be found.
+        if matches!(self.witness.lock().situation.state(), State::Resting | State::Asking) {
             truth.known.insert(planted.1.clone());
         }
         truth.planted.push(planted);

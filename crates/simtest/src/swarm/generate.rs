@@ -323,7 +323,7 @@ fn stranger(draw: &mut Draw) -> What {
 
 fn controller(draw: &mut Draw) -> What {
     let what = draw.one_of(&[Act::Balancer, Act::Volume]);
-    act(draw, &[Stage::Rest, Stage::Rest, Stage::Teardown], what)
+    act(draw, &[Stage::Rest, Stage::Rest, Stage::Teardown, Stage::AskTeardown], what)
 }
 
 fn data(draw: &mut Draw) -> What {

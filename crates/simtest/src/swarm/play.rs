@@ -178,6 +178,9 @@ impl Play {
                 self.heal();
             }
             let Some(teardown) = self.ask(Stage::AskTeardown).await else { continue };
+            // Between the plan and its start.
+            Acts::of(self, Stage::AskTeardown).all(self, Some(&teardown)).await;
+            self.schedule.items.retain(|item| !item.what.is_act_in(Stage::AskTeardown));
             if self.operate(&teardown, Stage::Teardown).await == Ended::Phase(Phase::Succeeded) {
                 return;
             }
@@ -444,6 +447,14 @@ impl Play {
             NeedsHuman::NotClean { .. } => {
                 self.check_known(|_| true);
                 self.clear_the_way();
+            }
+            // The next plan names it.
+            NeedsHuman::Unplanned { .. } => {
+                self.witness.note_in("found that no plan names", State::Parked);
+                rollback = stage == Stage::Teardown;
+                if !rollback {
+                    self.clear_the_way();
+                }
             }
             NeedsHuman::NameTaken { .. } => rollback = stage == Stage::Provision && !rolling_back,
             _ => {}

@@ -1,0 +1,73 @@
+//! Load balancers before a pool and volumes on its machines that no plan names,
+//! such as what the cluster's controllers made after the plan was. A load
+//! balancer keeps the pool from going; with the machines goes the only sign of
+//! whose a volume is, so nobody would ever remove it. The pool stays until a
+//! human has decided.
+
+use std::collections::BTreeSet;
+
+use exokit_kinds::Observed;
+use exokit_model::graph::Node;
+use exokit_model::ids::ResourceId;
+use exokit_model::kind::Kind;
+use exokit_model::needs_human::NeedsHuman;
+use exokit_mutant::{Mutant, planted};
+
+use crate::observe;
+use crate::run::{Run, StepEnd};
+use crate::steps::{Patience, parent_of};
+use crate::survey::{Belongings, instance_pool_of};
+
+/// Parks the operation if something hangs on a pool that it does not name.
+pub(crate) async fn check(run: &Run<'_>, node: &Node, id: &ResourceId) -> Result<(), StepEnd> {
+    if node.kind != Kind::SksNodepool || planted(Mutant::NoDiscovery) {
+        return Ok(());
+    }
+    let Some(pool) = pool(run, node, id).await?.as_ref().and_then(instance_pool_of) else { return Ok(()) };
+    let pool = BTreeSet::from([pool]);
+    let mut hanging = belonging(run, Kind::LoadBalancer, node, pool.clone()).await?;
+    let machines = belonging(run, Kind::Instance, node, pool).await?;
+    let machines = machines.into_iter().map(|machine| machine.id.to_string()).collect();
+    hanging.extend(belonging(run, Kind::BlockVolume, node, machines).await?);
+    let found: Vec<String> = {
+        let state = run.state();
+        let named: BTreeSet<&ResourceId> =
+            state.plan.graph.nodes().iter().filter_map(|node| node.existing.as_ref()).collect();
+        let strays = hanging.iter().filter(|stray| !named.contains(&stray.id));
+        strays.map(|stray| format!("{} {} ({})", stray.kind, stray.name, stray.id)).collect()
+    };
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(StepEnd::Park(NeedsHuman::Unplanned { node: node.key.clone(), found })),
+    }
+}
+
+async fn pool(run: &Run<'_>, node: &Node, id: &ResourceId) -> Result<Option<Observed>, StepEnd> {
+    let parent = parent_of(run, node);
+    let mut patience = Patience::default();
+    loop {
+        let client = &run.engine.parts().client;
+        let seen = observe::get(client, node.kind, id, parent.as_ref(), &node.zone).await;
+        if let Some(seen) = patience.ask(seen).await? {
+            return Ok(seen);
+        }
+    }
+}
+
+/// Resources of a kind that hang on one of these ids.
+async fn belonging(
+    run: &Run<'_>,
+    kind: Kind,
+    node: &Node,
+    ids: BTreeSet<String>,
+) -> Result<Vec<Observed>, StepEnd> {
+    let belongings = Belongings { ids, tokens: Vec::new() };
+    let mut patience = Patience::default();
+    loop {
+        let listed = observe::list(&run.engine.parts().client, kind, &node.zone).await;
+        if let Some(mut listed) = patience.ask(listed).await? {
+            listed.retain(|observed| belongings.include(observed));
+            return Ok(listed);
+        }
+    }
+}
