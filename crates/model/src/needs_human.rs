@@ -125,12 +125,9 @@ impl fmt::Display for NeedsHuman {
             NeedsHuman::NotClean { found } => {
                 write!(f, "left after teardown: {}", found.join(", "))
             }
-            NeedsHuman::Unplanned { node, found } => write!(
-                f,
-                "{node}: what the plan does not name hangs on it: {}; remove it, or stop with `resume --rollback` \
-                 and plan again",
-                found.join(", ")
-            ),
+            NeedsHuman::Unplanned { node, found } => {
+                write!(f, "{node}: what the plan does not name hangs on it: {}", found.join(", "))
+            }
             NeedsHuman::Unobservable { what } => write!(f, "cannot be observed: {what}"),
         }
     }

@@ -124,11 +124,15 @@ pub(crate) fn open_line(operation: &OperationView, others: &[OperationView], now
 
 /// What a human can do about a parked operation.
 pub(crate) fn what_to_do(name: &EnvironmentName, operation: &OperationView) -> String {
-    let back = matches!(operation.phase, Phase::NeedsHuman { rolling_back: false, .. })
-        && operation.plan.action == Action::Provision;
-    let rollback = match back {
-        true => format!(", or take back what was made with `exokit resume {name} --rollback`"),
-        false => String::new(),
+    let forward = matches!(operation.phase, Phase::NeedsHuman { rolling_back: false, .. });
+    let rollback = match (forward, operation.plan.action) {
+        (true, Action::Provision) => {
+            format!(", or take back what was made with `exokit resume {name} --rollback`")
+        }
+        (true, Action::Teardown) => {
+            format!(", or stop it where it is with `exokit resume {name} --rollback` and plan again")
+        }
+        (true, Action::Extend) | (false, _) => String::new(),
     };
     format!("hint: remove the cause, then `exokit resume {name}`{rollback}\n")
 }
