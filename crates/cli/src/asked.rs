@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use exokit_core::preflight::PreflightError;
-use exokit_core::select::{Requirements, Selection, select};
+use exokit_core::select::select;
 use exokit_engine::error::EngineError;
 use exokit_engine::propose::ProvisionRequest;
 use exokit_model::cost::{ApprovalLevel, CostPolicy, PriceList};
 use exokit_model::ids::Zone;
 use exokit_model::plan::Plan;
+use exokit_model::selection::{Requirements, Selection};
 use exokit_model::spec::{Correction, DatabaseEngine, EnvironmentClass, EnvironmentSpec, SksLevel};
 use exokit_templates::{InstantiateOptions, RunFile, Template, TemplateSet, prices};
 use jiff::tz::TimeZone;

@@ -2,8 +2,9 @@
 
 use std::sync::LazyLock;
 
-use exokit_core::select::{Requirements, select};
+use exokit_core::select::select;
 use exokit_model::cost::{CostPolicy, PriceList};
+use exokit_model::selection::Requirements;
 use exokit_model::spec::EnvironmentSpec;
 use exokit_templates::{DecodeError, InstantiateOptions, RunFile, Template, TemplateSet, prices};
 use jiff::civil::date;

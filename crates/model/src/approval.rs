@@ -1,6 +1,7 @@
 //! Approvals as data: roster, policy, decisions and the claims of a token.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::Digest;
@@ -15,7 +16,7 @@ pub const VOTE_SECONDS_MAX: i64 = 24 * 3600;
 pub const START_WINDOW_SECONDS: i64 = 3600;
 
 /// Yes or no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// The plan may run.
@@ -52,7 +53,7 @@ pub struct ApprovalClaims {
 
 /// Who may approve and under which policy. Signed by the root key as a whole;
 /// a lower version than one already seen is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Roster {
     /// Grows by one with each change.
@@ -66,7 +67,7 @@ pub struct Roster {
 }
 
 /// One person, with roles and keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Person {
     /// The person.
@@ -85,7 +86,7 @@ pub struct Person {
 }
 
 /// A public key that may sign approvals.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApproverKey {
     /// Derived from the public key.

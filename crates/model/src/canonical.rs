@@ -1,12 +1,16 @@
 //! Canonical JSON (RFC 8785) and the digests taken over it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+
+use crate::ids::text_schema;
 
 /// A value that cannot be written as canonical JSON, for instance because a
 /// map has keys that are not text.
@@ -87,6 +91,16 @@ impl Digest {
     #[must_use]
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
+    }
+}
+
+impl JsonSchema for Digest {
+    fn schema_name() -> Cow<'static, str> {
+        "Digest".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        text_schema("A SHA-256 digest: 64 lower-case hexadecimal digits", "^[0-9a-f]{64}$")
     }
 }
 

@@ -1,6 +1,7 @@
 //! The teardown certificate: proof that nothing was left.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::Digest;
@@ -8,7 +9,7 @@ use crate::ids::{EnvironmentName, OperationId, Zone};
 use crate::kind::Kind;
 
 /// Result of one independent listing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Checked {
     /// What was listed.
@@ -25,7 +26,7 @@ pub struct Checked {
 }
 
 /// What a certificate says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateBody {
     /// The environment that was removed.
     pub environment: EnvironmentName,
@@ -45,7 +46,7 @@ pub struct CertificateBody {
 }
 
 /// A certificate with the digest over its body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Certificate {
     /// What it says.
     #[serde(flatten)]

@@ -1,9 +1,11 @@
 //! Prices, estimates, cost bands and approval levels as data.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// Hours in the month that the cloud bills by.
@@ -24,7 +26,7 @@ pub struct PriceList {
 }
 
 /// One line of an estimate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CostLine {
     /// What is paid for, in words.
@@ -38,7 +40,7 @@ pub struct CostLine {
 }
 
 /// A price that the list lacks, and what is assumed for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UnknownPrice {
     /// Item in the price list.
@@ -50,7 +52,7 @@ pub struct UnknownPrice {
 }
 
 /// What an environment is estimated to cost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CostEstimate {
     /// ISO 4217 code.
@@ -71,7 +73,7 @@ pub struct CostEstimate {
 }
 
 /// How expensive an environment is per hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum CostBand {
     /// At most the LOW threshold.
@@ -142,6 +144,16 @@ impl TryFrom<u8> for ApprovalLevel {
     }
 }
 
+impl JsonSchema for ApprovalLevel {
+    fn schema_name() -> Cow<'static, str> {
+        "ApprovalLevel".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "description": "An approval level", "minimum": 1, "maximum": 3 })
+    }
+}
+
 impl fmt::Display for ApprovalLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", u8::from(*self))
@@ -149,7 +161,7 @@ impl fmt::Display for ApprovalLevel {
 }
 
 /// A rule that set the approval level, and what it demanded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LevelReason {
     /// The level that the rule demands.
@@ -160,7 +172,7 @@ pub struct LevelReason {
 
 /// Thresholds and caps. Part of the signed roster, so that a weaker policy
 /// cannot be slipped in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CostPolicy {
     /// Upper end of LOW per hour.

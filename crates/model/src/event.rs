@@ -4,6 +4,7 @@
 //! fields may be added but never renamed or removed.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::{CanonicalError, Digest, to_canonical_bytes};
@@ -23,7 +24,7 @@ pub struct Sealed {
 }
 
 /// One way in which the cloud differs from what was planned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// The node.
     pub node: NodeKey,

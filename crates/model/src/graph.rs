@@ -1,5 +1,6 @@
 //! The resource graph: nodes with a desired presence, and what they depend on.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{NodeKey, OwnerToken, ResourceId, Zone};
@@ -7,7 +8,7 @@ use crate::kind::Kind;
 use crate::request::RequestTemplate;
 
 /// Whether a resource should exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Presence {
     /// It should exist and be ready.

@@ -3,9 +3,11 @@
 //! Every text that can reach a URL, a file name, a label or a log line passes
 //! through one of these types, so hostile characters are refused once, here.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// Why a text is not a valid name or identifier.
@@ -25,7 +27,7 @@ fn invalid(what: &'static str, text: &str, rule: &'static str) -> InvalidId {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $pattern:expr, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -68,6 +70,16 @@ macro_rules! text_id {
                 f.write_str(&self.0)
             }
         }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                text_schema(concat!("A ", $what, ": ", $rule), $pattern)
+            }
+        }
     };
 }
 
@@ -80,6 +92,15 @@ fn is_slug(text: &str, length_max: usize) -> bool {
         && bytes[bytes.len() - 1] != b'-'
         && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
 }
+
+/// The JSON Schema of a text that `pattern` describes. It is for those who
+/// write messages; what is accepted is decided by the parser alone.
+pub(crate) fn text_schema(description: &str, pattern: &str) -> Schema {
+    json_schema!({ "type": "string", "description": description, "pattern": pattern })
+}
+
+/// Pattern of a slug of at most 40 characters.
+const SLUG_40: &str = "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$";
 
 fn is_prefixed_base32(text: &str, prefix: &str) -> bool {
     text.strip_prefix(prefix).is_some_and(|rest| {
@@ -100,6 +121,7 @@ text_id!(
     EnvironmentName,
     "environment name",
     "use 1 to 40 lower-case letters, digits and hyphens, starting with a letter and not ending with a hyphen",
+    SLUG_40,
     |text| is_slug(text, ENVIRONMENT_NAME_CHARS_MAX)
 );
 text_id!(
@@ -107,6 +129,7 @@ text_id!(
     Zone,
     "zone",
     "a zone looks like ch-dk-2",
+    "^[a-z][a-z0-9-]{0,17}-[a-z0-9]{1,18}$",
     |text| is_slug(text, 20) && text.contains('-')
 );
 text_id!(
@@ -114,6 +137,7 @@ text_id!(
     NodeKey,
     "node key",
     "use lower-case letters, digits and hyphens",
+    "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
     |text| is_slug(text, 63)
 );
 text_id!(
@@ -121,6 +145,7 @@ text_id!(
     PersonId,
     "person",
     "use 1 to 40 lower-case letters, digits and hyphens, starting with a letter",
+    SLUG_40,
     |text| is_slug(text, 40)
 );
 text_id!(
@@ -128,6 +153,7 @@ text_id!(
     RoleName,
     "role",
     "use 1 to 40 lower-case letters, digits and hyphens, starting with a letter",
+    SLUG_40,
     |text| is_slug(text, 40)
 );
 text_id!(
@@ -136,6 +162,7 @@ text_id!(
     KeyId,
     "key id",
     "a key id is 16 hexadecimal digits",
+    "^[0-9a-f]{16}$",
     |text| text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 );
 text_id!(
@@ -143,6 +170,7 @@ text_id!(
     PlanId,
     "plan id",
     "a plan id is plan_ and 16 characters",
+    "^plan_[a-z2-7]{16}$",
     |text| is_prefixed_base32(text, "plan_")
 );
 text_id!(
@@ -151,6 +179,7 @@ text_id!(
     OperationId,
     "operation id",
     "an operation id is op_ and 16 characters",
+    "^op_[a-z2-7]{16}$",
     |text| is_prefixed_base32(text, "op_")
 );
 text_id!(
@@ -159,6 +188,7 @@ text_id!(
     OwnerToken,
     "owner token",
     "an owner token is 16 characters of lower-case base32",
+    "^[a-z2-7]{16}$",
     |text| is_prefixed_base32(text, "")
 );
 text_id!(
@@ -168,6 +198,7 @@ text_id!(
     ResourceId,
     "resource id",
     "use 1 to 191 letters, digits, dots, hyphens and underscores",
+    "^[A-Za-z0-9._-]{1,191}$",
     |text| !text.is_empty()
         && text.len() <= 191
         && text != "."
@@ -245,6 +276,16 @@ impl TryFrom<String> for TemplateId {
 impl From<TemplateId> for String {
     fn from(id: TemplateId) -> String {
         id.to_string()
+    }
+}
+
+impl JsonSchema for TemplateId {
+    fn schema_name() -> Cow<'static, str> {
+        "TemplateId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        text_schema("A template: T and a number, such as T3", "^[Tt][1-9][0-9]{0,2}$")
     }
 }
 

@@ -21,5 +21,6 @@ pub mod phase;
 pub mod plan;
 pub mod ready_time;
 pub mod request;
+pub mod selection;
 pub mod spec;
 pub mod text;

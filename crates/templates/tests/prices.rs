@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use exokit_core::cost::{band, estimate};
-use exokit_core::select::{Requirements, select};
+use exokit_core::select::select;
 use exokit_model::cost::CostPolicy;
+use exokit_model::selection::Requirements;
 use exokit_templates::{TemplateSet, prices};
 
 #[test]

@@ -1,6 +1,6 @@
 //! `exokit select`: which template, and why.
 
-use exokit_core::select::Selection;
+use exokit_model::selection::Selection;
 use exokit_templates::TemplateSet;
 use serde_json::json;
 
