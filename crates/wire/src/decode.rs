@@ -1,0 +1,296 @@
+//! Strict decoding of messages: bounded in length and depth, no field twice,
+//! no unknown field, no character that a terminal or a reader could be misled
+//! by, and the place of the first mistake in the answer.
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize as _, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::envelope::{KEY_CHARS_MAX, Meta, is_key};
+use crate::failure::{Class, Failure};
+use crate::{MESSAGE_BYTES_MAX, SCHEMA_VERSION};
+
+/// How deep objects and lists may be nested. The deepest message has 5.
+pub const DEPTH_MAX: usize = 12;
+
+/// Names of the fields of [`Meta`].
+const META: [&str; 3] = ["schema_version", "requester", "idempotency_key"];
+
+/// Why bytes are not a message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Longer than any message that is taken.
+    #[error("the message has {found} bytes, at most {MESSAGE_BYTES_MAX} are taken")]
+    TooLarge {
+        /// Its length.
+        found: usize,
+    },
+    /// Not JSON, or not as strict as is asked for.
+    #[error("{why}")]
+    Malformed {
+        /// What and where.
+        why: String,
+    },
+    /// JSON, but not this message.
+    #[error("at {path}: {why}")]
+    Field {
+        /// Which field, such as `ask.ttl_seconds`.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A message of another version.
+    #[error("at schema_version: {found}, this agent speaks version {SCHEMA_VERSION}")]
+    Version {
+        /// What it says, or that it says nothing.
+        found: String,
+    },
+}
+
+impl DecodeError {
+    /// Short stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            DecodeError::TooLarge { .. } => "too-large",
+            DecodeError::Malformed { .. } => "malformed",
+            DecodeError::Field { .. } => "field",
+            DecodeError::Version { .. } => "schema-version",
+        }
+    }
+
+    /// As a reply, about an operation called `on`.
+    #[must_use]
+    pub fn failure(&self, on: &str) -> Failure {
+        let (class, hint) = match self {
+            DecodeError::TooLarge { .. } => (Class::TooLarge, "send less"),
+            DecodeError::Malformed { .. } => (Class::Invalid, "send one JSON object in UTF-8"),
+            DecodeError::Field { .. } => {
+                (Class::Invalid, "`exokit schema` prints what each message may have")
+            }
+            DecodeError::Version { .. } => (Class::Invalid, "add \"schema_version\": 1"),
+        };
+        Failure::new(class, self.code(), "reading the message", on, &self.to_string(), hint)
+    }
+}
+
+/// Reads a request: what stands around it, and its body.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn request<T: DeserializeOwned>(bytes: &[u8]) -> Result<(Meta, T), DecodeError> {
+    let mut fields = object(bytes)?;
+    let meta = meta(&mut fields)?;
+    Ok((meta, body(fields)?))
+}
+
+/// Reads the fields of a request that came in parts, such as those of a path
+/// and a query.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn body<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, DecodeError> {
+    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
+        let path = error.path().to_string();
+        DecodeError::Field { path, why: error.into_inner().to_string() }
+    })
+}
+
+/// Takes the fields around a body out of a message.
+///
+/// # Errors
+/// When they are missing or not as they must be.
+pub fn meta(fields: &mut Map<String, Value>) -> Result<Meta, DecodeError> {
+    let version = fields.get("schema_version").cloned();
+    if version.as_ref().and_then(Value::as_u64) != Some(u64::from(SCHEMA_VERSION)) {
+        let found = version.map_or_else(|| "it is missing".to_owned(), |found| format!("it is {found}"));
+        return Err(DecodeError::Version { found });
+    }
+    let taken = META.iter().filter_map(|name| Some(((*name).to_owned(), fields.remove(*name)?)));
+    let meta: Meta = body(taken.collect())?;
+    match meta.idempotency_key.as_deref().is_none_or(is_key) {
+        true => Ok(meta),
+        false => Err(DecodeError::Field {
+            path: "idempotency_key".to_owned(),
+            why: format!(
+                "use 1 to {KEY_CHARS_MAX} letters, digits, dots, colons, slashes, hyphens and underscores"
+            ),
+        }),
+    }
+}
+
+/// Reads one JSON object strictly.
+///
+/// # Errors
+/// When it is too long, too deep, not JSON, no object, has a field twice, or
+/// has a character that no message needs.
+pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
+    if bytes.len() > MESSAGE_BYTES_MAX {
+        return Err(DecodeError::TooLarge { found: bytes.len() });
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Strict { depth: 0 }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    match value {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(DecodeError::Malformed { why: "it is no JSON object".to_owned() }),
+        Err(error) => Err(DecodeError::Malformed { why: error.to_string() }),
+    }
+}
+
+/// Reads any value, more strictly than JSON is.
+#[derive(Clone, Copy)]
+struct Strict {
+    depth: usize,
+}
+
+impl Strict {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        match self.depth < DEPTH_MAX {
+            true => Ok(Self { depth: self.depth + 1 }),
+            false => Err(E::custom(format!("it is nested deeper than {DEPTH_MAX} levels"))),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        serde_json::Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("it is no number"))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
+        checked(text)?;
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(inner)? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut fields = Map::new();
+        while let Some(name) = entries.next_key_seed(Name)? {
+            let value = entries.next_value_seed(inner)?;
+            if fields.contains_key(&name) {
+                return Err(A::Error::custom(format!("field {name:?} stands twice")));
+            }
+            fields.insert(name, value);
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+/// The name of a field.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        checked(&name)?;
+        Ok(name)
+    }
+}
+
+/// Refuses characters that show as something else than they are: controls but
+/// line breaks and tabs, and those that reorder or hide text.
+fn checked<E: serde::de::Error>(text: &str) -> Result<(), E> {
+    match text.chars().find(|c| is_misleading(*c)) {
+        None => Ok(()),
+        Some(found) => Err(E::custom(format!("character U+{:04X} is not taken", u32::from(found)))),
+    }
+}
+
+fn is_misleading(c: char) -> bool {
+    let harmless = matches!(c, '\n' | '\r' | '\t');
+    (c.is_control() && !harmless)
+        || matches!(c,
+            '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::StatusRequest;
+
+    fn status(text: &str) -> Result<(Meta, StatusRequest), DecodeError> {
+        request(text.as_bytes())
+    }
+
+    #[test]
+    fn a_good_message_is_read() {
+        let (meta, body) = status(r#"{"schema_version":1,"requester":"kim","environment":"first"}"#).unwrap();
+        assert_eq!((meta.requester.unwrap().as_str(), body.environment.as_str()), ("kim", "first"));
+    }
+
+    #[test]
+    fn each_mistake_is_named_with_its_place() {
+        let deep = format!("{{\"schema_version\":1,\"environment\":{}1{}}}", "[".repeat(40), "]".repeat(40));
+        for (text, code, part) in [
+            ("", "malformed", "EOF"),
+            ("[]", "malformed", "no JSON object"),
+            ("{}x", "malformed", "trailing"),
+            (r#"{"a":1,"a":2}"#, "malformed", "\"a\" stands twice"),
+            ("{\"a\":\"\\u202e\"}", "malformed", "U+202E"),
+            ("{\"a\":\"\\u0000\"}", "malformed", "U+0000"),
+            ("{\"\\u0007\":1}", "malformed", "U+0007"),
+            (&deep, "malformed", "nested deeper"),
+            (r#"{"environment":"first"}"#, "schema-version", "it is missing"),
+            (r#"{"schema_version":2,"environment":"first"}"#, "schema-version", "it is 2"),
+            (r#"{"schema_version":1,"environment":"First"}"#, "field", "at environment: environment name"),
+            (r#"{"schema_version":1,"environment":"first","colour":1}"#, "field", "unknown field `colour`"),
+            (r#"{"schema_version":1}"#, "field", "missing field `environment`"),
+            (r#"{"schema_version":1,"requester":"A","environment":"first"}"#, "field", "at requester"),
+            (
+                r#"{"schema_version":1,"idempotency_key":"a b","environment":"first"}"#,
+                "field",
+                "at idempotency_key",
+            ),
+        ] {
+            let error = status(text).unwrap_err();
+            assert_eq!(error.code(), code, "{text}");
+            assert!(error.to_string().contains(part), "{text}: {error}");
+        }
+        let long = vec![b' '; MESSAGE_BYTES_MAX + 1];
+        assert_eq!(object(&long).unwrap_err(), DecodeError::TooLarge { found: long.len() });
+    }
+}

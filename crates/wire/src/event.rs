@@ -1,0 +1,91 @@
+//! What the agent publishes: each record of the ledger, and each plan that
+//! waits for approval.
+
+use exokit_model::canonical::Digest;
+use exokit_model::event::{Event, Record};
+use exokit_model::ids::{EnvironmentName, OperationId};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::SCHEMA_VERSION;
+use crate::reply::{OperationReply, PlanView};
+
+/// Subject on which plans that wait for approval are announced.
+pub const APPROVAL_REQUESTED: &str = "infra.approval.requested";
+
+/// Stands where an environment would, for matters of the account. No
+/// environment can be called so.
+const ACCOUNT: &str = "_account";
+
+/// Fields of an event that are left out: long, or for the engine only. A plan
+/// is read with `plan.show`.
+const PRIVATE: [&str; 4] = ["plan", "signed", "sealed", "token"];
+
+/// One record of the ledger, as it is published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventMessage {
+    /// Version of the message.
+    pub schema_version: u32,
+    /// Counts from 1 without gaps.
+    pub seq: u64,
+    /// Hash of the record; also the message id, so that a stream takes each
+    /// record once.
+    pub hash: Digest,
+    /// When it happened, by the engine's clock.
+    pub at: Timestamp,
+    /// The environment that it concerns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
+    /// The operation that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationId>,
+    /// What happened: its name is in `type`.
+    pub event: Map<String, Value>,
+}
+
+impl EventMessage {
+    /// A record as it is published.
+    #[must_use]
+    pub fn of(record: &Record) -> Self {
+        let mut event = match serde_json::to_value(&record.entry.event) {
+            Ok(Value::Object(fields)) => fields,
+            // Every event is an object with a type.
+            _ => Map::new(),
+        };
+        event.retain(|name, _| !PRIVATE.contains(&name.as_str()));
+        Self {
+            schema_version: SCHEMA_VERSION,
+            seq: record.seq,
+            hash: record.hash,
+            at: record.entry.at,
+            environment: record.entry.environment.clone(),
+            operation: record.entry.operation.clone(),
+            event,
+        }
+    }
+}
+
+/// The subject on which a record is published.
+#[must_use]
+pub fn subject(environment: Option<&EnvironmentName>, event: &Event) -> String {
+    let environment = environment.map_or(ACCOUNT, EnvironmentName::as_str);
+    format!("infra.events.{environment}.{}", event.name())
+}
+
+/// A plan waits for approval: what a person must know to decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApprovalRequested {
+    /// Version of the message.
+    pub schema_version: u32,
+    /// What would be done, what it costs, what is destroyed, and why it needs
+    /// approval, the strictest rule first.
+    pub plan: PlanView,
+    /// Who has voted.
+    pub operation: OperationReply,
+    /// The same on one page, for people.
+    pub page: String,
+    /// After this time it is too late.
+    pub deadline: Timestamp,
+}

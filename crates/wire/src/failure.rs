@@ -1,0 +1,111 @@
+//! Why something was not done, as a message: the same on every way in.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What kind of refusal it is. The number is that of HTTP, on NATS too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// The message cannot be used as it is.
+    Invalid,
+    /// It is not known who asks.
+    Unauthenticated,
+    /// Who asks may not do this.
+    Forbidden,
+    /// What it is about does not exist.
+    NotFound,
+    /// It contradicts something that exists.
+    Conflict,
+    /// The message is longer than any that is taken.
+    TooLarge,
+    /// It is understood, and a rule says no.
+    Refused,
+    /// Too much is asked at once; the same may succeed later.
+    Busy,
+    /// The agent cannot do its work now: ledger, cloud or network.
+    Unavailable,
+    /// A mistake in exokit.
+    Internal,
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Class; 10] = [
+        Class::Invalid,
+        Class::Unauthenticated,
+        Class::Forbidden,
+        Class::NotFound,
+        Class::Conflict,
+        Class::TooLarge,
+        Class::Refused,
+        Class::Busy,
+        Class::Unavailable,
+        Class::Internal,
+    ];
+
+    /// The status of HTTP that says this.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Class::Invalid => 400,
+            Class::Unauthenticated => 401,
+            Class::Forbidden => 403,
+            Class::NotFound => 404,
+            Class::Conflict => 409,
+            Class::TooLarge => 413,
+            Class::Refused => 422,
+            Class::Busy => 429,
+            Class::Internal => 500,
+            Class::Unavailable => 503,
+        }
+    }
+
+    /// The class with a status; [`Class::Internal`] for one that is not used.
+    #[must_use]
+    pub fn of_status(status: u16) -> Self {
+        Self::ALL.into_iter().find(|class| class.status() == status).unwrap_or(Class::Internal)
+    }
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// Kind of refusal, by the numbers of HTTP.
+    pub status: u16,
+    /// Short stable code.
+    pub code: String,
+    /// What was being done.
+    pub doing: String,
+    /// On what.
+    pub on: String,
+    /// Why it failed, with all causes.
+    pub why: String,
+    /// What to do next.
+    pub hint: String,
+    /// When to try again at the earliest, in milliseconds from now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Failure {
+    /// A failure of a class.
+    #[must_use]
+    pub fn new(class: Class, code: &str, doing: &str, on: &str, why: &str, hint: &str) -> Self {
+        Self {
+            status: class.status(),
+            code: code.to_owned(),
+            doing: doing.to_owned(),
+            on: on.to_owned(),
+            why: why.to_owned(),
+            hint: hint.to_owned(),
+            retry_after_ms: None,
+        }
+    }
+
+    /// What kind of refusal it is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        Class::of_status(self.status)
+    }
+}

@@ -1,0 +1,330 @@
+//! The results of operations. Fields may be added; scripts rely on the names.
+
+use exokit_model::approval::{Decision, Roster};
+use exokit_model::canonical::Digest;
+use exokit_model::certificate::Certificate;
+use exokit_model::cost::{ApprovalLevel, CostBand, CostEstimate, LevelReason};
+use exokit_model::event::Difference;
+use exokit_model::graph::Presence;
+use exokit_model::ids::{
+    EnvironmentName, KeyId, NodeKey, OperationId, PersonId, PlanId, ResourceId, RoleName, TemplateId, Zone,
+};
+use exokit_model::kind::Kind;
+use exokit_model::plan::{Action, Destroy};
+use exokit_model::selection::Selection;
+use exokit_model::spec::Correction;
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::EventMessage;
+
+/// A plan for people and programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanView {
+    /// Its id.
+    pub plan_id: PlanId,
+    /// SHA-256 of its canonical text.
+    pub digest: Digest,
+    /// What it does.
+    pub action: Action,
+    /// To which environment.
+    pub environment: EnvironmentName,
+    /// The template that it is made from.
+    pub template: TemplateId,
+    /// Zone of the zonal resources.
+    pub zone: Zone,
+    /// Who asked for it.
+    pub requester: PersonId,
+    /// Needed approvals.
+    pub level: ApprovalLevel,
+    /// The rules that set the level, the strictest first.
+    pub level_reasons: Vec<LevelReason>,
+    /// Cost band.
+    pub band: CostBand,
+    /// What it is estimated to cost.
+    pub cost: CostEstimate,
+    /// What it consists of.
+    pub resources: Vec<PlannedResource>,
+    /// The keys of the resources along the longest path.
+    pub critical_path: Vec<NodeKey>,
+    /// How long it is expected to take.
+    pub critical_path_seconds: u32,
+    /// What was changed in what was asked for.
+    pub corrections: Vec<Correction>,
+    /// What is destroyed when it succeeds.
+    pub destroys: Vec<Destroy>,
+    /// What holds data and may be taken back if it fails.
+    pub rollback_destroys: Vec<NodeKey>,
+    /// After this time it can no longer start.
+    pub not_after: Timestamp,
+}
+
+/// One resource of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedResource {
+    /// Its key.
+    pub key: NodeKey,
+    /// What it is.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// The keys of those that must be there before it.
+    pub depends_on: Vec<NodeKey>,
+    /// Whether it is to be there.
+    pub desired: Presence,
+    /// Its zone.
+    pub zone: Zone,
+    /// How long it is expected to take.
+    pub predicted_seconds: u32,
+}
+
+/// A plan that was made and not recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanReply {
+    /// What it says.
+    #[serde(flatten)]
+    pub view: PlanView,
+    /// The canonical text that the digest is of.
+    pub plan: String,
+    /// The agent's mark, with which the plan can be recorded later.
+    pub seal: Digest,
+    /// Why this template, when the requirements chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
+    /// What a person should know besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// A vote that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Approval {
+    /// Who.
+    pub person: PersonId,
+    /// Yes or no.
+    pub decision: Decision,
+    /// With which key.
+    pub key: KeyId,
+    /// When.
+    pub issued_at: Timestamp,
+    /// Until when it counts.
+    pub expires_at: Timestamp,
+}
+
+/// Why an operation stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Parked {
+    /// Short stable code.
+    pub code: String,
+    /// In words.
+    pub why: String,
+    /// Who should act.
+    pub owner: String,
+    /// Whether it removes what it made once it goes on.
+    pub rolling_back: bool,
+}
+
+/// One run of a plan, and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OperationReply {
+    /// What is changed.
+    pub environment: EnvironmentName,
+    /// Its id.
+    pub operation: OperationId,
+    /// The plan.
+    pub plan_id: PlanId,
+    /// What it does.
+    pub action: Action,
+    /// One of `awaiting-approval`, `running`, `rolling-back`, `needs-human`,
+    /// `succeeded`, `rolled-back`, `rejected`.
+    pub phase: String,
+    /// Digest of the plan.
+    pub digest: Digest,
+    /// Needed approvals.
+    pub level: ApprovalLevel,
+    /// Recorded votes.
+    pub approvals: Vec<Approval>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Why it waits for a human.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_human: Option<Parked>,
+    /// Why it was not completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// What a teardown destroys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destroys: Option<Vec<Destroy>>,
+    /// Proof that a teardown has left nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Certificate>,
+}
+
+/// What a vote did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VoteReply {
+    /// The plan.
+    pub plan_id: PlanId,
+    /// Its environment.
+    pub environment: EnvironmentName,
+    /// Its digest.
+    pub digest: Digest,
+    /// Who voted.
+    pub person: PersonId,
+    /// Yes or no.
+    pub decision: Decision,
+    /// Whether the plan may start now.
+    pub enough: bool,
+    /// What is missing, in words.
+    pub still: Option<String>,
+}
+
+/// One environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Environment {
+    /// Its name.
+    pub environment: EnvironmentName,
+    /// The template that it is made from.
+    pub template: TemplateId,
+    /// Its zone.
+    pub zone: Zone,
+    /// One of `awaiting-approval`, `rejected`, `provisioning`, `ready`,
+    /// `needs-human`, `rolling-back`, `rolled-back`, `tearing-down`, `gone`.
+    pub phase: String,
+    /// Estimated price per hour while it exists.
+    pub hourly: Decimal,
+    /// ISO 4217 code of the price.
+    pub currency: String,
+    /// When its making began; before that, when it was planned.
+    pub created_at: Timestamp,
+    /// When its time is over; none when it may stay.
+    pub expires_at: Option<Timestamp>,
+    /// Who asked for it.
+    pub owner: PersonId,
+    /// Whose budget it counts against.
+    pub team: Option<RoleName>,
+    /// Approval level of the plan that made it.
+    pub level: ApprovalLevel,
+    /// Cost band of that plan.
+    pub band: CostBand,
+    /// The operation that made it.
+    pub made_by: OperationId,
+    /// All operations on an environment of this name, in order.
+    pub operations: Vec<OperationId>,
+    /// What it consists of.
+    pub resources: Vec<Resource>,
+}
+
+/// One resource of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Resource {
+    /// Its key in the plan.
+    pub key: NodeKey,
+    /// What it is.
+    pub kind: Kind,
+    /// Its id in the cloud, once known.
+    pub id: Option<ResourceId>,
+    /// Its name.
+    pub name: String,
+    /// One of `planned`, `creating`, `in-doubt`, `ready`, `failed`, `deleting`,
+    /// `gone`.
+    pub state: String,
+}
+
+/// One environment with what is being done to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusReply {
+    /// Where it stands.
+    #[serde(flatten)]
+    pub view: Environment,
+    /// Its operations that are not finished.
+    pub open: Vec<OperationReply>,
+}
+
+/// The environments, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListReply {
+    /// The environments.
+    pub environments: Vec<Environment>,
+}
+
+/// A recorded plan with everything that a voter must see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShowPlanReply {
+    /// The canonical text. A voter computes the digest from it, and believes
+    /// nothing else.
+    pub plan: String,
+    /// Where it stands.
+    pub operation: OperationReply,
+    /// Who may approve.
+    pub roster: Roster,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryLine {
+    /// When.
+    pub at: Timestamp,
+    /// What, as one sentence.
+    pub text: String,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryReply {
+    /// In order.
+    pub lines: Vec<HistoryLine>,
+}
+
+/// What was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventsReply {
+    /// In order, as many as fit into one message.
+    pub events: Vec<EventMessage>,
+    /// Sequence number of the last record of the ledger. When it is greater
+    /// than that of the last event here, ask again after that one.
+    pub head: u64,
+    /// Up to which record this answers: ask again after it.
+    pub next: u64,
+}
+
+/// How the cloud differs from what was planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DriftReply {
+    /// Of which environment.
+    pub environment: EnvironmentName,
+    /// How many resources were compared.
+    pub compared: usize,
+    /// Whether anything differs.
+    pub drifted: bool,
+    /// What differs.
+    pub differences: Vec<Difference>,
+}
+
+/// Something that carries the agent's mark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Orphan {
+    /// What it is.
+    pub kind: Kind,
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its zone.
+    pub zone: Zone,
+    /// Seconds since it was made, where the cloud says it.
+    pub age_seconds: Option<i64>,
+    /// What is thought of it.
+    pub verdict: String,
+}
+
+/// What belongs to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrphansReply {
+    /// Everything that carries a mark and is in no environment.
+    pub found: Vec<Orphan>,
+}

@@ -1,0 +1,233 @@
+//! The bodies of requests. What stands around them is in
+//! [`Meta`](crate::envelope::Meta).
+
+use exokit_model::canonical::Digest;
+use exokit_model::ids::{EnvironmentName, OperationId, PlanId, Zone};
+use exokit_model::selection::Requirements;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ask::Ask;
+
+/// Which template satisfies these requirements at the lowest price?
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct SelectRequest(pub Requirements);
+
+/// What would be done, at what price, and who would have to approve it?
+/// Nothing is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PlanRequest {
+    /// A new environment.
+    Provision(Box<Ask>),
+    /// The removal of one.
+    Teardown(Removal),
+    /// A longer life for one.
+    Extend(Extension),
+}
+
+/// The removal of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Removal {
+    /// Its name.
+    pub environment: EnvironmentName,
+}
+
+/// A longer life for an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Extension {
+    /// Its name.
+    pub environment: EnvironmentName,
+    /// How many seconds longer it is to live.
+    pub ttl_seconds: u64,
+}
+
+/// A plan as `plan` answered with it, to be recorded now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SealedPlan {
+    /// The canonical text, unaltered.
+    pub plan: String,
+    /// The agent's mark that the plan is its own.
+    pub seal: Digest,
+}
+
+/// One approval token, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Tokens {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Tokens::Many(Vec::new())
+    }
+}
+
+impl Tokens {
+    /// The tokens.
+    #[must_use]
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Tokens::One(token) => std::slice::from_ref(token),
+            Tokens::Many(tokens) => tokens,
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+}
+
+macro_rules! change_request {
+    ($(#[$doc:meta])* $name:ident { $(#[$field_doc:meta])* $field:ident: $type:ty }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $(#[$field_doc])*
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub $field: Option<$type>,
+            /// Or a plan that is recorded already, to be started or approved.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub plan_id: Option<PlanId>,
+            /// Or a plan as `plan` answered with it.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub sealed: Option<SealedPlan>,
+            /// Approvals of the plan, which are verified like any other.
+            #[serde(default, skip_serializing_if = "Tokens::is_empty")]
+            pub approval_token: Tokens,
+        }
+    };
+}
+
+change_request!(
+    /// Makes an environment: exactly one of `ask`, `plan_id` and `sealed`.
+    ProvisionRequest {
+        /// What is to be made.
+        ask: Box<Ask>
+    }
+);
+change_request!(
+    /// Removes an environment: exactly one of `remove`, `plan_id` and `sealed`.
+    TeardownRequest {
+        /// What is to be removed.
+        remove: Removal
+    }
+);
+change_request!(
+    /// Lets an environment live longer: exactly one of `extend`, `plan_id` and
+    /// `sealed`.
+    ExtendRequest {
+        /// By how much.
+        extend: Extension
+    }
+);
+
+/// A vote for a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveRequest {
+    /// The signed vote, which names the plan by its digest.
+    pub approval_token: String,
+}
+
+/// A vote against a plan. It is final.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DenyRequest {
+    /// The signed vote, which names the plan by its digest.
+    pub approval_token: String,
+}
+
+/// Where does an environment stand?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatusRequest {
+    /// Its name.
+    pub environment: EnvironmentName,
+}
+
+/// Which environments are there?
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListRequest {
+    /// Those of which nothing is left, too.
+    #[serde(default)]
+    pub all: bool,
+}
+
+/// A recorded plan with everything that a voter must see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShowPlanRequest {
+    /// A plan id, the first 8 or more digits of a digest, or an environment
+    /// of which the newest plan is meant that waits.
+    pub plan: String,
+}
+
+/// Who may approve, and under which policy?
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RosterRequest {}
+
+/// What happened, in sentences?
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryRequest {
+    /// Of one environment; otherwise of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
+}
+
+/// What was recorded after a point? For those who missed some events.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventsRequest {
+    /// Sequence number of the last record that is known; 0 for none.
+    #[serde(default)]
+    pub after: u64,
+    /// Only those of one environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
+    /// Only those of one operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationId>,
+}
+
+/// How does the cloud differ from what was planned?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DriftRequest {
+    /// Of which environment.
+    pub environment: EnvironmentName,
+}
+
+/// What carries the agent's mark and belongs to nothing?
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrphansRequest {
+    /// Zone through which the account is asked; all zones are swept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Zone>,
+}
+
+/// Lets a parked operation go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeRequest {
+    /// Its environment.
+    pub environment: EnvironmentName,
+    /// Whether it is to take back what it made instead.
+    #[serde(default)]
+    pub rollback: bool,
+}

@@ -1,0 +1,183 @@
+//! The table of operations: what can be asked of the agent, and how.
+
+use exokit_model::selection::Selection;
+use schemars::{Schema, SchemaGenerator};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::reply::{
+    DriftReply, EventsReply, HistoryReply, ListReply, OperationReply, OrphansReply, PlanReply, ShowPlanReply,
+    StatusReply, VoteReply,
+};
+use crate::request::{
+    ApproveRequest, DenyRequest, DriftRequest, EventsRequest, ExtendRequest, HistoryRequest, ListRequest,
+    OrphansRequest, PlanRequest, ProvisionRequest, ResumeRequest, RosterRequest, SelectRequest,
+    ShowPlanRequest, StatusRequest, TeardownRequest,
+};
+use exokit_model::approval::Roster;
+
+/// What a bearer token allows. None includes another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Looking.
+    Read,
+    /// Asking for changes.
+    Request,
+    /// Handing votes on. They are verified whoever brings them.
+    ApproveForward,
+    /// Letting parked work go on.
+    Admin,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Scope; 4] = [Scope::Read, Scope::Request, Scope::ApproveForward, Scope::Admin];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scope::Read => "read",
+            Scope::Request => "request",
+            Scope::ApproveForward => "approve-forward",
+            Scope::Admin => "admin",
+        }
+    }
+}
+
+impl std::str::FromStr for Scope {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
+        found.ok_or_else(|| format!("{text:?} is no scope: use read, request, approve-forward or admin"))
+    }
+}
+
+/// Method of the HTTP route of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpMethod {
+    /// GET: fields are in the path and in the query.
+    Get,
+    /// POST: fields are in the path and in the body.
+    Post,
+}
+
+/// A request: it knows which operation it asks for and what comes back.
+pub trait Message: Serialize + DeserializeOwned + Send + 'static {
+    /// The operation.
+    const VERB: Verb;
+    /// Its result.
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
+}
+
+macro_rules! verbs {
+    ($($(#[$doc:meta])* $verb:ident = $subject:literal, $method:ident $path:literal, $scope:ident,
+       $request:ty => $reply:ty;)*) => {
+        /// An operation.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Verb {
+            $($(#[$doc])* $verb,)*
+        }
+
+        impl Verb {
+            /// Every operation.
+            pub const ALL: &[Verb] = &[$(Verb::$verb,)*];
+
+            /// Its subject on NATS.
+            #[must_use]
+            pub fn subject(self) -> &'static str {
+                match self { $(Verb::$verb => concat!("infra.", $subject),)* }
+            }
+
+            /// Its name.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Verb::$verb => $subject,)* }
+            }
+
+            /// The method of its HTTP route.
+            #[must_use]
+            pub fn method(self) -> HttpMethod {
+                match self { $(Verb::$verb => HttpMethod::$method,)* }
+            }
+
+            /// Its HTTP route, with parameters in braces.
+            #[must_use]
+            pub fn path(self) -> &'static str {
+                match self { $(Verb::$verb => concat!("/api/v1/", $path),)* }
+            }
+
+            /// What a bearer token must allow.
+            #[must_use]
+            pub fn scope(self) -> Scope {
+                match self { $(Verb::$verb => Scope::$scope,)* }
+            }
+
+            /// Schema of the body of its request.
+            #[must_use]
+            pub fn request_schema(self, generator: &mut SchemaGenerator) -> Schema {
+                match self { $(Verb::$verb => generator.subschema_for::<$request>(),)* }
+            }
+
+            /// Schema of its result.
+            #[must_use]
+            pub fn reply_schema(self, generator: &mut SchemaGenerator) -> Schema {
+                match self { $(Verb::$verb => generator.subschema_for::<$reply>(),)* }
+            }
+        }
+
+        $(impl Message for $request {
+            const VERB: Verb = Verb::$verb;
+            type Reply = $reply;
+        })*
+    };
+}
+
+verbs! {
+    /// Which template satisfies the requirements at the lowest price.
+    Select = "select", Post "select", Read, SelectRequest => Selection;
+    /// What would be done. Nothing is recorded.
+    Plan = "plan", Post "plan", Request, PlanRequest => PlanReply;
+    /// Makes an environment.
+    Provision = "provision", Post "provision", Request, ProvisionRequest => OperationReply;
+    /// Removes an environment.
+    Teardown = "teardown", Post "teardown", Request, TeardownRequest => OperationReply;
+    /// Lets an environment live longer.
+    Extend = "extend", Post "extend", Request, ExtendRequest => OperationReply;
+    /// Hands on a vote for a plan.
+    Approve = "approve", Post "approve", ApproveForward, ApproveRequest => VoteReply;
+    /// Hands on a vote against a plan.
+    Deny = "deny", Post "deny", ApproveForward, DenyRequest => VoteReply;
+    /// Where an environment stands.
+    Status = "status", Get "environments/{environment}", Read, StatusRequest => StatusReply;
+    /// Which environments there are.
+    List = "status.list", Get "environments", Read, ListRequest => ListReply;
+    /// A recorded plan, for a voter.
+    ShowPlan = "plan.show", Get "plans/{plan}", Read, ShowPlanRequest => ShowPlanReply;
+    /// Who may approve.
+    Roster = "roster", Get "roster", Read, RosterRequest => Roster;
+    /// What happened, in sentences.
+    History = "history", Get "history", Read, HistoryRequest => HistoryReply;
+    /// What was recorded after a point.
+    Events = "events.list", Get "events", Read, EventsRequest => EventsReply;
+    /// How the cloud differs from what was planned; the comparison is recorded.
+    Drift = "drift", Post "environments/{environment}/drift", Request, DriftRequest => DriftReply;
+    /// What carries the agent's mark and belongs to nothing.
+    Orphans = "orphans", Get "orphans", Read, OrphansRequest => OrphansReply;
+    /// Lets a parked operation go on, or take back what it made.
+    Resume = "resume", Post "environments/{environment}/resume", Admin, ResumeRequest => OperationReply;
+}
+
+impl Verb {
+    /// The operation with a subject.
+    #[must_use]
+    pub fn of_subject(subject: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|verb| verb.subject() == subject)
+    }
+
+    /// The parameters in its path.
+    pub fn path_parameters(self) -> impl Iterator<Item = &'static str> {
+        self.path().split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    }
+}
