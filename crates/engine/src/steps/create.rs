@@ -8,30 +8,25 @@ use exokit_model::event::Event;
 use exokit_model::graph::Node;
 use exokit_model::ids::NodeKey;
 use exokit_model::kind::Kind;
-use exokit_mutant::{Mutant, planted};
 
 use crate::keyring::NONCE_BYTES;
 use crate::run::{Run, StepEnd, refused};
-use crate::steps::{Permitted, node_of, pause, permit};
+use crate::steps::{node_of, pause, permit, send};
 
 pub(crate) async fn run(run: &Run<'_>, key: &NodeKey, attempt: u32, refusals: u32) -> Result<(), StepEnd> {
     let node = node_of(run, key)?;
     pause(run.engine.parts().timing.create_backoff(refusals)).await;
-    let Permitted { permit, request, expires } = match permit(run, key, Intent::Create).await? {
+    let permitted = match permit(run, key, Intent::Create).await? {
         Ok(permitted) => permitted,
         Err(refusal) => return refused(refusal),
     };
-    let intent =
-        Event::CreateIntended { node: key.clone(), attempt, request: request.digest(), expires_at: expires };
-    let early = planted(Mutant::IntentAfterSend);
-    if !early {
-        run.record(vec![intent.clone()]).await?;
-    }
-    let outcome = run.engine.parts().client.mutate(permit, &request, expires).await;
-    if early {
-        run.record(vec![intent]).await?;
-    }
-    let event = match outcome {
+    let intent = Event::CreateIntended {
+        node: key.clone(),
+        attempt,
+        request: permitted.request.digest(),
+        expires_at: permitted.expires,
+    };
+    let event = match send(run, permitted, intent).await? {
         Ok(reply) => accepted(run, &node, attempt, &reply)?,
         Err(error) => not_accepted(&node, attempt, &error),
     };

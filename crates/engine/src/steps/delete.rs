@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::observe::{self, CloudOperation};
 use crate::run::{Run, StepEnd, refused};
 use crate::steps::create::chain;
-use crate::steps::{Patience, Permitted, node_of, parent_of, pause, permit, strays};
+use crate::steps::{Patience, node_of, parent_of, pause, permit, send, strays};
 
 pub(crate) async fn run(
     run: &Run<'_>,
@@ -28,21 +28,18 @@ pub(crate) async fn run(
     pause(run.engine.parts().timing.delete_backoff(refusals)).await;
     strays::check(run, &node, id).await?;
     let which = usize::try_from(step).unwrap_or(usize::MAX);
-    let Permitted { permit, request, expires } =
-        match permit(run, key, Intent::Delete { step: which }).await? {
-            Ok(permitted) => permitted,
-            Err(refusal) => return refused(refusal),
-        };
+    let permitted = match permit(run, key, Intent::Delete { step: which }).await? {
+        Ok(permitted) => permitted,
+        Err(refusal) => return refused(refusal),
+    };
     let intent = Event::DeleteIntended {
         node: key.clone(),
         id: id.clone(),
         step,
-        request: request.digest(),
-        expires_at: expires,
+        request: permitted.request.digest(),
+        expires_at: permitted.expires,
     };
-    run.record(vec![intent]).await?;
-    let outcome = run.engine.parts().client.mutate(permit, &request, expires).await;
-    let event = match outcome {
+    let event = match send(run, permitted, intent).await? {
         Ok(reply) => accepted(run, &node, id, step, &reply).await?,
         Err(error) => not_accepted(run, &node, id, &error).await?,
     };

@@ -13,6 +13,9 @@ use std::time::Duration;
 use exokit_approval::grant::{Intent, PermitRequest};
 use exokit_approval::permit::Permit;
 use exokit_approval::refusal::Refusal;
+use exokit_cloud::outcome::{MutationError, NotSent};
+use exokit_cloud::reply::Reply;
+use exokit_model::event::Event;
 use exokit_model::graph::Node;
 use exokit_model::ids::{NodeKey, ResourceId};
 use exokit_model::needs_human::NeedsHuman;
@@ -74,6 +77,32 @@ pub(crate) async fn permit(
         id_of: &|key| state.facts.id_of(key),
     });
     Ok(result.map(|(permit, request)| Permitted { permit, request, expires }))
+}
+
+/// Makes an intent durable, then sends the request once.
+///
+/// A lease is shorter after a renewal when the clock was put back meanwhile. A
+/// signature that would outlive it is not used.
+pub(crate) async fn send(
+    run: &Run<'_>,
+    permitted: Permitted,
+    intent: Event,
+) -> Result<Result<Reply, MutationError>, EngineError> {
+    let Permitted { permit, request, expires } = permitted;
+    let client = &run.engine.parts().client;
+    if planted(Mutant::IntentAfterSend) {
+        let outcome = client.mutate(permit, &request, expires).await;
+        run.record(vec![intent]).await?;
+        return Ok(outcome);
+    }
+    run.record(vec![intent]).await?;
+    let deadline = run.lease().until;
+    if expires > deadline && !planted(Mutant::OutliveLease) {
+        let operation = request.operation.clone();
+        let why = NotSent::OutlivesPermit { expires, deadline };
+        return Ok(Err(MutationError::NotSent { operation, why }));
+    }
+    Ok(client.mutate(permit, &request, expires).await)
 }
 
 /// Whether a step undoes what this operation made: always while it rolls
