@@ -6,7 +6,6 @@ mod commands;
 mod embedded;
 mod error;
 mod exit;
-mod format;
 mod keys;
 mod operate;
 mod output;
@@ -14,7 +13,6 @@ mod progress;
 mod session;
 mod settings;
 mod state_dir;
-mod views;
 
 use std::process::ExitCode;
 

@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
-use crate::views::operation;
+use exokit_text::operation;
 
 /// How often the ledger is looked at for what others wrote.
 const LOOK: Duration = Duration::from_millis(250);

@@ -7,7 +7,7 @@ use exokit_model::ids::{EnvironmentName, PlanId, Zone};
 use rust_decimal::Decimal;
 
 use crate::args::PaceArgs;
-use crate::format::parse_duration;
+use exokit_text::format::parse_duration;
 
 /// Which template a set of requirements gets, and why
 ///

@@ -20,8 +20,8 @@ use crate::output::say;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
 use crate::state_dir::read;
-use crate::views::decision;
-use crate::views::operation::can_start;
+use exokit_text::decision;
+use exokit_text::operation::can_start;
 
 /// Fewest digits by which a digest may be given.
 const DIGEST_DIGITS_MIN: usize = 8;

@@ -11,11 +11,11 @@ use serde_json::json;
 use crate::args::{AddArgs, ApproverCommand, CreateKeyArgs, InitArgs, PolicyArgs, RevokeArgs};
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::format::{amount, moment, table};
 use crate::keys;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
 use crate::state_dir::write_new;
+use exokit_text::format::{amount, moment, table};
 
 pub(crate) async fn run(settings: &Settings, command: ApproverCommand) -> Result<Exit, CliError> {
     match command {

@@ -8,10 +8,10 @@ use serde::Serialize;
 use crate::args::CloudName;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::format::table;
 use crate::keys;
 use crate::session::{Reach, Session, open_ledger, price_list, templates};
 use crate::settings::{Place, Settings};
+use exokit_text::format::table;
 
 /// A list of prices that is older is worth a word.
 const PRICES_DAYS_MAX: i32 = 90;

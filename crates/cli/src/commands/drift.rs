@@ -5,9 +5,9 @@ use serde_json::json;
 use crate::args::DriftArgs;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::format::{plain, table};
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
+use exokit_text::format::{plain, table};
 
 pub(crate) async fn run(settings: &Settings, args: &DriftArgs) -> Result<Exit, CliError> {
     let session = Session::open(settings, Reach::Cloud).await?;

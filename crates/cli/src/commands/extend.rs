@@ -5,7 +5,6 @@ use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::operate::Operator;
 use crate::settings::Settings;
-use crate::views;
 
 pub(crate) async fn run(settings: &Settings, args: &ExtendArgs) -> Result<Exit, CliError> {
     let operator = Operator::open(settings, None).await?;
@@ -19,7 +18,7 @@ pub(crate) async fn run(settings: &Settings, args: &ExtendArgs) -> Result<Exit, 
     };
     let plan = operator.session.engine.plan_extend(name, seconds, &settings.person).await;
     let plan = plan.doing("planning to extend", name)?;
-    settings.output.note(&views::plan::heading(&plan));
-    settings.output.note(views::plan::total(&plan).trim_end());
+    settings.output.note(&exokit_text::plan::heading(&plan));
+    settings.output.note(exokit_text::plan::total(&plan).trim_end());
     operator.propose(&plan, args.wait).await
 }

@@ -7,13 +7,12 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
-use crate::views;
 
 pub(crate) async fn run(settings: &Settings, args: &ListArgs) -> Result<Exit, CliError> {
     let session = Session::open(settings, Reach::Ledger).await?;
     let which = if args.all { Environments::All } else { Environments::Present };
     let shown = session.environments(which).await?;
     let now = session.engine.parts().clock.now();
-    settings.output.data(&shown, || views::environment::list(&shown, now))?;
+    settings.output.data(&shown, || exokit_text::environment::list(&shown, now))?;
     Ok(Exit::Done)
 }

@@ -6,9 +6,9 @@ use serde_json::Value;
 use crate::args::OrphansArgs;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::format::{duration, plain, table};
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
+use exokit_text::format::{duration, plain, table};
 
 pub(crate) async fn run(settings: &Settings, args: &OrphansArgs) -> Result<Exit, CliError> {
     let session = Session::open(settings, Reach::Cloud).await?;

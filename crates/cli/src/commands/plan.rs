@@ -9,7 +9,6 @@ use crate::exit::Exit;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
 use crate::state_dir::replace;
-use crate::views;
 
 pub(crate) async fn run(settings: &Settings, args: &PlanArgs) -> Result<Exit, CliError> {
     let session = Session::open(settings, Reach::Cloud).await?;
@@ -23,8 +22,8 @@ pub(crate) async fn run(settings: &Settings, args: &PlanArgs) -> Result<Exit, Cl
         settings.output.note(&format!("The canonical bytes are in {}.", path.display()));
     }
     let roster = session.engine.roster().await.doing("reading", "the roster")?;
-    settings.output.data(&views::plan::json(plan, &digest), || {
-        views::plan::text(plan, &digest, &roster, session.speed)
+    settings.output.data(&exokit_text::plan::json(plan, &digest), || {
+        exokit_text::plan::text(plan, &digest, &roster, session.speed)
     })?;
     Ok(Exit::Done)
 }

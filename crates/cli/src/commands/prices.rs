@@ -16,10 +16,10 @@ use crate::args::{CloudName, PricesCommand};
 use crate::embedded;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::format::{amount, table};
 use crate::session::price_list;
 use crate::settings::Settings;
 use crate::state_dir::replace;
+use exokit_text::format::{amount, table};
 
 /// Where the public price lists are.
 const SOURCE: &str = "https://portal.exoscale.com/api/pricing";

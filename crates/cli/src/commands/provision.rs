@@ -7,7 +7,6 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::operate::Operator;
 use crate::settings::Settings;
-use crate::views;
 
 pub(crate) async fn run(settings: &Settings, args: &ProvisionArgs) -> Result<Exit, CliError> {
     let operator = Operator::open(settings, args.pace.steps_at_once).await?;
@@ -23,7 +22,7 @@ pub(crate) async fn run(settings: &Settings, args: &ProvisionArgs) -> Result<Exi
             correction.field, correction.from, correction.to, correction.why
         ));
     }
-    settings.output.note(&views::plan::heading(plan));
-    settings.output.note(views::plan::total(plan).trim_end());
+    settings.output.note(&exokit_text::plan::heading(plan));
+    settings.output.note(exokit_text::plan::total(plan).trim_end());
     operator.propose(plan, args.wait).await
 }

@@ -8,9 +8,9 @@ use crate::args::SelectArgs;
 use crate::asked;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::format::{amount, duration, table};
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
+use exokit_text::format::{amount, duration, table};
 
 pub(crate) async fn run(settings: &Settings, args: &SelectArgs) -> Result<Exit, CliError> {
     // Bands are part of the roster; without a state directory the defaults hold.

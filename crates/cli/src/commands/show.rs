@@ -7,7 +7,6 @@ use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
-use crate::views;
 
 pub(crate) async fn run(settings: &Settings, args: &EnvironmentArgs) -> Result<Exit, CliError> {
     let session = Session::open(settings, Reach::Ledger).await?;
@@ -17,8 +16,8 @@ pub(crate) async fn run(settings: &Settings, args: &EnvironmentArgs) -> Result<E
     let (view, operations) = (&story.view, &story.operations);
     let mut value = serde_json::to_value(view).unwrap_or_default();
     let open = operations.iter().filter(|operation| !operation.phase.is_terminal());
-    value["open"] = open.map(views::operation::json).collect();
+    value["open"] = open.map(exokit_text::operation::json).collect();
     let now = session.engine.parts().clock.now();
-    settings.output.data(&value, || views::environment::show(view, operations, now))?;
+    settings.output.data(&value, || exokit_text::environment::show(view, operations, now))?;
     Ok(Exit::Done)
 }

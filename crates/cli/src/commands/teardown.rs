@@ -5,7 +5,6 @@ use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::operate::Operator;
 use crate::settings::Settings;
-use crate::views;
 
 pub(crate) async fn run(settings: &Settings, args: &TeardownArgs) -> Result<Exit, CliError> {
     let operator = Operator::open(settings, args.pace.steps_at_once).await?;
@@ -17,7 +16,7 @@ pub(crate) async fn run(settings: &Settings, args: &TeardownArgs) -> Result<Exit
     };
     let plan = operator.session.engine.plan_teardown(name, &settings.person).await;
     let plan = plan.doing("planning to remove", name)?;
-    settings.output.note(&views::plan::heading(&plan));
-    settings.output.note(views::plan::destroys(&plan).trim_end());
+    settings.output.note(&exokit_text::plan::heading(&plan));
+    settings.output.note(exokit_text::plan::destroys(&plan).trim_end());
     operator.propose(&plan, args.wait).await
 }

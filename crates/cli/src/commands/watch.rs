@@ -14,7 +14,6 @@ use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::operate::{Ended, Operator};
 use crate::settings::Settings;
-use crate::views;
 
 /// Pause between two rounds over all environments.
 const ROUND: Duration = Duration::from_secs(2);
@@ -41,13 +40,14 @@ async fn one(operator: &Operator<'_>, name: &EnvironmentName, once: bool) -> Res
             _ => operator.run_to_the_end(&operation.operation).await,
         };
     }
-    let can_start = |operation: &&OperationView| views::operation::can_start(operation, operations, now);
+    let can_start =
+        |operation: &&OperationView| exokit_text::operation::can_start(operation, operations, now);
     let waiting = operations.iter().rev().find(can_start);
     match waiting {
         Some(operation) => operator.start(&operation.operation, !once).await,
         None => {
             operator.settings.output.note("Nothing is being done.");
-            operator.settings.output.data(&view, || views::environment::show(view, operations, now))?;
+            operator.settings.output.data(&view, || exokit_text::environment::show(view, operations, now))?;
             Ok(Exit::Done)
         }
     }
@@ -124,7 +124,7 @@ async fn ended(
         Phase::RolledBack { .. } | Phase::Rejected { .. } => Exit::Failed,
         _ => Exit::Done,
     };
-    Ok((exit, views::operation::text(&operation)))
+    Ok((exit, exokit_text::operation::text(&operation)))
 }
 
 /// What needs a human outweighs what failed.
@@ -156,7 +156,7 @@ async fn ready(operator: &Operator<'_>) -> Result<Vec<OperationId>, CliError> {
         let Some(story) = session.story(&waiting.environment).await? else { continue };
         let operation = story.operations.iter().find(|operation| operation.operation == waiting.operation);
         if let Some(operation) = operation
-            && views::operation::can_start(operation, &story.operations, now)
+            && exokit_text::operation::can_start(operation, &story.operations, now)
             && operator.approved(operation).await?
         {
             ready.push(waiting.operation);

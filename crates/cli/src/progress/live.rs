@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 
 use super::lock;
 use super::track::{Change, Stage, Track};
-use crate::format::duration;
+use exokit_text::format::duration;
 
 /// How often the lines are drawn.
 const TICK: Duration = Duration::from_millis(125);

@@ -12,8 +12,8 @@ use exokit_model::event::Record;
 use exokit_model::ids::OperationId;
 use exokit_model::plan::Plan;
 
-use crate::format::{duration, took};
 use crate::output::{Output, say};
+use exokit_text::format::{duration, took};
 
 use live::Lines;
 use track::{Change, Track};

@@ -8,7 +8,7 @@ use exokit_model::ids::NodeKey;
 use exokit_model::plan::Plan;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::format::{plain, took};
+use exokit_text::format::{plain, took};
 
 /// One operation.
 pub(super) struct Track {

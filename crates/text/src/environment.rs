@@ -5,10 +5,10 @@ use exokit_ledger::{EnvironmentView, OperationView};
 use jiff::Timestamp;
 
 use crate::format::{amount, from_now, moment, plain, table};
-use crate::views::operation;
+use crate::operation;
 
 /// All of them, one line each.
-pub(crate) fn list(environments: &[EnvironmentView], now: Timestamp) -> String {
+pub fn list(environments: &[EnvironmentView], now: Timestamp) -> String {
     if environments.is_empty() {
         return "There is no environment. `exokit up T1` makes one.\n".to_owned();
     }
@@ -33,7 +33,7 @@ pub(crate) fn list(environments: &[EnvironmentView], now: Timestamp) -> String {
 }
 
 /// One of them.
-pub(crate) fn show(view: &EnvironmentView, operations: &[OperationView], now: Timestamp) -> String {
+pub fn show(view: &EnvironmentView, operations: &[OperationView], now: Timestamp) -> String {
     let mut text = format!(
         "{} is {}\n  template {} in {}, level {}, band {}, {} {} per hour\n  asked for by {}, created {} UTC, {}\n",
         view.environment,
@@ -73,7 +73,7 @@ fn row(resource: &ResourceView) -> Vec<String> {
 }
 
 /// The state in words.
-pub(crate) fn state(state: ResourceState) -> &'static str {
+pub fn state(state: ResourceState) -> &'static str {
     match state {
         ResourceState::Planned => "planned",
         ResourceState::Creating => "creating",

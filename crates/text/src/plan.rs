@@ -8,10 +8,10 @@ use exokit_model::plan::{Action, Plan};
 use serde_json::{Value, json};
 
 use crate::format::{amount, duration, table};
-use crate::views::tree;
+use crate::tree;
 
 /// For programs.
-pub(crate) fn json(plan: &Plan, digest: &Digest) -> Value {
+pub fn json(plan: &Plan, digest: &Digest) -> Value {
     let resources: Vec<Value> = plan
         .graph
         .nodes()
@@ -58,7 +58,7 @@ fn cost_json(cost: &CostEstimate) -> Value {
 }
 
 /// For people: everything.
-pub(crate) fn text(plan: &Plan, digest: &Digest, roster: &Roster, speed: f64) -> String {
+pub fn text(plan: &Plan, digest: &Digest, roster: &Roster, speed: f64) -> String {
     let mut text = format!("{}\n", heading(plan));
     if !plan.graph.nodes().is_empty() {
         text.push_str(&format!("\n{}", resources(plan)));
@@ -75,7 +75,7 @@ pub(crate) fn text(plan: &Plan, digest: &Digest, roster: &Roster, speed: f64) ->
 }
 
 /// What is done to what, in one line.
-pub(crate) fn heading(plan: &Plan) -> String {
+pub fn heading(plan: &Plan) -> String {
     let (name, template, zone) = (&plan.environment, plan.template, &plan.zone);
     let what = match plan.action {
         Action::Provision => format!("make {name} from {template} in {zone}"),
@@ -89,7 +89,7 @@ pub(crate) fn heading(plan: &Plan) -> String {
 }
 
 /// The resources as a table.
-pub(crate) fn resources(plan: &Plan) -> String {
+pub fn resources(plan: &Plan) -> String {
     let rows: Vec<Vec<String>> = plan
         .graph
         .nodes()
@@ -143,7 +143,7 @@ fn cost(plan: &Plan) -> String {
 }
 
 /// Prices that are not known, with what is assumed for each.
-pub(crate) fn unknown(plan: &Plan) -> String {
+pub fn unknown(plan: &Plan) -> String {
     let line = |unknown: &UnknownPrice| {
         format!(
             "  unknown price: {}, assumed {} per hour: {}\n",
@@ -156,7 +156,7 @@ pub(crate) fn unknown(plan: &Plan) -> String {
 }
 
 /// What it costs in all, in one line.
-pub(crate) fn total(plan: &Plan) -> String {
+pub fn total(plan: &Plan) -> String {
     let cost = &plan.cost;
     if plan.action == Action::Teardown {
         return "Cost: nothing\n".to_owned();
@@ -180,7 +180,7 @@ pub(crate) fn total(plan: &Plan) -> String {
 }
 
 /// The level, why, and who may approve.
-pub(crate) fn level(plan: &Plan, roster: &Roster) -> String {
+pub fn level(plan: &Plan, roster: &Roster) -> String {
     let needs = match plan.level {
         ApprovalLevel::One => "runs at once".to_owned(),
         ApprovalLevel::Two => "needs one person".to_owned(),
@@ -197,7 +197,7 @@ pub(crate) fn level(plan: &Plan, roster: &Roster) -> String {
 }
 
 /// The persons whose vote would count.
-pub(crate) fn may_approve(plan: &Plan, roster: &Roster) -> String {
+pub fn may_approve(plan: &Plan, roster: &Roster) -> String {
     if roster.persons.is_empty() {
         return "nobody yet: `exokit approver init` begins a roster of persons and keys".to_owned();
     }
@@ -229,7 +229,7 @@ pub(crate) fn may_approve(plan: &Plan, roster: &Roster) -> String {
 }
 
 /// What is lost.
-pub(crate) fn destroys(plan: &Plan) -> String {
+pub fn destroys(plan: &Plan) -> String {
     let mut text = match plan.destroys.is_empty() {
         true => "Destroys nothing".to_owned(),
         false => {
@@ -260,7 +260,7 @@ pub(crate) fn destroys(plan: &Plan) -> String {
 }
 
 /// What was changed in what was asked.
-pub(crate) fn corrections(plan: &Plan) -> String {
+pub fn corrections(plan: &Plan) -> String {
     let mut text = format!("Corrections to what was asked: {}\n", plan.corrections.len());
     for correction in &plan.corrections {
         text.push_str(&format!(

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 const DURATION_SECONDS_MAX: u64 = 10 * 365 * 86_400;
 
 /// Reads `8h`, `90m`, `2d` or `1h30m` as seconds.
-pub(crate) fn parse_duration(text: &str) -> Result<u64, String> {
+pub fn parse_duration(text: &str) -> Result<u64, String> {
     let rule = || format!("{text:?} is not a time such as 30m, 8h, 2d or 1h30m");
     let mut seconds: u64 = 0;
     let mut digits = String::new();
@@ -38,7 +38,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<u64, String> {
 }
 
 /// Seconds as `45 s`, `3 min 20 s`, `2 h 5 min` or `3 d 4 h`.
-pub(crate) fn duration(seconds: u64) -> String {
+pub fn duration(seconds: u64) -> String {
     let parts = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
     let mut left = seconds;
     let mut words = Vec::new();
@@ -57,7 +57,7 @@ pub(crate) fn duration(seconds: u64) -> String {
 
 /// The time from `from` to `to` to a tenth of a second while that says
 /// something.
-pub(crate) fn took(from: Timestamp, to: Timestamp) -> String {
+pub fn took(from: Timestamp, to: Timestamp) -> String {
     let exact = to.duration_since(from).max(SignedDuration::ZERO);
     match exact < SignedDuration::from_secs(10) {
         true => format!("{:.1} s", exact.as_secs_f64()),
@@ -66,17 +66,17 @@ pub(crate) fn took(from: Timestamp, to: Timestamp) -> String {
 }
 
 /// The time from `from` to `to`, zero when it is negative.
-pub(crate) fn between(from: Timestamp, to: Timestamp) -> u64 {
+pub fn between(from: Timestamp, to: Timestamp) -> u64 {
     to.duration_since(from).max(SignedDuration::ZERO).as_secs().unsigned_abs()
 }
 
 /// A moment to the second, in UTC.
-pub(crate) fn moment(at: Timestamp) -> String {
+pub fn moment(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// How far away a moment is, as `in 3 h` or `3 h ago`.
-pub(crate) fn from_now(at: Timestamp, now: Timestamp) -> String {
+pub fn from_now(at: Timestamp, now: Timestamp) -> String {
     match at >= now {
         true => format!("in {}", duration(between(now, at))),
         false => format!("{} ago", duration(between(at, now))),
@@ -84,7 +84,7 @@ pub(crate) fn from_now(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// An amount with at least two and at most five decimal places.
-pub(crate) fn amount(value: Decimal) -> String {
+pub fn amount(value: Decimal) -> String {
     let rounded = value.round_dp(5).normalize();
     match rounded.scale() < 2 {
         true => format!("{rounded:.2}"),
@@ -93,7 +93,7 @@ pub(crate) fn amount(value: Decimal) -> String {
 }
 
 /// Rows under a heading, columns aligned, two blanks apart.
-pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = heading.iter().map(|cell| measure_text_width(cell)).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -114,7 +114,7 @@ pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// A text from outside with nothing in it that a terminal would obey.
-pub(crate) fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 

@@ -6,10 +6,10 @@ use exokit_model::ids::PersonId;
 use exokit_model::plan::{Action, Plan};
 
 use crate::format::{moment, table};
-use crate::views::plan;
+use crate::plan;
 
 /// The page.
-pub(crate) fn page(
+pub fn page(
     plan: &Plan,
     digest: &Digest,
     roster: &Roster,

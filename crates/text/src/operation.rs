@@ -9,13 +9,13 @@ use exokit_model::plan::Action;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::certificate;
 use crate::format::{from_now, took};
-use crate::views::certificate;
-use crate::views::plan::may_approve;
+use crate::plan::may_approve;
 
 /// For programs: what `provision`, `teardown`, `extend`, `watch` and `resume`
 /// print.
-pub(crate) fn json(operation: &OperationView) -> Value {
+pub fn json(operation: &OperationView) -> Value {
     let mut value = json!({
         "environment": operation.plan.environment,
         "operation": operation.operation,
@@ -46,7 +46,7 @@ pub(crate) fn json(operation: &OperationView) -> Value {
 }
 
 /// The votes that are recorded.
-pub(crate) fn approvals(tokens: &[String]) -> Vec<Value> {
+pub fn approvals(tokens: &[String]) -> Vec<Value> {
     let votes = tokens.iter().filter_map(|token| inspect(token).ok());
     votes
         .map(|vote| {
@@ -64,7 +64,7 @@ fn voters(tokens: &[String], decision: Decision) -> Vec<String> {
 }
 
 /// How it ended, or why it has not, for people.
-pub(crate) fn text(operation: &OperationView) -> String {
+pub fn text(operation: &OperationView) -> String {
     let name = &operation.plan.environment;
     let took = match (operation.started_at, operation.ended_at) {
         (Some(from), Some(to)) => format!(" after {}", took(from, to)),
@@ -93,13 +93,13 @@ pub(crate) fn text(operation: &OperationView) -> String {
 
 /// Whether a plan waits for its approval and can still start: it is not too
 /// old, and nothing else has changed the environment since it was made.
-pub(crate) fn can_start(operation: &OperationView, others: &[OperationView], now: Timestamp) -> bool {
+pub fn can_start(operation: &OperationView, others: &[OperationView], now: Timestamp) -> bool {
     let since = |other: &OperationView| other.started_at.is_some_and(|at| at >= operation.proposed_at);
     operation.phase == Phase::AwaitingApproval && operation.plan.not_after >= now && !others.iter().any(since)
 }
 
 /// One line about an operation that is not finished.
-pub(crate) fn open_line(operation: &OperationView, others: &[OperationView], now: Timestamp) -> String {
+pub fn open_line(operation: &OperationView, others: &[OperationView], now: Timestamp) -> String {
     let plan = &operation.plan;
     let what = format!("{} {} ({})", plan.action, plan.plan_id, operation.phase.name());
     match &operation.phase {
@@ -123,7 +123,7 @@ pub(crate) fn open_line(operation: &OperationView, others: &[OperationView], now
 }
 
 /// What a human can do about a parked operation.
-pub(crate) fn what_to_do(name: &EnvironmentName, operation: &OperationView) -> String {
+pub fn what_to_do(name: &EnvironmentName, operation: &OperationView) -> String {
     let forward = matches!(operation.phase, Phase::NeedsHuman { rolling_back: false, .. });
     let rollback = match (forward, operation.plan.action) {
         (true, Action::Provision) => {
@@ -138,7 +138,7 @@ pub(crate) fn what_to_do(name: &EnvironmentName, operation: &OperationView) -> S
 }
 
 /// How to get a plan approved and run.
-pub(crate) fn how_to_approve(operation: &OperationView, roster: &Roster) -> String {
+pub fn how_to_approve(operation: &OperationView, roster: &Roster) -> String {
     let plan = &operation.plan;
     let verb = match plan.action {
         Action::Provision => "up",

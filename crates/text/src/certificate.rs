@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use crate::format::moment;
 
 /// For programs.
-pub(crate) fn json(certificate: &Certificate) -> Value {
+pub fn json(certificate: &Certificate) -> Value {
     serde_json::to_value(certificate).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }))
 }
 
 /// For people.
-pub(crate) fn text(certificate: &Certificate) -> String {
+pub fn text(certificate: &Certificate) -> String {
     let body = &certificate.body;
     let zones: std::collections::BTreeSet<&str> =
         body.checked.iter().map(|checked| checked.zone.as_str()).collect();
