@@ -110,7 +110,7 @@ impl Case<'_> {
             if !self.truth.clock_was_wrong && self.is_signed_long(digest, entry) {
                 wrong.push(format!("I18 signed for more than 30 s: {place}"));
             }
-            match intended.last() {
+            match intent_of(&intended, entry) {
                 None => wrong.push(format!("I4 unintended: {place}")),
                 Some(intent) => wrong.extend(check_times(intent, entry, &place)),
             }
@@ -424,6 +424,14 @@ struct Intent {
 
 fn intent_before(intents: &[Intent], acknowledged: usize) -> Option<&Intent> {
     intents.iter().rfind(|intent| intent.at < acknowledged)
+}
+
+/// The intent under which a request was signed: a request may arrive late,
+/// after the same one was sent again under a newer intent.
+fn intent_of<'i>(intended: &[&'i Intent], entry: &JournalEntry) -> Option<&'i Intent> {
+    let signed_until = entry.request_expires_ms.unwrap_or(i64::MAX);
+    let fits = |intent: &&&Intent| (0..1000).contains(&intent.expires_ms.saturating_sub(signed_until));
+    intended.iter().rev().find(fits).or(intended.last()).copied()
 }
 
 fn check_times(intent: &Intent, entry: &JournalEntry, place: &str) -> Option<String> {

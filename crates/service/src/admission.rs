@@ -1,0 +1,61 @@
+//! How much is taken on at once. Whoever comes when it is full is told so, and
+//! when to come again; nothing is queued without a limit.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use exokit_wire::failure::{Class, Failure};
+use exokit_wire::verb::Verb;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Limits of one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests answered at once.
+    pub requests: NonZeroUsize,
+    /// Operations under way at once. One takes about 80 kB of memory.
+    pub operations: NonZeroUsize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let limit = |n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN);
+        Self { requests: limit(256), operations: limit(2_000) }
+    }
+}
+
+/// When to come again after a request found no room, in milliseconds.
+const REQUEST_RETRY_MS: u64 = 500;
+
+/// The doors.
+#[derive(Debug)]
+pub struct Admission {
+    requests: Arc<Semaphore>,
+    limits: Limits,
+}
+
+impl Admission {
+    /// Doors that let so many in.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { requests: Arc::new(Semaphore::new(limits.requests.get())), limits }
+    }
+
+    /// Lets one request in, until the result is dropped.
+    ///
+    /// # Errors
+    /// `busy` when as many are being answered as may be.
+    pub fn admit(&self, verb: Verb) -> Result<OwnedSemaphorePermit, Failure> {
+        self.requests.clone().try_acquire_owned().map_err(|_| {
+            let why = format!("{} requests are being answered", self.limits.requests);
+            busy(verb.subject(), &why, REQUEST_RETRY_MS)
+        })
+    }
+}
+
+/// Too much at once.
+pub(crate) fn busy(on: &str, why: &str, retry_after_ms: u64) -> Failure {
+    let hint = "nothing was recorded; send the same again after the time in retry_after_ms";
+    let failure = Failure::new(Class::Busy, "busy", "taking on", on, why, hint);
+    Failure { retry_after_ms: Some(retry_after_ms), ..failure }
+}

@@ -1,0 +1,244 @@
+//! From what was asked for, in any of its forms, to a plan.
+
+use exokit_core::preflight::PreflightError;
+use exokit_core::select::select;
+use exokit_engine::error::EngineError;
+use exokit_engine::propose::ProvisionRequest;
+use exokit_model::cost::CostPolicy;
+use exokit_model::ids::{PersonId, Zone};
+use exokit_model::plan::Plan;
+use exokit_model::selection::{Requirements, Selection};
+use exokit_model::spec::{Correction, EnvironmentSpec};
+use exokit_templates::{InstantiateOptions, RunFile, prices};
+use exokit_wire::ask::{Ask, RunFileText};
+use exokit_wire::failure::Failure;
+use exokit_wire::request::{PlanRequest, SelectRequest};
+use jiff::tz::TimeZone;
+
+use crate::explain::{Doing as _, invalid};
+use crate::service::Service;
+
+/// Label that names the zone of a node.
+const LABEL_ZONE: &str = "stargate.io/zone";
+
+/// A plan and what was noticed on the way to it.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// Why this template, when the requirements chose it.
+    pub selection: Option<Selection>,
+    /// What a person should know besides.
+    pub notes: Vec<String>,
+}
+
+/// What the environment is to be, and where that comes from.
+struct Wanted {
+    spec: EnvironmentSpec,
+    corrections: Vec<Correction>,
+    selection: Option<Selection>,
+    notes: Vec<String>,
+}
+
+impl Service {
+    /// The cheapest template that satisfies the requirements. With none at all
+    /// the cheapest is the answer.
+    pub(crate) async fn select(&self, SelectRequest(required): SelectRequest) -> Result<Selection, Failure> {
+        let policy = self.policy().await?;
+        self.chosen(&required, &policy)
+    }
+
+    async fn policy(&self) -> Result<CostPolicy, Failure> {
+        Ok(self.engine().roster().await.doing("reading", "the roster")?.policy)
+    }
+
+    fn chosen(&self, required: &Requirements, policy: &CostPolicy) -> Result<Selection, Failure> {
+        let parts = &self.parts;
+        select(required, &parts.templates.candidates(), &parts.prices, policy)
+            .doing("choosing", "the template")
+    }
+
+    /// Plans what was asked for. Nothing is recorded.
+    pub(crate) async fn planned(
+        &self,
+        requester: &PersonId,
+        request: &PlanRequest,
+    ) -> Result<Planned, Failure> {
+        let plain = |plan| Planned { plan, selection: None, notes: Vec::new() };
+        match request {
+            PlanRequest::Provision(ask) => self.provision_plan(requester, ask).await,
+            PlanRequest::Teardown(removal) => {
+                let name = &removal.environment;
+                let plan = self.engine().plan_teardown(name, requester).await;
+                plan.map(plain).doing("planning to remove", name)
+            }
+            PlanRequest::Extend(extension) => {
+                let name = &extension.environment;
+                let plan = self.engine().plan_extend(name, extension.ttl_seconds, requester).await;
+                plan.map(plain).doing("planning to extend", name)
+            }
+        }
+    }
+
+    async fn provision_plan(&self, requester: &PersonId, ask: &Ask) -> Result<Planned, Failure> {
+        let wanted = self.wanted(ask, &self.policy().await?)?;
+        let what = wanted.spec.environment.clone();
+        self.check_zone(&wanted.spec.zone).await.doing("planning", &what)?;
+        let templates = &self.parts.templates;
+        let template = templates
+            .get(wanted.spec.template)
+            .ok_or_else(|| invalid("planning", &what, "its template is not known", "name a template"))?;
+        let list = &self.parts.prices;
+        let request = ProvisionRequest {
+            template_level: template.level,
+            template_digest: template.digest(),
+            price_digest: prices::digest(list).doing("reading", "the prices")?,
+            prices: list.clone(),
+            requester: requester.clone(),
+            corrections: wanted.corrections,
+            wanted_level: ask.level,
+            spec: wanted.spec,
+        };
+        let plan = self.engine().plan_provision(request).await.doing("planning", &what)?;
+        Ok(Planned { plan, selection: wanted.selection, notes: wanted.notes })
+    }
+
+    /// A zone that does not exist has no address to ask, so this is found out
+    /// first.
+    async fn check_zone(&self, zone: &Zone) -> Result<(), EngineError> {
+        let known = self.engine().zones(&self.parts.zone).await?;
+        match known.contains(zone) {
+            true => Ok(()),
+            false => Err(PreflightError::Zone {
+                zone: zone.to_string(),
+                known: known.iter().map(ToString::to_string).collect(),
+            }
+            .into()),
+        }
+    }
+
+    fn wanted(&self, ask: &Ask, policy: &CostPolicy) -> Result<Wanted, Failure> {
+        if let Some(file) = &ask.run_file {
+            return self.from_run_file(ask, file);
+        }
+        let mut required = required(ask)?;
+        let (template, selection) = match &ask.template {
+            Some(name) => {
+                let template = self.parts.templates.find(name).doing("choosing", "the template")?;
+                required.template = Some(template.id);
+                self.chosen(&required, policy)?;
+                (template, None)
+            }
+            None if required == Requirements::default() => {
+                let hint = "name a template, such as T1, give a run file, or say what you need, such as a \
+                            database";
+                return Err(invalid("choosing", "the template", "nothing is asked for", hint));
+            }
+            None => {
+                let selection = self.chosen(&required, policy)?;
+                let template = self.parts.templates.find(&selection.template.to_string());
+                (template.doing("choosing", "the template")?, Some(selection))
+            }
+        };
+        let mut options = self.options(ask, &required);
+        if let Some(selection) = &selection {
+            options.zone.get_or_insert(selection.zone.clone());
+        }
+        let spec = template.instantiate(&options).doing("making an environment from", template.label())?;
+        Ok(Wanted { spec, corrections: Vec::new(), selection, notes: Vec::new() })
+    }
+
+    fn from_run_file(&self, ask: &Ask, file: &RunFileText) -> Result<Wanted, Failure> {
+        refuse_beside_run_file(ask)?;
+        let run = RunFile::decode(&file.name, &file.text, &self.parts.templates, file.lenient);
+        let run = run.doing("reading", "the run file")?;
+        let mut spec = run.spec;
+        if let Some(name) = &ask.name {
+            spec.environment = name.clone();
+        }
+        if let Some(zone) = &ask.zone {
+            spec.zone = zone.clone();
+            spec.nodes.labels.insert(LABEL_ZONE.to_owned(), zone.to_string());
+        }
+        spec.ttl_seconds = ask.ttl_seconds.or(spec.ttl_seconds);
+        spec.class = ask.class.unwrap_or(spec.class);
+        let ignored = run.ignored.iter().map(|key| {
+            format!("{}:{}:{}: unknown key {} is ignored", file.name, key.line, key.column, key.key)
+        });
+        let differs = run.differs.iter().map(|differs| {
+            format!(
+                "differs from {} in {}: {} instead of {}",
+                run.nearest, differs.field, differs.environment, differs.template
+            )
+        });
+        Ok(Wanted {
+            spec,
+            corrections: run.corrections,
+            selection: None,
+            notes: ignored.chain(differs).collect(),
+        })
+    }
+
+    fn options(&self, ask: &Ask, required: &Requirements) -> InstantiateOptions {
+        let shape = ask.shape.clone();
+        let today = self.engine().parts().clock.now().to_zoned(TimeZone::UTC).date();
+        InstantiateOptions {
+            environment: ask.name.clone(),
+            project: shape.project,
+            class: required.class,
+            zone: required.zone.clone(),
+            ttl_seconds: required.ttl_seconds,
+            cluster_level: shape.sks_level,
+            kubernetes_version: shape.kubernetes,
+            node_count: shape.nodes,
+            node_size: shape.node_size,
+            node_disk_gb: shape.node_disk_gib,
+            database_plan: shape.database_plan,
+            block_storage_gb: shape.volume_gib,
+            image: shape.image,
+            domain: shape.domain,
+            cert_email: shape.cert_email,
+            ..InstantiateOptions::new(today)
+        }
+    }
+}
+
+/// The requirements with what stands beside them. What is said twice must be
+/// the same.
+fn required(ask: &Ask) -> Result<Requirements, Failure> {
+    let required = &ask.requirements;
+    let twice = |field: &str| {
+        let why = format!("{field} is given twice, and the two differ");
+        invalid("reading", "what is asked for", why, "leave one of the two out")
+    };
+    if required.template.is_some() && ask.template.is_some() {
+        return Err(twice("template"));
+    }
+    let one = |outer: &Option<Zone>, inner: &Option<Zone>| match (outer, inner) {
+        (Some(a), Some(b)) if a != b => Err(twice("zone")),
+        (outer, inner) => Ok(outer.clone().or_else(|| inner.clone())),
+    };
+    let ttl_seconds = match (ask.ttl_seconds, required.ttl_seconds) {
+        (Some(a), Some(b)) if a != b => return Err(twice("ttl_seconds")),
+        (outer, inner) => outer.or(inner),
+    };
+    Ok(Requirements {
+        zone: one(&ask.zone, &required.zone)?,
+        ttl_seconds,
+        class: ask.class.unwrap_or_default().max(required.class),
+        ..required.clone()
+    })
+}
+
+/// A run file says all of it; what stands beside it would be lost.
+fn refuse_beside_run_file(ask: &Ask) -> Result<(), Failure> {
+    let template = ask.template.is_some().then_some("template");
+    let requires = (ask.requirements != Requirements::default()).then_some("a requirement");
+    match template.or(ask.shape.first()).or(requires) {
+        None => Ok(()),
+        Some(field) => {
+            let why = format!("{field} cannot be combined with a run file");
+            Err(invalid("reading", "what is asked for", why, "change the run file, or leave it out"))
+        }
+    }
+}

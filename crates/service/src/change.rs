@@ -1,0 +1,167 @@
+//! What changes something: a plan is made or comes back, is recorded, and then
+//! taken up by the rounds. The answer is given when the record is durable.
+
+use exokit_engine::error::EngineError;
+use exokit_ledger::Operations;
+use exokit_model::ids::{OperationId, PlanId};
+use exokit_model::phase::Phase;
+use exokit_model::plan::Action;
+use exokit_wire::failure::{Class, Failure};
+use exokit_wire::reply::{OperationReply, PlanReply};
+use exokit_wire::request::{
+    ExtendRequest, PlanRequest, ProvisionRequest, ResumeRequest, SealedPlan, TeardownRequest, Tokens,
+};
+
+use crate::admission::busy;
+use crate::explain::{Doing as _, invalid};
+use crate::service::{Caller, Service};
+use crate::views;
+
+/// When to come again after there was no room for an operation, in
+/// milliseconds: about as long as a quick step of one takes.
+const OPERATION_RETRY_MS: u64 = 10_000;
+
+/// Where the plan of a change comes from.
+enum Source {
+    /// It is to be made.
+    Wanted(PlanRequest),
+    /// It is recorded.
+    Recorded(PlanId),
+    /// It was made before and not recorded.
+    Sealed(SealedPlan),
+}
+
+impl Service {
+    /// What would be done. Nothing is recorded.
+    pub(crate) async fn plan(&self, caller: &Caller, request: PlanRequest) -> Result<PlanReply, Failure> {
+        let planned = self.planned(caller.requester()?, &request).await?;
+        let plan = &planned.plan;
+        let bytes = plan.to_bytes().map_err(EngineError::from).doing("writing", &plan.plan_id)?;
+        let digest = exokit_model::plan::Plan::digest_of(&bytes);
+        Ok(PlanReply {
+            view: views::plan(plan, digest),
+            // Canonical JSON is UTF-8.
+            plan: String::from_utf8_lossy(&bytes).into_owned(),
+            seal: self.engine().seal(&digest),
+            selection: planned.selection,
+            notes: planned.notes,
+        })
+    }
+
+    pub(crate) async fn provision(
+        &self,
+        caller: &Caller,
+        request: ProvisionRequest,
+    ) -> Result<OperationReply, Failure> {
+        let wanted = request.ask.map(PlanRequest::Provision);
+        let source = source("ask", wanted, request.plan_id, request.sealed)?;
+        self.change(caller, Action::Provision, source, &request.approval_token).await
+    }
+
+    pub(crate) async fn teardown(
+        &self,
+        caller: &Caller,
+        request: TeardownRequest,
+    ) -> Result<OperationReply, Failure> {
+        let wanted = request.remove.map(PlanRequest::Teardown);
+        let source = source("remove", wanted, request.plan_id, request.sealed)?;
+        self.change(caller, Action::Teardown, source, &request.approval_token).await
+    }
+
+    pub(crate) async fn extend(
+        &self,
+        caller: &Caller,
+        request: ExtendRequest,
+    ) -> Result<OperationReply, Failure> {
+        let wanted = request.extend.map(PlanRequest::Extend);
+        let source = source("extend", wanted, request.plan_id, request.sealed)?;
+        self.change(caller, Action::Extend, source, &request.approval_token).await
+    }
+
+    async fn change(
+        &self,
+        caller: &Caller,
+        action: Action,
+        source: Source,
+        tokens: &Tokens,
+    ) -> Result<OperationReply, Failure> {
+        let requester = caller.requester()?;
+        self.make_room(action).await?;
+        let operation = match source {
+            Source::Wanted(request) => self.record_wanted(caller, &request).await?,
+            Source::Recorded(plan) => plan.operation(),
+            Source::Sealed(sealed) => self.record_sealed(caller, requester, action, &sealed).await?,
+        };
+        let view = self.operation(&operation).await?;
+        if view.plan.action != action {
+            let why = format!("the plan is to {}, not to {action}", view.plan.action);
+            return Err(invalid(
+                "starting",
+                &view.plan.plan_id,
+                why,
+                "send it to the operation that it is for",
+            ));
+        }
+        for token in tokens.as_slice() {
+            self.vote_on(&operation, token).await?;
+        }
+        self.work.notify_one();
+        Ok(views::operation(&self.operation(&operation).await?))
+    }
+
+    /// Lets a parked operation go on, in the name of who asks.
+    pub(crate) async fn resume(
+        &self,
+        caller: &Caller,
+        request: ResumeRequest,
+    ) -> Result<OperationReply, Failure> {
+        let (by, name) = (caller.requester()?, &request.environment);
+        let story = self.story(name).await?;
+        let parked = |phase: &Phase| matches!(phase, Phase::NeedsHuman { .. });
+        let Some(parked) = story.operations.iter().rev().find(|operation| parked(&operation.phase)) else {
+            let (why, hint) = ("nothing of it waits for a human", "ask for its status");
+            return Err(Failure::new(Class::Conflict, "wrong-phase", "resuming", name.as_str(), why, hint));
+        };
+        let resumed = self.engine().unpark(&parked.operation, by.as_str(), request.rollback).await;
+        resumed.doing("resuming", name)?;
+        self.work.notify_one();
+        Ok(views::operation(&self.operation(&parked.operation).await?))
+    }
+
+    /// A removal always finds room: it makes some.
+    async fn make_room(&self, action: Action) -> Result<(), Failure> {
+        if action == Action::Teardown {
+            return Ok(());
+        }
+        let active = self.engine().parts().ledger.operations(Operations::Active).await;
+        let active = active.doing("reading", "the ledger")?.len();
+        match active < self.operations_max().get() {
+            true => Ok(()),
+            false => {
+                let why = format!("{active} operations are under way");
+                Err(busy(&action.to_string(), &why, OPERATION_RETRY_MS))
+            }
+        }
+    }
+}
+
+/// Exactly one of the three.
+fn source(
+    field: &str,
+    wanted: Option<PlanRequest>,
+    recorded: Option<PlanId>,
+    sealed: Option<SealedPlan>,
+) -> Result<Source, Failure> {
+    match (wanted, recorded, sealed) {
+        (Some(wanted), None, None) => Ok(Source::Wanted(wanted)),
+        (None, Some(plan), None) => Ok(Source::Recorded(plan)),
+        (None, None, Some(sealed)) => Ok(Source::Sealed(sealed)),
+        _ => {
+            let why = format!("give exactly one of {field}, plan_id and sealed");
+            Err(invalid("reading the message", "", why, "leave the others out"))
+        }
+    }
+}
+
+/// The id of the operation that a proposal led to.
+pub(crate) type Proposed = Result<OperationId, Failure>;

@@ -1,0 +1,176 @@
+//! From errors to failures: what was being done, on what, why it failed with
+//! all causes, what to do, and what kind of refusal it is.
+
+use std::error::Error;
+use std::fmt::Display;
+
+use exokit_approval::refusal::Refusal;
+use exokit_core::select::SelectError;
+use exokit_engine::error::EngineError;
+use exokit_ledger::LedgerError;
+use exokit_model::canonical::CanonicalError;
+use exokit_model::ids::InvalidId;
+use exokit_templates::{DecodeError, InstantiateError, TemplateError};
+use exokit_wire::failure::{Class, Failure};
+
+/// An error that can explain itself.
+pub trait Explain: Error {
+    /// Short stable code.
+    fn code(&self) -> String;
+    /// What to do.
+    fn advice(&self) -> String;
+    /// What kind of refusal it is.
+    fn class(&self) -> Class;
+}
+
+/// Says what was being done when an error came.
+pub trait Doing<T> {
+    /// `doing` is a word like `reading`, `on` what it was done to.
+    ///
+    /// # Errors
+    /// The error, explained.
+    fn doing(self, doing: &str, on: impl Display) -> Result<T, Failure>;
+}
+
+impl<T, E: Explain> Doing<T> for Result<T, E> {
+    fn doing(self, doing: &str, on: impl Display) -> Result<T, Failure> {
+        self.map_err(|error| {
+            let (code, why, hint) = (error.code(), chain(&error), error.advice());
+            Failure::new(error.class(), &code, doing, &on.to_string(), &why, &hint)
+        })
+    }
+}
+
+/// The message with those of its causes that add something.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// A message that contradicts itself.
+pub(crate) fn invalid(doing: &str, on: impl Display, why: impl Display, hint: &str) -> Failure {
+    Failure::new(Class::Invalid, "usage", doing, &on.to_string(), &why.to_string(), hint)
+}
+
+impl Explain for EngineError {
+    fn code(&self) -> String {
+        EngineError::code(self).to_owned()
+    }
+
+    fn advice(&self) -> String {
+        self.hint()
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            EngineError::Ledger(_)
+            | EngineError::State(_)
+            | EngineError::Observe(_)
+            | EngineError::Entropy(_)
+            | EngineError::OtherAccount { .. } => Class::Unavailable,
+            EngineError::Roster(_)
+            | EngineError::Refused(_)
+            | EngineError::Preflight(_)
+            | EngineError::Rejected { .. } => Class::Refused,
+            EngineError::Canonical(_) | EngineError::Graph(_) => Class::Internal,
+            EngineError::NoEnvironment(_) => Class::NotFound,
+            EngineError::Exists(_)
+            | EngineError::Busy { .. }
+            | EngineError::Conflict { .. }
+            | EngineError::StalePlan { .. }
+            | EngineError::WrongPhase { .. } => Class::Conflict,
+        }
+    }
+}
+
+impl Explain for Refusal {
+    fn code(&self) -> String {
+        Refusal::code(self).to_owned()
+    }
+
+    fn advice(&self) -> String {
+        self.hint().to_owned()
+    }
+
+    fn class(&self) -> Class {
+        Class::Refused
+    }
+}
+
+impl Explain for SelectError {
+    fn code(&self) -> String {
+        "select".to_owned()
+    }
+
+    fn advice(&self) -> String {
+        self.hint()
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            SelectError::NoneSatisfies(_) | SelectError::NoTemplates => Class::Refused,
+            SelectError::UnknownTemplate { .. } | SelectError::Contradiction { .. } => Class::Invalid,
+        }
+    }
+}
+
+macro_rules! explain {
+    ($($error:ty => $code:literal, $class:ident;)*) => {$(
+        impl Explain for $error {
+            fn code(&self) -> String {
+                $code.to_owned()
+            }
+
+            fn advice(&self) -> String {
+                self.hint().to_string()
+            }
+
+            fn class(&self) -> Class {
+                Class::$class
+            }
+        }
+    )*};
+}
+
+explain! {
+    LedgerError => "ledger", Unavailable;
+    TemplateError => "template", Invalid;
+    DecodeError => "file", Invalid;
+    InstantiateError => "template-option", Invalid;
+}
+
+impl Explain for InvalidId {
+    fn code(&self) -> String {
+        "name".to_owned()
+    }
+
+    fn advice(&self) -> String {
+        self.rule.to_owned()
+    }
+
+    fn class(&self) -> Class {
+        Class::Invalid
+    }
+}
+
+impl Explain for CanonicalError {
+    fn code(&self) -> String {
+        "canonical".to_owned()
+    }
+
+    fn advice(&self) -> String {
+        "use whole numbers below 9007199254740992".to_owned()
+    }
+
+    fn class(&self) -> Class {
+        Class::Invalid
+    }
+}

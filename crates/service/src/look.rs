@@ -1,0 +1,125 @@
+//! What only looks: states, plans, stories, events, drift and orphans.
+
+use exokit_engine::error::EngineError;
+use exokit_ledger::history::history;
+use exokit_ledger::{Environments, Filter};
+use exokit_model::approval::Roster;
+use exokit_model::event::Record;
+use exokit_wire::MESSAGE_BYTES_MAX;
+use exokit_wire::event::EventMessage;
+use exokit_wire::failure::Failure;
+use exokit_wire::reply::{
+    DriftReply, EventsReply, HistoryLine, HistoryReply, ListReply, OrphansReply, ShowPlanReply, StatusReply,
+};
+use exokit_wire::request::{
+    DriftRequest, EventsRequest, HistoryRequest, ListRequest, OrphansRequest, RosterRequest, ShowPlanRequest,
+    StatusRequest,
+};
+
+use crate::explain::{Doing as _, invalid};
+use crate::service::Service;
+use crate::views;
+
+/// Most records that are looked at for one page of events.
+const PAGE_RECORDS: usize = 1_000;
+
+/// Most bytes of events in one reply.
+const PAGE_BYTES: usize = MESSAGE_BYTES_MAX / 2;
+
+impl Service {
+    pub(crate) async fn status(&self, request: StatusRequest) -> Result<StatusReply, Failure> {
+        let story = self.story(&request.environment).await?;
+        let open = story.operations.iter().filter(|operation| !operation.phase.is_terminal());
+        Ok(StatusReply { view: views::environment(&story.view), open: open.map(views::operation).collect() })
+    }
+
+    pub(crate) async fn list(&self, request: ListRequest) -> Result<ListReply, Failure> {
+        let which = if request.all { Environments::All } else { Environments::Present };
+        let found = self.engine().parts().ledger.environments(which).await.doing("reading", "the ledger")?;
+        Ok(ListReply { environments: found.iter().map(views::environment).collect() })
+    }
+
+    pub(crate) async fn show_plan(&self, request: ShowPlanRequest) -> Result<ShowPlanReply, Failure> {
+        let operation = self.find_plan(&request.plan).await?;
+        let view = self.operation(&operation).await?;
+        let roster = self.engine().roster().await.doing("reading", "the roster")?;
+        let bytes = view.plan.to_bytes().map_err(EngineError::from).doing("writing", &view.plan.plan_id)?;
+        Ok(ShowPlanReply {
+            plan: String::from_utf8_lossy(&bytes).into_owned(),
+            operation: views::operation(&view),
+            roster,
+        })
+    }
+
+    pub(crate) async fn roster(&self, _: RosterRequest) -> Result<Roster, Failure> {
+        self.engine().roster().await.doing("reading", "the roster")
+    }
+
+    pub(crate) async fn history(&self, request: HistoryRequest) -> Result<HistoryReply, Failure> {
+        let filter = match &request.environment {
+            Some(name) => Filter::Environment(name.clone()),
+            None => Filter::All,
+        };
+        let records = self.engine().parts().ledger.read(filter, 0).await.doing("reading", "the ledger")?;
+        if let (Some(name), true) = (&request.environment, records.is_empty()) {
+            return Err(EngineError::NoEnvironment(name.clone())).doing("telling the history of", name);
+        }
+        let lines = history(&records).into_iter();
+        Ok(HistoryReply { lines: lines.map(|line| HistoryLine { at: line.at, text: line.text }).collect() })
+    }
+
+    pub(crate) async fn events(&self, request: EventsRequest) -> Result<EventsReply, Failure> {
+        let filter = match (&request.environment, &request.operation) {
+            (None, None) => Filter::All,
+            (Some(name), None) => Filter::Environment(name.clone()),
+            (None, Some(operation)) => Filter::Operation(operation.clone()),
+            (Some(_), Some(_)) => {
+                let why = "give environment or operation, not both";
+                return Err(invalid("reading the message", "", why, "leave one of them out"));
+            }
+        };
+        let ledger = &self.engine().parts().ledger;
+        let head = ledger.head().await.doing("reading", "the ledger")?.seq;
+        let mut records =
+            ledger.page(filter, request.after, PAGE_RECORDS).await.doing("reading", "the ledger")?;
+        let cut = records.len() == PAGE_RECORDS || shorten(&mut records);
+        let next = match (cut, records.last()) {
+            (true, Some(last)) => last.seq,
+            // Everything up to the head was looked at.
+            _ => head.max(request.after),
+        };
+        Ok(EventsReply { events: records.iter().map(EventMessage::of).collect(), head, next })
+    }
+
+    pub(crate) async fn drift(&self, request: DriftRequest) -> Result<DriftReply, Failure> {
+        let name = &request.environment;
+        let drift = self.engine().drift(name).await.doing("comparing", name)?;
+        Ok(DriftReply {
+            environment: name.clone(),
+            compared: drift.compared,
+            drifted: !drift.differences.is_empty(),
+            differences: drift.differences,
+        })
+    }
+
+    pub(crate) async fn orphans(&self, request: OrphansRequest) -> Result<OrphansReply, Failure> {
+        let zone = request.zone.as_ref().unwrap_or(&self.parts.zone);
+        let found = self.engine().orphans(zone).await.doing("sweeping", "the account")?;
+        Ok(OrphansReply { found: found.iter().map(views::orphan).collect() })
+    }
+}
+
+/// Leaves as many records as fit into a reply, at least one. Says whether any
+/// were left out.
+fn shorten(records: &mut Vec<Record>) -> bool {
+    let mut bytes = 0;
+    let fits = records.iter().take_while(|record| {
+        let event = serde_json::to_string(&EventMessage::of(record));
+        bytes += event.map_or(0, |text| text.len());
+        bytes <= PAGE_BYTES
+    });
+    let fits = fits.count().max(1);
+    let cut = fits < records.len();
+    records.truncate(fits);
+    cut
+}

@@ -1,0 +1,160 @@
+//! Publishing the ledger: each record becomes an event on the bus, in order,
+//! at least once, however often process or bus go away in between.
+//!
+//! How far it has come is kept beside the ledger and not in it. It moves only
+//! after the bus has confirmed, so what may have been lost is published again,
+//! under the same message id.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use exokit_ledger::Filter;
+use exokit_model::event::{Event, Record};
+use exokit_model::phase::Phase;
+use exokit_wire::SCHEMA_VERSION;
+use exokit_wire::event::{APPROVAL_REQUESTED, ApprovalRequested, EventMessage, subject};
+use exokit_wire::failure::Failure;
+use serde::Serialize;
+
+use crate::bus::{Bus, BusError, Publication};
+use crate::explain::Doing as _;
+use crate::service::Service;
+use crate::views;
+
+/// Most records between two confirmations.
+const BATCH: usize = 256;
+
+/// How often the ledger is looked at for what other processes wrote.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Pause after the bus did not take something.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// Where it is kept how far publishing has come.
+#[async_trait]
+pub trait Cursor: Send + Sync {
+    /// Sequence number of the last record that was published and confirmed;
+    /// none when nothing was ever kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    async fn read(&self) -> std::io::Result<Option<u64>>;
+
+    /// Keeps it.
+    ///
+    /// # Errors
+    /// When it cannot be written; the records are published again then.
+    async fn write(&self, seq: u64) -> std::io::Result<()>;
+}
+
+/// Why a round of publishing ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The ledger.
+    #[error("{}: {}", .0.doing, .0.why)]
+    Ledger(Box<Failure>),
+    /// The bus.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// The cursor.
+    #[error("keeping how far events were published")]
+    Cursor(#[from] std::io::Error),
+}
+
+impl From<Failure> for PublishError {
+    fn from(failure: Failure) -> Self {
+        PublishError::Ledger(Box::new(failure))
+    }
+}
+
+/// Publishes what one service records.
+pub struct Publisher<'a> {
+    service: &'a Service,
+    bus: &'a dyn Bus,
+    cursor: &'a dyn Cursor,
+}
+
+impl<'a> Publisher<'a> {
+    /// A publisher. At most one may run on a ledger at once, or events come
+    /// twice.
+    #[must_use]
+    pub fn new(service: &'a Service, bus: &'a dyn Bus, cursor: &'a dyn Cursor) -> Self {
+        Self { service, bus, cursor }
+    }
+
+    /// Publishes for ever.
+    pub async fn run(&self) {
+        loop {
+            let pause = match self.round().await {
+                Ok(0) => LOOK,
+                Ok(_) => Duration::ZERO,
+                Err(error) => {
+                    tracing::warn!(error = %crate::explain::chain(&error), "events wait to be published");
+                    AFTER_ERROR
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Publishes what was recorded since the last round, at most a batch, and
+    /// says how many records that were.
+    ///
+    /// # Errors
+    /// When something did not take part; the next round begins where this one
+    /// began.
+    pub async fn round(&self) -> Result<usize, PublishError> {
+        let ledger = &self.service.engine().parts().ledger;
+        let after = match self.cursor.read().await? {
+            Some(seq) => seq,
+            None => {
+                // Nobody has listened before: there is nothing to catch up on.
+                let head = ledger.head().await.doing("reading", "the ledger")?.seq;
+                self.cursor.write(head).await?;
+                head
+            }
+        };
+        let records = ledger.page(Filter::All, after, BATCH).await.doing("reading", "the ledger")?;
+        for record in &records {
+            self.publish(record).await?;
+        }
+        let Some(last) = records.last() else { return Ok(0) };
+        self.bus.confirm().await?;
+        self.cursor.write(last.seq).await?;
+        Ok(records.len())
+    }
+
+    async fn publish(&self, record: &Record) -> Result<(), PublishError> {
+        let entry = &record.entry;
+        let event = EventMessage::of(record);
+        let subject = subject(entry.environment.as_ref(), &entry.event);
+        self.send(subject, record.hash.to_string(), &event).await?;
+        if let Event::PlanProposed { .. } = &entry.event {
+            self.announce(record).await?;
+        }
+        Ok(())
+    }
+
+    /// Announces a plan that waits for approval.
+    async fn announce(&self, record: &Record) -> Result<(), PublishError> {
+        let Some(operation) = &record.entry.operation else { return Ok(()) };
+        let view = self.service.operation(operation).await?;
+        if view.plan.level.persons() == 0 || view.phase != Phase::AwaitingApproval {
+            return Ok(());
+        }
+        let roster = self.service.engine().roster().await.doing("reading", "the roster")?;
+        let announced = ApprovalRequested {
+            schema_version: SCHEMA_VERSION,
+            plan: views::plan(&view.plan, view.digest),
+            operation: views::operation(&view),
+            page: exokit_text::decision::announcement(&view.plan, &view.digest, &roster),
+            deadline: view.plan.not_after,
+        };
+        self.send(APPROVAL_REQUESTED.to_owned(), format!("approval-{}", record.hash), &announced).await
+    }
+
+    async fn send(&self, subject: String, id: String, body: &impl Serialize) -> Result<(), PublishError> {
+        let body = serde_json::to_vec(body).map_err(std::io::Error::other)?;
+        Ok(self.bus.publish(Publication { subject, id: Some(id), body }).await?)
+    }
+}

@@ -1,0 +1,153 @@
+//! The service: every operation, found by its name in the table.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use exokit_engine::engine::Engine;
+use exokit_model::canonical::{Digest, to_canonical_bytes};
+use exokit_model::cost::PriceList;
+use exokit_model::ids::{PersonId, Zone};
+use exokit_templates::TemplateSet;
+use exokit_wire::decode;
+use exokit_wire::envelope::Meta;
+use exokit_wire::failure::{Class, Failure};
+use exokit_wire::verb::{Message, Verb};
+use serde_json::{Map, Value};
+use tokio::sync::Notify;
+
+use crate::admission::{Admission, Limits};
+use crate::explain::Doing as _;
+
+/// Who asks, and how the request is known again when it is repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Who asks; none when nobody says so, which is enough to look.
+    pub person: Option<PersonId>,
+    /// The idempotency key.
+    pub key: Option<String>,
+    /// Digest of the body.
+    pub body: Digest,
+}
+
+impl Caller {
+    /// The caller of a request, of whom the bus or a token has said who it is.
+    ///
+    /// # Errors
+    /// When the body has no canonical form.
+    pub fn new(meta: Meta, body: &Map<String, Value>) -> Result<Self, Failure> {
+        let bytes = to_canonical_bytes("a request", body).doing("reading", "the message")?;
+        let body = Digest::of("exokit-request-body/v1", &bytes);
+        Ok(Self { person: meta.requester, key: meta.idempotency_key, body })
+    }
+
+    /// Who asks for a change.
+    pub(crate) fn requester(&self) -> Result<&PersonId, Failure> {
+        self.person.as_ref().ok_or_else(|| {
+            let hint = "add \"requester\" with the id of the person or agent who asks";
+            Failure::new(Class::Invalid, "requester", "reading the message", "", "nobody asks", hint)
+        })
+    }
+}
+
+/// What the service is made of.
+pub struct Parts {
+    /// The engine.
+    pub engine: Engine,
+    /// The templates.
+    pub templates: TemplateSet,
+    /// The prices for estimates.
+    pub prices: PriceList,
+    /// Zone through which the account is asked.
+    pub zone: Zone,
+    /// How much is taken on at once.
+    pub limits: Limits,
+}
+
+/// The service. Clones share everything.
+#[derive(Clone)]
+pub struct Service {
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) work: Arc<Notify>,
+}
+
+impl Service {
+    /// A service made of `parts`.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let admission = Arc::new(Admission::new(parts.limits));
+        Self { parts: Arc::new(parts), admission, work: Arc::default() }
+    }
+
+    /// The engine behind it.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.parts.engine
+    }
+
+    /// Most operations under way at once.
+    pub(crate) fn operations_max(&self) -> NonZeroUsize {
+        self.parts.limits.operations
+    }
+
+    /// Answers one request as it came: strictly decoded, admitted, done.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn answer(&self, verb: Verb, bytes: &[u8]) -> Result<Value, Failure> {
+        let refused = |error: decode::DecodeError| error.failure(verb.subject());
+        let mut fields = decode::object(bytes).map_err(refused)?;
+        let meta = decode::meta(&mut fields).map_err(refused)?;
+        let caller = Caller::new(meta, &fields)?;
+        self.call(verb, &caller, fields).await
+    }
+
+    /// Does one operation for a caller.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn call(
+        &self,
+        verb: Verb,
+        caller: &Caller,
+        fields: Map<String, Value>,
+    ) -> Result<Value, Failure> {
+        let _admitted = self.admission.admit(verb)?;
+        let on = verb.subject();
+        match verb {
+            Verb::Select => run(fields, on, |m| self.select(m)).await,
+            Verb::Plan => run(fields, on, |m| self.plan(caller, m)).await,
+            Verb::Provision => run(fields, on, |m| self.provision(caller, m)).await,
+            Verb::Teardown => run(fields, on, |m| self.teardown(caller, m)).await,
+            Verb::Extend => run(fields, on, |m| self.extend(caller, m)).await,
+            Verb::Approve => run(fields, on, |m| self.approve(m)).await,
+            Verb::Deny => run(fields, on, |m| self.deny(m)).await,
+            Verb::Status => run(fields, on, |m| self.status(m)).await,
+            Verb::List => run(fields, on, |m| self.list(m)).await,
+            Verb::ShowPlan => run(fields, on, |m| self.show_plan(m)).await,
+            Verb::Roster => run(fields, on, |m| self.roster(m)).await,
+            Verb::History => run(fields, on, |m| self.history(m)).await,
+            Verb::Events => run(fields, on, |m| self.events(m)).await,
+            Verb::Drift => run(fields, on, |m| self.drift(m)).await,
+            Verb::Orphans => run(fields, on, |m| self.orphans(m)).await,
+            Verb::Resume => run(fields, on, |m| self.resume(caller, m)).await,
+        }
+    }
+}
+
+/// Decodes a body, does the work, and encodes the result.
+async fn run<M: Message, F>(
+    fields: Map<String, Value>,
+    on: &str,
+    work: impl FnOnce(M) -> F,
+) -> Result<Value, Failure>
+where
+    F: Future<Output = Result<M::Reply, Failure>>,
+{
+    let message = decode::body(fields).map_err(|error| error.failure(on))?;
+    let result = work(message).await?;
+    serde_json::to_value(&result).map_err(|error| {
+        let hint = "this is a mistake in exokit; please report it";
+        Failure::new(Class::Internal, "encoding", "writing the reply of", on, &error.to_string(), hint)
+    })
+}

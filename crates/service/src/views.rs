@@ -1,0 +1,153 @@
+//! From what ledger and engine know to what goes over the wire.
+
+use exokit_approval::token::inspect;
+use exokit_core::predict::critical_path;
+use exokit_engine::sweep;
+use exokit_ledger::OperationView;
+use exokit_ledger::projection::EnvironmentView;
+use exokit_model::canonical::Digest;
+use exokit_model::graph::Node;
+use exokit_model::phase::Phase;
+use exokit_model::plan::{Action, Plan};
+use exokit_wire::reply::{
+    Approval, Environment, OperationReply, Orphan, Parked, PlanView, PlannedResource, Resource,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+/// A plan.
+#[must_use]
+pub fn plan(plan: &Plan, digest: Digest) -> PlanView {
+    PlanView {
+        plan_id: plan.plan_id.clone(),
+        digest,
+        action: plan.action,
+        environment: plan.environment.clone(),
+        template: plan.template,
+        zone: plan.zone.clone(),
+        requester: plan.requester.clone(),
+        level: plan.level,
+        level_reasons: plan.level_reasons.clone(),
+        band: plan.band,
+        cost: plan.cost.clone(),
+        resources: plan.graph.nodes().iter().map(resource).collect(),
+        critical_path: critical_path(&plan.graph),
+        critical_path_seconds: plan.critical_path_seconds,
+        corrections: plan.corrections.clone(),
+        destroys: plan.destroys.clone(),
+        rollback_destroys: plan.rollback_destroys.clone(),
+        not_after: plan.not_after,
+    }
+}
+
+fn resource(node: &Node) -> PlannedResource {
+    PlannedResource {
+        key: node.key.clone(),
+        kind: node.kind,
+        name: node.name.clone(),
+        depends_on: node.depends_on.clone(),
+        desired: node.desired,
+        zone: node.zone.clone(),
+        predicted_seconds: node.predicted_seconds,
+    }
+}
+
+/// An operation.
+#[must_use]
+pub fn operation(view: &OperationView) -> OperationReply {
+    let (needs_human, cause) = match &view.phase {
+        Phase::NeedsHuman { why, owner, rolling_back } => {
+            let parked = Parked {
+                code: why.code().to_owned(),
+                why: why.to_string(),
+                owner: owner.clone(),
+                rolling_back: *rolling_back,
+            };
+            (Some(parked), None)
+        }
+        Phase::RollingBack { cause } | Phase::RolledBack { cause } => (None, Some(cause.clone())),
+        Phase::Rejected { why } => (None, Some(why.clone())),
+        Phase::AwaitingApproval | Phase::Running | Phase::Succeeded => (None, None),
+    };
+    let removes = view.plan.action == Action::Teardown;
+    OperationReply {
+        environment: view.plan.environment.clone(),
+        operation: view.operation.clone(),
+        plan_id: view.plan.plan_id.clone(),
+        action: view.plan.action,
+        phase: view.phase.name().to_owned(),
+        digest: view.digest,
+        level: view.plan.level,
+        approvals: approvals(&view.tokens),
+        started_at: view.started_at,
+        ended_at: view.ended_at,
+        needs_human,
+        cause,
+        destroys: removes.then(|| view.plan.destroys.clone()),
+        certificate: view.certificate.clone(),
+    }
+}
+
+fn approvals(tokens: &[String]) -> Vec<Approval> {
+    let votes = tokens.iter().filter_map(|token| inspect(token).ok());
+    votes
+        .map(|vote| Approval {
+            person: vote.claims.person,
+            decision: vote.claims.decision,
+            key: vote.key,
+            issued_at: vote.claims.issued_at,
+            expires_at: vote.claims.expires_at,
+        })
+        .collect()
+}
+
+/// An environment.
+#[must_use]
+pub fn environment(view: &EnvironmentView) -> Environment {
+    let resources = view.resources.iter().map(|resource| Resource {
+        key: resource.key.clone(),
+        kind: resource.kind,
+        id: resource.id.clone(),
+        name: resource.name.clone(),
+        state: word(&resource.state),
+    });
+    Environment {
+        environment: view.environment.clone(),
+        template: view.template,
+        zone: view.zone.clone(),
+        phase: view.phase.clone(),
+        hourly: view.hourly,
+        currency: view.currency.clone(),
+        created_at: view.created_at,
+        expires_at: view.expires_at,
+        owner: view.owner.clone(),
+        team: view.team.clone(),
+        level: view.level,
+        band: view.band,
+        made_by: view.made_by.clone(),
+        operations: view.operations.clone(),
+        resources: resources.collect(),
+    }
+}
+
+/// Something that the sweep found.
+#[must_use]
+pub fn orphan(found: &sweep::Orphan) -> Orphan {
+    Orphan {
+        kind: found.kind,
+        id: found.id.clone(),
+        name: found.name.clone(),
+        zone: found.zone.clone(),
+        age_seconds: found.age_seconds,
+        verdict: word(&found.verdict),
+    }
+}
+
+/// The word that a value without content is written as.
+fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        // Only values without content come here.
+        _ => String::new(),
+    }
+}
