@@ -155,11 +155,8 @@ impl<'s> Operator<'s> {
 
     /// Whether a plan has the votes that it needs.
     pub(crate) async fn approved(&self, view: &OperationView) -> Result<bool, CliError> {
-        use exokit_approval::verify::Verifier;
-        let roster = self.session.engine.roster().await.doing("reading", "the roster")?;
-        let verifier = Verifier::new(roster).doing("reading", "the roster")?;
-        let now = self.session.engine.parts().clock.now();
-        Ok(verifier.quorum(&view.plan, &view.tokens, now).is_ok())
+        let quorum = self.session.engine.quorum(&view.plan, &view.tokens).await;
+        Ok(quorum.doing("counting the votes on", &view.plan.plan_id)?.is_ok())
     }
 
     async fn wait_for_votes(&self, id: &OperationId) -> Result<(), CliError> {

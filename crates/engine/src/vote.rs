@@ -2,10 +2,11 @@
 //! recorded with the outcome.
 
 use exokit_approval::refusal::Refusal;
-use exokit_approval::verify::Earlier;
+use exokit_approval::verify::{Earlier, Quorum};
 use exokit_ledger::Condition;
 use exokit_model::approval::Decision;
 use exokit_model::event::Event;
+use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::ids::{OperationId, PersonId};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
@@ -36,6 +37,18 @@ pub enum Voted {
 }
 
 impl Engine {
+    /// Whether a plan has the votes that it needs now, by the roster in force.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read; the refusal inside says what is missing.
+    pub async fn quorum(
+        &self,
+        plan: &FixedPlan,
+        tokens: &[String],
+    ) -> Result<Result<Quorum, Refusal>, EngineError> {
+        Ok(self.verifier().await?.quorum(plan, tokens, self.now()))
+    }
+
     /// Verifies and records one vote.
     ///
     /// # Errors

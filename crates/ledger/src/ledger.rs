@@ -143,7 +143,15 @@ pub trait Ledger: Send + Sync {
     ///
     /// # Errors
     /// When the storage cannot be read or a record was changed.
-    async fn read(&self, filter: Filter, after: u64) -> Result<Vec<Record>, LedgerError>;
+    async fn read(&self, filter: Filter, after: u64) -> Result<Vec<Record>, LedgerError> {
+        self.page(filter, after, usize::MAX).await
+    }
+
+    /// As [`Ledger::read`], but no more than the first `most`.
+    ///
+    /// # Errors
+    /// As [`Ledger::read`].
+    async fn page(&self, filter: Filter, after: u64, most: usize) -> Result<Vec<Record>, LedgerError>;
 
     /// The durable end of the chain.
     ///

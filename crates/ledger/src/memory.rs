@@ -155,12 +155,12 @@ impl State {
     }
 
     /// The durable records that a filter admits, with a number above `after`.
-    fn select(&self, filter: &Filter, after: u64) -> Vec<Record> {
+    fn select(&self, filter: &Filter, after: u64, most: usize) -> Vec<Record> {
         let after = usize::try_from(after).unwrap_or(usize::MAX).min(self.durable);
         let places = match filter {
             Filter::All => {
                 let all = &self.records[after..self.durable];
-                return all.iter().map(|record| (**record).clone()).collect();
+                return all.iter().take(most).map(|record| (**record).clone()).collect();
             }
             Filter::Account => Some(&self.places.account),
             Filter::Environment(name) => self.places.environments.get(name),
@@ -171,7 +171,7 @@ impl State {
             places.partition_point(|place| *place < after),
             places.partition_point(|place| *place < self.durable),
         );
-        places[from..to].iter().map(|place| (*self.records[*place]).clone()).collect()
+        places[from..to].iter().take(most).map(|place| (*self.records[*place]).clone()).collect()
     }
 
     fn check(&self, condition: &Condition) -> Result<(), LedgerError> {
@@ -236,8 +236,8 @@ impl Ledger for MemoryLedger {
         Ok(written)
     }
 
-    async fn read(&self, filter: Filter, after: u64) -> Result<Vec<Record>, LedgerError> {
-        Ok(self.lock().select(&filter, after))
+    async fn page(&self, filter: Filter, after: u64, most: usize) -> Result<Vec<Record>, LedgerError> {
+        Ok(self.lock().select(&filter, after, most))
     }
 
     async fn head(&self) -> Result<Head, LedgerError> {

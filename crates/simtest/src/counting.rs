@@ -46,8 +46,8 @@ impl Ledger for Counting {
         self.inner.append(condition, entries).await
     }
 
-    async fn read(&self, filter: Filter, after: u64) -> Result<Vec<Record>, LedgerError> {
-        self.count(self.inner.read(filter, after).await)
+    async fn page(&self, filter: Filter, after: u64, most: usize) -> Result<Vec<Record>, LedgerError> {
+        self.count(self.inner.page(filter, after, most).await)
     }
 
     async fn head(&self) -> Result<Head, LedgerError> {

@@ -8,13 +8,39 @@ use exokit_model::plan::{Action, Plan};
 use crate::format::{moment, table};
 use crate::plan;
 
-/// The page.
+/// The page before a vote.
+#[must_use]
 pub fn page(
     plan: &Plan,
     digest: &Digest,
     roster: &Roster,
     (person, decision): (&PersonId, Decision),
 ) -> String {
+    let verb = match decision {
+        Decision::Approve => "approves",
+        Decision::Deny => "denies",
+    };
+    format!(
+        "{}Computed here from the recorded bytes: digest {digest}\nIt can start until {} UTC.\n{person} {verb} exactly these bytes.\n",
+        body(plan, roster),
+        moment(plan.not_after)
+    )
+}
+
+/// The page that announces a plan. Nobody should vote by it: a voter reads the
+/// plan itself.
+#[must_use]
+pub fn announcement(plan: &Plan, digest: &Digest, roster: &Roster) -> String {
+    format!(
+        "{}Digest {digest}\nIt can start until {} UTC.\nTo vote: exokit approve {} or exokit deny {}\n",
+        body(plan, roster),
+        moment(plan.not_after),
+        plan.plan_id,
+        plan.plan_id
+    )
+}
+
+fn body(plan: &Plan, roster: &Roster) -> String {
     let mut text = format!("{}\n\n", plan::heading(plan));
     if plan.action == Action::Provision {
         text.push_str(&format!("Makes {} resources\n", plan.graph.nodes().len()));
@@ -32,13 +58,5 @@ pub fn page(
     if !plan.corrections.is_empty() {
         text.push_str(&format!("{}\n", plan::corrections(plan)));
     }
-    let verb = match decision {
-        Decision::Approve => "approves",
-        Decision::Deny => "denies",
-    };
-    text.push_str(&format!(
-        "Computed here from the recorded bytes: digest {digest}\nIt can start until {} UTC.\n{person} {verb} exactly these bytes.\n",
-        moment(plan.not_after)
-    ));
     text
 }

@@ -185,8 +185,8 @@ impl Ledger for SqliteLedger {
         self.write(move |desk| desk.append(&condition, entries)).await
     }
 
-    async fn read(&self, filter: Filter, after: u64) -> Result<Vec<Record>, LedgerError> {
-        self.query(move |connection| store::select(connection, &filter, after)).await
+    async fn page(&self, filter: Filter, after: u64, most: usize) -> Result<Vec<Record>, LedgerError> {
+        self.query(move |connection| store::select(connection, &filter, after, most)).await
     }
 
     async fn head(&self) -> Result<Head, LedgerError> {

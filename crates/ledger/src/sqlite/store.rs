@@ -325,16 +325,24 @@ pub(super) fn insert(
 }
 
 /// Reads records, and checks each against its own hash and the one before.
-pub(super) fn select(connection: &Connection, filter: &Filter, after: u64) -> Result<Vec<Record>, Trouble> {
+pub(super) fn select(
+    connection: &Connection,
+    filter: &Filter,
+    after: u64,
+    most: usize,
+) -> Result<Vec<Record>, Trouble> {
     let (clause, key) = match filter {
         Filter::All => ("?2 = ''", ""),
         Filter::Account => ("environment IS NULL AND ?2 = ''", ""),
         Filter::Environment(name) => ("environment = ?2", name.as_str()),
         Filter::Operation(operation) => ("operation = ?2", operation.as_str()),
     };
-    let sql = format!("SELECT seq, prev, hash, entry FROM records WHERE seq > ?1 AND {clause} ORDER BY seq");
+    let sql = format!(
+        "SELECT seq, prev, hash, entry FROM records WHERE seq > ?1 AND {clause} ORDER BY seq LIMIT ?3"
+    );
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![to_column(after), key])?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![to_column(after), key, most])?;
     let mut records: Vec<Record> = Vec::new();
     while let Some(row) = rows.next()? {
         let record = decode(row)?;

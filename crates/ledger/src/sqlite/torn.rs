@@ -65,7 +65,7 @@ impl Whole {
     fn read(&self) -> Vec<Record> {
         let connection = Connection::open(self.folder.join("ledger.db")).unwrap();
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-        store::select(&connection, &Filter::All, 0).unwrap()
+        store::select(&connection, &Filter::All, 0, usize::MAX).unwrap()
     }
 
     fn file(&self) -> File {

@@ -72,8 +72,8 @@ impl Ledger for Disk {
         written
     }
 
-    async fn read(&self, filter: Filter, after: u64) -> Result<Vec<Record>, LedgerError> {
-        self.inner.read(filter, after).await
+    async fn page(&self, filter: Filter, after: u64, most: usize) -> Result<Vec<Record>, LedgerError> {
+        self.inner.page(filter, after, most).await
     }
 
     async fn head(&self) -> Result<Head, LedgerError> {
