@@ -1,7 +1,7 @@
 //! The conditions of an append, the same for every ledger.
 
 use exokit_model::event::Entry;
-use exokit_model::ids::EnvironmentName;
+use exokit_model::ids::{EnvironmentName, OperationId};
 
 use crate::error::LedgerError;
 use crate::ledger::{Condition, Fence};
@@ -23,6 +23,13 @@ pub(crate) fn check_epoch(fence: &Fence, current: u64, held: bool) -> Result<(),
     match held && fence.epoch == current {
         true => Ok(()),
         false => Err(LedgerError::Fenced { operation: fence.operation.clone(), epoch: fence.epoch, current }),
+    }
+}
+
+pub(crate) fn check_unused(operation: &OperationId, used: bool) -> Result<(), LedgerError> {
+    match used {
+        true => Err(LedgerError::Used { operation: operation.clone() }),
+        false => Ok(()),
     }
 }
 

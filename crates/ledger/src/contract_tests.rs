@@ -5,7 +5,7 @@ use exokit_model::ids::EnvironmentName;
 
 use crate::testing::{at, entry, operation};
 use crate::verify::verify;
-use crate::{Condition, Filter, Head, Ledger, LedgerError, MemoryLedger, SqliteLedger};
+use crate::{Condition, Fence, Filter, Head, Ledger, LedgerError, MemoryLedger, SqliteLedger};
 
 /// Runs `check` on an empty ledger of each sort.
 fn check<F, R>(check: F)
@@ -71,6 +71,77 @@ fn of_two_who_read_one_state_only_one_writes() {
         let moved = ledger.append(&Condition::head(2), vec![entry(5)]).await;
         assert_eq!(moved, Err(LedgerError::HeadMoved { expected: 2, found: 3 }));
         assert_eq!(ledger.head().await.unwrap().seq, 3);
+    });
+}
+
+/// What demands that nothing is known of this operation.
+fn unused(number: u8) -> Condition {
+    Condition { unused: Some(operation(number)), ..Condition::default() }
+}
+
+#[test]
+fn an_operation_is_begun_once() {
+    check(async |ledger| {
+        let used = Err(LedgerError::Used { operation: operation(1) });
+        // Records about no operation, and of another one, are in nobody's way.
+        ledger.append(&unused(1), vec![entry(1)]).await.unwrap();
+        ledger.append(&unused(2), vec![about("a", 2)]).await.unwrap();
+        for environment in ["a", "b"] {
+            assert_eq!(ledger.append(&unused(1), vec![about(environment, 3)]).await, used);
+        }
+        // Not even something else can be written under the condition.
+        assert_eq!(ledger.append(&unused(1), vec![entry(4)]).await, used);
+        assert!(ledger.append(&unused(3), vec![entry(5)]).await.is_ok());
+        assert_eq!(ledger.head().await.unwrap().seq, 3);
+    });
+}
+
+#[test]
+fn of_two_who_begin_an_operation_at_once_only_one_writes() {
+    check(async |ledger| {
+        let condition = unused(1);
+        let (one, two) = tokio::join!(
+            ledger.append(&condition, vec![about("a", 1), about("a", 2)]),
+            ledger.append(&condition, vec![about("b", 3)]),
+        );
+        assert_eq!(one.unwrap().len(), 2);
+        assert_eq!(two, Err(LedgerError::Used { operation: operation(1) }));
+        assert_eq!(ledger.head().await.unwrap().seq, 2);
+    });
+}
+
+#[test]
+fn all_conditions_must_hold_and_the_first_that_does_not_is_named() {
+    check(async |ledger| {
+        let name: EnvironmentName = "a".parse().unwrap();
+        let lease = ledger.acquire(&operation(1), "one", at(0)).await.unwrap();
+        ledger.append(&Condition::default(), vec![about("a", 1)]).await.unwrap();
+        let fences = [lease.fence(), Fence { epoch: 9, ..lease.fence() }];
+        // Whether the fence, the operation, the environment and the head fit.
+        for bits in 0..16_u8 {
+            let holds = [0, 1, 2, 3].map(|bit| bits & (1 << bit) == 0);
+            let head = ledger.head().await.unwrap().seq;
+            let last = ledger.read(Filter::Environment(name.clone()), 0).await.unwrap().last().unwrap().seq;
+            let condition = Condition {
+                fence: Some(fences[usize::from(!holds[0])].clone()),
+                unused: Some(operation(if holds[1] { 2 } else { 1 })),
+                environment_head: Some((name.clone(), last + u64::from(!holds[2]))),
+                head: Some(head + u64::from(!holds[3])),
+            };
+            let epoch = condition.fence.as_ref().map_or(0, |fence| fence.epoch);
+            let written = ledger.append(&condition, vec![Entry { epoch, ..about("a", 2) }]).await;
+            let expected = holds.iter().position(|holds| !holds);
+            let found = match written {
+                Ok(_) => None,
+                Err(LedgerError::Fenced { .. }) => Some(0),
+                Err(LedgerError::Used { .. }) => Some(1),
+                Err(LedgerError::Stale { .. }) => Some(2),
+                Err(LedgerError::HeadMoved { .. }) => Some(3),
+                Err(error) => panic!("{error:?}"),
+            };
+            assert_eq!(found, expected, "{bits:04b}");
+            assert_eq!(ledger.head().await.unwrap().seq, head + u64::from(expected.is_none()));
+        }
     });
 }
 

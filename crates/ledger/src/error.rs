@@ -19,6 +19,12 @@ pub enum LedgerError {
         /// The newest epoch; the same one when it was given back.
         current: u64,
     },
+    /// The ledger has records of an operation that was to be new.
+    #[error("the ledger has records of {operation} already")]
+    Used {
+        /// The operation.
+        operation: OperationId,
+    },
     /// Somebody else wrote about the environment in the meantime.
     #[error("environment {environment} has changed: expected record {expected}, found {found}")]
     Stale {
@@ -126,6 +132,7 @@ impl LedgerError {
     pub fn hint(&self) -> &'static str {
         match self {
             LedgerError::Fenced { .. } => "another process goes on with the operation; watch it",
+            LedgerError::Used { .. } => "make a new plan; this one was recorded before",
             LedgerError::Stale { .. } => "make the plan again from the present state",
             LedgerError::HeadMoved { .. } => "import only into an empty ledger, or try again",
             LedgerError::LeaseHeld { .. } => {

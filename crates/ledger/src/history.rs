@@ -70,7 +70,7 @@ impl Teller {
             Event::AccountBound { organization } => {
                 format!("The ledger is about organisation {organization} from now on.")
             }
-            Event::PlanProposed { digest, plan } => match Plan::from_bytes(plan.as_bytes()) {
+            Event::PlanProposed { digest, plan, .. } => match Plan::from_bytes(plan.as_bytes()) {
                 Ok(plan) => {
                     let text = proposal(&plan, &digest.short());
                     self.plans.insert(plan.plan_id.operation(), plan);

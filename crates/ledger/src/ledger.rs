@@ -85,6 +85,9 @@ pub struct Condition {
     pub environment_head: Option<(EnvironmentName, u64)>,
     /// The last record of the whole ledger has this sequence number.
     pub head: Option<u64>,
+    /// No record is about this operation. Of two who begin it, only one can
+    /// write.
+    pub unused: Option<OperationId>,
 }
 
 impl Condition {
@@ -132,9 +135,10 @@ pub trait Ledger: Send + Sync {
     /// have been written.
     ///
     /// # Errors
-    /// [`LedgerError::Fenced`], [`LedgerError::Stale`] and
-    /// [`LedgerError::HeadMoved`] when the condition does not hold, and errors
-    /// of the storage. Nothing was written after any error but
+    /// [`LedgerError::Fenced`], [`LedgerError::Used`], [`LedgerError::Stale`]
+    /// and [`LedgerError::HeadMoved`] when the condition does not hold, in this
+    /// order when several do not, and errors of the storage. What is used may
+    /// not be durable yet. Nothing was written after any error but
     /// [`LedgerError::Failed`], after which it is not known.
     async fn append(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError>;
 

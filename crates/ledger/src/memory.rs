@@ -13,7 +13,7 @@ use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::check::{check_entries, check_environment, check_epoch, check_head};
+use crate::check::{check_entries, check_environment, check_epoch, check_head, check_unused};
 use crate::error::LedgerError;
 use crate::ledger::{Condition, Filter, Head, Lease, Ledger, lease_end};
 use crate::projection::{
@@ -179,6 +179,10 @@ impl State {
             let seat = self.leases.get(&fence.operation);
             let held = seat.is_some_and(|seat| seat.holder.is_some());
             check_epoch(fence, seat.map_or(0, |seat| seat.epoch), held)?;
+        }
+        if let Some(operation) = &condition.unused {
+            let places = self.places.operations.get(operation);
+            check_unused(operation, places.is_some_and(|places| !places.is_empty()))?;
         }
         if let Some((environment, expected)) = &condition.environment_head {
             let places = self.places.environments.get(environment);

@@ -57,7 +57,10 @@ impl Teller {
         plan.graph = exokit_model::graph::Graph::new(nodes.collect()).unwrap();
         let bytes = plan.to_bytes().unwrap();
         let digest = Plan::digest_of(&bytes);
-        (operation(self.plans), Event::PlanProposed { digest, plan: String::from_utf8(bytes).unwrap() })
+        let plan = String::from_utf8(bytes).unwrap();
+        // Every second one was asked for with an idempotency key.
+        let request = self.plans.is_multiple_of(2).then_some(digest);
+        (operation(self.plans), Event::PlanProposed { digest, plan, request })
     }
 
     fn step(&mut self, (environment, what, node, _): Step) -> bool {

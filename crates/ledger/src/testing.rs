@@ -123,8 +123,8 @@ impl Story {
     /// Begins with the proposal of the plan.
     pub(crate) fn new(plan: Plan, seconds: i64) -> Self {
         let bytes = plan.to_bytes().unwrap();
-        let proposed =
-            Event::PlanProposed { digest: Plan::digest_of(&bytes), plan: String::from_utf8(bytes).unwrap() };
+        let digest = Plan::digest_of(&bytes);
+        let proposed = Event::PlanProposed { digest, plan: String::from_utf8(bytes).unwrap(), request: None };
         let story = Self { plan, seconds: seconds - 10, entries: Vec::new() };
         story.then(proposed)
     }

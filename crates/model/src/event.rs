@@ -58,6 +58,10 @@ pub enum Event {
         digest: Digest,
         /// Canonical bytes of the plan, which are UTF-8.
         plan: String,
+        /// Digest of the body of the request, where that had an idempotency
+        /// key. The key itself is in the plan's id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<Digest>,
     },
     /// A vote was verified and counts.
     ApprovalRecorded {

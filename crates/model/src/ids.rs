@@ -166,7 +166,8 @@ text_id!(
     |text| text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 );
 text_id!(
-    /// Identifies one request for a change, and the plan made from it. Random.
+    /// Identifies one request for a change, and the plan made from it. Random,
+    /// or derived from the request's idempotency key.
     PlanId,
     "plan id",
     "a plan id is plan_ and 16 characters",
@@ -211,6 +212,12 @@ impl PlanId {
     #[must_use]
     pub fn from_random(random: [u8; 10]) -> Self {
         Self(format!("plan_{}", base32_lower(&random)))
+    }
+
+    /// Makes a plan id from the first 80 bits of a MAC.
+    #[must_use]
+    pub fn from_mac(mac: &[u8; 32]) -> Self {
+        Self(format!("plan_{}", base32_lower(&mac[..10])))
     }
 
     /// The one operation that can run this plan.

@@ -61,7 +61,7 @@ pub struct Destroy {
 pub struct Plan {
     /// [`PLAN_SCHEMA`].
     pub schema: String,
-    /// Random; names the request for this change.
+    /// Names the request for this change.
     pub plan_id: PlanId,
     /// What it does.
     pub action: Action,

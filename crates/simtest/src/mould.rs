@@ -139,7 +139,7 @@ impl Mould {
                     let digest = Plan::digest_of(text.as_bytes());
                     let slot = self.slots.iter().position(|slot| slot.sort == Sort::Digest(place));
                     values[slot.unwrap_or(usize::MAX)] = digest.to_string();
-                    let event = Event::PlanProposed { digest, plan: text };
+                    let event = Event::PlanProposed { digest, plan: text, request: None };
                     Entry { event, ..self.about(&told.first, &values) }
                 }
                 _ => match serde_json::from_str(&text) {
@@ -223,7 +223,7 @@ fn slots(records: &[Record]) -> Vec<Slot> {
         })
     };
     for (place, record) in records.iter().enumerate() {
-        if let Event::PlanProposed { digest, plan: bytes } = &record.entry.event
+        if let Event::PlanProposed { digest, plan: bytes, .. } = &record.entry.event
             && let Ok(plan) = Plan::from_bytes(bytes.as_bytes())
         {
             add(&digest.to_string(), Sort::Digest(place));

@@ -45,7 +45,7 @@ impl OperationView {
         let mut own = records.iter().filter(|record| record.entry.operation.as_ref() == Some(id));
         let Some(first) = own.next() else { return Ok(None) };
         let misfit = |seq| move |why: String| Misfit { seq, why };
-        let Event::PlanProposed { digest, plan } = &first.entry.event else {
+        let Event::PlanProposed { digest, plan, .. } = &first.entry.event else {
             return Err(misfit(first.seq)(format!("{id} was never proposed")));
         };
         let plan = read_plan(&first.entry, *digest, plan).map_err(misfit(first.seq))?;

@@ -78,7 +78,7 @@ type Taken<R> = Result<(), Fault<<R as Rows>::Error>>;
 pub(crate) fn take<R: Rows>(rows: &mut R, entry: &Entry) -> Taken<R> {
     match &entry.event {
         Event::RosterInstalled { version, .. } => install(rows, *version),
-        Event::PlanProposed { digest, plan } => propose(rows, entry, *digest, plan),
+        Event::PlanProposed { digest, plan, .. } => propose(rows, entry, *digest, plan),
         Event::AccountBound { .. }
         | Event::ApprovalRefused { .. }
         | Event::DriftObserved { .. }

@@ -187,10 +187,12 @@ fn a_record_that_cannot_follow_is_named_and_changes_nothing() {
             let Event::PlanProposed { plan, .. } = &good()[0].event else {
                 return;
             };
-            e.event = Event::PlanProposed { digest: Digest::of("test", b"other"), plan: plan.clone() };
+            let (digest, plan) = (Digest::of("test", b"other"), plan.clone());
+            e.event = Event::PlanProposed { digest, plan, request: None };
         }),
         ("decoding", &|e| {
-            e.event = Event::PlanProposed { digest: Digest::of("test", b"other"), plan: "{}".to_owned() };
+            let (digest, plan) = (Digest::of("test", b"other"), "{}".to_owned());
+            e.event = Event::PlanProposed { digest, plan, request: None };
         }),
         ("another operation or environment", &|e| {
             let other = Story::new(plan(5, Action::Provision), 0);

@@ -9,7 +9,7 @@ use exokit_model::event::{Entry, Record};
 use exokit_model::text::shown;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
-use crate::check::{check_environment, check_epoch, check_head};
+use crate::check::{check_environment, check_epoch, check_head, check_unused};
 use crate::error::LedgerError;
 use crate::ledger::{Condition, Filter, Head};
 
@@ -281,6 +281,12 @@ pub(super) fn check(connection: &Connection, condition: &Condition) -> Result<()
             .optional()?;
         let (epoch, held) = row.map_or((0, false), |(epoch, held)| (from_column(epoch), held));
         check_epoch(fence, epoch, held)?;
+    }
+    if let Some(operation) = &condition.unused {
+        let used: bool = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM records WHERE operation = ?1)")?
+            .query_row([operation.as_str()], |row| row.get(0))?;
+        check_unused(operation, used)?;
     }
     if let Some((environment, expected)) = &condition.environment_head {
         let found: i64 = connection

@@ -50,6 +50,34 @@ async fn many_waiters_and_two_ledgers_on_one_file_keep_one_chain() {
     assert_eq!(verify(&records).unwrap().seq, 200);
 }
 
+#[test]
+fn of_two_ledgers_on_one_file_only_one_begins_each_operation() {
+    let folder = folder();
+    let path = folder.path().to_owned();
+    let barrier = std::sync::Arc::new(std::sync::Barrier::new(2));
+    let begin = move || {
+        let ledger = open(&path);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut begun = Vec::new();
+        for number in 0..60 {
+            let unused = Some(operation(number));
+            let entries = vec![Entry { operation: unused.clone(), ..entry(1) }];
+            barrier.wait();
+            match runtime.block_on(ledger.append(&Condition { unused, ..Condition::default() }, entries)) {
+                Ok(_) => begun.push(number),
+                Err(LedgerError::Used { operation: used }) => assert_eq!(used, operation(number)),
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        begun
+    };
+    let other = std::thread::spawn(begin.clone());
+    let mut begun = begin();
+    begun.extend(other.join().unwrap());
+    begun.sort_unstable();
+    assert_eq!(begun, (0..60).collect::<Vec<u8>>());
+}
+
 /// Runs futures at once and gives their results in order.
 async fn futures_join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
