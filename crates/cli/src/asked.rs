@@ -67,7 +67,7 @@ pub(crate) async fn plan(
         wanted_level: args.level.and_then(|level| ApprovalLevel::try_from(level).ok()),
         spec: wanted.spec,
     };
-    let plan = session.engine.plan_provision(request).await.doing("planning", &what)?;
+    let plan = session.engine.plan_provision(request, None).await.doing("planning", &what)?;
     Ok(Planned { plan, selection: wanted.selection, notes: wanted.notes })
 }
 

@@ -59,7 +59,7 @@ impl<'s> Operator<'s> {
     /// waits for the approvals, otherwise it ends with exit code 3.
     pub(crate) async fn propose(&self, plan: &Plan, wait: bool) -> Result<Exit, CliError> {
         let name = &plan.environment;
-        let state = self.session.engine.propose(plan).await.doing("recording the plan for", name)?;
+        let state = self.session.engine.propose(plan, None).await.doing("recording the plan for", name)?;
         self.start(&state.operation, wait).await
     }
 

@@ -6,7 +6,8 @@ use exokit_core::preflight::PreflightError;
 use exokit_ledger::LedgerError;
 use exokit_model::canonical::CanonicalError;
 use exokit_model::graph::GraphError;
-use exokit_model::ids::{EnvironmentName, OperationId, ResourceId};
+use exokit_model::ids::{EnvironmentName, OperationId, PlanId, ResourceId};
+use exokit_model::plan::PlanError;
 
 use crate::entropy::EntropyError;
 use crate::observe::ObserveError;
@@ -64,12 +65,30 @@ pub enum EngineError {
         /// The other operation.
         operation: OperationId,
     },
-    /// Another plan was proposed under the same id.
-    #[error("another plan was proposed as {operation} before")]
+    /// A plan was proposed under the same id, this one or another.
+    #[error("a plan was proposed as {operation} before")]
     Conflict {
         /// The operation.
         operation: OperationId,
     },
+    /// The idempotency key was used for a request with another body.
+    #[error("the idempotency key was used before, for another request; it led to {operation}")]
+    OtherBody {
+        /// The operation that it led to.
+        operation: OperationId,
+    },
+    /// A plan is to be recorded for a request that it was not made for.
+    #[error("{plan} was not made for a request with this idempotency key")]
+    OtherKey {
+        /// The plan.
+        plan: PlanId,
+    },
+    /// What was brought is no plan.
+    #[error("reading the plan")]
+    Unreadable(#[source] PlanError),
+    /// A plan from outside is not one that this engine sealed.
+    #[error("the plan does not have this engine's seal: another one made it, or it was altered")]
+    NotOurs,
     /// The environment changed after the plan was made.
     #[error("environment {environment} changed after the plan was made")]
     StalePlan {
@@ -110,6 +129,10 @@ impl EngineError {
             EngineError::Exists(_) => "exists",
             EngineError::Busy { .. } => "busy",
             EngineError::Conflict { .. } => "conflict",
+            EngineError::OtherBody { .. } => "idempotency-conflict",
+            EngineError::OtherKey { .. } => "idempotency-key",
+            EngineError::Unreadable(_) => "plan-unreadable",
+            EngineError::NotOurs => "plan-seal",
             EngineError::StalePlan { .. } => "stale-plan",
             EngineError::Rejected { .. } => "rejected",
             EngineError::WrongPhase { .. } => "wrong-phase",
@@ -142,6 +165,13 @@ impl EngineError {
             }
             EngineError::Conflict { .. } | EngineError::StalePlan { .. } | EngineError::Rejected { .. } => {
                 "make a new plan".to_owned()
+            }
+            EngineError::OtherBody { .. } => "use a new idempotency key for a new request".to_owned(),
+            EngineError::OtherKey { .. } => {
+                "send the plan with the idempotency key for which it was made, or plan again".to_owned()
+            }
+            EngineError::Unreadable(_) | EngineError::NotOurs => {
+                "send plan and seal exactly as they were given out, or plan again".to_owned()
             }
             EngineError::WrongPhase { .. } => "`exokit show` tells where the environment stands".to_owned(),
         }

@@ -29,9 +29,9 @@ impl Engine {
             if self.environment(name).await?.provision().is_none() {
                 continue;
             }
-            let plan = self.plan_teardown(name, &view.owner).await?;
+            let plan = self.plan_teardown(name, &view.owner, None).await?;
             let reason = Event::ExpiryNoticed { expired_at, digest: plan.digest()? };
-            self.propose_because(&plan, Some(reason)).await?;
+            self.propose_because(&plan, None, Some(reason)).await?;
             proposed.push(plan);
         }
         Ok(proposed)

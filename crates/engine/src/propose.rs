@@ -8,12 +8,12 @@ use exokit_core::level::{Level, LevelInput, level};
 use exokit_core::plan_build::{self, Discovered, Judgement, Occasion};
 use exokit_core::preflight;
 use exokit_kinds::Observed;
-use exokit_ledger::{Condition, Filter, Requested};
+use exokit_ledger::{Condition, LedgerError, Requested};
 use exokit_model::approval::Roster;
 use exokit_model::canonical::Digest;
 use exokit_model::cost::{ApprovalLevel, CostEstimate, PriceList};
-use exokit_model::event::{Event, Record};
-use exokit_model::ids::{EnvironmentName, OperationId, PersonId, RoleName, Zone};
+use exokit_model::event::{Entry, Event};
+use exokit_model::ids::{EnvironmentName, PersonId, PlanId, RoleName, Zone};
 use exokit_model::kind::Kind;
 use exokit_model::plan::{Action, Destroy, Plan};
 use exokit_model::spec::{Correction, EnvironmentClass, EnvironmentSpec};
@@ -24,9 +24,11 @@ use rust_decimal::Decimal;
 use crate::engine::Engine;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
+use crate::idempotency::{KeyedRequest, check_key};
 use crate::observe;
 use crate::state::OperationState;
 use crate::survey::instance_pool_of;
+use crate::turns::Turns;
 
 /// What a provision is asked for with.
 #[derive(Debug, Clone)]
@@ -57,12 +59,17 @@ struct Today {
 }
 
 impl Engine {
-    /// Plans a new environment. Nothing is recorded and nothing changes.
+    /// Plans a new environment, with the plan id of the keyed request if it
+    /// comes from one. Nothing is recorded and nothing changes.
     ///
     /// # Errors
     /// When the name is taken, the cloud does not offer what is asked for, or
     /// ledger or cloud cannot be read.
-    pub async fn plan_provision(&self, request: ProvisionRequest) -> Result<Plan, EngineError> {
+    pub async fn plan_provision(
+        &self,
+        request: ProvisionRequest,
+        keyed: Option<&KeyedRequest>,
+    ) -> Result<Plan, EngineError> {
         let spec = request.spec;
         let environment = self.environment(&spec.environment).await?;
         if environment.provision().is_some() {
@@ -88,7 +95,7 @@ impl Engine {
             wanted: request.wanted_level,
         };
         let occasion = Occasion {
-            plan_id: self.new_plan_id()?,
+            plan_id: self.plan_id(keyed)?,
             requester: request.requester,
             team,
             now: self.now(),
@@ -116,6 +123,7 @@ impl Engine {
         &self,
         name: &EnvironmentName,
         requester: &PersonId,
+        keyed: Option<&KeyedRequest>,
     ) -> Result<Plan, EngineError> {
         let environment = self.environment(name).await?;
         let provision = environment.provision().ok_or_else(|| EngineError::NoEnvironment(name.clone()))?;
@@ -145,7 +153,8 @@ impl Engine {
             };
             judge(cost, &input, &roster)
         };
-        let occasion = self.occasion_like(provision, requester, &roster, environment.last_seq)?;
+        let plan_id = self.plan_id(keyed)?;
+        let occasion = self.occasion_like(plan_id, provision, requester, &roster, environment.last_seq);
         Ok(plan_build::teardown(occasion, (name.clone(), zone), recorded, discovered, judgement)?)
     }
 
@@ -159,6 +168,7 @@ impl Engine {
         name: &EnvironmentName,
         seconds: u64,
         requester: &PersonId,
+        keyed: Option<&KeyedRequest>,
     ) -> Result<Plan, EngineError> {
         let environment = self.environment(name).await?;
         let provision = environment.provision().ok_or_else(|| EngineError::NoEnvironment(name.clone()))?;
@@ -179,18 +189,28 @@ impl Engine {
             team_today: today.team,
             wanted: None,
         };
-        let occasion = self.occasion_like(provision, requester, &roster, environment.last_seq)?;
+        let plan_id = self.plan_id(keyed)?;
+        let occasion = self.occasion_like(plan_id, provision, requester, &roster, environment.last_seq);
         let place = (name.clone(), provision.plan.zone.clone());
         Ok(plan_build::extend(occasion, place, seconds, judge(cost, &input, &roster)))
     }
 
     /// Records a plan, so that it can be approved and run. Of two who planned
-    /// from the same state, one is refused.
+    /// from the same state, one is refused. Where the keyed request that it was
+    /// planned for has led to an operation meanwhile, that is the answer.
     ///
     /// # Errors
-    /// When the environment changed since the plan was made.
-    pub async fn propose(&self, plan: &Plan) -> Result<OperationState, EngineError> {
-        self.propose_because(plan, None).await
+    /// [`LedgerError::Stale`] when the environment changed since the plan was
+    /// made, [`EngineError::Conflict`] when a plan was recorded under this id,
+    /// [`EngineError::OtherBody`] when that was for a request with the same key
+    /// and another body, [`EngineError::OtherKey`] when the plan was not made
+    /// for this request.
+    pub async fn propose(
+        &self,
+        plan: &Plan,
+        request: Option<&KeyedRequest>,
+    ) -> Result<OperationState, EngineError> {
+        self.propose_because(plan, request, None).await
     }
 
     /// As [`Engine::propose`], together with the event that led to it: neither
@@ -198,30 +218,38 @@ impl Engine {
     pub(crate) async fn propose_because(
         &self,
         plan: &Plan,
+        request: Option<&KeyedRequest>,
         reason: Option<Event>,
     ) -> Result<OperationState, EngineError> {
+        check_key(plan, request)?;
         self.bind_account(&plan.zone).await?;
         let bytes = plan.to_bytes()?;
         let digest = Plan::digest_of(&bytes);
         let operation = plan.plan_id.operation();
-        self.check_unused(&operation, digest).await?;
         // Canonical JSON is UTF-8.
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let event = Event::PlanProposed { digest, plan: text };
+        let body = request.map(|request| request.body);
+        let event = Event::PlanProposed { digest, plan: text, request: body };
         let entry = self.entry(Some(&plan.environment), Some(&operation), event);
         let reason = reason.map(|event| self.entry(Some(&plan.environment), None, event));
-        let condition = Condition::environment(&plan.environment, plan.base_seq);
-        let records = self.append(&condition, std::iter::once(entry).chain(reason).collect()).await?;
-        Ok(self.fold_operation(&operation, &records)?)
-    }
-
-    /// A plan id belongs to one plan for ever, in whatever environment.
-    async fn check_unused(&self, operation: &OperationId, digest: Digest) -> Result<(), EngineError> {
-        let records = self.parts().ledger.read(Filter::Operation(operation.clone()), 0).await?;
-        let other = |record: &Record| matches!(&record.entry.event, Event::PlanProposed { digest: known, .. } if *known != digest);
-        match records.iter().any(other) && !planted(Mutant::PlanIdTwice) {
-            true => Err(EngineError::Conflict { operation: operation.clone() }),
-            false => Ok(()),
+        let entries: Vec<Entry> = std::iter::once(entry).chain(reason).collect();
+        // A plan id belongs to one plan for ever, in whatever environment.
+        let unused = (!planted(Mutant::PlanIdTwice)).then(|| operation.clone());
+        let condition = Condition { unused, ..Condition::environment(&plan.environment, plan.base_seq) };
+        let mut turns = Turns::default();
+        loop {
+            let conflict = match self.append(&condition, entries.clone()).await {
+                Err(EngineError::Ledger(LedgerError::Used { operation })) => {
+                    EngineError::Conflict { operation }
+                }
+                written => return Ok(self.fold_operation(&operation, &written?)?),
+            };
+            let Some(request) = request else { return Err(conflict) };
+            match self.answered(request).await? {
+                Some(known) => return Ok(known),
+                // Somebody else has written it, and it is not durable yet.
+                None => turns.after(conflict).await?,
+            }
         }
     }
 
@@ -280,13 +308,14 @@ impl Engine {
 
     fn occasion_like(
         &self,
+        plan_id: PlanId,
         provision: &OperationState,
         requester: &PersonId,
         roster: &Roster,
         base_seq: u64,
-    ) -> Result<Occasion, EngineError> {
-        Ok(Occasion {
-            plan_id: self.new_plan_id()?,
+    ) -> Occasion {
+        Occasion {
+            plan_id,
             requester: requester.clone(),
             team: team_of(roster, requester),
             now: self.now(),
@@ -295,7 +324,14 @@ impl Engine {
             price_digest: provision.plan.price_digest,
             roster_version: roster.version,
             base_seq,
-        })
+        }
+    }
+
+    fn plan_id(&self, keyed: Option<&KeyedRequest>) -> Result<PlanId, EngineError> {
+        match keyed {
+            Some(request) => Ok(request.plan_id.clone()),
+            None => self.new_plan_id(),
+        }
     }
 }
 

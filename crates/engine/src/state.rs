@@ -20,6 +20,8 @@ pub struct OperationState {
     pub plan: FixedPlan,
     /// The digest under which it was recorded.
     pub digest: Digest,
+    /// Digest of the body of the request, where that had an idempotency key.
+    pub request: Option<Digest>,
     /// Where it stands.
     pub phase: Phase,
     /// Recorded votes, yes and no, in order.
@@ -101,7 +103,7 @@ impl OperationState {
     }
 
     fn begin(plans: &Plans, operation: &OperationId, record: &Record) -> Result<Self, StateError> {
-        let Event::PlanProposed { digest, plan: text } = &record.entry.event else {
+        let Event::PlanProposed { digest, plan: text, request } = &record.entry.event else {
             return Err(StateError::NoPlan(operation.clone()));
         };
         let plan = plans.read(record.seq, *digest, text)?;
@@ -113,6 +115,7 @@ impl OperationState {
             facts: Facts::new(&plan.graph),
             plan,
             digest: *digest,
+            request: *request,
             phase: Phase::AwaitingApproval,
             tokens: Vec::new(),
             started_at: None,

@@ -301,9 +301,9 @@ async fn approved(
     number: usize,
     length: &mut usize,
 ) -> Result<OperationId, Failure> {
-    let plan = engine.plan_provision(named(template, &format!("flight-{number}"))?).await?;
+    let plan = engine.plan_provision(named(template, &format!("flight-{number}"))?, None).await?;
     *length = plan.to_bytes()?.len();
-    let state = engine.propose(&plan).await?;
+    let state = engine.propose(&plan, None).await?;
     for name in VOTERS.iter().take(state.plan.level.persons()) {
         engine.vote(&state.operation, &rig.vote(name, &state, Decision::Approve)).await?;
     }

@@ -90,14 +90,14 @@ impl Mould {
         let engine = rig.engine();
         let mut asked = request(template);
         asked.spec.ttl_seconds = Some(TTL_SECONDS);
-        let plan = engine.plan_provision(asked).await?;
+        let plan = engine.plan_provision(asked, None).await?;
         let name = plan.environment.clone();
-        let state = engine.propose(&plan).await?;
+        let state = engine.propose(&plan, None).await?;
         rig.approve(&state).await;
         engine.run(&state.operation).await?;
         let provision: Vec<Record> = own(&rig, before);
-        let plan = engine.plan_teardown(&name, &person("dana")).await?;
-        let state = engine.propose(&plan).await?;
+        let plan = engine.plan_teardown(&name, &person("dana"), None).await?;
+        let state = engine.propose(&plan, None).await?;
         rig.approve(&state).await;
         engine.run(&state.operation).await?;
         let records = own(&rig, before);

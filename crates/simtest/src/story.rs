@@ -21,8 +21,8 @@ pub async fn approved_provision(rig: &Rig, template: u16) -> Result<OperationSta
 /// What the engine says.
 pub async fn approved(rig: &Rig, request: ProvisionRequest) -> Result<OperationState, EngineError> {
     let engine = rig.engine();
-    let plan = engine.plan_provision(request).await?;
-    let state = engine.propose(&plan).await?;
+    let plan = engine.plan_provision(request, None).await?;
+    let state = engine.propose(&plan, None).await?;
     rig.approve(&state).await;
     Ok(state)
 }
@@ -33,8 +33,8 @@ pub async fn approved(rig: &Rig, request: ProvisionRequest) -> Result<OperationS
 /// What the engine says.
 pub async fn approved_teardown(rig: &Rig, provision: &OperationState) -> Result<OperationState, EngineError> {
     let engine = rig.engine();
-    let plan = engine.plan_teardown(&provision.plan.environment, &person("dana")).await?;
-    let state = engine.propose(&plan).await?;
+    let plan = engine.plan_teardown(&provision.plan.environment, &person("dana"), None).await?;
+    let state = engine.propose(&plan, None).await?;
     rig.approve(&state).await;
     Ok(state)
 }

@@ -347,8 +347,8 @@ async fn an_expired_environment_asks_for_its_teardown_once() {
     let mut request = exokit_simtest::rig::request(1);
     request.spec.ttl_seconds = Some(3600);
     let engine = rig.engine();
-    let plan = engine.plan_provision(request).await.unwrap();
-    let state = engine.propose(&plan).await.unwrap();
+    let plan = engine.plan_provision(request, None).await.unwrap();
+    let state = engine.propose(&plan, None).await.unwrap();
     rig.approve(&state).await;
     assert_eq!(engine.run(&state.operation).await.unwrap(), Phase::Succeeded);
     assert_eq!(engine.expire().await.unwrap().len(), 0, "it is too early");
@@ -385,7 +385,7 @@ async fn a_key_of_another_account_proves_nothing_gone() {
     let engine = rig.engine();
     let name = &state.plan.environment;
     assert_eq!(engine.run(&teardown.operation).await.unwrap_err().code(), "other-account");
-    assert_eq!(engine.plan_teardown(name, &person("dana")).await.unwrap_err().code(), "other-account");
+    assert_eq!(engine.plan_teardown(name, &person("dana"), None).await.unwrap_err().code(), "other-account");
     assert_eq!(engine.drift(name).await.unwrap_err().code(), "other-account");
     assert_eq!(engine.orphans(&"ch-dk-2".parse().unwrap()).await.unwrap_err().code(), "other-account");
     assert_eq!(count(&rig, "account-bound"), 1);

@@ -122,9 +122,9 @@ async fn costs(at_rest: u64, parked: &Mould) -> Vec<(&'static str, u64)> {
     let parts = Parts { ledger: ledger.clone(), ..rig.engine().parts().clone() };
     let engine = Engine::new(parts);
     let mut costs = Vec::new();
-    let plan = engine.plan_provision(request(3)).await.unwrap();
+    let plan = engine.plan_provision(request(3), None).await.unwrap();
     costs.push(("plan", ledger.take()));
-    let state = engine.propose(&plan).await.unwrap();
+    let state = engine.propose(&plan, None).await.unwrap();
     costs.push(("propose", ledger.take()));
     rig.approve(&state).await;
     assert_eq!(engine.run(&state.operation).await.unwrap(), Phase::Succeeded);
@@ -136,7 +136,7 @@ async fn costs(at_rest: u64, parked: &Mould) -> Vec<(&'static str, u64)> {
     let zone: Zone = "ch-dk-2".parse().unwrap();
     assert!(engine.orphans(&zone).await.unwrap().is_empty());
     costs.push(("sweep", ledger.take()));
-    let plan = engine.plan_teardown(&state.plan.environment, &state.plan.requester).await.unwrap();
+    let plan = engine.plan_teardown(&state.plan.environment, &state.plan.requester, None).await.unwrap();
     costs.push(("plan teardown", ledger.take()));
     let whole = engine.parts().ledger.read(Filter::All, 0).await.unwrap().len() as u64;
     assert_eq!(ledger.take(), whole, "what is read is counted");

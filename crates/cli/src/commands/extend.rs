@@ -16,7 +16,7 @@ pub(crate) async fn run(settings: &Settings, args: &ExtendArgs) -> Result<Exit, 
         return Err(CliError::new("usage", "reading", "the arguments", "something is missing", hint)
             .exit(Exit::Usage));
     };
-    let plan = operator.session.engine.plan_extend(name, seconds, &settings.person).await;
+    let plan = operator.session.engine.plan_extend(name, seconds, &settings.person, None).await;
     let plan = plan.doing("planning to extend", name)?;
     settings.output.note(&exokit_text::plan::heading(&plan));
     settings.output.note(exokit_text::plan::total(&plan).trim_end());

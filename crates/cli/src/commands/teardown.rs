@@ -14,7 +14,7 @@ pub(crate) async fn run(settings: &Settings, args: &TeardownArgs) -> Result<Exit
     let Some(name) = &args.environment else {
         return Err(CliError::new("usage", "reading", "the arguments", "no environment", "name one"));
     };
-    let plan = operator.session.engine.plan_teardown(name, &settings.person).await;
+    let plan = operator.session.engine.plan_teardown(name, &settings.person, None).await;
     let plan = plan.doing("planning to remove", name)?;
     settings.output.note(&exokit_text::plan::heading(&plan));
     settings.output.note(exokit_text::plan::destroys(&plan).trim_end());

@@ -232,7 +232,8 @@ impl Play {
     }
 
     async fn ask_teardown_meanwhile(&self) {
-        let refused = self.engine().plan_teardown(&self.environment(), &crate::rig::person("dana")).await;
+        let refused =
+            self.engine().plan_teardown(&self.environment(), &crate::rig::person("dana"), None).await;
         if matches!(refused, Err(error) if error.code() == "busy") {
             let state = self.witness.lock().situation.state();
             match state {

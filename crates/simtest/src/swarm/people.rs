@@ -23,14 +23,16 @@ impl Play {
     pub(super) async fn ask_once(&self, stage: Stage) -> Result<OperationState, EngineError> {
         let engine = self.engine();
         let plan = match stage {
-            Stage::AskTeardown => engine.plan_teardown(&self.environment(), &self.requester(stage)).await?,
+            Stage::AskTeardown => {
+                engine.plan_teardown(&self.environment(), &self.requester(stage), None).await?
+            }
             _ => {
                 self.ask_badly().await;
                 let request = ProvisionRequest { requester: self.requester(stage), ..self.request() };
-                engine.plan_provision(request).await?
+                engine.plan_provision(request, None).await?
             }
         };
-        let state = engine.propose(&plan).await?;
+        let state = engine.propose(&plan, None).await?;
         self.truth.borrow_mut().proposed.insert(state.digest);
         if self.asks(BadRequest::Altered) {
             self.propose_altered(&plan).await;
@@ -71,7 +73,7 @@ impl Play {
         if self.asks(BadRequest::NotOffered) {
             let mut request = self.request();
             request.spec.cluster.version = Some("9.99.9".to_owned());
-            match self.engine().plan_provision(request).await {
+            match self.engine().plan_provision(request, None).await {
                 Err(EngineError::Preflight(_)) => self.witness.note("hostile request refused"),
                 Err(_) => {}
                 Ok(plan) => self.wrong(format!("I26 what is not offered was planned: {}", plan.plan_id)),
@@ -86,7 +88,7 @@ impl Play {
         altered.cost.hourly = Decimal::ZERO;
         altered.environment = "altered".parse().unwrap_or(altered.environment);
         altered.base_seq = 0;
-        match self.engine().propose(&altered).await {
+        match self.engine().propose(&altered, None).await {
             Err(error) if super::play::passes(&error) => {}
             Err(error) if error.code() == "conflict" => self.witness.note("altered plan refused"),
             other => self.wrong(format!("I11 another plan under the same id was answered with {other:?}")),
@@ -94,10 +96,8 @@ impl Play {
     }
 
     async fn propose_again(&self, plan: &Plan) {
-        match self.engine().propose(plan).await {
-            Err(EngineError::Ledger(exokit_ledger::LedgerError::Stale { .. })) => {
-                self.witness.note("plan proposed twice");
-            }
+        match self.engine().propose(plan, None).await {
+            Err(EngineError::Conflict { .. }) => self.witness.note("plan proposed twice"),
             Err(_) => {}
             Ok(_) => self.wrong("I11 a plan was recorded twice".to_owned()),
         }

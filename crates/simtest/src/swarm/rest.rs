@@ -148,15 +148,15 @@ impl Play {
             small
         };
         let engine = self.engine();
-        let Ok(first) = engine.plan_provision(small("small-1")).await else { return };
+        let Ok(first) = engine.plan_provision(small("small-1"), None).await else { return };
         let cap = first.cost.hourly * Decimal::new(15, 1);
         let asked = self.hourly_asked().await;
         let policy = CostPolicy { requester_daily_max: Some(asked + cap), ..roster.policy.clone() };
         let Ok(next) = change_policy(&roster, policy, self.rig.now()) else { return };
-        if !self.install(next).await || engine.propose(&first).await.is_err() {
+        if !self.install(next).await || engine.propose(&first, None).await.is_err() {
             return;
         }
-        match engine.plan_provision(small("small-2")).await {
+        match engine.plan_provision(small("small-2"), None).await {
             Ok(second) if second.level == ApprovalLevel::Three && first.level < ApprovalLevel::Three => {
                 self.witness.note_in("structuring raised the level", State::Asking);
             }
