@@ -19,6 +19,7 @@ use exokit_model::ids::InvalidId;
 use exokit_sim::SimError;
 use exokit_templates::{DecodeError, InstantiateError, TemplateError};
 use serde::Serialize;
+use tracing::dispatcher::SetGlobalDefaultError;
 
 use crate::exit::Exit;
 
@@ -201,6 +202,15 @@ impl Explain for SimError {
             _ => "see `exokit sim --help`",
         }
         .to_owned()
+    }
+}
+
+impl Explain for SetGlobalDefaultError {
+    fn code(&self) -> String {
+        "log".to_owned()
+    }
+    fn advice(&self) -> String {
+        "this is a mistake in exokit; please report it".to_owned()
     }
 }
 

@@ -18,10 +18,11 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use tracing::Dispatch;
 use tracing_subscriber::EnvFilter;
 
-use args::{Cli, Format};
-use error::CliError;
+use args::{Cli, Command, Format, LogFormat};
+use error::{CliError, Doing as _};
 use exit::Exit;
 use settings::Settings;
 
@@ -45,17 +46,30 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Exit, CliError> {
     let settings = Settings::resolve(&cli.global)?;
-    // For this thread only, which is the one that everything runs on.
-    let _log = settings.log.as_ref().map(|filter| {
-        let log = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(filter))
-            .with_writer(std::io::stderr)
-            .finish();
-        tracing::subscriber::set_default(log)
-    });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = error::Doing::doing(runtime, "starting", "the runtime")?;
+    let log = log(&cli.command, &settings);
+    let runtime = match &cli.command {
+        // Requests and operations must not wait for each other.
+        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+    };
+    log.map_or(Ok(()), tracing::dispatcher::set_global_default).doing("starting", "the log")?;
+    let runtime = runtime.doing("starting", "the runtime")?;
     runtime.block_on(commands::run(cli.command, &settings))
+}
+
+/// The program's own log: of the agent always, of a command when it is asked
+/// for.
+fn log(command: &Command, settings: &Settings) -> Option<Dispatch> {
+    let (filter, format) = match (command, &settings.log) {
+        (Command::Serve(args), filter) => (filter.clone().unwrap_or("info".to_owned()), args.log_format),
+        (_, Some(filter)) => (filter.clone(), LogFormat::Text),
+        (_, None) => return None,
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr);
+    Some(match format {
+        LogFormat::Json => Dispatch::new(log.json().flatten_event(true).finish()),
+        LogFormat::Text => Dispatch::new(log.with_ansi(settings.output.colour_notes).finish()),
+    })
 }
 
 /// What clap says: help and versions are no errors.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use exokit_cloud::config::{self, AccountText, CloudConfig, ConfigError};
 use exokit_model::ids::PersonId;
 use exokit_sim::Speed;
+use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::args::{CloudName, GlobalArgs};
@@ -39,6 +40,10 @@ pub(crate) struct Settings {
     pub(crate) state_flag: Option<PathBuf>,
     /// What `--speed` or the variable says, as it stands.
     pub(crate) speed: Option<String>,
+    /// The password at the NATS server.
+    pub(crate) nats_password: Option<SecretString>,
+    /// The seed of an nkey for the NATS server.
+    pub(crate) nats_nkey: Option<SecretString>,
     /// Filter of the program's own log, which goes to stderr.
     pub(crate) log: Option<String>,
     /// This program.
@@ -84,6 +89,8 @@ impl Settings {
             root_secret: get("EXOKIT_ROOT_SECRET").map(str::to_owned).map(Zeroizing::new),
             state_flag: global.state.clone(),
             speed,
+            nats_password: get("EXOKIT_NATS_PASSWORD").map(SecretString::from),
+            nats_nkey: get("EXOKIT_NATS_NKEY").map(SecretString::from),
             log: get("EXOKIT_LOG").map(str::to_owned),
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("exokit")),
             variables,

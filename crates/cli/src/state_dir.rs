@@ -60,6 +60,11 @@ impl StateDir {
         self.root.join("keys").join(format!("{name}.pem"))
     }
 
+    /// The bearer tokens of the agent, as digests.
+    pub(crate) fn tokens(&self) -> PathBuf {
+        self.root.join("tokens.json")
+    }
+
     pub(crate) fn prices(&self) -> PathBuf {
         self.root.join("prices.yaml")
     }

@@ -157,6 +157,15 @@ pub trait Ledger: Send + Sync {
     /// As [`Ledger::read`].
     async fn page(&self, filter: Filter, after: u64, most: usize) -> Result<Vec<Record>, LedgerError>;
 
+    /// Whether a write could begin now.
+    ///
+    /// # Errors
+    /// As an append would: the storage failed before, is locked or cannot be
+    /// written.
+    async fn probe(&self) -> Result<(), LedgerError> {
+        self.head().await.map(drop)
+    }
+
     /// The durable end of the chain.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use exokit_core::preflight::PreflightError;
 use exokit_core::select::select;
 use exokit_engine::error::EngineError;
+use exokit_engine::idempotency::KeyedRequest;
 use exokit_engine::propose::ProvisionRequest;
 use exokit_model::cost::CostPolicy;
 use exokit_model::ids::{PersonId, Zone};
@@ -23,7 +24,7 @@ const LABEL_ZONE: &str = "stargate.io/zone";
 
 /// A plan and what was noticed on the way to it.
 #[derive(Debug, Clone)]
-pub struct Planned {
+pub(crate) struct Planned {
     /// The plan.
     pub plan: Plan,
     /// Why this template, when the requirements chose it.
@@ -63,24 +64,30 @@ impl Service {
         &self,
         requester: &PersonId,
         request: &PlanRequest,
+        keyed: Option<&KeyedRequest>,
     ) -> Result<Planned, Failure> {
         let plain = |plan| Planned { plan, selection: None, notes: Vec::new() };
         match request {
-            PlanRequest::Provision(ask) => self.provision_plan(requester, ask).await,
+            PlanRequest::Provision(ask) => self.provision_plan(requester, ask, keyed).await,
             PlanRequest::Teardown(removal) => {
                 let name = &removal.environment;
-                let plan = self.engine().plan_teardown(name, requester).await;
+                let plan = self.engine().plan_teardown(name, requester, keyed).await;
                 plan.map(plain).doing("planning to remove", name)
             }
             PlanRequest::Extend(extension) => {
                 let name = &extension.environment;
-                let plan = self.engine().plan_extend(name, extension.ttl_seconds, requester).await;
+                let plan = self.engine().plan_extend(name, extension.ttl_seconds, requester, keyed).await;
                 plan.map(plain).doing("planning to extend", name)
             }
         }
     }
 
-    async fn provision_plan(&self, requester: &PersonId, ask: &Ask) -> Result<Planned, Failure> {
+    async fn provision_plan(
+        &self,
+        requester: &PersonId,
+        ask: &Ask,
+        keyed: Option<&KeyedRequest>,
+    ) -> Result<Planned, Failure> {
         let wanted = self.wanted(ask, &self.policy().await?)?;
         let what = wanted.spec.environment.clone();
         self.check_zone(&wanted.spec.zone).await.doing("planning", &what)?;
@@ -99,7 +106,7 @@ impl Service {
             wanted_level: ask.level,
             spec: wanted.spec,
         };
-        let plan = self.engine().plan_provision(request).await.doing("planning", &what)?;
+        let plan = self.engine().plan_provision(request, keyed).await.doing("planning", &what)?;
         Ok(Planned { plan, selection: wanted.selection, notes: wanted.notes })
     }
 

@@ -2,10 +2,11 @@
 //! taken up by the rounds. The answer is given when the record is durable.
 
 use exokit_engine::error::EngineError;
+use exokit_engine::idempotency::KeyedRequest;
 use exokit_ledger::Operations;
 use exokit_model::ids::{OperationId, PlanId};
 use exokit_model::phase::Phase;
-use exokit_model::plan::Action;
+use exokit_model::plan::{Action, Plan};
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::reply::{OperationReply, PlanReply};
 use exokit_wire::request::{
@@ -34,15 +35,16 @@ enum Source {
 impl Service {
     /// What would be done. Nothing is recorded.
     pub(crate) async fn plan(&self, caller: &Caller, request: PlanRequest) -> Result<PlanReply, Failure> {
-        let planned = self.planned(caller.requester()?, &request).await?;
+        let keyed = self.keyed(caller)?;
+        let planned = self.planned(caller.requester()?, &request, keyed.as_ref()).await?;
         let plan = &planned.plan;
         let bytes = plan.to_bytes().map_err(EngineError::from).doing("writing", &plan.plan_id)?;
-        let digest = exokit_model::plan::Plan::digest_of(&bytes);
+        let digest = Plan::digest_of(&bytes);
         Ok(PlanReply {
             view: views::plan(plan, digest),
             // Canonical JSON is UTF-8.
             plan: String::from_utf8_lossy(&bytes).into_owned(),
-            seal: self.engine().seal(&digest),
+            seal: self.engine().seal(plan).doing("sealing", &plan.plan_id)?,
             selection: planned.selection,
             notes: planned.notes,
         })
@@ -85,12 +87,9 @@ impl Service {
         source: Source,
         tokens: &Tokens,
     ) -> Result<OperationReply, Failure> {
-        let requester = caller.requester()?;
-        self.make_room(action).await?;
         let operation = match source {
-            Source::Wanted(request) => self.record_wanted(caller, &request).await?,
             Source::Recorded(plan) => plan.operation(),
-            Source::Sealed(sealed) => self.record_sealed(caller, requester, action, &sealed).await?,
+            new => self.record(caller, action, &new).await?,
         };
         let view = self.operation(&operation).await?;
         if view.plan.action != action {
@@ -107,6 +106,69 @@ impl Service {
         }
         self.work.notify_one();
         Ok(views::operation(&self.operation(&operation).await?))
+    }
+
+    /// Records a plan, unless the same request has led to one before.
+    async fn record(&self, caller: &Caller, action: Action, source: &Source) -> Proposed {
+        let keyed = self.keyed(caller)?;
+        if let Some(known) = self.known(keyed.as_ref()).await? {
+            return Ok(known);
+        }
+        self.make_room(action).await?;
+        let recorded = match source {
+            Source::Wanted(request) => self.record_wanted(caller, request, keyed.as_ref()).await,
+            Source::Sealed(sealed) => self.record_sealed(caller, sealed, keyed.as_ref()).await,
+            Source::Recorded(plan) => Ok(plan.operation()),
+        };
+        match recorded {
+            Ok(operation) => Ok(operation),
+            // The same request may have been quicker elsewhere, and what it led
+            // to is what was in the way.
+            Err(failure) => self.known(keyed.as_ref()).await?.ok_or(failure),
+        }
+    }
+
+    async fn record_wanted(
+        &self,
+        caller: &Caller,
+        request: &PlanRequest,
+        keyed: Option<&KeyedRequest>,
+    ) -> Proposed {
+        let plan = self.planned(caller.requester()?, request, keyed).await?.plan;
+        let proposed = self.engine().propose(&plan, keyed).await;
+        Ok(proposed.doing("recording the plan for", &plan.environment)?.operation)
+    }
+
+    /// A sealed plan is recorded for who asked for it, and for nobody else.
+    async fn record_sealed(
+        &self,
+        caller: &Caller,
+        sealed: &SealedPlan,
+        keyed: Option<&KeyedRequest>,
+    ) -> Proposed {
+        let requester = caller.requester()?;
+        let plan = Plan::from_bytes(sealed.plan.as_bytes()).map_err(EngineError::Unreadable);
+        let plan = plan.doing("reading", "the sealed plan")?;
+        if plan.requester != *requester {
+            let why = format!("{} asked for it, not {requester}", plan.requester);
+            let hint = "whoever wants it asks for a plan of their own";
+            let on = plan.plan_id.as_str();
+            return Err(Failure::new(Class::Forbidden, "other-requester", "recording", on, &why, hint));
+        }
+        let proposed = self.engine().propose_sealed(&sealed.plan, &sealed.seal, keyed).await;
+        Ok(proposed.doing("recording", &plan.plan_id)?.operation)
+    }
+
+    /// The request as the engine knows it again; none without a key.
+    fn keyed(&self, caller: &Caller) -> Result<Option<KeyedRequest>, Failure> {
+        let Some(key) = &caller.key else { return Ok(None) };
+        Ok(Some(self.engine().keyed(caller.requester()?, key, caller.body)))
+    }
+
+    async fn known(&self, keyed: Option<&KeyedRequest>) -> Result<Option<OperationId>, Failure> {
+        let Some(keyed) = keyed else { return Ok(None) };
+        let known = self.engine().answered(keyed).await.doing("looking for", "the idempotency key")?;
+        Ok(known.map(|state| state.operation))
     }
 
     /// Lets a parked operation go on, in the name of who asks.
@@ -163,5 +225,5 @@ fn source(
     }
 }
 
-/// The id of the operation that a proposal led to.
-pub(crate) type Proposed = Result<OperationId, Failure>;
+/// The operation that a proposal led to.
+type Proposed = Result<OperationId, Failure>;

@@ -82,9 +82,12 @@ impl Explain for EngineError {
             | EngineError::Rejected { .. } => Class::Refused,
             EngineError::Canonical(_) | EngineError::Graph(_) => Class::Internal,
             EngineError::NoEnvironment(_) => Class::NotFound,
+            EngineError::OtherKey { .. } | EngineError::Unreadable(_) => Class::Invalid,
+            EngineError::NotOurs => Class::Forbidden,
             EngineError::Exists(_)
             | EngineError::Busy { .. }
             | EngineError::Conflict { .. }
+            | EngineError::OtherBody { .. }
             | EngineError::StalePlan { .. }
             | EngineError::WrongPhase { .. } => Class::Conflict,
         }

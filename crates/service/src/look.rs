@@ -68,6 +68,22 @@ impl Service {
         Ok(HistoryReply { lines: lines.map(|line| HistoryLine { at: line.at, text: line.text }).collect() })
     }
 
+    /// Whether the cloud can be reached with the credentials.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn reach_cloud(&self) -> Result<(), Failure> {
+        self.engine().zones(&self.parts.zone).await.map(drop).doing("reaching", "the cloud")
+    }
+
+    /// What was recorded after a point, for those who listen.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn events_after(&self, request: EventsRequest) -> Result<EventsReply, Failure> {
+        self.events(request).await
+    }
+
     pub(crate) async fn events(&self, request: EventsRequest) -> Result<EventsReply, Failure> {
         let filter = match (&request.environment, &request.operation) {
             (None, None) => Filter::All,

@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use exokit_engine::engine::Engine;
-use exokit_model::canonical::{Digest, to_canonical_bytes};
+use exokit_engine::idempotency::body_digest;
+use exokit_model::canonical::Digest;
 use exokit_model::cost::PriceList;
 use exokit_model::ids::{PersonId, Zone};
 use exokit_templates::TemplateSet;
@@ -35,8 +36,7 @@ impl Caller {
     /// # Errors
     /// When the body has no canonical form.
     pub fn new(meta: Meta, body: &Map<String, Value>) -> Result<Self, Failure> {
-        let bytes = to_canonical_bytes("a request", body).doing("reading", "the message")?;
-        let body = Digest::of("exokit-request-body/v1", &bytes);
+        let body = body_digest(body).doing("reading", "the message")?;
         Ok(Self { person: meta.requester, key: meta.idempotency_key, body })
     }
 

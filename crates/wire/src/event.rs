@@ -89,3 +89,34 @@ pub struct ApprovalRequested {
     /// After this time it is too late.
     pub deadline: Timestamp,
 }
+
+/// Subject on which an agent says that it has come.
+pub const AGENT_REGISTER: &str = "orchestrator.agents.register";
+
+/// Subject on which an agent says that it is still there.
+pub const AGENT_HEARTBEAT: &str = "orchestrator.agents.heartbeat";
+
+/// Subject on which an agent says that it goes.
+pub const AGENT_LEAVE: &str = "orchestrator.agents.leave";
+
+/// Who an agent is and how it is. It is also the answer to a broadcast that
+/// asks for one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentMessage {
+    /// Version of the message.
+    pub schema_version: u32,
+    /// Id of the agent on the platform: `AZ-INFRA-001`.
+    pub agent: String,
+    /// Name of its service: `az-infra-provisioner`.
+    pub service: String,
+    /// Version of the program.
+    pub version: String,
+    /// This process among the replicas.
+    pub instance: String,
+    /// When it was sent.
+    pub at: Timestamp,
+    /// Whether the ledger can be written.
+    pub ready: bool,
+    /// The subjects that it answers on.
+    pub subjects: Vec<String>,
+}

@@ -60,6 +60,23 @@ impl Class {
         }
     }
 
+    /// What it says, for documents.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Class::Invalid => "The message cannot be used as it is.",
+            Class::Unauthenticated => "It is not known who asks.",
+            Class::Forbidden => "Who asks may not do this.",
+            Class::NotFound => "What it is about does not exist.",
+            Class::Conflict => "It contradicts something that exists.",
+            Class::TooLarge => "The message is longer than any that is taken.",
+            Class::Refused => "It is understood, and a rule says no.",
+            Class::Busy => "Too much is asked at once; the same may succeed later.",
+            Class::Unavailable => "The agent cannot do its work now.",
+            Class::Internal => "A mistake in exokit.",
+        }
+    }
+
     /// The class with a status; [`Class::Internal`] for one that is not used.
     #[must_use]
     pub fn of_status(status: u16) -> Self {

@@ -11,6 +11,7 @@ pub mod decode;
 pub mod envelope;
 pub mod event;
 pub mod failure;
+pub mod openapi;
 pub mod reply;
 pub mod request;
 pub mod schema;

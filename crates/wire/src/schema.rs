@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::SCHEMA_VERSION;
 use crate::envelope::Meta;
-use crate::event::{ApprovalRequested, EventMessage};
+use crate::event::{AgentMessage, ApprovalRequested, EventMessage};
 use crate::failure::Failure;
 use crate::verb::Verb;
 
@@ -32,6 +32,7 @@ pub fn all() -> Vec<Named> {
     let published = [
         Named { name: "infra.events".to_owned(), schema: whole::<EventMessage>() },
         Named { name: "infra.approval.requested".to_owned(), schema: whole::<ApprovalRequested>() },
+        Named { name: "orchestrator.agents".to_owned(), schema: whole::<AgentMessage>() },
     ];
     Verb::ALL.iter().flat_map(of_verb).chain(published).collect()
 }
@@ -114,4 +115,41 @@ fn with_meta(body: &Value, meta: &Value) -> Value {
     let required = [part(meta, "required"), part(body, "required")];
     let required: Vec<Value> = required.iter().filter_map(Value::as_array).flatten().cloned().collect();
     json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+/// How the value of a field is written in a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plain {
+    /// As it is.
+    Text,
+    /// `true` or `false`.
+    Bool,
+    /// Digits.
+    Whole,
+}
+
+/// The fields of a request that has plain ones only, for a path and a query.
+#[must_use]
+pub fn plain_fields(verb: Verb) -> Map<String, Value> {
+    let mut schema = request(verb);
+    let mut fields = schema["properties"].take().as_object().cloned().unwrap_or_default();
+    for name in ["schema_version", "requester", "idempotency_key"] {
+        fields.remove(name);
+    }
+    fields
+}
+
+/// How a field of [`plain_fields`] is written.
+#[must_use]
+pub fn plain(field: &Value) -> Plain {
+    let is = |wanted: &str| match &field["type"] {
+        Value::String(found) => found == wanted,
+        Value::Array(found) => found.iter().any(|found| found == wanted),
+        _ => false,
+    };
+    match (is("boolean"), is("integer")) {
+        (true, _) => Plain::Bool,
+        (false, true) => Plain::Whole,
+        (false, false) => Plain::Text,
+    }
 }

@@ -1,6 +1,7 @@
 //! The command line as clap reads it, and nothing more: what the words mean is
 //! resolved in `settings`, what they do is in `commands`.
 
+mod agent;
 mod approval;
 mod look;
 mod plan;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use exokit_model::ids::PersonId;
 
+pub(crate) use agent::{LogFormat, SchemaArgs, ServeArgs, TokenArgs, TokenCommand};
 pub(crate) use approval::{
     AddArgs, ApproverArgs, ApproverCommand, CreateKeyArgs, InitArgs, PolicyArgs, RevokeArgs, VoteArgs,
 };
@@ -155,6 +157,9 @@ pub(crate) enum Command {
     ///   exokit doctor --cloud exoscale -o json
     #[command(verbatim_doc_comment)]
     Doctor,
+    Serve(Box<ServeArgs>),
+    Token(TokenArgs),
+    Schema(SchemaArgs),
     Sim(SimArgs),
     Demo(DemoArgs),
     Completions(CompletionsArgs),

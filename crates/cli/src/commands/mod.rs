@@ -17,10 +17,13 @@ mod prices;
 mod provision;
 mod registry;
 mod resume;
+mod schema;
 mod select;
+mod serve;
 mod show;
 mod sim;
 mod teardown;
+mod token;
 mod watch;
 
 use exokit_model::approval::Decision;
@@ -53,6 +56,9 @@ pub(crate) async fn run(command: Command, settings: &Settings) -> Result<Exit, C
         Command::Demo(args) => demo::run(settings, &args).await,
         Command::Audit(args) => audit::run(settings, &args).await,
         Command::Registry(args) => registry::run(settings, &args.command).await,
+        Command::Serve(args) => serve::run(settings, &args).await,
+        Command::Token(args) => token::run(settings, args.command),
+        Command::Schema(args) => schema::run(settings, &args),
         Command::Sim(args) => sim::run(settings, args).await,
         Command::Completions(args) => completions::run(settings, &args),
         Command::Man(args) => man::run(settings, &args),

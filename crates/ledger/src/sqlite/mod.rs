@@ -189,6 +189,10 @@ impl Ledger for SqliteLedger {
         self.query(move |connection| store::select(connection, &filter, after, most)).await
     }
 
+    async fn probe(&self) -> Result<(), LedgerError> {
+        self.write(|_| Ok(())).await
+    }
+
     async fn head(&self) -> Result<Head, LedgerError> {
         self.query(store::head).await
     }

@@ -1,0 +1,45 @@
+//! Who asks, what they may do, and how often.
+
+use std::sync::PoisonError;
+
+use axum::http::{HeaderMap, header};
+use exokit_wire::failure::{Class, Failure};
+use exokit_wire::verb::Scope;
+use secrecy::SecretString;
+
+use super::App;
+use crate::tokens::Bearer;
+
+/// The bearer of a request, if the token allows what is asked.
+pub(super) fn bearer(app: &App, headers: &HeaderMap, scope: Scope) -> Result<Bearer, Failure> {
+    let now = app.parts.service.engine().parts().clock.now();
+    let found = secret(headers).and_then(|secret| {
+        let tokens = app.parts.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        tokens.find(&secret, now)
+    });
+    let Some(bearer) = found else {
+        app.limits.stranger()?;
+        return Err(unknown());
+    };
+    app.limits.bearer(&bearer.id)?;
+    match bearer.scopes.contains(&scope) {
+        true => Ok(bearer),
+        false => {
+            let why = format!("token {} does not allow {}", bearer.id, scope.as_str());
+            let hint = "use a token with this scope; `exokit token create` makes one";
+            Err(Failure::new(Class::Forbidden, "scope", "checking", "the token", &why, hint))
+        }
+    }
+}
+
+fn secret(headers: &HeaderMap) -> Option<SecretString> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| SecretString::from(secret.trim().to_owned()))
+}
+
+fn unknown() -> Failure {
+    let why = "there is no token, or it is unknown or has ended";
+    let hint = "send the header `Authorization: Bearer TOKEN`; `exokit token create` makes one";
+    Failure::new(Class::Unauthenticated, "token", "checking", "the token", why, hint)
+}

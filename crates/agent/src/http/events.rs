@@ -1,0 +1,96 @@
+//! Live progress as Server-Sent Events: the records of the ledger, each under
+//! its number, so that a client that was cut off goes on after the last one.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use exokit_wire::event::EventMessage;
+use exokit_wire::failure::{Class, Failure};
+use exokit_wire::reply::EventsReply;
+use exokit_wire::request::EventsRequest;
+use exokit_wire::verb::{Scope, Verb};
+use futures_util::stream::{self, Stream, StreamExt as _};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{App, auth, failed, fields, text};
+
+/// Most clients that listen at once.
+pub(super) const STREAMS_MAX: usize = 256;
+
+/// How often the ledger is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What a client listens to.
+struct Listener {
+    app: App,
+    request: EventsRequest,
+    _place: OwnedSemaphorePermit,
+}
+
+pub(super) async fn stream(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    match listener(app, query.as_deref(), &headers) {
+        Ok(listener) => Sse::new(events(listener)).keep_alive(KeepAlive::default()).into_response(),
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn listener(app: App, query: Option<&str>, headers: &HeaderMap) -> Result<Listener, Failure> {
+    auth::bearer(&app, headers, Scope::Read)?;
+    let fields = fields::of_query(Verb::Events, query)?;
+    let request = exokit_wire::decode::body(fields);
+    let mut request: EventsRequest = request.map_err(|error| error.failure(Verb::Events.name()))?;
+    // A client that comes back says what it has seen.
+    if let Some(seen) = text(headers, "last-event-id").and_then(|id| id.parse().ok()) {
+        request.after = request.after.max(seen);
+    }
+    let place = app.streams.clone().try_acquire_owned().map_err(|_| {
+        let failure = Failure::new(
+            Class::Busy,
+            "busy",
+            "taking on",
+            "a listener",
+            "as many listen as may",
+            "come again later, or ask for events.list now and then",
+        );
+        Failure { retry_after_ms: Some(10_000), ..failure }
+    })?;
+    Ok(Listener { app, request, _place: place })
+}
+
+fn events(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
+    let pages = stream::unfold(listener, |mut listener| async move {
+        loop {
+            match page(&listener).await {
+                Ok(page) if !page.events.is_empty() => {
+                    listener.request.after = page.next;
+                    return Some((page.events, listener));
+                }
+                Ok(page) => listener.request.after = page.next,
+                // The client comes back, and is told why then.
+                Err(_) => return None,
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    });
+    pages.flat_map(|events| stream::iter(events.into_iter().map(|event| Ok(sent(&event)))))
+}
+
+async fn page(listener: &Listener) -> Result<EventsReply, Failure> {
+    listener.app.parts.service.events_after(listener.request.clone()).await
+}
+
+fn sent(event: &EventMessage) -> Event {
+    let kind = event.event.get("type").and_then(|kind| kind.as_str()).unwrap_or("record");
+    let message = Event::default().id(event.seq.to_string()).event(kind);
+    // It was made from JSON, so it has a JSON form.
+    let text = serde_json::to_string(event).unwrap_or_default();
+    message.data(text)
+}

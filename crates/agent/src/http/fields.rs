@@ -1,0 +1,77 @@
+//! The fields of a request that are not in a body: in the path, in the query
+//! and in headers.
+
+use std::collections::BTreeMap;
+
+use exokit_wire::envelope::{KEY_CHARS_MAX, is_key};
+use exokit_wire::failure::{Class, Failure};
+use exokit_wire::schema::{self, Plain};
+use exokit_wire::verb::Verb;
+use serde_json::{Map, Value};
+
+/// The fields of a query.
+pub(super) fn of_query(verb: Verb, query: Option<&str>) -> Result<Map<String, Value>, Failure> {
+    let known = schema::plain_fields(verb);
+    let mut fields = Map::new();
+    for (name, text) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        let plain = known.get(name.as_ref()).map_or(Plain::Text, schema::plain);
+        if fields.insert(name.to_string(), value(verb, &name, plain, &text)?).is_some() {
+            return Err(invalid(verb, &format!("{name} stands twice in the query")));
+        }
+    }
+    Ok(fields)
+}
+
+fn value(verb: Verb, name: &str, plain: Plain, text: &str) -> Result<Value, Failure> {
+    match (plain, text) {
+        (Plain::Text, text) => Ok(text.into()),
+        (Plain::Bool, "true") => Ok(true.into()),
+        (Plain::Bool, "false") => Ok(false.into()),
+        (Plain::Bool, _) => Err(invalid(verb, &format!("at {name}: use true or false"))),
+        (Plain::Whole, text) => {
+            let number: Result<u64, _> = text.parse();
+            number.map(Value::from).map_err(|_| invalid(verb, &format!("at {name}: it is no whole number")))
+        }
+    }
+}
+
+/// Adds the fields of the path.
+pub(super) fn add_path(
+    verb: Verb,
+    fields: &mut Map<String, Value>,
+    path: BTreeMap<String, String>,
+) -> Result<(), Failure> {
+    for (name, text) in path {
+        if fields.insert(name.clone(), text.into()).is_some() {
+            return Err(invalid(verb, &format!("{name} stands in the path and must not stand elsewhere")));
+        }
+    }
+    Ok(())
+}
+
+/// The idempotency key of the body or of the header; two that differ are a
+/// mistake.
+pub(super) fn one_key(
+    verb: Verb,
+    body: Option<String>,
+    header: Option<String>,
+) -> Result<Option<String>, Failure> {
+    match (body, header) {
+        (Some(a), Some(b)) if a != b => {
+            Err(invalid(verb, "idempotency_key and the header Idempotency-Key differ"))
+        }
+        (_, Some(key)) if !is_key(&key) => {
+            let why = format!(
+                "at Idempotency-Key: use 1 to {KEY_CHARS_MAX} letters, digits, dots, colons, slashes, hyphens \
+                 and underscores"
+            );
+            Err(invalid(verb, &why))
+        }
+        (body, header) => Ok(body.or(header)),
+    }
+}
+
+fn invalid(verb: Verb, why: &str) -> Failure {
+    let hint = "GET /api/v1/openapi.json says what each request may have";
+    Failure::new(Class::Invalid, "field", "reading the request", verb.name(), why, hint)
+}

@@ -1,0 +1,13 @@
+//! The doors of the agent AZ-INFRA-001: NATS, HTTP and metrics, and the
+//! process around them.
+//!
+//! A door decodes nothing and decides nothing: it hands what comes in to
+//! `exokit-service`, and sends back what that says.
+
+pub mod cursor;
+pub mod http;
+pub mod metrics;
+pub mod nats;
+pub mod serve;
+pub mod tokens;
+pub mod trace;

@@ -1,0 +1,264 @@
+//! What is counted, in the form of OpenMetrics. Every label has a bounded set
+//! of values: no name that a requester chooses becomes one.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Mutex, PoisonError};
+
+use exokit_engine::engine::Watcher;
+use exokit_ledger::{Environments, Ledger, LedgerError, Operations};
+use exokit_model::event::{Event, Record};
+use exokit_model::ids::OperationId;
+use exokit_model::plan::{Action, Plan};
+use exokit_wire::failure::Failure;
+use exokit_wire::verb::Verb;
+use jiff::Timestamp;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeMap;
+
+/// Upper ends of the buckets of durations, in seconds: environments take
+/// minutes.
+const BUCKETS: [f64; 10] = [5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1200.0, 3600.0];
+
+/// Most operations whose beginning is remembered for their duration.
+const RUNNING_MAX: usize = 100_000;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MadeLabels {
+    template: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VoteLabels {
+    level: u8,
+    decision: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LevelLabels {
+    level: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClusterLabels {
+    template: String,
+    phase: String,
+    cost_band: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    operation: &'static str,
+    way: &'static str,
+    status: u16,
+}
+
+/// Every family.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    provisions: Family<MadeLabels, Counter>,
+    provision_seconds: Family<MadeLabels, Histogram>,
+    teardowns: Family<OutcomeLabels, Counter>,
+    teardown_seconds: Histogram,
+    approvals: Family<VoteLabels, Counter>,
+    queue: Family<LevelLabels, Gauge>,
+    clusters: Family<ClusterLabels, Gauge>,
+    errors: Family<ErrorLabels, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    hourly: Gauge<f64, AtomicU64>,
+    records: Gauge<i64, AtomicI64>,
+    plans: Mutex<BTreeMap<OperationId, Known>>,
+}
+
+/// What is remembered of an operation until it ends.
+#[derive(Debug, Clone)]
+struct Known {
+    action: Action,
+    template: String,
+    level: u8,
+    started_at: Option<Timestamp>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All families, empty.
+    #[must_use]
+    pub fn new() -> Self {
+        let histogram = || Histogram::new(BUCKETS);
+        let metrics = Self {
+            registry: Mutex::new(Registry::default()),
+            provisions: Family::default(),
+            provision_seconds: Family::new_with_constructor(histogram),
+            teardowns: Family::default(),
+            teardown_seconds: histogram(),
+            approvals: Family::default(),
+            queue: Family::default(),
+            clusters: Family::default(),
+            errors: Family::default(),
+            requests: Family::default(),
+            hourly: Gauge::default(),
+            records: Gauge::default(),
+            plans: Mutex::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&self) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let r = &mut *registry;
+        r.register("infra_provision_requests", "Provisions by how they ended", self.provisions.clone());
+        r.register_with_unit(
+            "infra_provision_duration",
+            "Time from the start of a provision to its end",
+            Unit::Seconds,
+            self.provision_seconds.clone(),
+        );
+        r.register("infra_teardown_requests", "Teardowns by how they ended", self.teardowns.clone());
+        r.register_with_unit(
+            "infra_teardown_duration",
+            "Time from the start of a teardown to its end",
+            Unit::Seconds,
+            self.teardown_seconds.clone(),
+        );
+        r.register("infra_approvals", "Votes that were verified", self.approvals.clone());
+        r.register("infra_approval_queue_depth", "Plans that wait for approval", self.queue.clone());
+        r.register("infra_registry_clusters", "Environments that are not gone", self.clusters.clone());
+        r.register("infra_errors", "Requests that were refused or failed, by code", self.errors.clone());
+        r.register("infra_requests", "Requests that were answered", self.requests.clone());
+        r.register(
+            "infra_estimated_hourly_cost",
+            "Estimated price per hour of all environments that are not gone, in the currency of the prices",
+            self.hourly.clone(),
+        );
+        r.register("infra_ledger_records", "Records in the ledger", self.records.clone());
+    }
+
+    /// Counts a request that was answered.
+    pub fn answered<T>(&self, verb: Verb, way: &'static str, outcome: &Result<T, Failure>) {
+        let status = outcome.as_ref().err().map_or(200, |failure| failure.status);
+        self.requests.get_or_create(&RequestLabels { operation: verb.name(), way, status }).inc();
+        if let Err(failure) = outcome {
+            // Codes are a fixed set of words of ours.
+            self.errors.get_or_create(&ErrorLabels { kind: failure.code.clone() }).inc();
+        }
+    }
+
+    /// Everything as text, with what the ledger says now.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn text(&self, ledger: &dyn Ledger, now: Timestamp) -> Result<String, LedgerError> {
+        let environments = ledger.environments(Environments::Present).await?;
+        let waiting = ledger.operations(Operations::Waiting(now)).await?;
+        self.records.set(i64::try_from(ledger.head().await?.seq).unwrap_or(i64::MAX));
+        self.clusters.clear();
+        let mut hourly = 0.0;
+        for view in &environments {
+            let labels = ClusterLabels {
+                template: view.template.to_string(),
+                phase: view.phase.clone(),
+                cost_band: view.band.to_string(),
+            };
+            self.clusters.get_or_create(&labels).inc();
+            hourly += view.hourly.to_string().parse::<f64>().unwrap_or_default();
+        }
+        self.hourly.set(hourly);
+        for level in 1..=3 {
+            let depth = waiting.iter().filter(|operation| u8::from(operation.level) == level).count();
+            let depth = i64::try_from(depth).unwrap_or(i64::MAX);
+            self.queue.get_or_create(&LevelLabels { level }).set(depth);
+        }
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        if text::encode(&mut text, &registry).is_err() {
+            // Writing to memory does not fail; a half text would be worse than none.
+            text.clear();
+            let _ = text.write_str("# EOF\n");
+        }
+        Ok(text)
+    }
+
+    fn ended(&self, id: &OperationId, outcome: &'static str, at: Timestamp) {
+        let known = self.plans.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        let Some(known) = known else { return };
+        let seconds = known.started_at.map(|from| at.duration_since(from).as_secs_f64());
+        match known.action {
+            Action::Provision => {
+                let labels = MadeLabels { template: known.template, outcome };
+                self.provisions.get_or_create(&labels).inc();
+                if let Some(seconds) = seconds {
+                    self.provision_seconds.get_or_create(&labels).observe(seconds);
+                }
+            }
+            Action::Teardown => {
+                self.teardowns.get_or_create(&OutcomeLabels { outcome }).inc();
+                if let Some(seconds) = seconds {
+                    self.teardown_seconds.observe(seconds);
+                }
+            }
+            Action::Extend => {}
+        }
+    }
+
+    fn remember(&self, id: &OperationId, plan: &str) {
+        let Ok(plan) = Plan::from_bytes(plan.as_bytes()) else { return };
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() < RUNNING_MAX {
+            let template = plan.template.to_string();
+            let known = Known { action: plan.action, template, level: plan.level.into(), started_at: None };
+            plans.insert(id.clone(), known);
+        }
+    }
+
+    fn voted(&self, id: &OperationId, decision: &'static str) {
+        let level =
+            self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(id).map(|known| known.level);
+        // Of a plan that was recorded before this process began, the level is
+        // not known here.
+        self.approvals.get_or_create(&VoteLabels { level: level.unwrap_or(0), decision }).inc();
+    }
+}
+
+impl Watcher for Metrics {
+    fn recorded(&self, record: &Record) {
+        let Some(id) = &record.entry.operation else { return };
+        match &record.entry.event {
+            Event::PlanProposed { plan, .. } => self.remember(id, plan),
+            Event::ApprovalRecorded { .. } => self.voted(id, "approve"),
+            Event::DenialRecorded { .. } => self.voted(id, "deny"),
+            Event::ApprovalRefused { .. } => self.voted(id, "refused"),
+            Event::OperationStarted { .. } => {
+                let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(known) = plans.get_mut(id) {
+                    known.started_at = Some(record.entry.at);
+                }
+            }
+            Event::OperationSucceeded { .. } => self.ended(id, "succeeded", record.entry.at),
+            Event::OperationRolledBack => self.ended(id, "rolled-back", record.entry.at),
+            Event::PlanRejected { .. } => self.ended(id, "rejected", record.entry.at),
+            _ => {}
+        }
+    }
+}

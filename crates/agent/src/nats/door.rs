@@ -1,0 +1,118 @@
+//! The door on NATS: one queue subscription for each operation of the table,
+//! shared with all replicas; each request is answered when its result is
+//! durable.
+
+use std::sync::Arc;
+
+use async_nats::{Client, HeaderMap, Message, Subscriber};
+use exokit_service::Service;
+use exokit_wire::envelope::reply;
+use exokit_wire::verb::Verb;
+use futures_util::stream::{SelectAll, StreamExt as _, select_all};
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
+
+use super::NatsError;
+use crate::metrics::Metrics;
+use crate::trace::Trace;
+
+/// Queue group that the replicas share.
+const GROUP: &str = "infra";
+
+/// Header with the code of a failure, as NATS micro services have it.
+const ERROR_CODE: &str = "Nats-Service-Error-Code";
+
+/// Header with the short text of a failure.
+const ERROR: &str = "Nats-Service-Error";
+
+/// The door.
+pub struct Door {
+    client: Client,
+    service: Service,
+    metrics: Arc<Metrics>,
+    requests: SelectAll<Subscriber>,
+}
+
+impl Door {
+    /// Subscribes to every operation.
+    ///
+    /// # Errors
+    /// When a subject cannot be subscribed to.
+    pub async fn open(client: Client, service: Service, metrics: Arc<Metrics>) -> Result<Self, NatsError> {
+        let mut requests = Vec::new();
+        for verb in Verb::ALL {
+            let subject = verb.subject().to_owned();
+            let subscribed = client.queue_subscribe(subject.clone(), GROUP.to_owned()).await;
+            requests.push(subscribed.map_err(|source| NatsError::Subscribe { subject, source })?);
+        }
+        Ok(Self { client, service, metrics, requests: select_all(requests) })
+    }
+
+    /// Answers requests until `stop` comes true; then takes no new ones and
+    /// answers those that came before.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        let mut under_way = JoinSet::new();
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
+                message = self.requests.next() => match message {
+                    Some(message) => { under_way.spawn(self.answer(message)); }
+                    None => break,
+                },
+            }
+        }
+        self.drain().await;
+        while let Some(message) = self.requests.next().await {
+            under_way.spawn(self.answer(message));
+        }
+        while under_way.join_next().await.is_some() {}
+        // What was answered last must leave before the process does.
+        if let Err(error) = self.client.flush().await {
+            tracing::warn!(%error, "the last replies may not have left");
+        }
+    }
+
+    /// Asks the server for no more.
+    async fn drain(&mut self) {
+        for subscription in self.requests.iter_mut() {
+            if let Err(error) = subscription.drain().await {
+                tracing::debug!(%error, "a subscription is gone already");
+            }
+        }
+    }
+
+    /// What answers one message. Nobody else waits for it.
+    fn answer(&self, message: Message) -> impl Future<Output = ()> + Send + 'static {
+        let (client, service, metrics) = (self.client.clone(), self.service.clone(), self.metrics.clone());
+        let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str().to_owned());
+        let trace = Trace::continued(header("traceparent").as_deref());
+        let span =
+            tracing::info_span!("request", way = "nats", subject = %message.subject, trace = %trace.id());
+        async move {
+            // The subscriptions are to these subjects alone.
+            let Some(verb) = Verb::of_subject(message.subject.as_str()) else { return };
+            let outcome = service.answer(verb, &message.payload).await;
+            metrics.answered(verb, "nats", &outcome);
+            match &outcome {
+                Ok(_) => tracing::info!("answered"),
+                Err(failure) => tracing::info!(code = failure.code, why = failure.why, "refused"),
+            }
+            let Some(to) = message.reply else { return };
+            let mut headers = HeaderMap::new();
+            headers.insert("traceparent", trace.header());
+            if let Err(failure) = &outcome {
+                headers.insert(ERROR_CODE, failure.status.to_string());
+                headers.insert(ERROR, failure.code.clone());
+            }
+            let body = reply(&outcome).to_string();
+            // The requester asks again under its key.
+            if let Err(error) = client.publish_with_headers(to, headers, body.into()).await {
+                tracing::warn!(%error, "a reply was not sent");
+            }
+        }
+        .instrument(span)
+    }
+}

@@ -1,0 +1,351 @@
+//! The process: all doors, the rounds and the events, from start to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use async_nats::Event;
+use exokit_service::Service;
+use exokit_service::publisher::Publisher;
+use exokit_service::worker::{Noticed, Worker, is_held};
+use exokit_wire::verb::Verb;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::cursor::FileCursor;
+use crate::http::{self, Links, Rates};
+use crate::metrics::Metrics;
+use crate::nats::presence::{BROADCAST, Presence};
+use crate::nats::{self, Connection, Door, NatsBus, NatsError, NatsOptions, Right};
+use crate::tokens::{TokenFile, Tokens};
+
+/// Pause between two attempts to reach a server that was never reached.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether the tokens have changed.
+const TOKENS_LOOK: Duration = Duration::from_secs(2);
+
+/// How the agent runs.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// The bus; none without one.
+    pub nats: Option<NatsOptions>,
+    /// Folder of the ledger, where the cursor of the events is kept.
+    pub folder: PathBuf,
+    /// File of the bearer tokens.
+    pub tokens: PathBuf,
+    /// How often may be asked over HTTP.
+    pub rates: Rates,
+}
+
+/// Why the agent does not run, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// HTTP cannot be served there.
+    #[error("listening on {listen}")]
+    Listen {
+        /// Where.
+        listen: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The bus.
+    #[error("using NATS")]
+    Nats(#[from] NatsError),
+    /// The tokens cannot be read.
+    #[error("reading the tokens in {}", .path.display())]
+    Tokens {
+        /// Their file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Where it is kept how far events were published.
+    #[error("opening the cursor of the events in {}", .folder.display())]
+    Cursor {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl ServeError {
+    /// What to do.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            ServeError::Listen { .. } => "choose another address with --listen; port 0 takes a free one",
+            ServeError::Nats(error) => error.hint(),
+            ServeError::Tokens { .. } => "restore the file, or remove it and make new tokens",
+            ServeError::Cursor { .. } => "check the disk and the rights on the folder",
+        }
+    }
+}
+
+/// What is told to whoever started the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// HTTP is served here.
+    Listening(SocketAddr),
+    /// The bus is connected, and allows what is needed.
+    Connected,
+    /// The bus cannot be reached yet.
+    Unreached(String),
+}
+
+/// Runs the agent until `stop` comes true: then no new requests are taken,
+/// those under way are answered, and work is left to whoever comes next.
+///
+/// # Errors
+/// When it cannot begin, and when the bus denies what is needed.
+pub async fn serve(
+    options: ServeOptions,
+    service: Service,
+    metrics: Arc<Metrics>,
+    stop: impl Future<Output = ()>,
+    tell: mpsc::UnboundedSender<Told>,
+) -> Result<(), ServeError> {
+    let (stopper, stopped) = watch::channel(false);
+    let listener = TcpListener::bind(options.listen).await;
+    let listen = options.listen;
+    let listener = listener.map_err(|source| ServeError::Listen { listen, source })?;
+    let tokens = Arc::new(RwLock::new(read_tokens(&options)?.0));
+    let connected = options.nats.as_ref().map(|_| Arc::new(AtomicBool::new(false)));
+    let router = http::router(http::Parts {
+        service: service.clone(),
+        metrics: metrics.clone(),
+        tokens: tokens.clone(),
+        links: Links { nats: connected.clone() },
+        rates: options.rates,
+    });
+    let address = listener.local_addr().unwrap_or(listen);
+    let mut tasks: JoinSet<Result<(), ServeError>> = JoinSet::new();
+    let until = until_of(&stopped);
+    tasks.spawn(async move {
+        let served = axum::serve(listener, router).with_graceful_shutdown(until).await;
+        served.map_err(|source| ServeError::Listen { listen: address, source })
+    });
+    let (worker, until_stopped) = (Worker::new(service.clone()), until_of(&stopped));
+    tasks.spawn(async move {
+        worker.run(until_stopped, note).await;
+        Ok(())
+    });
+    tasks.spawn(follow_tokens(options.clone(), tokens, until_of(&stopped)));
+    if let (Some(nats), Some(connected)) = (options.nats.clone(), connected) {
+        let bus = BusTask { options: options.clone(), nats, service, metrics, connected, tell: tell.clone() };
+        tasks.spawn(bus.run(stopped.clone()));
+    }
+    // Whoever started it may have gone away.
+    let _ = tell.send(Told::Listening(address));
+    tokio::pin!(stop);
+    let first = tokio::select! {
+        biased;
+        () = &mut stop => Ok(()),
+        ended = tasks.join_next() => flat(ended),
+    };
+    let _ = stopper.send(true);
+    let mut result = first;
+    while let Some(ended) = tasks.join_next().await {
+        result = result.and(flat(Some(ended)));
+    }
+    result
+}
+
+fn flat(ended: Option<Result<Result<(), ServeError>, tokio::task::JoinError>>) -> Result<(), ServeError> {
+    match ended {
+        Some(Ok(result)) => result,
+        Some(Err(error)) => {
+            tracing::error!(%error, "a part of the agent broke off");
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Comes true when the agent stops.
+fn until_of(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
+    let mut stopped = stopped.clone();
+    async move {
+        // An error says that the agent is gone.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// Notes what the rounds notice in the log.
+fn note(noticed: Noticed) {
+    match noticed {
+        Noticed::Ended(operation, Ok(phase)) => {
+            tracing::info!(%operation, phase = phase.name(), "operation ended");
+        }
+        Noticed::Ended(operation, Err(error)) if is_held(&error) => {
+            tracing::debug!(%operation, "another process works on it");
+        }
+        Noticed::Ended(operation, Err(error)) => {
+            tracing::warn!(%operation, code = error.code(), %error, "operation not run for now");
+        }
+        Noticed::Expired(plan) => {
+            tracing::info!(environment = %plan.environment, plan = %plan.plan_id, "expired; its teardown waits for approval");
+        }
+        Noticed::Blind(failure) => {
+            tracing::warn!(code = failure.code, why = failure.why, "a round could not look for work");
+        }
+    }
+}
+
+/// The tokens, and when their file changed last.
+fn read_tokens(options: &ServeOptions) -> Result<(Tokens, Option<SystemTime>), ServeError> {
+    let path = &options.tokens;
+    let failed = |source| ServeError::Tokens { path: path.clone(), source };
+    let changed = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.modified().ok(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((Tokens::default(), None)),
+        Err(error) => return Err(failed(error)),
+    };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let file: TokenFile =
+        serde_json::from_str(&text).map_err(|error| failed(std::io::Error::other(error)))?;
+    Ok((Tokens::new(file), changed))
+}
+
+/// Takes over new and removed tokens while the agent runs. A file that cannot
+/// be read leaves nobody in: what was removed must not stay.
+async fn follow_tokens(
+    options: ServeOptions,
+    tokens: Arc<RwLock<Tokens>>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    tokio::pin!(stop);
+    let mut seen = None;
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => return Ok(()),
+            () = tokio::time::sleep(TOKENS_LOOK) => {}
+        }
+        let read = read_tokens(&options).unwrap_or_else(|error| {
+            tracing::error!(error = %error, "no token is valid until the file can be read");
+            (Tokens::default(), None)
+        });
+        if seen != Some(read.1) {
+            *tokens.write().unwrap_or_else(PoisonError::into_inner) = read.0;
+            seen = Some(read.1);
+        }
+    }
+}
+
+/// Everything on the bus.
+struct BusTask {
+    options: ServeOptions,
+    nats: NatsOptions,
+    service: Service,
+    metrics: Arc<Metrics>,
+    connected: Arc<AtomicBool>,
+    tell: mpsc::UnboundedSender<Told>,
+}
+
+impl BusTask {
+    async fn run(self, stopped: watch::Receiver<bool>) -> Result<(), ServeError> {
+        let connected = tokio::select! {
+            biased;
+            () = until_of(&stopped) => return Ok(()),
+            connected = self.connect() => connected,
+        };
+        let Connection { client, mut said } = connected;
+        nats::preflight(&client, &mut said, &rights()).await?;
+        let door = Door::open(client.clone(), self.service.clone(), self.metrics.clone()).await?;
+        self.connected.store(true, Ordering::Relaxed);
+        let _ = self.tell.send(Told::Connected);
+        let presence = Presence::new(client.clone(), self.service.clone());
+        let publishing = self.publish(NatsBus::new(client.clone()));
+        let work = async {
+            let (_, present) = tokio::join!(door.run(until_of(&stopped)), presence.run(until_of(&stopped)));
+            present
+        };
+        tokio::select! {
+            biased;
+            present = work => present?,
+            failed = publishing => failed?,
+            () = listen(said, self.connected.clone()) => {}
+        }
+        if let Err(error) = client.flush().await {
+            tracing::debug!(%error, "the last messages may not have left");
+        }
+        Ok(())
+    }
+
+    /// A server that is not there yet is waited for: the ledger and HTTP do
+    /// their work meanwhile.
+    async fn connect(&self) -> Connection {
+        loop {
+            match nats::connect(&self.nats).await {
+                Ok(connection) => return connection,
+                Err(error) => {
+                    let _ = self.tell.send(Told::Unreached(chain(&error)));
+                    tracing::warn!(error = %chain(&error), "NATS is not reached yet");
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Publishes events, if no other process of this ledger does.
+    async fn publish(&self, bus: NatsBus) -> Result<(), ServeError> {
+        let folder = &self.options.folder;
+        loop {
+            let cursor = FileCursor::open(folder);
+            let cursor = cursor.map_err(|source| ServeError::Cursor { folder: folder.clone(), source })?;
+            if let Some(cursor) = cursor {
+                Publisher::new(&self.service, &bus, &cursor).run().await;
+            }
+            // Another process publishes; it may end.
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}
+
+/// What the bus must allow. Only subjects that nobody listens to are tried.
+fn rights() -> Vec<Right> {
+    let publish = ["infra.preflight", "orchestrator.preflight"];
+    let subscribe = Verb::ALL.iter().map(|verb| verb.subject()).chain([BROADCAST]);
+    let publish = publish.into_iter().map(|subject| Right::Publish(subject.to_owned()));
+    publish.chain(subscribe.map(|subject| Right::Subscribe(subject.to_owned()))).collect()
+}
+
+/// Notes what the server says until it says no more.
+async fn listen(mut said: mpsc::UnboundedReceiver<Event>, connected: Arc<AtomicBool>) {
+    while let Some(event) = said.recv().await {
+        match event {
+            Event::Connected => {
+                connected.store(true, Ordering::Relaxed);
+                tracing::info!("NATS is connected");
+            }
+            Event::Disconnected => {
+                connected.store(false, Ordering::Relaxed);
+                tracing::warn!("NATS is lost; work goes on");
+            }
+            other => tracing::warn!(said = %other, "NATS"),
+        }
+    }
+    // Without the client's events there is nothing to wait for here.
+    std::future::pending::<()>().await;
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

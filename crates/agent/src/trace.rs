@@ -1,0 +1,98 @@
+//! Trace ids that travel with requests, as the W3C recommendation Trace
+//! Context has them in the header `traceparent`.
+
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+
+/// Where a request stands in a trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    id: [u8; 16],
+    span: [u8; 8],
+    flags: u8,
+}
+
+/// The trace id for people.
+pub struct TraceId<'a>(&'a [u8; 16]);
+
+impl fmt::Display for TraceId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(self.0))
+    }
+}
+
+impl Trace {
+    /// Goes on with the trace of a header; begins one where there is none, or
+    /// none that can be read.
+    #[must_use]
+    pub fn continued(header: Option<&str>) -> Self {
+        let span = fresh();
+        match header.and_then(parse) {
+            Some((id, flags)) => Self { id, span, flags },
+            None => Self { id: fresh(), span, flags: 1 },
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> TraceId<'_> {
+        TraceId(&self.id)
+    }
+
+    /// The header to send on.
+    #[must_use]
+    pub fn header(&self) -> String {
+        format!("00-{}-{}-{:02x}", HEXLOWER.encode(&self.id), HEXLOWER.encode(&self.span), self.flags)
+    }
+}
+
+fn fresh<const N: usize>() -> [u8; N] {
+    use exokit_engine::entropy::{Entropy as _, SystemEntropy};
+    let mut bytes = [0; N];
+    // A trace without a name of its own is no reason to refuse a request; all
+    // zeros would be no trace at all.
+    if SystemEntropy.fill(&mut bytes).is_err() {
+        bytes[0] = 1;
+    }
+    bytes
+}
+
+/// Trace id and flags of a header of version 00, or of a later one that begins
+/// in the same way.
+fn parse(header: &str) -> Option<([u8; 16], u8)> {
+    let mut parts = header.split('-');
+    let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let known = version.len() == 2 && version != "ff" && (version != "00" || parts.next().is_none());
+    let bytes = |text: &str| HEXLOWER.decode(text.as_bytes()).ok();
+    let id: [u8; 16] = bytes(id)?.try_into().ok()?;
+    let span: [u8; 8] = bytes(span)?.try_into().ok()?;
+    let flags: [u8; 1] = bytes(flags)?.try_into().ok()?;
+    (known && id != [0; 16] && span != [0; 8]).then_some((id, flags[0]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_good_header_is_continued_and_a_bad_one_is_not() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace = Trace::continued(Some(good));
+        assert_eq!(trace.id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert!(trace.header().starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
+        assert!(!trace.header().contains("00f067aa0ba902b7"));
+        for bad in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+        ] {
+            assert_ne!(Trace::continued(Some(bad)).id().to_string(), trace.id().to_string(), "{bad}");
+        }
+        assert_ne!(Trace::continued(None), Trace::continued(None));
+    }
+}

@@ -1,0 +1,101 @@
+//! `exokit serve`: the agent.
+
+use std::sync::Arc;
+
+use exokit_agent::http::Rates;
+use exokit_agent::metrics::Metrics;
+use exokit_agent::nats::{Login, NatsOptions};
+use exokit_agent::serve::{ServeError, ServeOptions, Told, serve};
+use exokit_service::Service;
+use exokit_service::admission::Limits;
+use exokit_service::service::Parts;
+use secrecy::SecretString;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::args::ServeArgs;
+use crate::error::{CliError, Doing as _, Explain};
+use crate::exit::Exit;
+use crate::operate::interrupted;
+use crate::session::{Reach, Session, price_list, templates};
+use crate::settings::Settings;
+
+pub(crate) async fn run(settings: &Settings, args: &ServeArgs) -> Result<Exit, CliError> {
+    let metrics = Arc::new(Metrics::new());
+    let session = Session::watched(settings, Reach::Cloud, args.pace.steps_at_once, metrics.clone()).await?;
+    let service = Service::new(Parts {
+        engine: session.engine.clone(),
+        templates: templates(settings)?,
+        prices: price_list(settings)?,
+        zone: session.zone.clone(),
+        limits: Limits { requests: args.requests, operations: args.operations },
+    });
+    let options = ServeOptions {
+        listen: args.listen,
+        nats: nats(settings, args)?,
+        folder: session.state.root().to_path_buf(),
+        tokens: session.state.tokens(),
+        rates: Rates { token: args.rate, ..Rates::default() },
+    };
+    let (tell, told) = mpsc::unbounded_channel();
+    let announced = announce(settings, options.nats.is_some(), told);
+    let served = serve(options, service, metrics, interrupted(), tell);
+    let (served, announced) = tokio::join!(served, announced);
+    served.doing("serving", "the agent")?;
+    announced?;
+    Ok(Exit::Done)
+}
+
+fn nats(settings: &Settings, args: &ServeArgs) -> Result<Option<NatsOptions>, CliError> {
+    let Some(url) = &args.nats else { return Ok(None) };
+    let login = match (&args.nats_creds, &settings.nats_nkey, &args.nats_user, &settings.nats_password) {
+        (Some(path), ..) => Login::Credentials(path.clone()),
+        (None, Some(seed), ..) => Login::Nkey(seed.clone()),
+        (None, None, Some(user), Some(password)) => {
+            Login::Password { user: user.clone(), password: SecretString::clone(password) }
+        }
+        (None, None, Some(user), None) => {
+            let why = "there is no password";
+            let hint = "set EXOKIT_NATS_PASSWORD for this command";
+            return Err(CliError::new("usage", "logging in at NATS as", user, why, hint).exit(Exit::Usage));
+        }
+        (None, None, None, _) => Login::Nobody,
+    };
+    Ok(Some(NatsOptions { url: url.clone(), login, authority: args.nats_ca.clone() }))
+}
+
+/// Prints one line once every door is open; what is missing until then is
+/// said once.
+async fn announce(
+    settings: &Settings,
+    with_nats: bool,
+    mut told: mpsc::UnboundedReceiver<Told>,
+) -> Result<(), CliError> {
+    let (mut http, mut connected, mut missed) = (None, !with_nats, false);
+    while let Some(news) = told.recv().await {
+        match news {
+            Told::Listening(address) => http = Some(address),
+            Told::Connected => connected = true,
+            Told::Unreached(why) if !std::mem::replace(&mut missed, true) => {
+                settings.output.note(&format!("NATS is not reached yet, and is tried again: {why}"));
+            }
+            Told::Unreached(_) => {}
+        }
+        if let (Some(address), true) = (http, connected) {
+            let line = json!({ "http": format!("http://{address}"), "nats": with_nats });
+            settings.output.raw(format!("{line}\n").as_bytes())?;
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+impl Explain for ServeError {
+    fn code(&self) -> String {
+        "serve".to_owned()
+    }
+
+    fn advice(&self) -> String {
+        self.hint().to_owned()
+    }
+}
