@@ -1,6 +1,6 @@
 """The official clients, unmodified, against the simulated cloud.
 
-    pip install -r requirements.txt
+    pip install -r ../requirements.txt
     EXOKIT_BIN=target/debug/exokit python3 test_official_clients.py
 
 EXOKIT_BIN is a command that serves the cloud when called with `sim` and

@@ -1,6 +1,6 @@
 """communication/nats.conf, this very file, by the real server.
 
-pip install -r ../clients/requirements.txt
+pip install -r ../requirements.txt
 EXOKIT_NATS_SERVER=nats-server python3 test_nats_conf.py
 """
 

@@ -6,10 +6,10 @@
 
 mod bench;
 mod ci;
-mod clients;
 mod fuzz;
 mod lint;
 mod process;
+mod python;
 mod repo;
 mod size;
 mod stages;
@@ -27,7 +27,7 @@ pub(crate) type Outcome<T = ()> = Result<T, String>;
 pub(crate) const VERBS: &[(&str, &str)] = &[
     ("lint", "format, tidy, clippy, rustdoc and cargo-deny, each without a warning"),
     ("tidy", "the house rules: crate edges, purity, sizes, banned words, documents"),
-    ("test", "every test of the workspace, then the official clients against `exokit sim`"),
+    ("test", "every test of the workspace, then those in Python: the official clients, the NATS server"),
     ("fuzz", "the decoders of outside input under libFuzzer, after the proof that it finds something"),
     ("swarm", "seeded schedules of faults against the engine, judged from outside"),
     ("mutants", "mistakes planted on purpose, each of which the swarm must find"),
@@ -79,7 +79,7 @@ fn help() -> String {
     }
     text.push_str(
         "\n`test` passes its arguments on to `cargo test --workspace`; with `-p CRATE` among them that crate\n\
-         alone is tested, with `--no-clients` all but the official clients.\n\
+         alone is tested, with `--no-clients` all but those in Python.\n\
          `fuzz [--seconds N] [TARGET]` runs each target, or that one, for so long.\n\
          `swarm --seeds N --from S [--faults F9,F16]` runs N seeds, `swarm --replay FILE` one schedule;\n\
          `mutants --budget N` lets a mistake live for N seeds.\n\

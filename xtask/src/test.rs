@@ -1,4 +1,4 @@
-//! `test`: every test of the workspace, then the official clients.
+//! `test`: every test of the workspace, then those in Python.
 //!
 //! Unit, integration and documentation tests: what is tested is compiled as
 //! what is shipped, and only once. The tests of the command line wait for
@@ -9,12 +9,14 @@
 use crate::process::{Stream, captured, cargo, run as run_command, watch};
 use crate::repo::Repo;
 use crate::stages::Stages;
-use crate::{Outcome, clients, size};
+use crate::{Outcome, python, size};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::AddAssign;
+use std::path::Path;
+use std::process::Command;
 
-/// Leaves the official clients out.
+/// Leaves the tests in Python out.
 const NO_CLIENTS: &str = "--no-clients";
 
 /// Tests that ran.
@@ -55,21 +57,23 @@ impl AddAssign for Count {
 const PROGRAM: &str = "exokit";
 
 /// Runs all; the arguments go to `cargo test`, save `--no-clients`. Where they
-/// name a package, that one alone is meant, without the clients.
+/// name a package, that one alone is meant, without the tests in Python.
 pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
     let mut stages = Stages::default();
     let mut count = Count::default();
+    // First, since tests in Rust run the NATS server in it.
+    let python = stages.run("Python for the tests", || python::prepare(repo));
+    let python = python.as_deref();
     match arguments.iter().all(|a| a == NO_CLIENTS) {
-        true => all(repo, &mut stages, &mut count),
+        true => all(repo, python, &mut stages, &mut count),
         false => {
-            stages.run("cargo test", || some(repo, arguments, &mut count));
+            stages.run("cargo test", || some(repo, python, arguments, &mut count));
         }
     }
     if !names_package(arguments) && !arguments.iter().any(|a| a == NO_CLIENTS) {
         let built = stages.run("release build", || size::build(repo)).is_some();
-        let python = stages.run("Python for the official clients", || clients::prepare(repo));
         if let (true, Some(python)) = (built, python) {
-            stages.run("official clients", || clients::run(repo, &python, &mut count));
+            stages.run("tests in Python", || python::run(repo, python, &mut count));
         }
     }
     let outcome = stages.finish().and_then(|()| match count {
@@ -81,10 +85,10 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
 }
 
 /// Every test of the workspace, those of the program beside the others.
-fn all(repo: &Repo, stages: &mut Stages, count: &mut Count) {
+fn all(repo: &Repo, python: Option<&Path>, stages: &mut Stages, count: &mut Count) {
     let command = |options: &[&str]| {
-        let mut command = cargo(repo, &["test", "--release", "--workspace"]);
-        command.args(options);
+        let mut command = cargo_test(repo, python);
+        command.arg("--workspace").args(options);
         command
     };
     let built = stages.run("cargo test, build", || run_command(command(&["--no-run"])));
@@ -126,8 +130,16 @@ fn test_targets(repo: &Repo) -> (BTreeSet<&str>, BTreeSet<&str>) {
     (program, others)
 }
 
-fn some(repo: &Repo, arguments: &[String], count: &mut Count) -> Outcome {
-    let mut command = cargo(repo, &["test", "--release", "--no-fail-fast"]);
+/// Tests are compiled as what is shipped, and told where the servers are.
+fn cargo_test(repo: &Repo, python: Option<&Path>) -> Command {
+    let mut command = cargo(repo, &["test", "--release"]);
+    command.envs(python.map(python::variables).into_iter().flatten());
+    command
+}
+
+fn some(repo: &Repo, python: Option<&Path>, arguments: &[String], count: &mut Count) -> Outcome {
+    let mut command = cargo_test(repo, python);
+    command.arg("--no-fail-fast");
     if !names_package(arguments) {
         command.arg("--workspace");
     }

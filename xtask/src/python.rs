@@ -1,9 +1,10 @@
-//! The official clients, unmodified, against `exokit sim`; then the judge of
-//! what they and our own client sent and got.
+//! The tests in Python: the official clients, unmodified, against `exokit sim`,
+//! and the judge of what they and our own client sent and got; the configuration
+//! of the NATS server by the real one.
 //!
-//! Python's standard library has what a virtual environment needs; the clients
-//! come into it from the package index, at the versions of
-//! `tests/clients/requirements.txt`.
+//! Python's standard library has what a virtual environment needs; clients and
+//! servers come into it from the package index, at the versions of
+//! `tests/requirements.txt`.
 
 use crate::Outcome;
 use crate::process::{Stream, program, run as run_command, watch};
@@ -12,12 +13,14 @@ use crate::test::Count;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const REQUIREMENTS: &str = "tests/clients/requirements.txt";
-/// In this order: the last one judges the exchanges that the others record.
+const REQUIREMENTS: &str = "tests/requirements.txt";
+/// In this order: the last one of the clients judges the exchanges that the
+/// others record.
 const TESTS: &[&str] = &[
     "tests/clients/test_official_clients.py",
     "tests/clients/test_every_operation.py",
     "tests/clients/test_openapi.py",
+    "tests/platform/test_nats_conf.py",
 ];
 
 /// Makes the virtual environment under the target directory, if it is not
@@ -25,7 +28,7 @@ const TESTS: &[&str] = &[
 pub(crate) fn prepare(repo: &Repo) -> Outcome<PathBuf> {
     let wanted = fs::read_to_string(repo.root.join(REQUIREMENTS))
         .map_err(|error| format!("cannot read {REQUIREMENTS}: {error}"))?;
-    let folder = repo.target.join("clients-venv");
+    let folder = repo.target.join("python");
     let python = folder.join("bin").join("python");
     let installed = folder.join("installed.txt");
     if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) && python.exists() {
@@ -42,6 +45,11 @@ pub(crate) fn prepare(repo: &Repo) -> Outcome<PathBuf> {
     Ok(python)
 }
 
+/// Where tests in any language find this Python and the NATS server beside it.
+pub(crate) fn variables(python: &Path) -> [(&'static str, PathBuf); 2] {
+    [("EXOKIT_PYTHON", python.to_owned()), ("EXOKIT_NATS_SERVER", python.with_file_name("nats-server"))]
+}
+
 /// `python3 -m venv`, with the missing Debian package in the error.
 fn create(repo: &Repo, folder: &Path) -> Outcome {
     let mut version = program(repo, "python3", &["-c", "pass"]);
@@ -55,11 +63,11 @@ fn create(repo: &Repo, folder: &Path) -> Outcome {
     })
 }
 
-/// Runs the checks and adds what they counted. One that fails does not hide
+/// Runs the tests and adds what they counted. One that fails does not hide
 /// the next.
 pub(crate) fn run(repo: &Repo, python: &Path, count: &mut Count) -> Outcome {
     let exchanges = repo.target.join("exchanges.jsonl");
-    // The checks append to it: those of an earlier run are of another program.
+    // The tests append to it: those of an earlier run are of another program.
     fs::write(&exchanges, "").map_err(|error| format!("cannot write {}: {error}", exchanges.display()))?;
     let failures: Vec<String> =
         TESTS.iter().filter_map(|test| run_one(repo, python, test, &exchanges, count).err()).collect();
@@ -69,6 +77,7 @@ pub(crate) fn run(repo: &Repo, python: &Path, count: &mut Count) -> Outcome {
 fn run_one(repo: &Repo, python: &Path, test: &str, exchanges: &Path, count: &mut Count) -> Outcome {
     let mut command = program(repo, python, &["-u", test, "-v"]);
     command.env("EXOKIT_BIN", quoted(&repo.release("exokit"))?).env("EXOKIT_EXCHANGES", exchanges);
+    command.envs(variables(python));
     let mut tally = Tally::default();
     let outcome = watch(command, Stream::Stderr, |line| tally.see(line));
     let ran = tally.count();
@@ -79,7 +88,7 @@ fn run_one(repo: &Repo, python: &Path, test: &str, exchanges: &Path, count: &mut
     })
 }
 
-/// The path as one word of a shell command, which is what the checks expect.
+/// The path as one word of a shell command, which is what the tests expect.
 fn quoted(path: &Path) -> Outcome<String> {
     let text = path.to_str().ok_or_else(|| format!("{} is not UTF-8", path.display()))?;
     Ok(format!("'{}'", text.replace('\'', r#"'"'"'"#)))
