@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use async_nats::{Client, HeaderMap, Message, Subscriber};
+use async_nats::{Client, HeaderMap, Message, Subject, Subscriber};
 use exokit_service::Service;
 use exokit_wire::envelope::reply;
 use exokit_wire::verb::Verb;
@@ -24,6 +24,16 @@ const ERROR_CODE: &str = "Nats-Service-Error-Code";
 
 /// Header with the short text of a failure.
 const ERROR: &str = "Nats-Service-Error";
+
+/// What the inboxes of requesters begin with.
+const INBOX: &str = "_INBOX.";
+
+/// Whether an answer may go there. The server does not check where a request
+/// wants its answer, so a requester could have it delivered as an event, or as
+/// a command to JetStream, with the rights of this agent.
+pub(super) fn is_inbox(subject: &Subject) -> bool {
+    subject.as_str().starts_with(INBOX)
+}
 
 /// The door.
 pub struct Door {
@@ -94,13 +104,16 @@ impl Door {
         async move {
             // The subscriptions are to these subjects alone.
             let Some(verb) = Verb::of_subject(message.subject.as_str()) else { return };
+            let Some(to) = message.reply.filter(is_inbox) else {
+                tracing::warn!("not done: there is no inbox to answer to");
+                return;
+            };
             let outcome = service.answer(verb, &message.payload).await;
             metrics.answered(verb, "nats", &outcome);
             match &outcome {
                 Ok(_) => tracing::info!("answered"),
                 Err(failure) => tracing::info!(code = failure.code, why = failure.why, "refused"),
             }
-            let Some(to) = message.reply else { return };
             let mut headers = HeaderMap::new();
             headers.insert("traceparent", trace.header());
             if let Err(failure) = &outcome {

@@ -11,6 +11,7 @@ use exokit_wire::verb::Verb;
 use futures_util::StreamExt as _;
 
 use super::NatsError;
+use super::door::is_inbox;
 
 /// Id of the agent on the platform.
 pub const AGENT: &str = "AZ-INFRA-001";
@@ -53,7 +54,7 @@ impl Presence {
                 () = &mut stop => break,
                 _ = beat.tick() => self.say(AGENT_HEARTBEAT).await,
                 Some(asked) = broadcasts.next() => {
-                    if let Some(to) = asked.reply {
+                    if let Some(to) = asked.reply.filter(is_inbox) {
                         self.say(&to).await;
                     }
                 }
