@@ -44,13 +44,63 @@ const LAYERS: &[Layer] = &[
         ],
         tests: &["exokit-sim", "exokit-templates"],
     },
-    Layer { package: "exokit", normal: ALL_BELOW, tests: &[] },
+    Layer {
+        package: "exokit-text",
+        normal: &["exokit-model", "exokit-core", "exokit-approval", "exokit-ledger"],
+        tests: &[],
+    },
+    Layer { package: "exokit-wire", normal: &["exokit-model"], tests: &[] },
+    Layer {
+        package: "exokit-service",
+        normal: &[
+            "exokit-model",
+            "exokit-core",
+            "exokit-templates",
+            "exokit-approval",
+            "exokit-ledger",
+            "exokit-engine",
+            "exokit-text",
+            "exokit-wire",
+        ],
+        tests: &[],
+    },
+    Layer {
+        package: "exokit-agent",
+        normal: &[
+            "exokit-model",
+            "exokit-approval",
+            "exokit-ledger",
+            "exokit-engine",
+            "exokit-service",
+            "exokit-wire",
+        ],
+        tests: &[],
+    },
+    Layer { package: "exokit", normal: EVERYTHING, tests: &[] },
     Layer { package: "exokit-simtest", normal: ALL_BELOW, tests: &[] },
     Layer { package: "exokit-fuzz", normal: DECODERS, tests: &[] },
     Layer { package: "xtask", normal: &[], tests: &[] },
 ];
 
-/// What the two crates at the top may import: all but each other.
+/// What the binary may import: all but simulations.
+const EVERYTHING: &[&str] = &[
+    "exokit-model",
+    "exokit-kinds",
+    "exokit-core",
+    "exokit-templates",
+    "exokit-approval",
+    "exokit-cloud",
+    "exokit-sim",
+    "exokit-ledger",
+    "exokit-mutant",
+    "exokit-engine",
+    "exokit-text",
+    "exokit-wire",
+    "exokit-service",
+    "exokit-agent",
+];
+
+/// What simulations may import: all but the binary, and no socket.
 const ALL_BELOW: &[&str] = &[
     "exokit-model",
     "exokit-kinds",
@@ -62,6 +112,8 @@ const ALL_BELOW: &[&str] = &[
     "exokit-ledger",
     "exokit-mutant",
     "exokit-engine",
+    "exokit-wire",
+    "exokit-service",
 ];
 
 /// The crates that read something from outside, without the engine.
