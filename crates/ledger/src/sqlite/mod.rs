@@ -69,14 +69,14 @@ impl SqliteLedger {
     /// As [`SqliteLedger::open`].
     pub fn open_telling(folder: &Path, tell: Tell<'_>) -> Result<Self, LedgerError> {
         let place = Place::prepare(folder)?;
-        let writer = store::open(&place, tell)?;
+        let (writer, liveness) = store::open(&place, tell)?;
         let reader = store::open_reader(&place)?;
         let (writes, write_jobs) = mpsc::channel();
         let (reads, read_jobs) = mpsc::channel::<ReadJob>();
         let at = place.clone();
         let threads = vec![
             spawn(&place, "ledger-writer", move || {
-                writer::serve(writer, at, &write_jobs);
+                writer::serve(writer, liveness, at, &write_jobs);
             })?,
             spawn(&place, "ledger-reader", move || {
                 for job in read_jobs {

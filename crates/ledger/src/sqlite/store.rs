@@ -14,6 +14,7 @@ use crate::error::LedgerError;
 use crate::ledger::{Condition, Filter, Head};
 
 use super::derived::{self, State};
+use super::liveness::Liveness;
 
 /// Format of the file; grows with each change of the tables. Format 1 had no
 /// derived tables.
@@ -51,6 +52,11 @@ CREATE TABLE leases (
     until TEXT NOT NULL
 ) STRICT;
 ";
+
+/// Who holds leases is found without the leases of all operations that ever
+/// ran. Files of format 2 that have no such index get it when they are opened.
+const LEASES_HELD: &str =
+    "CREATE INDEX IF NOT EXISTS leases_held ON leases (holder) WHERE holder IS NOT NULL";
 
 /// Why a statement did not do what was asked.
 #[derive(Debug)]
@@ -164,8 +170,9 @@ pub type Tell<'a> = &'a mut dyn FnMut(u64, u64);
 pub(super) const STEP: u64 = 5_000;
 
 /// Opens the file for writing, makes the tables where there are none, and
-/// fills those that are computed where they do not fit the records.
-pub(super) fn open(place: &Place, tell: Tell<'_>) -> Result<Connection, LedgerError> {
+/// fills those that are computed where they do not fit the records. From then
+/// on the ledger is shown to be open.
+pub(super) fn open(place: &Place, tell: Tell<'_>) -> Result<(Connection, Liveness), LedgerError> {
     let _lock = place.lock()?;
     let explain = |error: rusqlite::Error| place.explain("opening", error.into());
     let mut connection = Connection::open(place.database()).map_err(explain)?;
@@ -183,9 +190,11 @@ pub(super) fn open(place: &Place, tell: Tell<'_>) -> Result<Connection, LedgerEr
     connection.pragma_update(None, "synchronous", "full").map_err(explain)?;
     let trouble = |trouble| place.explain("opening", trouble);
     make_tables(&mut connection).map_err(trouble)?;
+    connection.execute_batch(LEASES_HELD).map_err(explain)?;
     derived::check_tail(&connection).map_err(trouble)?;
     fill(&mut connection, tell).map_err(trouble)?;
-    Ok(connection)
+    let liveness = Liveness::enter(place, &connection).map_err(trouble)?;
+    Ok((connection, liveness))
 }
 
 /// Fills the derived tables in steps, each of them durable: who is interrupted

@@ -251,6 +251,163 @@ async fn a_dead_holder_is_taken_over_at_once_and_a_living_one_after_its_time() {
     assert!(four.acquire(&op, "four", at(182)).await.is_ok());
 }
 
+/// The lock files of a ledger, by name.
+fn locks(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder.join("leases")).unwrap();
+    let mut names: Vec<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn some_operation(number: u16) -> OperationId {
+    let [high, low] = number.to_be_bytes();
+    exokit_model::ids::PlanId::from_random([high, low, 0, 0, 0, 0, 0, 0, 0, 0]).operation()
+}
+
+fn is_held<T>(result: &Result<T, LedgerError>) -> bool {
+    matches!(result, Err(LedgerError::LeaseHeld { .. }))
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn two_thousand_leases_need_no_more_open_files_than_one() {
+    let folder = folder();
+    let path = folder.path().canonicalize().unwrap();
+    let open_files = || {
+        let files = fs::read_dir("/proc/self/fd").unwrap();
+        let targets = files.filter_map(|file| fs::read_link(file.unwrap().path()).ok());
+        targets.filter(|target| target.starts_with(&path)).count()
+    };
+    let ledger = open(&path);
+    ledger.acquire(&some_operation(0), "one", at(0)).await.unwrap();
+    let before = open_files();
+    let operations: Vec<OperationId> = (1..2_000).map(some_operation).collect();
+    let acquired = operations.iter().map(|operation| ledger.acquire(operation, "one", at(0)));
+    assert!(futures_join(acquired.collect()).await.iter().all(Result::is_ok));
+    assert_eq!((open_files(), locks(&path).len()), (before, 1));
+    // All of them are held, and free at once when the ledger is gone.
+    let other = open(&path);
+    for operation in operations.iter().step_by(97) {
+        assert!(is_held(&other.acquire(operation, "two", at(1)).await));
+    }
+    drop(ledger);
+    for operation in operations.iter().step_by(97) {
+        assert_eq!(other.acquire(operation, "two", at(1)).await.unwrap().epoch, 2);
+    }
+}
+
+#[tokio::test]
+async fn two_ledgers_of_one_process_are_alive_apart_from_each_other() {
+    let folder = folder();
+    // They call themselves by one name, as two in one test may.
+    let (one, two, third) = (open(folder.path()), open(folder.path()), open(folder.path()));
+    one.acquire(&operation(1), "same", at(0)).await.unwrap();
+    two.acquire(&operation(2), "same", at(0)).await.unwrap();
+    drop(one);
+    assert!(is_held(&third.acquire(&operation(2), "third", at(1)).await));
+    assert_eq!(third.acquire(&operation(1), "third", at(1)).await.unwrap().epoch, 2);
+    // One that was taken over and still runs is alive for what it holds.
+    let later = third.acquire(&operation(2), "third", at(90)).await.unwrap();
+    two.acquire(&operation(3), "same", at(90)).await.unwrap();
+    assert!(is_held(&third.acquire(&operation(3), "third", at(91)).await));
+    drop(two);
+    let fourth = open(folder.path());
+    assert!(is_held(&fourth.acquire(&later.operation, "fourth", at(91)).await));
+    assert_eq!(fourth.acquire(&operation(3), "fourth", at(91)).await.unwrap().epoch, 2);
+}
+
+#[tokio::test]
+async fn files_of_the_dead_stay_as_long_as_a_lease_names_them() {
+    let folder = folder();
+    // Who holds nothing leaves nothing; who is killed leaves its file.
+    drop(open(folder.path()));
+    assert_eq!(locks(folder.path()), Vec::<String>::new());
+    let one = open(folder.path());
+    one.acquire(&operation(1), "one", at(0)).await.unwrap();
+    let dead = locks(folder.path());
+    drop(one);
+    let two = open(folder.path());
+    assert!(locks(folder.path()).contains(&dead[0]) && locks(folder.path()).len() == 2);
+    let lease = two.acquire(&operation(1), "two", at(1)).await.unwrap();
+    // What somebody else put there is left alone, what an earlier version left
+    // is not.
+    fs::write(folder.path().join("leases/op_aaaaaaaaaaaaaaaa.1.lock"), "").unwrap();
+    fs::write(folder.path().join("leases/notes.txt"), "").unwrap();
+    let three = open(folder.path());
+    let now = locks(folder.path());
+    assert!(!now.contains(&dead[0]) && now.contains(&"notes.txt".to_owned()) && now.len() == 3, "{now:?}");
+    assert!(is_held(&three.acquire(&operation(1), "three", at(2)).await), "two is alive");
+    two.release(&lease).await.unwrap();
+    drop((two, three));
+    assert_eq!(locks(folder.path()), ["notes.txt"]);
+}
+
+#[tokio::test]
+async fn a_lease_that_names_no_file_proves_nothing() {
+    let folder = folder();
+    drop(open(folder.path()));
+    let file = Connection::open(folder.path().join("ledger.db")).unwrap();
+    // As an earlier version left it: without the index, and one lock file for
+    // each lease, which nobody holds.
+    let row = format!(
+        "DROP INDEX leases_held; INSERT INTO leases VALUES ('{}', 4, 'old', '{}')",
+        operation(1),
+        at(90)
+    );
+    file.execute_batch(&row).unwrap();
+    drop(file);
+    fs::write(folder.path().join(format!("leases/{}.4.lock", operation(1))), "").unwrap();
+    let ledger = open(folder.path());
+    let held = ledger.acquire(&operation(1), "new", at(89)).await;
+    let (holder, until) = ("old".to_owned(), at(90));
+    assert_eq!(held, Err(LedgerError::LeaseHeld { operation: operation(1), holder, until }));
+    assert_eq!(ledger.acquire(&operation(1), "new", at(90)).await.unwrap().epoch, 5);
+    let file = Connection::open(folder.path().join("ledger.db")).unwrap();
+    let sql = "EXPLAIN QUERY PLAN SELECT holder FROM leases WHERE holder IS NOT NULL";
+    let plan: String = file.query_row(sql, [], |row| row.get(3)).unwrap();
+    assert!(plan.contains("leases_held"), "{plan}");
+}
+
+/// The argument that makes this program the holder that is killed: filters
+/// that skip what is not there are all that the test runner lets through.
+const HOLD_IN: &str = "hold-in:";
+
+#[test]
+fn a_lease_is_free_at_once_after_kill_9() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let acquire = |ledger: &SqliteLedger, holder: &str, seconds| {
+        runtime.block_on(ledger.acquire(&operation(1), holder, at(seconds)))
+    };
+    if let Some(path) = std::env::args().find_map(|word| word.strip_prefix(HOLD_IN).map(str::to_owned)) {
+        let ledger = open(Path::new(&path));
+        acquire(&ledger, "killed", 0).unwrap();
+        println!("\nholds");
+        loop {
+            std::thread::park();
+        }
+    }
+    let folder = folder();
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sqlite::tests::a_lease_is_free_at_once_after_kill_9", "--nocapture", "--skip"])
+        .arg(format!("{HOLD_IN}{}", folder.path().display()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "holds"));
+    // Opened before and after the kill: neither takes the living for dead, and
+    // neither removes what shows that it is dead.
+    let before = open(folder.path());
+    assert!(is_held(&acquire(&before, "before", 1)));
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let after = open(folder.path());
+    assert_eq!(acquire(&after, "after", 2).unwrap().epoch, 2);
+    assert!(is_held(&acquire(&before, "before", 3)));
+}
+
 #[tokio::test]
 async fn a_writer_that_is_locked_out_says_so_and_goes_on_later() {
     let folder = folder();

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
 use super::derived::{self, Sheet};
-use super::liveness::Liveness;
+use super::liveness::{Holder, Liveness};
 use super::store::{self, Place, Trouble, check, from_column, to_column};
 use crate::error::LedgerError;
 use crate::ledger::{Condition, Head, Lease, lease_end};
@@ -20,13 +20,9 @@ const JOBS_MAX: usize = 256;
 /// What a job works with, inside the transaction of its group.
 pub(super) struct Desk<'a> {
     pub(super) connection: &'a Connection,
-    liveness: &'a mut Liveness,
+    liveness: &'a Liveness,
     place: &'a Place,
     rows: Derived<'a>,
-    /// Leases that are over once this transaction is durable. Until then they
-    /// stand, and so must the proof of who holds them: a process that dies in
-    /// between would seem alive until its lease expires.
-    over: Vec<(OperationId, u64)>,
 }
 
 /// The derived rows during one transaction.
@@ -93,15 +89,19 @@ where
 }
 
 /// Works off jobs until nobody can send any more.
-pub(super) fn serve(mut connection: Connection, place: Place, jobs: &mpsc::Receiver<Box<dyn Job>>) {
-    let mut liveness = Liveness::new(place.leases());
+pub(super) fn serve(
+    mut connection: Connection,
+    liveness: Liveness,
+    place: Place,
+    jobs: &mpsc::Receiver<Box<dyn Job>>,
+) {
     let mut failed: Option<String> = None;
     while let Ok(first) = jobs.recv() {
         let mut group = vec![first];
         group.extend(jobs.try_iter().take(JOBS_MAX - 1));
         let error = match &failed {
             Some(why) => Some(LedgerError::Failed { why: why.clone() }),
-            None => commit(&mut connection, &mut liveness, &place, &mut group).err(),
+            None => commit(&mut connection, &liveness, &place, &mut group).err(),
         };
         if let Some(error) = &error
             && !matches!(error, LedgerError::Busy { .. })
@@ -113,35 +113,35 @@ pub(super) fn serve(mut connection: Connection, place: Place, jobs: &mpsc::Recei
             job.answer(error.clone());
         }
     }
+    // After a failed write nobody knows which leases the disk has.
+    if failed.is_none() {
+        liveness.leave(&connection);
+    }
 }
 
 /// Does a group of jobs in one transaction.
 fn commit(
     connection: &mut Connection,
-    liveness: &mut Liveness,
+    liveness: &Liveness,
     place: &Place,
     group: &mut [Box<dyn Job>],
 ) -> Result<(), LedgerError> {
     let explain = |error: rusqlite::Error| place.explain("writing", error.into());
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
-    let mut desk =
-        Desk { connection: &transaction, liveness, place, rows: Derived::Unread, over: Vec::new() };
+    let mut desk = Desk { connection: &transaction, liveness, place, rows: Derived::Unread };
     for job in group {
         job.run(&mut desk).map_err(explain)?;
     }
     desk.flush().map_err(|trouble| place.explain("writing", trouble))?;
-    let over = std::mem::take(&mut desk.over);
     drop(desk);
     // From here on the outcome of an error is not known.
-    transaction.commit().map_err(|error| LedgerError::Failed { why: error.to_string() })?;
-    over.iter().for_each(|(operation, epoch)| liveness.forget(operation, *epoch));
-    Ok(())
+    transaction.commit().map_err(|error| LedgerError::Failed { why: error.to_string() })
 }
 
 struct Seat {
     epoch: u64,
-    holder: Option<String>,
+    holder: Option<Holder>,
     until: Timestamp,
 }
 
@@ -194,7 +194,7 @@ impl<'a> Desk<'a> {
             .connection
             .prepare_cached("SELECT epoch, holder, until FROM leases WHERE operation = ?1")?
             .query_row([operation.as_str()], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, String>(2)?))
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, String>(2)?))
             })
             .optional()?;
         let Some((epoch, holder, until)) = row else {
@@ -207,6 +207,7 @@ impl<'a> Desk<'a> {
                 why: error.to_string(),
             })
         })?;
+        let holder = holder.map(|text| Holder::read(&text));
         Ok(Some(Seat { epoch: from_column(epoch), holder, until }))
     }
 
@@ -228,19 +229,18 @@ impl<'a> Desk<'a> {
         let seat = self.seat(&operation)?;
         if let Some(seat) = &seat
             && let Some(other) = &seat.holder
-            && *other != holder
+            && other.name != holder
             && now < seat.until
-            && !self.liveness.is_dead(&operation, seat.epoch)
+            && !self.liveness.is_dead(other)
         {
             return Err(Trouble::Refused(LedgerError::LeaseHeld {
                 operation,
-                holder: other.clone(),
+                holder: other.name.clone(),
                 until: seat.until,
             }));
         }
         let old = seat.map_or(0, |seat| seat.epoch);
         let epoch = self.recorded_epoch(&operation)?.max(old) + 1;
-        self.liveness.hold(&operation, epoch).map_err(|error| self.place.not_writable(error.to_string()))?;
         let until = lease_end(now);
         self.connection
             .prepare_cached(
@@ -248,8 +248,12 @@ impl<'a> Desk<'a> {
                  ON CONFLICT (operation) DO UPDATE SET
                      epoch = excluded.epoch, holder = excluded.holder, until = excluded.until",
             )?
-            .execute(params![operation.as_str(), to_column(epoch), holder, until.to_string()])?;
-        self.over.push((operation.clone(), old));
+            .execute(params![
+                operation.as_str(),
+                to_column(epoch),
+                self.liveness.sign(&holder),
+                until.to_string()
+            ])?;
         Ok(Lease { operation, epoch, holder, until })
     }
 
@@ -263,13 +267,9 @@ impl<'a> Desk<'a> {
     }
 
     pub(super) fn release(&mut self, lease: &Lease) -> Result<(), Trouble> {
-        let changed = self
-            .connection
+        self.connection
             .prepare_cached("UPDATE leases SET holder = NULL WHERE operation = ?1 AND epoch = ?2")?
             .execute(params![lease.operation.as_str(), to_column(lease.epoch)])?;
-        if changed > 0 {
-            self.over.push((lease.operation.clone(), lease.epoch));
-        }
         Ok(())
     }
 }
@@ -296,32 +296,36 @@ mod tests {
     fn a_holder_can_be_proven_dead_until_the_end_of_its_lease_is_durable() {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::prepare(folder.path()).unwrap();
-        let mut connection = store::open(&place, &mut |_, _| {}).unwrap();
-        let mut do_all = |holder: &mut Liveness, mut group: Vec<Box<dyn Job>>| {
-            commit(&mut connection, holder, &place, &mut group)
-        };
+        let open = || store::open(&place, &mut |_, _| {}).unwrap();
         let acquire =
             |holder: &'static str| task(move |desk| desk.acquire(operation(1), holder.to_owned(), at(1)));
-        let mut dead = Liveness::new(place.leases());
-        do_all(&mut dead, vec![acquire("first")]).unwrap();
-        drop(dead);
+        let holder = |connection: &Connection| {
+            let sql = "SELECT holder FROM leases";
+            Holder::read(&connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap())
+        };
+        let (mut connection, first) = open();
+        commit(&mut connection, &first, &place, &mut [acquire("first")]).unwrap();
+        first.leave(&connection);
 
-        let mut next = Liveness::new(place.leases());
+        let (mut connection, second) = open();
         // What ends the lease never becomes durable: by a takeover, by a release.
-        do_all(&mut next, vec![acquire("second"), failing()]).unwrap_err();
-        assert!(next.is_dead(&operation(1), 1), "its file is still there");
-        do_all(&mut next, vec![acquire("second")]).unwrap();
-        assert!(!next.is_dead(&operation(1), 1), "its file is gone with its lease");
+        commit(&mut connection, &second, &place, &mut [acquire("second"), failing()]).unwrap_err();
+        assert!(second.is_dead(&holder(&connection)), "its file is still there");
+        commit(&mut connection, &second, &place, &mut [acquire("second")]).unwrap();
+        assert!(!second.is_dead(&holder(&connection)), "nobody is dead to itself");
         let lease = Lease { operation: operation(1), epoch: 2, holder: "second".to_owned(), until: at(9) };
         let release = || {
             let lease = lease.clone();
             task(move |desk| desk.release(&lease))
         };
-        do_all(&mut next, vec![release(), failing()]).unwrap_err();
-        drop(next);
-        let mut third = Liveness::new(place.leases());
-        assert!(third.is_dead(&operation(1), 2), "its file is still there");
-        do_all(&mut third, vec![release()]).unwrap();
-        assert!(!third.is_dead(&operation(1), 2));
+        commit(&mut connection, &second, &place, &mut [release(), failing()]).unwrap_err();
+        second.leave(&connection);
+
+        let (mut connection, third) = open();
+        let dead = holder(&connection);
+        assert!(third.is_dead(&dead), "its file is still there");
+        commit(&mut connection, &third, &place, &mut [release()]).unwrap();
+        let (_, fourth) = open();
+        assert!(!fourth.is_dead(&dead), "its file is gone after its lease");
     }
 }
