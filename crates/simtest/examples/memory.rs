@@ -106,8 +106,8 @@ fn report(args: &Args) -> Result<(), Failure> {
          make its cluster (and, for T7, its database). The simulated cloud is another process, reached over HTTP\n\
          on the loopback interface in real time; the ledger is SQLite on disk. *Resident* is what the kernel\n\
          counts for the process of the engine, *allocated* what its Rust code holds of the heap, without SQLite; both\n\
-         hold the buffers of connections that wait for their next use. *Open files* are connections, and one file\n\
-         for each lease.\n\
+         hold the buffers of connections that wait for their next use. *Open files* are connections, and one\n\
+         file for all leases.\n\
          T1 is the smallest template and needs no votes; T7 is the largest."
     );
     for (template, counts) in [(1, &args.counts), (7, &args.large)] {
