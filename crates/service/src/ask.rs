@@ -126,7 +126,7 @@ impl Service {
 
     fn wanted(&self, ask: &Ask, policy: &CostPolicy) -> Result<Wanted, Failure> {
         if let Some(file) = &ask.run_file {
-            return self.from_run_file(ask, file);
+            return self.wanted_by_run_file(ask, file);
         }
         let mut required = required(ask)?;
         let (template, selection) = match &ask.template {
@@ -155,7 +155,7 @@ impl Service {
         Ok(Wanted { spec, corrections: Vec::new(), selection, notes: Vec::new() })
     }
 
-    fn from_run_file(&self, ask: &Ask, file: &RunFileText) -> Result<Wanted, Failure> {
+    fn wanted_by_run_file(&self, ask: &Ask, file: &RunFileText) -> Result<Wanted, Failure> {
         refuse_beside_run_file(ask)?;
         let run = RunFile::decode(&file.name, &file.text, &self.parts.templates, file.lenient);
         let run = run.doing("reading", "the run file")?;

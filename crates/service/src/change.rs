@@ -2,7 +2,7 @@
 //! taken up by the rounds. The answer is given when the record is durable.
 
 use exokit_engine::error::EngineError;
-use exokit_engine::idempotency::KeyedRequest;
+use exokit_engine::idempotency::{KeyedRequest, body_digest};
 use exokit_ledger::Operations;
 use exokit_model::ids::{OperationId, PlanId};
 use exokit_model::phase::Phase;
@@ -35,8 +35,8 @@ enum Source {
 impl Service {
     /// What would be done. Nothing is recorded.
     pub(crate) async fn plan(&self, caller: &Caller, request: PlanRequest) -> Result<PlanReply, Failure> {
-        let keyed = self.keyed(caller)?;
-        let planned = self.planned(caller.requester()?, &request, keyed.as_ref()).await?;
+        // Nothing is recorded, so there is nothing that a key could lead to.
+        let planned = self.planned(caller.requester()?, &request, None).await?;
         let plan = &planned.plan;
         let bytes = plan.to_bytes().map_err(EngineError::from).doing("writing", &plan.plan_id)?;
         let digest = Plan::digest_of(&bytes);
@@ -110,14 +110,17 @@ impl Service {
 
     /// Records a plan, unless the same request has led to one before.
     async fn record(&self, caller: &Caller, action: Action, source: &Source) -> Proposed {
-        let keyed = self.keyed(caller)?;
+        let keyed = match source {
+            Source::Sealed(sealed) => Some(self.sealed_request(caller, sealed)?),
+            Source::Wanted(_) | Source::Recorded(_) => self.keyed(caller)?,
+        };
         if let Some(known) = self.known(keyed.as_ref()).await? {
             return Ok(known);
         }
         self.make_room(action).await?;
         let recorded = match source {
             Source::Wanted(request) => self.record_wanted(caller, request, keyed.as_ref()).await,
-            Source::Sealed(sealed) => self.record_sealed(caller, sealed, keyed.as_ref()).await,
+            Source::Sealed(sealed) => self.record_sealed(sealed, keyed.as_ref()).await,
             Source::Recorded(plan) => Ok(plan.operation()),
         };
         match recorded {
@@ -139,13 +142,15 @@ impl Service {
         Ok(proposed.doing("recording the plan for", &plan.environment)?.operation)
     }
 
-    /// A sealed plan is recorded for who asked for it, and for nobody else.
-    async fn record_sealed(
-        &self,
-        caller: &Caller,
-        sealed: &SealedPlan,
-        keyed: Option<&KeyedRequest>,
-    ) -> Proposed {
+    async fn record_sealed(&self, sealed: &SealedPlan, keyed: Option<&KeyedRequest>) -> Proposed {
+        let proposed = self.engine().propose_sealed(&sealed.plan, &sealed.seal, keyed).await;
+        Ok(proposed.doing("recording", "the sealed plan")?.operation)
+    }
+
+    /// A sealed plan is its own key: however often it is sent, and with
+    /// whatever votes, it is recorded once. It is taken from who asked for it,
+    /// and from nobody else.
+    fn sealed_request(&self, caller: &Caller, sealed: &SealedPlan) -> Result<KeyedRequest, Failure> {
         let requester = caller.requester()?;
         let plan = Plan::from_bytes(sealed.plan.as_bytes()).map_err(EngineError::Unreadable);
         let plan = plan.doing("reading", "the sealed plan")?;
@@ -155,8 +160,8 @@ impl Service {
             let on = plan.plan_id.as_str();
             return Err(Failure::new(Class::Forbidden, "other-requester", "recording", on, &why, hint));
         }
-        let proposed = self.engine().propose_sealed(&sealed.plan, &sealed.seal, keyed).await;
-        Ok(proposed.doing("recording", &plan.plan_id)?.operation)
+        let body = body_digest(&sealed.plan).doing("reading", "the sealed plan")?;
+        Ok(KeyedRequest { plan_id: plan.plan_id, body })
     }
 
     /// The request as the engine knows it again; none without a key.

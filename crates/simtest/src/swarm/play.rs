@@ -219,6 +219,13 @@ impl Play {
         None
     }
 
+    fn has_begun(&self, operation: &OperationId) -> bool {
+        self.records().iter().any(|record| {
+            record.entry.operation.as_ref() == Some(operation)
+                && matches!(record.entry.event, Event::OperationStarted { .. })
+        })
+    }
+
     fn is_rejected(&self, operation: &OperationId) -> bool {
         self.records().iter().any(|record| {
             record.entry.operation.as_ref() == Some(operation)
@@ -253,7 +260,11 @@ impl Play {
                     acts.end(self);
                     return Ended::Phase(phase);
                 }
-                Some(Err(error)) if passes(&error) => tokio::time::sleep(patience(process)).await,
+                // Of two processes one may have come at a wrong time, and the
+                // other have begun and died.
+                Some(Err(error)) if passes(&error) || self.has_begun(operation) => {
+                    tokio::time::sleep(patience(process)).await;
+                }
                 Some(Err(error)) => {
                     acts.end(self);
                     return Ended::NotStarted(error.code());
