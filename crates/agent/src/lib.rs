@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod http;
 pub mod metrics;
 pub mod nats;
+pub mod orchestrator;
 pub mod serve;
 pub mod tokens;
 pub mod trace;

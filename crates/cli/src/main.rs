@@ -49,7 +49,9 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
     let log = log(&cli.command, &settings);
     let runtime = match &cli.command {
         // Requests and operations must not wait for each other.
-        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+        Command::Serve(_) | Command::Orchestrator(_) => {
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()
+        }
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     };
     log.map_or(Ok(()), tracing::dispatcher::set_global_default).doing("starting", "the log")?;
@@ -62,6 +64,9 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
 fn log(command: &Command, settings: &Settings) -> Option<Dispatch> {
     let (filter, format) = match (command, &settings.log) {
         (Command::Serve(args), filter) => (filter.clone().unwrap_or("info".to_owned()), args.log_format),
+        (Command::Orchestrator(args), filter) => {
+            (filter.clone().unwrap_or("info".to_owned()), args.log_format)
+        }
         (_, Some(filter)) => (filter.clone(), LogFormat::Text),
         (_, None) => return None,
     };

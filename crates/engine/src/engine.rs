@@ -113,6 +113,18 @@ impl Engine {
         Ok(self.verifier().await?.roster().clone())
     }
 
+    /// The roster of a version as it was installed; none for one that was not.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn signed_roster(&self, version: u64) -> Result<Option<String>, EngineError> {
+        let records = self.parts.ledger.read(Filter::Account, 0).await?;
+        Ok(records.into_iter().find_map(|record| match record.entry.event {
+            Event::RosterInstalled { version: installed, signed } if installed == version => Some(signed),
+            _ => None,
+        }))
+    }
+
     /// How long resources of a zone took so far.
     pub(crate) async fn history(&self, zone: &Zone) -> Result<History, EngineError> {
         Ok(History::new(self.parts.ledger.ready_times(zone.clone()).await?))

@@ -3,13 +3,13 @@
 use exokit_engine::error::EngineError;
 use exokit_ledger::history::history;
 use exokit_ledger::{Environments, Filter};
-use exokit_model::approval::Roster;
 use exokit_model::event::Record;
 use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::event::EventMessage;
 use exokit_wire::failure::Failure;
 use exokit_wire::reply::{
-    DriftReply, EventsReply, HistoryLine, HistoryReply, ListReply, OrphansReply, ShowPlanReply, StatusReply,
+    DriftReply, EventsReply, HistoryLine, HistoryReply, ListReply, OrphansReply, RosterReply, ShowPlanReply,
+    StatusReply,
 };
 use exokit_wire::request::{
     DriftRequest, EventsRequest, HistoryRequest, ListRequest, OrphansRequest, RosterRequest, ShowPlanRequest,
@@ -42,7 +42,7 @@ impl Service {
     pub(crate) async fn show_plan(&self, request: ShowPlanRequest) -> Result<ShowPlanReply, Failure> {
         let operation = self.find_plan(&request.plan).await?;
         let view = self.operation(&operation).await?;
-        let roster = self.engine().roster().await.doing("reading", "the roster")?;
+        let roster = self.roster(RosterRequest {}).await?;
         let bytes = view.plan.to_bytes().map_err(EngineError::from).doing("writing", &view.plan.plan_id)?;
         Ok(ShowPlanReply {
             plan: String::from_utf8_lossy(&bytes).into_owned(),
@@ -51,8 +51,10 @@ impl Service {
         })
     }
 
-    pub(crate) async fn roster(&self, _: RosterRequest) -> Result<Roster, Failure> {
-        self.engine().roster().await.doing("reading", "the roster")
+    pub(crate) async fn roster(&self, _: RosterRequest) -> Result<RosterReply, Failure> {
+        let roster = self.engine().roster().await.doing("reading", "the roster")?;
+        let signed = self.engine().signed_roster(roster.version).await.doing("reading", "the roster")?;
+        Ok(RosterReply { roster, signed })
     }
 
     pub(crate) async fn history(&self, request: HistoryRequest) -> Result<HistoryReply, Failure> {

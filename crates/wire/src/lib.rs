@@ -15,6 +15,7 @@ pub mod openapi;
 pub mod reply;
 pub mod request;
 pub mod schema;
+pub mod task;
 pub mod verb;
 
 /// Version of all messages. Fields may be added within a version; a renamed or

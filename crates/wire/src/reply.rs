@@ -261,7 +261,17 @@ pub struct ShowPlanReply {
     /// Where it stands.
     pub operation: OperationReply,
     /// Who may approve.
+    pub roster: RosterReply,
+}
+
+/// Who may approve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RosterReply {
+    /// What it says; of version 0 and empty when none was installed.
     pub roster: Roster,
+    /// As the root key has signed it: who has the public half believes this
+    /// alone.
+    pub signed: Option<String>,
 }
 
 /// One thing that happened.

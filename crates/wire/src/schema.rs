@@ -8,6 +8,7 @@ use crate::SCHEMA_VERSION;
 use crate::envelope::Meta;
 use crate::event::{AgentMessage, ApprovalRequested, EventMessage};
 use crate::failure::Failure;
+use crate::task::TaskUpdate;
 use crate::verb::Verb;
 
 /// A schema with the name of the file that it is printed to.
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Named> {
         Named { name: "infra.events".to_owned(), schema: whole::<EventMessage>() },
         Named { name: "infra.approval.requested".to_owned(), schema: whole::<ApprovalRequested>() },
         Named { name: "orchestrator.agents".to_owned(), schema: whole::<AgentMessage>() },
+        Named { name: "orchestrator.task.reply".to_owned(), schema: whole::<TaskUpdate>() },
     ];
     Verb::ALL.iter().flat_map(of_verb).chain(published).collect()
 }
@@ -80,9 +82,15 @@ fn whole<T: JsonSchema>() -> Value {
 
 /// The schema that a reference to a definition stands for.
 fn resolved(schema: Schema, definitions: &Map<String, Value>) -> Value {
-    let value = schema.to_value();
-    let name = value.get("$ref").and_then(Value::as_str).and_then(|to| to.strip_prefix("#/$defs/"));
-    name.and_then(|name| definitions.get(name)).cloned().unwrap_or(value)
+    let mut value = schema.to_value();
+    // A definition may stand for another; none stands for itself.
+    while let Some(name) =
+        value.get("$ref").and_then(Value::as_str).and_then(|to| to.strip_prefix("#/$defs/"))
+        && let Some(definition) = definitions.get(name)
+    {
+        value = definition.clone();
+    }
+    value
 }
 
 /// One object with the fields of the body and those around it.

@@ -6,15 +6,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::reply::{
-    DriftReply, EventsReply, HistoryReply, ListReply, OperationReply, OrphansReply, PlanReply, ShowPlanReply,
-    StatusReply, VoteReply,
+    DriftReply, EventsReply, HistoryReply, ListReply, OperationReply, OrphansReply, PlanReply, RosterReply,
+    ShowPlanReply, StatusReply, VoteReply,
 };
 use crate::request::{
     ApproveRequest, DenyRequest, DriftRequest, EventsRequest, ExtendRequest, HistoryRequest, ListRequest,
     OrphansRequest, PlanRequest, ProvisionRequest, ResumeRequest, RosterRequest, SelectRequest,
     ShowPlanRequest, StatusRequest, TeardownRequest,
 };
-use exokit_model::approval::Roster;
 
 /// What a bearer token allows. None includes another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,7 +155,7 @@ verbs! {
     /// A recorded plan, for a voter.
     ShowPlan = "plan.show", Get "plans/{plan}", Read, ShowPlanRequest => ShowPlanReply;
     /// Who may approve.
-    Roster = "roster", Get "roster", Read, RosterRequest => Roster;
+    Roster = "roster", Get "roster", Read, RosterRequest => RosterReply;
     /// What happened, in sentences.
     History = "history", Get "history", Read, HistoryRequest => HistoryReply;
     /// What was recorded after a point.

@@ -24,7 +24,7 @@ fn the_checked_in_schemas_are_those_of_the_types() {
     for (name, schema) in all().into_iter().map(|named| (named.name, named.schema)).chain([document]) {
         let file = format!("{name}.json");
         let found = fs::read_to_string(folder().join(&file)).unwrap_or_default();
-        assert_eq!(found, format!("{schema:#}\n"), "run `exokit schema --out schemas` for {file}");
+        assert!(found == format!("{schema:#}\n"), "run `exokit schema --out schemas` for {file}");
         expected.insert(file);
     }
     let files = fs::read_dir(folder()).unwrap();
@@ -38,7 +38,7 @@ fn every_message_has_a_schema_that_is_one() {
         let meta = jsonschema::meta::validate(&named.schema);
         assert!(meta.is_ok(), "{}: {meta:?}", named.name);
     }
-    assert_eq!(all().len(), 2 * Verb::ALL.len() + 3);
+    assert_eq!(all().len(), 2 * Verb::ALL.len() + 4);
 }
 
 /// Whether schema and decoder say the same of a message.

@@ -27,18 +27,8 @@ pub(crate) struct ServeArgs {
     /// Where HTTP is served: operations, health and metrics
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8118", env = "EXOKIT_LISTEN")]
     pub(crate) listen: SocketAddr,
-    /// The NATS server, or several with commas; without it HTTP alone
-    #[arg(long, value_name = "URL", env = "EXOKIT_NATS_URL")]
-    pub(crate) nats: Option<String>,
-    /// User at the NATS server
-    #[arg(long, value_name = "USER", env = "EXOKIT_NATS_USER", requires = "nats")]
-    pub(crate) nats_user: Option<String>,
-    /// Credentials file instead of a user
-    #[arg(long, value_name = "FILE", requires = "nats", conflicts_with = "nats_user")]
-    pub(crate) nats_creds: Option<PathBuf>,
-    /// Certificate authority of the NATS server, besides those of the system
-    #[arg(long, value_name = "FILE", env = "EXOKIT_NATS_CA", requires = "nats")]
-    pub(crate) nats_ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
     /// Operations under way at once
     #[arg(long, value_name = "N", default_value = "2000")]
     pub(crate) operations: NonZeroUsize,
@@ -53,6 +43,54 @@ pub(crate) struct ServeArgs {
     pub(crate) log_format: LogFormat,
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
+}
+
+/// Route the platform's tasks to the agent
+///
+/// Takes tasks on orchestrator.task.>, checks them against the routing table
+/// and its gates, hands them on, and sends back what comes of them. Provision
+/// of T3 and above and every teardown need an approval_token that verifies.
+/// Votes that are handed on are written to the audit log first.
+///
+/// Examples:
+///   exokit orchestrator --nats tls://nats:4222 --nats-user orchestrator
+///   exokit orchestrator --nats nats://127.0.0.1:4222 --routes communication/routes.yaml
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct OrchestratorArgs {
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    /// The routing table; without it the one of the platform
+    #[arg(long, value_name = "FILE")]
+    pub(crate) routes: Option<PathBuf>,
+    /// Public half of the root key; by default the pinned one of the state directory
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: Option<PathBuf>,
+    /// Where votes that are handed on are written down; by default
+    /// `orchestrator-audit.jsonl` in the state directory
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit: Option<PathBuf>,
+    /// Form of the log on stderr; EXOKIT_LOG says how much of it
+    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// Where the NATS server is, and how to log in. The password comes from
+/// EXOKIT_NATS_PASSWORD, the seed of an nkey from EXOKIT_NATS_NKEY.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NatsArgs {
+    /// The NATS server, or several with commas
+    #[arg(long = "nats", value_name = "URL", env = "EXOKIT_NATS_URL")]
+    pub(crate) url: Option<String>,
+    /// User at the NATS server
+    #[arg(long = "nats-user", value_name = "USER", env = "EXOKIT_NATS_USER", requires = "url")]
+    pub(crate) user: Option<String>,
+    /// Credentials file instead of a user
+    #[arg(long = "nats-creds", value_name = "FILE", requires = "url", conflicts_with = "user")]
+    pub(crate) creds: Option<PathBuf>,
+    /// Certificate authority of the NATS server, besides those of the system
+    #[arg(long = "nats-ca", value_name = "FILE", env = "EXOKIT_NATS_CA", requires = "url")]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// Forms of the log.

@@ -13,7 +13,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use exokit_model::ids::PersonId;
 
-pub(crate) use agent::{LogFormat, SchemaArgs, ServeArgs, TokenArgs, TokenCommand};
+pub(crate) use agent::{
+    LogFormat, NatsArgs, OrchestratorArgs, SchemaArgs, ServeArgs, TokenArgs, TokenCommand,
+};
 pub(crate) use approval::{
     AddArgs, ApproverArgs, ApproverCommand, CreateKeyArgs, InitArgs, PolicyArgs, RevokeArgs, VoteArgs,
 };
@@ -158,6 +160,7 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     Doctor,
     Serve(Box<ServeArgs>),
+    Orchestrator(Box<OrchestratorArgs>),
     Token(TokenArgs),
     Schema(SchemaArgs),
     Sim(SimArgs),

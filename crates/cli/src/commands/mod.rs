@@ -11,6 +11,8 @@ mod extend;
 mod history;
 mod list;
 mod man;
+mod nats;
+mod orchestrator;
 mod orphans;
 mod plan;
 mod prices;
@@ -57,6 +59,7 @@ pub(crate) async fn run(command: Command, settings: &Settings) -> Result<Exit, C
         Command::Audit(args) => audit::run(settings, &args).await,
         Command::Registry(args) => registry::run(settings, &args.command).await,
         Command::Serve(args) => serve::run(settings, &args).await,
+        Command::Orchestrator(args) => orchestrator::run(settings, &args).await,
         Command::Token(args) => token::run(settings, args.command),
         Command::Schema(args) => schema::run(settings, &args),
         Command::Sim(args) => sim::run(settings, args).await,

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use exokit_agent::http::Rates;
 use exokit_agent::metrics::Metrics;
-use exokit_agent::nats::{Login, NatsOptions};
 use exokit_agent::serve::{ServeError, ServeOptions, Told, serve};
 use exokit_service::Service;
 use exokit_service::admission::Limits;
 use exokit_service::service::Parts;
-use secrecy::SecretString;
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::args::ServeArgs;
+use crate::commands::nats::nats_options;
 use crate::error::{CliError, Doing as _, Explain};
 use crate::exit::Exit;
 use crate::operate::interrupted;
@@ -32,7 +31,7 @@ pub(crate) async fn run(settings: &Settings, args: &ServeArgs) -> Result<Exit, C
     });
     let options = ServeOptions {
         listen: args.listen,
-        nats: nats(settings, args)?,
+        nats: nats_options(settings, &args.nats)?,
         folder: session.state.root().to_path_buf(),
         tokens: session.state.tokens(),
         rates: Rates { token: args.rate, ..Rates::default() },
@@ -44,24 +43,6 @@ pub(crate) async fn run(settings: &Settings, args: &ServeArgs) -> Result<Exit, C
     served.doing("serving", "the agent")?;
     announced?;
     Ok(Exit::Done)
-}
-
-fn nats(settings: &Settings, args: &ServeArgs) -> Result<Option<NatsOptions>, CliError> {
-    let Some(url) = &args.nats else { return Ok(None) };
-    let login = match (&args.nats_creds, &settings.nats_nkey, &args.nats_user, &settings.nats_password) {
-        (Some(path), ..) => Login::Credentials(path.clone()),
-        (None, Some(seed), ..) => Login::Nkey(seed.clone()),
-        (None, None, Some(user), Some(password)) => {
-            Login::Password { user: user.clone(), password: SecretString::clone(password) }
-        }
-        (None, None, Some(user), None) => {
-            let why = "there is no password";
-            let hint = "set EXOKIT_NATS_PASSWORD for this command";
-            return Err(CliError::new("usage", "logging in at NATS as", user, why, hint).exit(Exit::Usage));
-        }
-        (None, None, None, _) => Login::Nobody,
-    };
-    Ok(Some(NatsOptions { url: url.clone(), login, authority: args.nats_ca.clone() }))
 }
 
 /// Prints one line once every door is open; what is missing until then is

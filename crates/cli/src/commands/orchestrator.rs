@@ -1,0 +1,80 @@
+//! `exokit orchestrator`: tasks of the platform become requests to the agent.
+
+use exokit_agent::nats::{NatsError, connect};
+use exokit_agent::orchestrator::{Audit, Orchestrator, Routes};
+use exokit_approval::keys::PublicKey;
+use exokit_cloud::clock::{Clock as _, SystemClock};
+use serde_json::json;
+
+use crate::args::OrchestratorArgs;
+use crate::commands::nats::nats_options;
+use crate::error::{CliError, Doing as _, Explain};
+use crate::exit::Exit;
+use crate::keys;
+use crate::operate::interrupted;
+use crate::settings::Settings;
+use crate::state_dir::read;
+
+/// The platform's table.
+const ROUTES: &str = include_str!("../../../../communication/routes.yaml");
+
+pub(crate) async fn run(settings: &Settings, args: &OrchestratorArgs) -> Result<Exit, CliError> {
+    let routes = routes(args)?;
+    let Some(nats) = nats_options(settings, &args.nats)? else {
+        let hint = "say where it is with --nats or EXOKIT_NATS_URL";
+        return Err(
+            CliError::new("usage", "routing", "tasks", "no NATS server is named", hint).exit(Exit::Usage)
+        );
+    };
+    let root = root(settings, args)?;
+    let path = match &args.audit {
+        Some(path) => path.clone(),
+        None => {
+            let state = &settings.place()?.state;
+            state.create()?;
+            state.root().join("orchestrator-audit.jsonl")
+        }
+    };
+    let audit = Audit::open(&path).doing("opening the audit log", path.display())?;
+    let connection = connect(&nats).await.doing("connecting to", "NATS")?;
+    let line = json!({ "tasks": routes.tasks.keys().collect::<Vec<_>>(), "root": root.is_some() });
+    settings.output.raw(format!("{line}\n").as_bytes())?;
+    let orchestrator =
+        Orchestrator { client: connection.client, routes, root, audit, now: Box::new(|| SystemClock.now()) };
+    orchestrator.run(interrupted()).await.doing("routing", "tasks")?;
+    Ok(Exit::Done)
+}
+
+fn routes(args: &OrchestratorArgs) -> Result<Routes, CliError> {
+    let (name, text) = match &args.routes {
+        Some(path) => (path.display().to_string(), read(path)?),
+        None => ("the platform's table".to_owned(), ROUTES.to_owned()),
+    };
+    let hint = "communication/routes.yaml shows how a table looks";
+    let refused = |why: String| CliError::new("file", "reading", &name, why, hint).exit(Exit::Usage);
+    let routes: Routes = serde_saphyr::from_str(&text).map_err(|error| refused(error.to_string()))?;
+    routes.check().map_err(refused)?;
+    Ok(routes)
+}
+
+/// The root key by which rosters are believed. Without one no vote verifies.
+fn root(settings: &Settings, args: &OrchestratorArgs) -> Result<Option<PublicKey>, CliError> {
+    match (&args.root, &settings.place) {
+        (Some(path), _) => {
+            let key = PublicKey::parse(read(path)?.trim());
+            key.map(Some).doing("reading the root key", path.display())
+        }
+        (None, Ok(place)) => keys::pinned_root(&place.state),
+        (None, Err(_)) => Ok(None),
+    }
+}
+
+impl Explain for NatsError {
+    fn code(&self) -> String {
+        "nats".to_owned()
+    }
+
+    fn advice(&self) -> String {
+        self.hint().to_owned()
+    }
+}
