@@ -17,10 +17,6 @@ pub use bus::NatsBus;
 pub use door::Door;
 pub use preflight::{Right, check as preflight};
 
-/// Prefix of the inboxes that replies to this process come to. A user whose
-/// rights are narrowed to it cannot read anybody else's.
-pub const INBOX: &str = "_INBOX.infra";
-
 /// How often the server is asked whether it is there.
 const PING: Duration = Duration::from_secs(10);
 
@@ -39,6 +35,9 @@ pub struct NatsOptions {
     pub login: Login,
     /// A certificate authority besides those of the system.
     pub authority: Option<PathBuf>,
+    /// Prefix of the inboxes that replies come to, such as `_INBOX.infra`. A
+    /// user whose rights are narrowed to it cannot read anybody else's.
+    pub inbox: &'static str,
 }
 
 /// How to log in.
@@ -136,7 +135,7 @@ pub async fn connect(options: &NatsOptions) -> Result<Connection, NatsError> {
     let connect = login(&options.login)
         .await?
         .name("exokit AZ-INFRA-001")
-        .custom_inbox_prefix(INBOX)
+        .custom_inbox_prefix(options.inbox)
         .ping_interval(PING)
         .connection_timeout(CONNECT)
         .reconnect_delay_callback(|attempts| {

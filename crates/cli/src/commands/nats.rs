@@ -8,8 +8,13 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::settings::Settings;
 
-/// The server of the arguments; none when none is named.
-pub(crate) fn nats_options(settings: &Settings, args: &NatsArgs) -> Result<Option<NatsOptions>, CliError> {
+/// The server of the arguments, with a prefix for inboxes; none when none is
+/// named.
+pub(crate) fn nats_options(
+    settings: &Settings,
+    args: &NatsArgs,
+    inbox: &'static str,
+) -> Result<Option<NatsOptions>, CliError> {
     let Some(url) = &args.url else { return Ok(None) };
     let login = match (&args.creds, &settings.nats_nkey, &args.user, &settings.nats_password) {
         (Some(path), ..) => Login::Credentials(path.clone()),
@@ -24,5 +29,5 @@ pub(crate) fn nats_options(settings: &Settings, args: &NatsArgs) -> Result<Optio
         }
         (None, None, None, _) => Login::Nobody,
     };
-    Ok(Some(NatsOptions { url: url.clone(), login, authority: args.ca.clone() }))
+    Ok(Some(NatsOptions { url: url.clone(), login, authority: args.ca.clone(), inbox }))
 }

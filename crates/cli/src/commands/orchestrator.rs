@@ -20,7 +20,7 @@ const ROUTES: &str = include_str!("../../../../communication/routes.yaml");
 
 pub(crate) async fn run(settings: &Settings, args: &OrchestratorArgs) -> Result<Exit, CliError> {
     let routes = routes(args)?;
-    let Some(nats) = nats_options(settings, &args.nats)? else {
+    let Some(nats) = nats_options(settings, &args.nats, "_INBOX.orchestrator")? else {
         let hint = "say where it is with --nats or EXOKIT_NATS_URL";
         return Err(
             CliError::new("usage", "routing", "tasks", "no NATS server is named", hint).exit(Exit::Usage)

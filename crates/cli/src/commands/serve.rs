@@ -31,7 +31,7 @@ pub(crate) async fn run(settings: &Settings, args: &ServeArgs) -> Result<Exit, C
     });
     let options = ServeOptions {
         listen: args.listen,
-        nats: nats_options(settings, &args.nats)?,
+        nats: nats_options(settings, &args.nats, "_INBOX.infra")?,
         folder: session.state.root().to_path_buf(),
         tokens: session.state.tokens(),
         rates: Rates { token: args.rate, ..Rates::default() },
