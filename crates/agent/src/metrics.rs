@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Mutex, PoisonError};
 
 use exokit_engine::engine::Watcher;
-use exokit_ledger::{Environments, Ledger, LedgerError, Operations};
+use exokit_ledger::{Environments, Ledger, LedgerError, OperationSummary, Operations};
 use exokit_model::event::{Event, Record};
 use exokit_model::ids::OperationId;
-use exokit_model::plan::{Action, Plan};
+use exokit_model::plan::Action;
 use exokit_wire::failure::Failure;
 use exokit_wire::verb::Verb;
 use jiff::Timestamp;
@@ -19,14 +19,15 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use std::collections::BTreeMap;
+use tokio::sync::mpsc;
 
 /// Upper ends of the buckets of durations, in seconds: environments take
 /// minutes.
 const BUCKETS: [f64; 10] = [5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1200.0, 3600.0];
 
-/// Most operations whose beginning is remembered for their duration.
-const RUNNING_MAX: usize = 100_000;
+/// Most happenings that wait to be counted. What finds no room is counted as
+/// lost.
+const WAITING_MAX: usize = 100_000;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MadeLabels {
@@ -83,16 +84,26 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     hourly: Gauge<f64, AtomicU64>,
     records: Gauge<i64, AtomicI64>,
-    plans: Mutex<BTreeMap<OperationId, Known>>,
+    in_doubt: Counter,
+    lost: Counter,
+    tell: mpsc::Sender<Happening>,
+    told: Mutex<Option<mpsc::Receiver<Happening>>>,
 }
 
-/// What is remembered of an operation until it ends.
-#[derive(Debug, Clone)]
-struct Known {
-    action: Action,
-    template: String,
-    level: u8,
-    started_at: Option<Timestamp>,
+/// Something about an operation that is counted by what the ledger knows of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Happening {
+    operation: OperationId,
+    what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// A vote, with what became of it.
+    Vote(&'static str),
+    /// The end, with how it ended.
+    End(&'static str),
 }
 
 impl Default for Metrics {
@@ -106,6 +117,7 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let histogram = || Histogram::new(BUCKETS);
+        let (tell, told) = mpsc::channel(WAITING_MAX);
         let metrics = Self {
             registry: Mutex::new(Registry::default()),
             provisions: Family::default(),
@@ -119,7 +131,10 @@ impl Metrics {
             requests: Family::default(),
             hourly: Gauge::default(),
             records: Gauge::default(),
-            plans: Mutex::default(),
+            in_doubt: Counter::default(),
+            lost: Counter::default(),
+            tell,
+            told: Mutex::new(Some(told)),
         };
         metrics.register();
         metrics
@@ -153,6 +168,12 @@ impl Metrics {
             self.hourly.clone(),
         );
         r.register("infra_ledger_records", "Records in the ledger", self.records.clone());
+        r.register(
+            "infra_in_doubt",
+            "Create requests of which nobody knew whether they took effect",
+            self.in_doubt.clone(),
+        );
+        r.register("infra_uncounted", "Votes and ends that were not counted", self.lost.clone());
     }
 
     /// Counts a request that was answered.
@@ -200,13 +221,37 @@ impl Metrics {
         Ok(text)
     }
 
-    fn ended(&self, id: &OperationId, outcome: &'static str, at: Timestamp) {
-        let known = self.plans.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        let Some(known) = known else { return };
-        let seconds = known.started_at.map(|from| at.duration_since(from).as_secs_f64());
-        match known.action {
+    /// Counts votes and ends by what the ledger knows of their operations, for
+    /// ever. A second caller counts nothing.
+    pub async fn follow(&self, ledger: &dyn Ledger) {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut told) = told else { return };
+        while let Some(Happening { operation, what }) = told.recv().await {
+            match ledger.operations(Operations::Named(operation)).await {
+                Ok(found) => found.iter().for_each(|operation| self.count(operation, what)),
+                Err(_) => drop(self.lost.inc()),
+            }
+        }
+    }
+
+    fn count(&self, operation: &OperationSummary, what: What) {
+        match what {
+            What::Vote(decision) => {
+                let labels = VoteLabels { level: operation.level.into(), decision };
+                self.approvals.get_or_create(&labels).inc();
+            }
+            What::End(outcome) => self.ended(operation, outcome),
+        }
+    }
+
+    fn ended(&self, operation: &OperationSummary, outcome: &'static str) {
+        let seconds = match (operation.started_at, operation.ended_at) {
+            (Some(from), Some(to)) => Some(to.duration_since(from).as_secs_f64()),
+            _ => None,
+        };
+        match operation.action {
             Action::Provision => {
-                let labels = MadeLabels { template: known.template, outcome };
+                let labels = MadeLabels { template: operation.template.to_string(), outcome };
                 self.provisions.get_or_create(&labels).inc();
                 if let Some(seconds) = seconds {
                     self.provision_seconds.get_or_create(&labels).observe(seconds);
@@ -221,44 +266,27 @@ impl Metrics {
             Action::Extend => {}
         }
     }
-
-    fn remember(&self, id: &OperationId, plan: &str) {
-        let Ok(plan) = Plan::from_bytes(plan.as_bytes()) else { return };
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if plans.len() < RUNNING_MAX {
-            let template = plan.template.to_string();
-            let known = Known { action: plan.action, template, level: plan.level.into(), started_at: None };
-            plans.insert(id.clone(), known);
-        }
-    }
-
-    fn voted(&self, id: &OperationId, decision: &'static str) {
-        let level =
-            self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(id).map(|known| known.level);
-        // Of a plan that was recorded before this process began, the level is
-        // not known here.
-        self.approvals.get_or_create(&VoteLabels { level: level.unwrap_or(0), decision }).inc();
-    }
 }
 
 impl Watcher for Metrics {
+    /// Sees what this process records; what others record they count.
     fn recorded(&self, record: &Record) {
-        let Some(id) = &record.entry.operation else { return };
-        match &record.entry.event {
-            Event::PlanProposed { plan, .. } => self.remember(id, plan),
-            Event::ApprovalRecorded { .. } => self.voted(id, "approve"),
-            Event::DenialRecorded { .. } => self.voted(id, "deny"),
-            Event::ApprovalRefused { .. } => self.voted(id, "refused"),
-            Event::OperationStarted { .. } => {
-                let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(known) = plans.get_mut(id) {
-                    known.started_at = Some(record.entry.at);
-                }
+        let what = match &record.entry.event {
+            Event::ApprovalRecorded { .. } => What::Vote("approve"),
+            Event::DenialRecorded { .. } => What::Vote("deny"),
+            Event::ApprovalRefused { .. } => What::Vote("refused"),
+            Event::OperationSucceeded { .. } => What::End("succeeded"),
+            Event::OperationRolledBack => What::End("rolled-back"),
+            Event::PlanRejected { .. } => What::End("rejected"),
+            Event::CreateInDoubt { .. } => {
+                self.in_doubt.inc();
+                return;
             }
-            Event::OperationSucceeded { .. } => self.ended(id, "succeeded", record.entry.at),
-            Event::OperationRolledBack => self.ended(id, "rolled-back", record.entry.at),
-            Event::PlanRejected { .. } => self.ended(id, "rejected", record.entry.at),
-            _ => {}
+            _ => return,
+        };
+        let Some(operation) = record.entry.operation.clone() else { return };
+        if self.tell.try_send(Happening { operation, what }).is_err() {
+            self.lost.inc();
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use async_nats::Event;
+use exokit_ledger::LedgerError;
 use exokit_service::Service;
 use exokit_service::publisher::Publisher;
 use exokit_service::worker::{Noticed, Worker, is_held};
@@ -24,6 +25,9 @@ use crate::tokens::{TokenFile, Tokens};
 
 /// Pause between two attempts to reach a server that was never reached.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether the ledger can be written.
+const LEDGER_LOOK: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether the tokens have changed.
 const TOKENS_LOOK: Duration = Duration::from_secs(2);
@@ -67,6 +71,12 @@ pub enum ServeError {
         #[source]
         source: std::io::Error,
     },
+    /// A part of the agent broke off.
+    #[error("a part of the agent broke off: {0}")]
+    Broken(#[from] tokio::task::JoinError),
+    /// The ledger takes nothing more in this process.
+    #[error("writing the ledger")]
+    Ledger(#[source] LedgerError),
     /// Where it is kept how far events were published.
     #[error("opening the cursor of the events in {}", .folder.display())]
     Cursor {
@@ -85,6 +95,10 @@ impl ServeError {
         match self {
             ServeError::Listen { .. } => "choose another address with --listen; port 0 takes a free one",
             ServeError::Nats(error) => error.hint(),
+            ServeError::Broken(_) => "start it again, which loses nothing, and report it with the log",
+            ServeError::Ledger(_) => {
+                "check the disk, then start it again: only a new process may judge what is on it"
+            }
             ServeError::Tokens { .. } => "restore the file, or remove it and make new tokens",
             ServeError::Cursor { .. } => "check the disk and the rights on the folder",
         }
@@ -139,6 +153,17 @@ pub async fn serve(
         worker.run(until_stopped, note).await;
         Ok(())
     });
+    let (counted, ledger, until_stopped) =
+        (metrics.clone(), service.engine().parts().ledger.clone(), until_of(&stopped));
+    tasks.spawn(async move {
+        tokio::select! {
+            biased;
+            () = until_stopped => {}
+            () = counted.follow(ledger.as_ref()) => {}
+        }
+        Ok(())
+    });
+    tasks.spawn(watch_ledger(service.clone(), until_of(&stopped)));
     tasks.spawn(follow_tokens(options.clone(), tokens, until_of(&stopped)));
     if let (Some(nats), Some(connected)) = (options.nats.clone(), connected) {
         let bus = BusTask { options: options.clone(), nats, service, metrics, connected, tell: tell.clone() };
@@ -163,10 +188,7 @@ pub async fn serve(
 fn flat(ended: Option<Result<Result<(), ServeError>, tokio::task::JoinError>>) -> Result<(), ServeError> {
     match ended {
         Some(Ok(result)) => result,
-        Some(Err(error)) => {
-            tracing::error!(%error, "a part of the agent broke off");
-            Ok(())
-        }
+        Some(Err(error)) => Err(error.into()),
         None => Ok(()),
     }
 }
@@ -197,6 +219,22 @@ fn note(noticed: Noticed) {
         }
         Noticed::Blind(failure) => {
             tracing::warn!(code = failure.code, why = failure.why, "a round could not look for work");
+        }
+    }
+}
+
+/// Ends the agent when its ledger takes nothing more: whoever watches over it
+/// starts a new one, which reads what really is on the disk.
+async fn watch_ledger(service: Service, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => return Ok(()),
+            () = tokio::time::sleep(LEDGER_LOOK) => {}
+        }
+        if let Err(error @ LedgerError::Failed { .. }) = service.engine().parts().ledger.probe().await {
+            return Err(ServeError::Ledger(error));
         }
     }
 }
