@@ -71,8 +71,8 @@ impl Explain for EngineError {
 
     fn class(&self) -> Class {
         match self {
-            EngineError::Ledger(_)
-            | EngineError::State(_)
+            EngineError::Ledger(error) => Explain::class(error),
+            EngineError::State(_)
             | EngineError::Observe(_)
             | EngineError::Entropy(_)
             | EngineError::OtherAccount { .. } => Class::Unavailable,
@@ -90,6 +90,28 @@ impl Explain for EngineError {
             | EngineError::OtherBody { .. }
             | EngineError::StalePlan { .. }
             | EngineError::WrongPhase { .. } => Class::Conflict,
+        }
+    }
+}
+
+impl Explain for LedgerError {
+    fn code(&self) -> String {
+        "ledger".to_owned()
+    }
+
+    fn advice(&self) -> String {
+        self.hint().to_owned()
+    }
+
+    /// What somebody else was quicker with is no fault of the ledger.
+    fn class(&self) -> Class {
+        match self {
+            LedgerError::Stale { .. }
+            | LedgerError::HeadMoved { .. }
+            | LedgerError::Used { .. }
+            | LedgerError::LeaseHeld { .. }
+            | LedgerError::Fenced { .. } => Class::Conflict,
+            _ => Class::Unavailable,
         }
     }
 }
@@ -144,7 +166,6 @@ macro_rules! explain {
 }
 
 explain! {
-    LedgerError => "ledger", Unavailable;
     TemplateError => "template", Invalid;
     DecodeError => "file", Invalid;
     InstantiateError => "template-option", Invalid;

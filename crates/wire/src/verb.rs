@@ -133,6 +133,8 @@ macro_rules! verbs {
     };
 }
 
+// No subject is below `infra.events`: requesters may not publish there, and a
+// stream of the events would answer in place of the agent.
 verbs! {
     /// Which template satisfies the requirements at the lowest price.
     Select = "select", Post "select", Read, SelectRequest => Selection;
@@ -159,7 +161,7 @@ verbs! {
     /// What happened, in sentences.
     History = "history", Get "history", Read, HistoryRequest => HistoryReply;
     /// What was recorded after a point.
-    Events = "events.list", Get "events", Read, EventsRequest => EventsReply;
+    Events = "history.events", Get "events", Read, EventsRequest => EventsReply;
     /// How the cloud differs from what was planned; the comparison is recorded.
     Drift = "drift", Post "environments/{environment}/drift", Request, DriftRequest => DriftReply;
     /// What carries the agent's mark and belongs to nothing.
@@ -178,5 +180,19 @@ impl Verb {
     /// The parameters in its path.
     pub fn path_parameters(self) -> impl Iterator<Item = &'static str> {
         self.path().split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::APPROVAL_REQUESTED;
+
+    #[test]
+    fn no_operation_is_asked_for_where_events_are_published() {
+        for verb in Verb::ALL {
+            let subject = verb.subject();
+            assert!(!subject.starts_with("infra.events.") && subject != APPROVAL_REQUESTED, "{subject}");
+        }
     }
 }

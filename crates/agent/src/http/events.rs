@@ -58,7 +58,7 @@ fn listener(app: App, query: Option<&str>, headers: &HeaderMap) -> Result<Listen
             "taking on",
             "a listener",
             "as many listen as may",
-            "come again later, or ask for events.list now and then",
+            "come again later, or ask for history.events now and then",
         );
         Failure { retry_after_ms: Some(10_000), ..failure }
     })?;
