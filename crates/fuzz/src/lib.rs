@@ -10,6 +10,7 @@ mod approvals;
 mod canary;
 mod cloud;
 mod ledger;
+mod messages;
 mod names;
 mod plans;
 mod recorded;
@@ -36,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "endpoint", run: cloud::endpoint, seeds: cloud::endpoint_seeds },
     Target { name: "ledger-entries", run: ledger::entries, seeds: ledger::entries_seeds },
     Target { name: "ledger-export", run: ledger::export, seeds: ledger::export_seeds },
+    Target { name: "message", run: messages::run, seeds: messages::seeds },
     Target { name: "names", run: names::run, seeds: names::seeds },
     Target { name: "plan", run: plans::run, seeds: plans::seeds },
     Target { name: "price-list", run: yaml::price_list, seeds: yaml::price_list_seeds },

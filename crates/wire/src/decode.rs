@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use exokit_model::text::shown;
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize as _, Deserializer};
 use serde_json::{Map, Value};
@@ -94,7 +95,7 @@ pub fn request<T: DeserializeOwned>(bytes: &[u8]) -> Result<(Meta, T), DecodeErr
 pub fn body<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, DecodeError> {
     serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
         let path = error.path().to_string();
-        DecodeError::Field { path, why: error.into_inner().to_string() }
+        DecodeError::Field { path: shown(&path), why: shown(&error.into_inner()) }
     })
 }
 
@@ -105,7 +106,8 @@ pub fn body<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Decode
 pub fn meta(fields: &mut Map<String, Value>) -> Result<Meta, DecodeError> {
     let version = fields.get("schema_version").cloned();
     if version.as_ref().and_then(Value::as_u64) != Some(u64::from(SCHEMA_VERSION)) {
-        let found = version.map_or_else(|| "it is missing".to_owned(), |found| format!("it is {found}"));
+        let found =
+            version.map_or_else(|| "it is missing".to_owned(), |found| shown(&format!("it is {found}")));
         return Err(DecodeError::Version { found });
     }
     let taken = META.iter().filter_map(|name| Some(((*name).to_owned(), fields.remove(*name)?)));
@@ -135,7 +137,7 @@ pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
     match value {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(DecodeError::Malformed { why: "it is no JSON object".to_owned() }),
-        Err(error) => Err(DecodeError::Malformed { why: error.to_string() }),
+        Err(error) => Err(DecodeError::Malformed { why: shown(&error) }),
     }
 }
 

@@ -118,6 +118,7 @@ const ALL_BELOW: &[&str] = &[
 
 /// The crates that read something from outside, without the engine.
 const DECODERS: &[&str] = &[
+    "exokit-wire",
     "exokit-model",
     "exokit-kinds",
     "exokit-core",
