@@ -1,0 +1,251 @@
+//! The service under virtual time: requests, rounds, and events over a bus
+//! that loses, repeats and goes away.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use exokit_ledger::{Filter, Ledger as _, Operations};
+use exokit_service::Service;
+use exokit_service::admission::Limits;
+use exokit_service::bus::{Bus, BusError, Publication};
+use exokit_service::publisher::{Cursor, Publisher};
+use exokit_service::service::Parts;
+use exokit_service::worker::{Noticed, Worker};
+use exokit_sim::Config;
+use exokit_simtest::rig::Rig;
+use exokit_templates::{TemplateSet, prices};
+use exokit_wire::failure::Failure;
+use exokit_wire::verb::Verb;
+use serde_json::{Value, json};
+
+fn service(rig: &Rig, limits: Limits) -> Service {
+    Service::new(Parts {
+        engine: rig.engine(),
+        templates: TemplateSet::embedded().unwrap(),
+        prices: prices::embedded().unwrap(),
+        zone: "ch-dk-2".parse().unwrap(),
+        limits,
+    })
+}
+
+async fn ask(service: &Service, verb: Verb, body: Value) -> Result<Value, Failure> {
+    let mut message = json!({ "schema_version": 1, "requester": "dana" });
+    message.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+    service.answer(verb, message.to_string().as_bytes()).await
+}
+
+fn provision(name: &str, key: &str) -> Value {
+    json!({ "idempotency_key": key, "ask": { "template": "T1", "name": name } })
+}
+
+/// Runs the rounds until every operation has ended; how many that were.
+async fn rounds(service: &Service, until: usize) -> usize {
+    let ended = Mutex::new(0);
+    let all_ended = async {
+        while *ended.lock().unwrap() < until {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    Worker::new(service.clone())
+        .run(all_ended, |noticed| {
+            if let Noticed::Ended(_, Ok(phase)) = noticed {
+                assert!(phase.is_terminal(), "{phase:?}");
+                *ended.lock().unwrap() += 1;
+            }
+        })
+        .await;
+    let ended = *ended.lock().unwrap();
+    ended
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_leads_to_one_operation_however_often_it_comes_and_whatever_crashes() {
+    let mut rig = Rig::new(Config::default());
+    rig.install_roster().await;
+    let first = service(&rig, Limits::default());
+    let answered = ask(&first, Verb::Provision, provision("one", "k")).await.unwrap();
+    assert_eq!(answered["phase"], "awaiting-approval");
+    let again = ask(&first, Verb::Provision, provision("one", "k")).await.unwrap();
+    assert_eq!(again, answered);
+    let other = ask(&first, Verb::Provision, provision("two", "k")).await.unwrap_err();
+    assert_eq!((other.status, other.code.as_str()), (409, "idempotency-conflict"));
+    // What was answered is on the disk: the crash takes what is not.
+    rig.crash(false);
+    let second = service(&rig, Limits::default());
+    let after = ask(&second, Verb::Provision, provision("one", "k")).await.unwrap();
+    assert_eq!(after, answered);
+    assert_eq!(rounds(&second, 1).await, 1);
+    let ended = ask(&second, Verb::Provision, provision("one", "k")).await.unwrap();
+    assert_eq!((&ended["operation"], &ended["phase"]), (&answered["operation"], &json!("succeeded")));
+    let plans = rig.ledger.operations(Operations::All).await.unwrap();
+    assert_eq!(plans.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_recorded_elsewhere_is_taken_up_too() {
+    let rig = Rig::new(Config::default());
+    rig.install_roster().await;
+    let here = service(&rig, Limits::default());
+    let elsewhere = service(&rig, Limits::default());
+    let asking = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        ask(&elsewhere, Verb::Provision, provision("one", "k")).await.unwrap()
+    };
+    let (ended, _) = tokio::join!(rounds(&here, 1), asking);
+    assert_eq!(ended, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_much_at_once_is_told_and_not_recorded() {
+    let rig = Rig::new(Config::default());
+    rig.install_roster().await;
+    let one = NonZeroUsize::MIN;
+    let narrow = service(&rig, Limits { requests: one, operations: one });
+    let (first, second) = tokio::join!(
+        ask(&narrow, Verb::Provision, provision("one", "k1")),
+        ask(&narrow, Verb::Provision, provision("two", "k2")),
+    );
+    first.unwrap();
+    let busy = second.unwrap_err();
+    assert_eq!((busy.status, busy.code.as_str()), (429, "busy"));
+    assert!(busy.retry_after_ms.is_some_and(|ms| ms > 0));
+    // One operation is under way, and there is room for one.
+    let full = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        ask(&narrow, Verb::Provision, provision("two", "k2")).await.unwrap_err()
+    };
+    let (_, full) = tokio::join!(rounds(&narrow, 1), full);
+    assert_eq!((full.status, full.code.as_str()), (429, "busy"));
+    assert_eq!(rig.ledger.operations(Operations::All).await.unwrap().len(), 1);
+    ask(&narrow, Verb::Provision, provision("two", "k2")).await.unwrap();
+}
+
+/// A bus with moods: it takes messages and loses them before it confirms,
+/// refuses them, or is not there for a while.
+struct Moody {
+    random: Mutex<fastrand::Rng>,
+    /// What has arrived, in order.
+    arrived: Mutex<Vec<(String, String)>>,
+    /// What was taken and may yet be lost.
+    taken: Mutex<Vec<(String, String)>>,
+    lost: Mutex<u32>,
+    refused: Mutex<u32>,
+}
+
+impl Moody {
+    fn new(seed: u64) -> Self {
+        Self {
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            arrived: Mutex::default(),
+            taken: Mutex::default(),
+            lost: Mutex::default(),
+            refused: Mutex::default(),
+        }
+    }
+
+    fn chance(&self, of: u32) -> bool {
+        self.random.lock().unwrap().u32(0..of) == 0
+    }
+}
+
+fn gone() -> BusError {
+    BusError { why: "it is not there".to_owned() }
+}
+
+#[async_trait]
+impl Bus for Moody {
+    async fn publish(&self, publication: Publication) -> Result<(), BusError> {
+        if self.chance(40) {
+            *self.refused.lock().unwrap() += 1;
+            return Err(gone());
+        }
+        self.taken.lock().unwrap().push((publication.subject, publication.id.unwrap()));
+        Ok(())
+    }
+
+    async fn confirm(&self) -> Result<(), BusError> {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let taken = std::mem::take(&mut *self.taken.lock().unwrap());
+        let mut arrived = self.arrived.lock().unwrap();
+        if self.chance(3) {
+            // The connection broke somewhere in the middle.
+            let until = self.random.lock().unwrap().usize(0..=taken.len());
+            *self.lost.lock().unwrap() += u32::try_from(taken.len() - until).unwrap();
+            arrived.extend_from_slice(&taken[..until]);
+            return Err(gone());
+        }
+        arrived.extend(taken);
+        Ok(())
+    }
+}
+
+/// Keeps the number in memory, like a file that a crash leaves.
+#[derive(Default)]
+struct Kept(Mutex<Option<u64>>);
+
+#[async_trait]
+impl Cursor for Kept {
+    async fn read(&self) -> std::io::Result<Option<u64>> {
+        Ok(*self.0.lock().unwrap())
+    }
+
+    async fn write(&self, seq: u64) -> std::io::Result<()> {
+        *self.0.lock().unwrap() = Some(seq);
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_record_is_published_in_order_whatever_the_bus_does_and_work_goes_on() {
+    let (mut lost, mut refused, mut repeated) = (0, 0, 0);
+    for seed in 0..20 {
+        let rig = Rig::new(Config::default());
+        let service = service(&rig, Limits::default());
+        let (bus, cursor) = (Moody::new(seed), Kept::default());
+        cursor.write(0).await.unwrap();
+        rig.install_roster().await;
+        ask(&service, Verb::Provision, provision("one", "k")).await.unwrap();
+        // Publishing stops and begins again, as processes do.
+        let publishing = async {
+            loop {
+                let publisher = Publisher::new(&service, &bus, &cursor);
+                let some = Duration::from_millis(1_700);
+                let _ = tokio::time::timeout(some, publisher.run()).await;
+            }
+        };
+        let work = async {
+            assert_eq!(rounds(&service, 1).await, 1);
+            let head = rig.ledger.head().await.unwrap().seq;
+            while cursor.read().await.unwrap() != Some(head) {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            () = publishing => {}
+            done = tokio::time::timeout(Duration::from_secs(3_600), work) => done.unwrap(),
+        }
+        let records = rig.ledger.read(Filter::All, 0).await.unwrap();
+        let place: BTreeMap<String, u64> = records.iter().map(|r| (r.hash.to_string(), r.seq)).collect();
+        let arrived = bus.arrived.lock().unwrap();
+        let events = arrived.iter().filter(|(subject, _)| subject.starts_with("infra.events."));
+        let mut next = 1;
+        for (_, id) in events {
+            match place[id] {
+                seq if seq == next => next += 1,
+                seq => {
+                    // Again, and never ahead of one that was not there before.
+                    assert!(seq < next, "seed {seed}: {seq} before {next}");
+                    repeated += 1;
+                }
+            }
+        }
+        assert_eq!(next, records.len() as u64 + 1, "seed {seed}: every record arrived");
+        lost += *bus.lost.lock().unwrap();
+        refused += *bus.refused.lock().unwrap();
+    }
+    assert!(lost >= 50 && refused >= 10 && repeated >= 50, "{lost} {refused} {repeated}");
+}
