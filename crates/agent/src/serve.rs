@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use async_nats::Event;
 use exokit_ledger::LedgerError;
-use exokit_service::Service;
 use exokit_service::publisher::Publisher;
 use exokit_service::worker::{Noticed, Worker, is_held};
+use exokit_service::{Service, chain};
 use exokit_wire::verb::Verb;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -375,15 +375,4 @@ async fn listen(mut said: mpsc::UnboundedReceiver<Event>, connected: Arc<AtomicB
     }
     // Without the client's events there is nothing to wait for here.
     std::future::pending::<()>().await;
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -16,6 +16,7 @@ use exokit_ledger::LedgerError;
 use exokit_ledger::export::ExportError;
 use exokit_ledger::verify::FirstBad;
 use exokit_model::ids::InvalidId;
+use exokit_service::chain;
 use exokit_sim::SimError;
 use exokit_templates::{DecodeError, InstantiateError, TemplateError};
 use serde::Serialize;
@@ -102,20 +103,6 @@ impl<T, E: Explain> Doing<T> for Result<T, E> {
             CliError::new(&error.code(), doing, on, chain(&error), error.advice()).exit(error.exit())
         })
     }
-}
-
-/// The message with those of its causes that add something.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 macro_rules! explain {

@@ -42,7 +42,8 @@ impl<T, E: Explain> Doing<T> for Result<T, E> {
 }
 
 /// The message with those of its causes that add something.
-pub(crate) fn chain(error: &dyn Error) -> String {
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -18,5 +18,5 @@ pub mod views;
 mod vote;
 pub mod worker;
 
-pub use explain::{Doing, Explain};
+pub use explain::{Doing, Explain, chain};
 pub use service::{Caller, Service};
