@@ -1,18 +1,15 @@
-//! From what was asked, in any of its forms, to a plan.
+//! From options and files to what is asked for, as it would stand in a message.
 
 use std::path::Path;
 
-use exokit_core::preflight::PreflightError;
 use exokit_core::select::select;
-use exokit_engine::error::EngineError;
-use exokit_engine::propose::ProvisionRequest;
-use exokit_model::cost::{ApprovalLevel, CostPolicy, PriceList};
-use exokit_model::ids::Zone;
-use exokit_model::plan::Plan;
+use exokit_model::cost::{ApprovalLevel, CostPolicy};
 use exokit_model::selection::{Requirements, Selection};
-use exokit_model::spec::{Correction, DatabaseEngine, EnvironmentClass, EnvironmentSpec, SksLevel};
-use exokit_templates::{InstantiateOptions, RunFile, Template, TemplateSet, prices};
-use jiff::tz::TimeZone;
+use exokit_model::spec::{DatabaseEngine, EnvironmentClass, SksLevel};
+use exokit_service::Planned;
+use exokit_templates::TemplateSet;
+use exokit_wire::ask::{Ask, RunFileText, Shape};
+use exokit_wire::request::PlanRequest;
 
 use crate::args::{ChangeArgs, ClassName, DatabaseName, RequirementArgs, SelectArgs, SksLevelName};
 use crate::error::{CliError, Doing as _};
@@ -21,155 +18,64 @@ use crate::session::{Session, price_list, templates};
 use crate::settings::Settings;
 use crate::state_dir::read;
 
-/// Label that names the zone of a node.
-const LABEL_ZONE: &str = "stargate.io/zone";
-
-/// A plan and what was noticed on the way to it.
-pub(crate) struct Planned {
-    /// The plan.
-    pub(crate) plan: Plan,
-    /// Why this template, when the requirements chose it.
-    pub(crate) selection: Option<Selection>,
-    /// What a person should know besides.
-    pub(crate) notes: Vec<String>,
-}
-
-/// What the environment is to be, and where that comes from.
-struct Wanted {
-    spec: EnvironmentSpec,
-    corrections: Vec<Correction>,
-    selection: Option<Selection>,
-    notes: Vec<String>,
-}
-
 /// Plans what was asked for. Nothing is recorded.
 pub(crate) async fn plan(
     settings: &Settings,
     session: &Session,
     args: &ChangeArgs,
 ) -> Result<Planned, CliError> {
-    let set = templates(settings)?;
-    let prices = price_list(settings)?;
-    let policy = session.engine.roster().await.doing("reading", "the roster")?.policy;
-    let wanted = wanted(session, args, &set, &prices, &policy)?;
-    let what = wanted.spec.environment.clone();
-    check_zone(session, &wanted.spec.zone).await.doing("planning", &what)?;
-    let template = set.get(wanted.spec.template).ok_or_else(|| {
-        CliError::new("template", "planning", &what, "its template is not known", "name a template")
-    })?;
-    let request = ProvisionRequest {
-        template_level: template.level,
-        template_digest: template.digest(),
-        price_digest: prices::digest(&prices).map_err(EngineError::from).doing("reading", "the prices")?,
-        prices,
-        requester: settings.person.clone(),
-        corrections: wanted.corrections,
-        wanted_level: args.level.and_then(|level| ApprovalLevel::try_from(level).ok()),
-        spec: wanted.spec,
+    let request = PlanRequest::Provision(Box::new(ask(args)?));
+    let service = session.service(settings)?;
+    Ok(service.planned(&settings.person, &request, None).await?)
+}
+
+/// The options as they would stand in a message.
+fn ask(args: &ChangeArgs) -> Result<Ask, CliError> {
+    let run_file = match &args.file {
+        Some(file) => {
+            refuse_shape(args)?;
+            Some(RunFileText { name: file.display().to_string(), text: read(file)?, lenient: args.lenient })
+        }
+        None => None,
     };
-    let plan = session.engine.plan_provision(request, None).await.doing("planning", &what)?;
-    Ok(Planned { plan, selection: wanted.selection, notes: wanted.notes })
-}
-
-/// A zone that does not exist has no address to ask, so this is found out
-/// first.
-async fn check_zone(session: &Session, zone: &Zone) -> Result<(), EngineError> {
-    let known = session.engine.zones(&session.zone).await?;
-    match known.contains(zone) {
-        true => Ok(()),
-        false => Err(PreflightError::Zone {
-            zone: zone.to_string(),
-            known: known.iter().map(ToString::to_string).collect(),
-        }
-        .into()),
-    }
-}
-
-fn wanted(
-    session: &Session,
-    args: &ChangeArgs,
-    set: &TemplateSet,
-    prices: &PriceList,
-    policy: &CostPolicy,
-) -> Result<Wanted, CliError> {
-    if let Some(file) = &args.file {
-        return from_run_file(args, file, set);
-    }
-    let (template, selection) = match &args.template {
-        Some(name) => {
-            let template = set.find(name).doing("choosing", "the template")?;
-            let mut required = requirements(&args.requirements);
-            required.template = Some(template.id);
-            required.zone.clone_from(&args.zone);
-            select(&required, &set.candidates(), prices, policy).doing("choosing", "the template")?;
-            (template, None)
-        }
-        None => {
-            let mut required = requirements(&args.requirements);
-            required.zone.clone_from(&args.zone);
-            required.ttl_seconds = args.ttl;
-            let selection = chosen(&required, set, prices, policy)?;
-            (found(set, &selection)?, Some(selection))
-        }
+    let shape = args.shape.clone();
+    let class = args.requirements.class.map(class_of);
+    let ask = Ask {
+        template: args.template.clone(),
+        requirements: Requirements { class: EnvironmentClass::Test, ..requirements(&args.requirements) },
+        run_file,
+        name: args.name.clone(),
+        zone: args.zone.clone(),
+        class,
+        ttl_seconds: args.ttl,
+        level: args.level.and_then(|level| ApprovalLevel::try_from(level).ok()),
+        shape: Shape {
+            project: shape.project,
+            sks_level: shape.sks_level.map(|level| match level {
+                SksLevelName::Starter => SksLevel::Starter,
+                SksLevelName::Pro => SksLevel::Pro,
+            }),
+            kubernetes: shape.kubernetes,
+            nodes: shape.nodes,
+            node_size: shape.node_size,
+            node_disk_gib: shape.node_disk,
+            database_plan: shape.database_plan,
+            volume_gib: shape.volume_size,
+            image: shape.image,
+            domain: shape.domain,
+            cert_email: shape.cert_email,
+        },
     };
-    let mut options = options(session, args);
-    if let Some(selection) = &selection {
-        options.zone.get_or_insert(selection.zone.clone());
+    let nothing =
+        ask.template.is_none() && ask.run_file.is_none() && ask.requirements == Requirements::default();
+    match nothing && args.zone.is_none() && args.ttl.is_none() && class.is_none() {
+        false => Ok(ask),
+        true => {
+            let hint = "name a template, such as T1, give a run file with -f, or say what you need, such as --database pg";
+            Err(CliError::new("usage", "choosing", "the template", "nothing is asked for", hint)
+                .exit(Exit::Usage))
+        }
     }
-    let spec = template.instantiate(&options).doing("making an environment from", template.label())?;
-    Ok(Wanted { spec, corrections: Vec::new(), selection, notes: Vec::new() })
-}
-
-fn chosen(
-    required: &Requirements,
-    set: &TemplateSet,
-    prices: &PriceList,
-    policy: &CostPolicy,
-) -> Result<Selection, CliError> {
-    if *required == Requirements::default() {
-        let hint = "name a template, such as T1, give a run file with -f, or say what you need, such as --database pg";
-        return Err(CliError::new("usage", "choosing", "the template", "nothing is asked for", hint)
-            .exit(Exit::Usage));
-    }
-    select(required, &set.candidates(), prices, policy).doing("choosing", "the template")
-}
-
-fn found<'s>(set: &'s TemplateSet, selection: &Selection) -> Result<&'s Template, CliError> {
-    set.find(&selection.template.to_string()).doing("choosing", "the template")
-}
-
-fn from_run_file(args: &ChangeArgs, file: &Path, set: &TemplateSet) -> Result<Wanted, CliError> {
-    refuse_shape(args)?;
-    let name = file.display().to_string();
-    let run = RunFile::decode(&name, &read(file)?, set, args.lenient).doing("reading", "the run file")?;
-    let mut spec = run.spec;
-    if let Some(name) = &args.name {
-        spec.environment = name.clone();
-    }
-    if let Some(zone) = &args.zone {
-        spec.zone = zone.clone();
-        spec.nodes.labels.insert(LABEL_ZONE.to_owned(), zone.to_string());
-    }
-    spec.ttl_seconds = args.ttl.or(spec.ttl_seconds);
-    if let Some(class) = args.requirements.class {
-        spec.class = class_of(class);
-    }
-    let ignored = run
-        .ignored
-        .iter()
-        .map(|key| format!("{name}:{}:{}: unknown key {} is ignored", key.line, key.column, key.key));
-    let differs = run.differs.iter().map(|differs| {
-        format!(
-            "differs from {} in {}: {} instead of {}",
-            run.nearest, differs.field, differs.environment, differs.template
-        )
-    });
-    Ok(Wanted {
-        spec,
-        corrections: run.corrections,
-        selection: None,
-        notes: ignored.chain(differs).collect(),
-    })
 }
 
 /// A run file says all of it; options beside it would be lost.
@@ -198,32 +104,6 @@ fn refuse_shape(args: &ChangeArgs) -> Result<(), CliError> {
             let hint = "change the run file, or leave the option out";
             Err(CliError::new("usage", "reading", "the arguments", why, hint).exit(Exit::Usage))
         }
-    }
-}
-
-fn options(session: &Session, args: &ChangeArgs) -> InstantiateOptions {
-    let shape = &args.shape;
-    let today = session.engine.parts().clock.now().to_zoned(TimeZone::UTC).date();
-    InstantiateOptions {
-        environment: args.name.clone(),
-        project: shape.project.clone(),
-        class: args.requirements.class.map_or(EnvironmentClass::Test, class_of),
-        zone: args.zone.clone(),
-        ttl_seconds: args.ttl,
-        cluster_level: shape.sks_level.map(|level| match level {
-            SksLevelName::Starter => SksLevel::Starter,
-            SksLevelName::Pro => SksLevel::Pro,
-        }),
-        kubernetes_version: shape.kubernetes.clone(),
-        node_count: shape.nodes,
-        node_size: shape.node_size.clone(),
-        node_disk_gb: shape.node_disk,
-        database_plan: shape.database_plan.clone(),
-        block_storage_gb: shape.volume_size,
-        image: shape.image.clone(),
-        domain: shape.domain.clone(),
-        cert_email: shape.cert_email.clone(),
-        ..InstantiateOptions::new(today)
     }
 }
 
@@ -277,11 +157,9 @@ pub(crate) fn selected(
         Some(file) => merge(required_file(file)?, flags),
         None => flags,
     };
-    let selection = match required == Requirements::default() {
-        // With no requirement at all the cheapest is the answer.
-        true => select(&required, &set.candidates(), &prices, policy).doing("choosing", "the template")?,
-        false => chosen(&required, &set, &prices, policy)?,
-    };
+    // With no requirement at all the cheapest is the answer.
+    let selection =
+        select(&required, &set.candidates(), &prices, policy).doing("choosing", "the template")?;
     Ok((selection, set))
 }
 

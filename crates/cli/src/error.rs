@@ -19,6 +19,7 @@ use exokit_model::ids::InvalidId;
 use exokit_service::chain;
 use exokit_sim::SimError;
 use exokit_templates::{DecodeError, InstantiateError, TemplateError};
+use exokit_wire::failure::{Class, Failure};
 use serde::Serialize;
 use tracing::dispatcher::SetGlobalDefaultError;
 
@@ -76,6 +77,18 @@ impl CliError {
     /// For programs.
     pub(crate) fn json(&self) -> String {
         format!("{}\n", serde_json::json!({ "error": self }))
+    }
+}
+
+impl From<Failure> for CliError {
+    fn from(failure: Failure) -> Self {
+        let exit = match (failure.class(), failure.code.as_str()) {
+            (Class::Invalid, _) => Exit::Usage,
+            (_, "missing-votes" | "missing-role" | "unknown-requester") => Exit::Waiting,
+            _ => Exit::Failed,
+        };
+        let Failure { code, doing, on, why, hint, .. } = failure;
+        Self { code, doing, on, why, hint, exit }
     }
 }
 

@@ -21,6 +21,8 @@ use exokit_ledger::{
 };
 use exokit_model::cost::PriceList;
 use exokit_model::ids::{EnvironmentName, OperationId, Zone};
+use exokit_service::admission::Limits;
+use exokit_service::{Service, service};
 use exokit_templates::{TemplateSet, prices};
 
 use crate::args::CloudName;
@@ -99,6 +101,17 @@ impl Session {
             zone: way.account.zone,
             speed: way.speed,
         })
+    }
+
+    /// What can be asked of this state directory.
+    pub(crate) fn service(&self, settings: &Settings) -> Result<Service, CliError> {
+        Ok(Service::new(service::Parts {
+            engine: self.engine.clone(),
+            templates: templates(settings)?,
+            prices: price_list(settings)?,
+            zone: self.zone.clone(),
+            limits: Limits::default(),
+        }))
     }
 
     /// Environments, as the ledger has them.

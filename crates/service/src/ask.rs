@@ -24,7 +24,7 @@ const LABEL_ZONE: &str = "stargate.io/zone";
 
 /// A plan and what was noticed on the way to it.
 #[derive(Debug, Clone)]
-pub(crate) struct Planned {
+pub struct Planned {
     /// The plan.
     pub plan: Plan,
     /// Why this template, when the requirements chose it.
@@ -60,7 +60,11 @@ impl Service {
     }
 
     /// Plans what was asked for. Nothing is recorded.
-    pub(crate) async fn planned(
+    ///
+    /// # Errors
+    /// When what is asked for contradicts itself or is not on offer, and when
+    /// ledger or cloud cannot be read.
+    pub async fn planned(
         &self,
         requester: &PersonId,
         request: &PlanRequest,

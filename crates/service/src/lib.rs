@@ -18,5 +18,6 @@ pub mod views;
 mod vote;
 pub mod worker;
 
+pub use ask::Planned;
 pub use explain::{Doing, Explain, chain};
 pub use service::{Caller, Service};

@@ -167,7 +167,7 @@ pub(crate) struct RequirementArgs {
 }
 
 /// What is chosen other than in the template.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Instead of the template's own")]
 pub(crate) struct ShapeArgs {
     /// Project name for display

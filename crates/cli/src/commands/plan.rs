@@ -3,7 +3,9 @@
 use exokit_engine::error::EngineError;
 
 use crate::args::PlanArgs;
-use crate::asked::{self, Planned};
+use exokit_service::Planned;
+
+use crate::asked;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::session::{Reach, Session};
