@@ -8,7 +8,7 @@ mod document;
 mod machine;
 
 use crate::Outcome;
-use crate::process::{Stream, cargo, follow};
+use crate::process::{cargo, follow};
 use crate::repo::Repo;
 
 const PACKAGE: &str = "exokit-simtest";
@@ -68,7 +68,7 @@ fn one(repo: &Repo, name: &str, title: &str, arguments: &[String]) -> Outcome<bo
     command.arg("--").args(arguments);
     println!("## {title}\n\n{first}\n");
     let mut body = format!("{first}\n\n");
-    let status = follow(command, Stream::Stdout, |line| {
+    let status = follow(command, |line| {
         body.push_str(line);
         body.push('\n');
     })?;

@@ -11,15 +11,6 @@ use std::process::{Command, ExitStatus, Stdio};
 /// between `cargo xtask test` and `cargo test`.
 const SET_BY_CARGO_RUN: &[&str] = &["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
 
-/// Which of a program's outputs is read here; the other goes where ours goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
-    /// Where cargo's test programs report.
-    Stdout,
-    /// Where Python's test runner reports.
-    Stderr,
-}
-
 /// A program with these arguments, started at the root, without input.
 pub(crate) fn program(repo: &Repo, path: impl AsRef<Path>, arguments: &[&str]) -> Command {
     let mut command = Command::new(path.as_ref());
@@ -73,23 +64,18 @@ pub(crate) fn captured(mut command: Command) -> Outcome<(String, Outcome)> {
 }
 
 /// As [`follow`]; an exit code other than 0 is an error.
-pub(crate) fn watch(command: Command, stream: Stream, see: impl FnMut(&str)) -> Outcome {
+pub(crate) fn watch(command: Command, see: impl FnMut(&str)) -> Outcome {
     let shown = shown(&command);
-    let status = follow(command, stream, see)?;
+    let status = follow(command, see)?;
     if status.success() { Ok(()) } else { Err(format!("`{shown}` failed: {status}")) }
 }
 
-/// Runs it, passes on each line of one stream as it comes, and shows it to
-/// `see`. Says how it ended.
-pub(crate) fn follow(mut command: Command, stream: Stream, mut see: impl FnMut(&str)) -> Outcome<ExitStatus> {
-    match stream {
-        Stream::Stdout => command.stdout(Stdio::piped()),
-        Stream::Stderr => command.stderr(Stdio::piped()),
-    };
+/// Runs it, passes on each line of its standard output as it comes, and shows
+/// it to `see`. Says how it ended.
+pub(crate) fn follow(mut command: Command, mut see: impl FnMut(&str)) -> Outcome<ExitStatus> {
+    command.stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|error| cannot_start(&command, &error))?;
-    let stdout = child.stdout.take().map(|s| Box::new(s) as Box<dyn Read>);
-    let stderr = child.stderr.take().map(|s| Box::new(s) as Box<dyn Read>);
-    if let Some(pipe) = stdout.or(stderr) {
+    if let Some(pipe) = child.stdout.take() {
         for line in BufReader::new(pipe).split(b'\n') {
             let line = line.map_err(|error| format!("cannot read `{}`: {error}", shown(&command)))?;
             let line = String::from_utf8_lossy(&line);
@@ -139,13 +125,9 @@ mod tests {
 
     #[test]
     fn lines_are_seen_and_the_exit_code_is_kept() {
-        for (stream, script) in
-            [(Stream::Stdout, "echo a; echo b; exit 1"), (Stream::Stderr, "(echo a; echo b) >&2; exit 1")]
-        {
-            let mut seen = Vec::new();
-            let outcome = watch(shell(script), stream, |line| seen.push(line.to_owned()));
-            assert!(outcome.is_err());
-            assert_eq!(seen, ["a", "b"]);
-        }
+        let mut seen = Vec::new();
+        let outcome = watch(shell("echo a; echo b; exit 1"), |line| seen.push(line.to_owned()));
+        assert!(outcome.is_err());
+        assert_eq!(seen, ["a", "b"]);
     }
 }

@@ -7,21 +7,24 @@
 //! `tests/requirements.txt`.
 
 use crate::Outcome;
-use crate::process::{Stream, program, run as run_command, watch};
+use crate::process::{captured, program, run as run_command};
 use crate::repo::Repo;
 use crate::test::Count;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const REQUIREMENTS: &str = "tests/requirements.txt";
-/// In this order: the last one of the clients judges the exchanges that the
-/// others record.
-const TESTS: &[&str] = &[
+/// In this order: the last one judges the exchanges that the others record.
+const CLIENTS: &[&str] = &[
     "tests/clients/test_official_clients.py",
     "tests/clients/test_every_operation.py",
     "tests/clients/test_openapi.py",
-    "tests/platform/test_nats_conf.py",
 ];
+/// In any order: each starts servers of its own.
+const PLATFORM: &[&str] = &["tests/platform/test_nats_conf.py", "tests/platform/test_orchestrator.py"];
+/// How many of the platform's tests run at once. Most of their time they wait.
+const AT_ONCE: usize = 2;
 
 /// Makes the virtual environment under the target directory, if it is not
 /// there yet as wanted, and gives the path of its Python.
@@ -69,23 +72,49 @@ pub(crate) fn run(repo: &Repo, python: &Path, count: &mut Count) -> Outcome {
     let exchanges = repo.target.join("exchanges.jsonl");
     // The tests append to it: those of an earlier run are of another program.
     fs::write(&exchanges, "").map_err(|error| format!("cannot write {}: {error}", exchanges.display()))?;
-    let failures: Vec<String> =
-        TESTS.iter().filter_map(|test| run_one(repo, python, test, &exchanges, count).err()).collect();
+    let next = AtomicUsize::new(0);
+    let one = |test: &&str| run_one(repo, python, test, &exchanges);
+    let results: Vec<(Count, Outcome)> = std::thread::scope(|scope| {
+        let worker = || {
+            let tests = || PLATFORM.get(next.fetch_add(1, Ordering::Relaxed));
+            std::iter::from_fn(tests).map(one).collect::<Vec<_>>()
+        };
+        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
+        let mut results: Vec<(Count, Outcome)> = CLIENTS.iter().map(one).collect();
+        for worker in workers {
+            let broken = |_| vec![(Count::default(), Err("a test runner broke off".to_owned()))];
+            results.extend(worker.join().unwrap_or_else(broken));
+        }
+        results
+    });
+    let mut failures = Vec::new();
+    for (ran, outcome) in results {
+        *count += ran;
+        failures.extend(outcome.err());
+    }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
 }
 
-fn run_one(repo: &Repo, python: &Path, test: &str, exchanges: &Path, count: &mut Count) -> Outcome {
+fn run_one(repo: &Repo, python: &Path, test: &str, exchanges: &Path) -> (Count, Outcome) {
+    let mut tally = Tally::default();
+    let outcome = captured_one(repo, python, test, exchanges).and_then(|(text, ended)| {
+        text.lines().for_each(|line| tally.see(line));
+        println!("{test}\n{text}");
+        ended
+    });
+    let ran = tally.count();
+    let outcome = outcome.and_then(|()| match ran {
+        Count { passed: 0, .. } => Err(format!("{test} ran no test")),
+        _ => Ok(()),
+    });
+    (ran, outcome)
+}
+
+fn captured_one(repo: &Repo, python: &Path, test: &str, exchanges: &Path) -> Outcome<(String, Outcome)> {
     let mut command = program(repo, python, &["-u", test, "-v"]);
     command.env("EXOKIT_BIN", quoted(&repo.release("exokit"))?).env("EXOKIT_EXCHANGES", exchanges);
     command.envs(variables(python));
-    let mut tally = Tally::default();
-    let outcome = watch(command, Stream::Stderr, |line| tally.see(line));
-    let ran = tally.count();
-    *count += ran;
-    outcome.and_then(|()| match ran {
-        Count { passed: 0, .. } => Err(format!("{test} ran no test")),
-        _ => Ok(()),
-    })
+    captured(command)
 }
 
 /// The path as one word of a shell command, which is what the tests expect.

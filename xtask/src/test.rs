@@ -6,7 +6,7 @@
 //! side. The closing line `N passed, N failed` adds up what all the runners
 //! counted.
 
-use crate::process::{Stream, captured, cargo, run as run_command, watch};
+use crate::process::{captured, cargo, run as run_command, watch};
 use crate::repo::Repo;
 use crate::stages::Stages;
 use crate::{Outcome, python, size};
@@ -103,8 +103,7 @@ fn all(repo: &Repo, python: Option<&Path>, stages: &mut Stages, count: &mut Coun
         working.args(others.iter().flat_map(|name| ["--test", name]));
         std::thread::scope(|scope| {
             let beside = scope.spawn(|| captured(waiting));
-            let worked =
-                watch(working, Stream::Stdout, |line| *count += result_line(line).unwrap_or_default());
+            let worked = watch(working, |line| *count += result_line(line).unwrap_or_default());
             let (printed, waited) = beside.join().map_err(|_| "a thread has panicked".to_owned())??;
             print!("{printed}");
             printed.lines().for_each(|line| *count += result_line(line).unwrap_or_default());
@@ -112,7 +111,7 @@ fn all(repo: &Repo, python: Option<&Path>, stages: &mut Stages, count: &mut Coun
         })
     });
     stages.run("cargo test, documentation", || {
-        watch(command(&["--doc"]), Stream::Stdout, |line| *count += result_line(line).unwrap_or_default())
+        watch(command(&["--doc"]), |line| *count += result_line(line).unwrap_or_default())
     });
 }
 
@@ -144,7 +143,7 @@ fn some(repo: &Repo, python: Option<&Path>, arguments: &[String], count: &mut Co
         command.arg("--workspace");
     }
     command.args(arguments.iter().filter(|a| *a != NO_CLIENTS));
-    watch(command, Stream::Stdout, |line| *count += result_line(line).unwrap_or_default())
+    watch(command, |line| *count += result_line(line).unwrap_or_default())
 }
 
 /// Whether cargo is told which package to test; what follows `--` is not for cargo.
