@@ -58,8 +58,7 @@ async fn rounds(service: &Service, until: usize) -> usize {
             }
         })
         .await;
-    let ended = *ended.lock().unwrap();
-    ended
+    ended.into_inner().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
