@@ -281,6 +281,19 @@ class Http:
         return answer
 
 
+    def announce(self, method, path, length):
+        """Announces a long body, and reads the answer instead of sending it."""
+        self.connection.putrequest(method, path)
+        if self.token:
+            self.connection.putheader("Authorization", f"Bearer {self.token}")
+        self.connection.putheader("Content-Type", "application/json")
+        self.connection.putheader("Content-Length", str(length))
+        self.connection.endheaders()
+        answer = Answer(self.connection.getresponse())
+        self.connection.close()
+        return answer
+
+
 class Cloud(Process):
     """`exokit sim`: a simulated Exoscale with a journal of what is asked of it."""
 

@@ -249,7 +249,7 @@ class NoBypass(unittest.TestCase):
             if code is None:
                 self.assertFalse(found["enough"], found)
             else:
-                self.assertEqual(found, code, claims_of(token) if "." in token else token)
+                self.assertEqual(found, code, token)
 
     def provision(self, hand_on, ask, again):
         """A plan of level 3: tried in every way, then approved at last."""
@@ -457,7 +457,7 @@ class NoBypass(unittest.TestCase):
     def propose(self, text):
         """Inserts a plan as it is."""
         plan = json.loads(text)
-        found = digest("exokit-plan/v1", text.encode()).hex()
+        found = hashlib.sha256(text.encode()).hexdigest()
         operation = plan["plan_id"].replace("plan_", "op_")
         event = {"type": "plan-proposed", "digest": found, "plan": text}
         self.scene.append(
@@ -468,7 +468,7 @@ class NoBypass(unittest.TestCase):
         """The text of a plan of level 3 that was never recorded, changed."""
         with self.scene.bare() as doors:
             made = doors.post("plan", provision={"template": "T4", "name": "three"})
-        found = digest("exokit-plan/v1", made["plan"].encode()).hex()
+        found = hashlib.sha256(made["plan"].encode()).hexdigest()
         assert found == made["digest"], "the digest of a plan is computed like this"
         plan = json.loads(made["plan"])
         assert plan.keys() >= changes.keys(), plan.keys()

@@ -26,8 +26,9 @@ SOURCE = pathlib.Path(__file__).parents[2] / "crates" / "agent" / "src" / "http"
 SHAPES = ("well-formed", "malformed", "oversize", "replayed")
 # Bytes; more than any message that is taken, and less than NATS carries.
 OVERSIZE = 800 * 1024
-# More than a line of a request over HTTP may have.
-LONG_QUERY = 100 * 1024
+# Nearly what the address of a request over HTTP may have, and more.
+LONG_QUERY = 60_000
+TOO_LONG_QUERY = 100_000
 OPEN = {"/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"}
 STREAM = "/api/v1/events/stream"
 HEADERS = {
@@ -313,8 +314,11 @@ class OverHttp(Over, unittest.TestCase):
 
     def send(self, client, method, path, body, headers=None):
         """The answer, after as many pauses as the agent asks for."""
+        return self.patiently(lambda: client.ask(method, path, body, **(headers or {})))
+
+    def patiently(self, ask):
         while True:
-            answer = client.ask(method, path, body, **(headers or {}))
+            answer = ask()
             self.check_headers(answer)
             if answer.status != 429:
                 return answer
@@ -338,10 +342,13 @@ class OverHttp(Over, unittest.TestCase):
             self.assertEqual(answer.headers["www-authenticate"], 'Bearer realm="exokit"')
         return answer.status
 
-    def oversize(self, client, operation, good):
+    def oversize(self, client, operation, good, sent=True):
+        """Who may not is refused before the body is sent."""
         method, path, body = self.request(operation, good)
-        if method == "POST":
+        if method == "POST" and sent:
             return self.send(client, method, path, oversize(body)).status
+        if method == "POST":
+            return self.patiently(lambda: client.announce(method, path, OVERSIZE)).status
         # A GET has no body: it is the query that is too long.
         path += ("&" if "?" in path else "?") + "after=" + "1" * LONG_QUERY
         return self.send(client, method, path, None).status
@@ -356,7 +363,7 @@ class OverHttp(Over, unittest.TestCase):
             found = {
                 "well-formed": self.refusal(self.send(client, *good_one)),
                 "malformed": self.refusal(self.send(client, *wrong)),
-                "oversize": self.oversize(client, operation, good),
+                "oversize": self.oversize(client, operation, good, sent=False),
                 "replayed": self.refusal(self.send(client, *good_one)),
             }
             for shape, outcome in found.items():
@@ -440,6 +447,12 @@ class OverHttp(Over, unittest.TestCase):
         agent.until("the token", lambda: status() == 200)
         WORLD.place.text("token", "revoke", token["id"])
         agent.until("its end", lambda: status() == 401)
+        client.close()
+
+    def test_an_address_that_is_too_long(self):
+        client = WORLD.agent.http(WORLD.secrets["read"])
+        path = "/api/v1/environments?after=" + "1" * TOO_LONG_QUERY
+        self.assertIn(client.ask("GET", path).status, (414, 431))
         client.close()
 
     def test_open_routes_need_no_token(self):
@@ -559,6 +572,10 @@ class OverNats(Over, unittest.IsolatedAsyncioTestCase):
             seen = len(client.denied)
             await client.publish(subject, data, reply="_INBOX.observer.x")
             await client.flush()
+            # What the server denies comes by another way than its answers.
+            end = time.monotonic() + 5
+            while len(client.denied) == seen and time.monotonic() < end:
+                await asyncio.sleep(0)
             denied = client.denied[seen:]
             return "denied" if any("publish" in each.lower() for each in denied) else "sent"
         reply = await client.request(subject, data, timeout=30)
@@ -634,9 +651,13 @@ class OverNats(Over, unittest.IsolatedAsyncioTestCase):
 
     async def test_an_answer_goes_to_inboxes_only(self):
         heard = []
+
+        async def note(message):
+            heard.append(message)
+
         observer = self.clients["observer"]
         for subject in ("infra.events.>", "infra.approval.requested"):
-            await observer.subscribe(subject, cb=lambda message: self.note(heard, message))
+            await observer.subscribe(subject, cb=note)
         await observer.flush()
         before = WORLD.head()
         wanted = {"template": "T1", "name": "unheard"}
@@ -649,9 +670,6 @@ class OverNats(Over, unittest.IsolatedAsyncioTestCase):
         self.assertEqual(self.outcome(answer), 404)
         self.assertEqual(WORLD.head(), before, "without an inbox nothing is done")
         self.assertEqual(heard, [])
-
-    async def note(self, heard, message):
-        heard.append(message)
 
     async def test_nobody_asks_for_a_change(self):
         for name in ("plan", "provision", "teardown", "extend", "resume"):
