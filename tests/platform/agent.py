@@ -283,6 +283,7 @@ class Http:
 
     def announce(self, method, path, length):
         """Announces a long body, and reads the answer instead of sending it."""
+        self.connection.close()
         self.connection.putrequest(method, path)
         if self.token:
             self.connection.putheader("Authorization", f"Bearer {self.token}")
