@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 EXOKIT = shlex.split(os.environ.get("EXOKIT_BIN", "exokit"))
 PASSPHRASE = "correct horse battery"
 # Longest wait for anything.
-PATIENCE = 15
+PATIENCE = 60
 SCOPES = ("read", "request", "approve-forward", "admin")
 # Person and role. dana asks; alex and lee have the same role.
 VOTERS = (

@@ -386,13 +386,15 @@ class OverHttp(Over, unittest.TestCase):
         ]
         for thread in threads:
             thread.start()
-        for scope in agent.SCOPES:
-            others = [each for each in operations.values() if each.scope != scope]
-            self.refused(table, others, scope, 403)
-        for operation in operations.values():
-            self.wrong_shapes(table, operation)
-        for thread in threads:
-            thread.join()
+        try:
+            for scope in agent.SCOPES:
+                others = [each for each in operations.values() if each.scope != scope]
+                self.refused(table, others, scope, 403)
+            for operation in operations.values():
+                self.wrong_shapes(table, operation)
+        finally:
+            for thread in threads:
+                thread.join()
         self.assertEqual(WORLD.head(), before, "what is refused leaves no record")
         for operation in operations.values():
             self.good_shapes(table, operation)

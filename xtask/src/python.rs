@@ -22,7 +22,14 @@ const CLIENTS: &[&str] = &[
     "tests/clients/test_openapi.py",
 ];
 /// In any order: each starts servers of its own.
-const PLATFORM: &[&str] = &["tests/platform/test_nats_conf.py", "tests/platform/test_orchestrator.py"];
+const PLATFORM: &[&str] = &[
+    "tests/platform/test_nats_conf.py",
+    "tests/platform/test_orchestrator.py",
+    "tests/platform/test_outsider.py",
+    "tests/platform/test_security.py",
+    "tests/platform/test_no_bypass.py",
+    "tests/platform/test_openapi.py",
+];
 /// How many of the platform's tests run at once. Most of their time they wait.
 const AT_ONCE: usize = 2;
 

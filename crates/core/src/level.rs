@@ -51,6 +51,7 @@ pub struct Level {
 pub fn level(input: &LevelInput, policy: &CostPolicy) -> Level {
     let mut reasons =
         vec![reason(input.template_level, format!("template {} has it as its default", input.template))];
+    reasons.extend(template_rule(input));
     reasons.extend(band_rule(input.band));
     reasons.extend(class_rule(input.class));
     reasons.extend(teardown_rule(input));
@@ -68,6 +69,18 @@ pub fn level(input: &LevelInput, policy: &CostPolicy) -> Level {
 
 fn reason(level: ApprovalLevel, why: String) -> LevelReason {
     LevelReason { level, why }
+}
+
+/// The least level of a built-in template. Its file can be replaced by whoever
+/// can write to the state directory; the policy is signed.
+fn template_rule(input: &LevelInput) -> Option<LevelReason> {
+    let least = match input.template {
+        TemplateId(3 | 5 | 6) => ApprovalLevel::Two,
+        TemplateId(4 | 7) => ApprovalLevel::Three,
+        TemplateId(_) => return None,
+    };
+    let why = || format!("no file can lower the level of {}", input.template);
+    (input.template_level < least).then(|| reason(least, why()))
 }
 
 fn band_rule(band: CostBand) -> Option<LevelReason> {

@@ -145,6 +145,12 @@ impl Engine {
                     follows(current, verifier.roster())?;
                     view.verifier = Some(verifier);
                 }
+                // Without the root key nobody knows the policy: the default
+                // one may be weaker than what was signed.
+                (Event::RosterInstalled { .. }, None) => {
+                    let why = "the ledger has a roster, but no root key is pinned here: restore root.key";
+                    return Err(EngineError::Rejected { why: why.to_owned() });
+                }
                 (Event::AccountBound { organization }, _) => {
                     view.organization.get_or_insert_with(|| organization.clone());
                 }

@@ -116,7 +116,7 @@ impl Service {
 
     /// A zone that does not exist has no address to ask, so this is found out
     /// first.
-    async fn check_zone(&self, zone: &Zone) -> Result<(), EngineError> {
+    pub(crate) async fn check_zone(&self, zone: &Zone) -> Result<(), EngineError> {
         let known = self.engine().zones(&self.parts.zone).await?;
         match known.contains(zone) {
             true => Ok(()),

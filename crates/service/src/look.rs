@@ -122,6 +122,7 @@ impl Service {
 
     pub(crate) async fn orphans(&self, request: OrphansRequest) -> Result<OrphansReply, Failure> {
         let zone = request.zone.as_ref().unwrap_or(&self.parts.zone);
+        self.check_zone(zone).await.doing("sweeping", zone)?;
         let found = self.engine().orphans(zone).await.doing("sweeping", "the account")?;
         Ok(OrphansReply { found: found.iter().map(views::orphan).collect() })
     }

@@ -64,14 +64,15 @@ impl Service {
     async fn recorded(&self, view: &OperationView, claims: &ApprovalClaims) -> Result<VoteReply, Failure> {
         let quorum = self.engine().quorum(&view.plan, &view.tokens).await;
         let quorum = quorum.doing("counting the votes on", &view.plan.plan_id)?;
-        let still = quorum.err().map(|refusal| refusal.to_string());
+        let approves = claims.decision == Decision::Approve;
+        let still = quorum.err().filter(|_| approves).map(|refusal| refusal.to_string());
         Ok(VoteReply {
             plan_id: view.plan.plan_id.clone(),
             environment: view.plan.environment.clone(),
             digest: view.digest,
             person: claims.person.clone(),
             decision: claims.decision,
-            enough: still.is_none(),
+            enough: approves && still.is_none(),
             still,
         })
     }

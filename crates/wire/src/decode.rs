@@ -5,7 +5,10 @@
 use std::fmt;
 
 use exokit_model::text::shown;
-use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
 use serde::{Deserialize as _, Deserializer};
 use serde_json::{Map, Value};
 
@@ -93,7 +96,7 @@ pub fn request<T: DeserializeOwned>(bytes: &[u8]) -> Result<(Meta, T), DecodeErr
 /// # Errors
 /// The first thing that is wrong.
 pub fn body<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, DecodeError> {
-    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
+    serde_path_to_error::deserialize(Named(Value::Object(fields))).map_err(|error| {
         let path = error.path().to_string();
         DecodeError::Field { path: shown(&path), why: shown(&error.into_inner()) }
     })
@@ -139,6 +142,89 @@ pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
         Ok(_) => Err(DecodeError::Malformed { why: "it is no JSON object".to_owned() }),
         Err(error) => Err(DecodeError::Malformed { why: shown(&error) }),
     }
+}
+
+/// Checks a text that came otherwise than in JSON, such as in an address.
+///
+/// # Errors
+/// When it has a character that no message needs.
+pub fn text(text: &str) -> Result<(), DecodeError> {
+    checked::<serde_json::Error>(text).map_err(|error| DecodeError::Malformed { why: error.to_string() })
+}
+
+/// A value whose fields have names: what is an object in the schema is no list
+/// of its fields in their order, which derived code would take.
+struct Named(Value);
+
+impl<'de> Deserializer<'de> for Named {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Named))),
+            Value::Object(fields) => visitor.visit_map(named(fields)),
+            other => other.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Value::Array(_) => Err(Self::Error::invalid_type(serde::de::Unexpected::Seq, &"an object")),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Value::Object(fields) if fields.len() == 1 => {
+                MapAccessDeserializer::new(named(fields)).deserialize_enum(name, variants, visitor)
+            }
+            other => other.deserialize_enum(name, variants, visitor),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map identifier ignored_any
+    }
+}
+
+impl<'de> IntoDeserializer<'de, serde_json::Error> for Named {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+/// The fields of an object, each of them named in turn.
+fn named<'de>(fields: Map<String, Value>) -> impl MapAccess<'de, Error = serde_json::Error> {
+    MapDeserializer::new(fields.into_iter().map(|(name, value)| (name, Named(value))))
 }
 
 /// Reads any value, more strictly than JSON is.
@@ -262,6 +348,20 @@ mod tests {
     fn a_good_message_is_read() {
         let (meta, body) = status(r#"{"schema_version":1,"requester":"kim","environment":"first"}"#).unwrap();
         assert_eq!((meta.requester.unwrap().as_str(), body.environment.as_str()), ("kim", "first"));
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        use crate::request::PlanRequest;
+        let plan = |shape: &str| {
+            let text = format!(r#"{{"schema_version":1,"provision":{{"template":"T1","shape":{shape}}}}}"#);
+            request::<PlanRequest>(text.as_bytes()).map(drop)
+        };
+        assert_eq!(plan(r#"{"nodes":2}"#), Ok(()));
+        for list in ["[]", "[null,null]", "[{}]"] {
+            let error = plan(list).unwrap_err();
+            assert!(error.to_string().contains("shape"), "{error}");
+        }
     }
 
     #[test]

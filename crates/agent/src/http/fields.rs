@@ -14,12 +14,19 @@ pub(super) fn of_query(verb: Verb, query: Option<&str>) -> Result<Map<String, Va
     let known = schema::plain_fields(verb);
     let mut fields = Map::new();
     for (name, text) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        readable(verb, &name)?;
+        readable(verb, &text)?;
         let plain = known.get(name.as_ref()).map_or(Plain::Text, schema::plain);
         if fields.insert(name.to_string(), value(verb, &name, plain, &text)?).is_some() {
             return Err(invalid(verb, &format!("{name} stands twice in the query")));
         }
     }
     Ok(fields)
+}
+
+/// What could mislead a reader is refused here as it is in a body.
+fn readable(verb: Verb, text: &str) -> Result<(), Failure> {
+    exokit_wire::decode::text(text).map_err(|error| error.failure(verb.name()))
 }
 
 fn value(verb: Verb, name: &str, plain: Plain, text: &str) -> Result<Value, Failure> {
@@ -42,6 +49,7 @@ pub(super) fn add_path(
     path: BTreeMap<String, String>,
 ) -> Result<(), Failure> {
     for (name, text) in path {
+        readable(verb, &text)?;
         if fields.insert(name.clone(), text.into()).is_some() {
             return Err(invalid(verb, &format!("{name} stands in the path and must not stand elsewhere")));
         }
