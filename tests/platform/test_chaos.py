@@ -1,0 +1,595 @@
+"""What happens to requests, work and events when processes and connections die.
+
+pip install -r ../requirements.txt
+EXOKIT_BIN=target/release/exokit EXOKIT_NATS_SERVER=nats-server python3 test_chaos.py
+
+The moments come from a seed that is printed; EXOKIT_CHAOS_SEED takes another
+one. Processes are not scheduled by it, so a second run with one seed is alike,
+not the same.
+"""
+
+import asyncio
+import collections
+import datetime
+import json
+import logging
+import os
+import random
+import sys
+import threading
+import time
+import unittest
+
+from platform_world import (
+    ENDS,
+    SILENCE,
+    Listener,
+    Requester,
+    Roster,
+    World,
+    temporary,
+    until,
+    within,
+)
+
+# About connections that end, which is no news here.
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+logging.getLogger("nats").setLevel(logging.CRITICAL)
+
+SEED = int(os.environ.get("EXOKIT_CHAOS_SEED", "20261123"))
+MINIMAL = 70
+# (template, how many, the persons whose votes it takes)
+APPROVED = (("T3", 4, ("alex",)), ("T7", 2, ("alex", "kim")))
+TWICE = 70
+CONFLICTS = 20
+# Environments that are removed while everything breaks.
+REMOVED_EARLY = 20
+# Longest wait for the cloud's signatures to expire, and for what comes then.
+LAST_WORK = 120
+# How often something must have been done to a process or a connection, and
+# how often its effect must have been seen. CI counts at least 100 kills.
+INJECTED = {
+    "agent killed": 60,
+    "server killed": 25,
+    "store wiped": 5,
+    "connection held up": 15,
+}
+EFFECTS = {
+    "lives that took work over": 20,
+    "operations taken over": 100,
+    "kills while operations were under way": 40,
+    "same operation after a lost reply": 1,
+    "creates in doubt": 5,
+    "creates adopted": 1,
+    "creates found absent": 1,
+    "events published again": 20,
+    "events that only the list has": 1,
+    "connected again in the same life": 10,
+    "held up with messages on the way": 5,
+    "conflicts refused": CONFLICTS,
+    "hostile messages refused": 10,
+    "environments removed meanwhile": REMOVED_EARLY,
+}
+# Causes for which an operation may wait for a human.
+CAUSES = {"attempts-exhausted"}
+
+# (what, payload, status): answered, each with a refusal.
+HOSTILE = (
+    ("nothing", b"", 400),
+    ("no JSON", b"\xff\xfe{", 400),
+    ("deep", b"[" * 5000, 400),
+    ("no object", b"7", 400),
+    ("no version", b"{}", 400),
+    ("other version", b'{"schema_version":2,"requester":"dana"}', 400),
+    ("same field twice", b'{"schema_version":1,"schema_version":1}', 400),
+    ("unknown field", b'{"schema_version":1,"requester":"dana","sudo":true}', 400),
+    ("no ask", b'{"schema_version":1,"requester":"dana"}', 400),
+    (
+        "a path for a name",
+        b'{"schema_version":1,"requester":"dana","ask":{"template":"T1","name":"../x"}}',
+        400,
+    ),
+    (
+        "huge number",
+        b'{"schema_version":1,"requester":"dana","ask":{"template":"T1","ttl_seconds":1e400}}',
+        400,
+    ),
+    (
+        "long key",
+        b'{"schema_version":1,"requester":"dana","idempotency_key":"'
+        + b"k" * 129
+        + b'"}',
+        400,
+    ),
+    (
+        "no such template",
+        b'{"schema_version":1,"requester":"dana","ask":{"template":"T9"}}',
+        400,
+    ),
+    ("large", b'{"schema_version":1,"x":"' + b"x" * 900_000 + b'"}', 400),
+)
+
+
+def wanted(template, name):
+    return {"ask": {"template": template, "name": name}}
+
+
+async def all_of(tasks):
+    """Waits for all; not for ever, and not for what ignores that it is stopped."""
+    done, pending = await asyncio.wait(tasks, timeout=LAST_WORK)
+    assert not pending, [str(task.get_coro()) + str(task.get_stack()) for task in pending]
+    for task in done:
+        task.result()
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+class Chaos:
+    """Requests in flight, and all that happens to them meanwhile."""
+
+    def __init__(self, world, rng):
+        self.world = world
+        self.rng = rng
+        self.requester = Requester(world)
+        self.listener = Listener(world)
+        self.counts = collections.Counter()
+        # Last record in the ledger at each kill.
+        self.kills = collections.Counter()
+        # (subject, key) -> the operations that were named in answers.
+        self.named = collections.defaultdict(set)
+        self.last_sent = {}
+        self.wrong = []
+        self.resumed = collections.Counter()
+
+    # What is asked.
+
+    async def change(self, subject, body, key):
+        """A change under a key, asked until it is answered."""
+        sendings = []
+        reply = await self.requester.ask(
+            subject, body, key, on_send=lambda: sendings.append(now())
+        )
+        if "result" in reply:
+            self.named[key].add(reply["result"]["operation"])
+            if len(sendings) > 1:
+                self.last_sent[key] = max(
+                    sendings[-1], self.last_sent.get(key, sendings[-1])
+                )
+            return reply["result"]
+        self.wrong.append((subject, key, reply["error"]))
+        return None
+
+    async def vote(self, operation, *persons):
+        for person in persons:
+            token = self.world.voters[person].vote(operation)
+            reply = await self.requester.ask("infra.approve", {"approval_token": token})
+            error = reply.get("error")
+            # A vote whose answer was lost may have started the operation.
+            if error:
+                self.wrong.append(("infra.approve", operation["environment"], error))
+
+    async def provision(self, template, name, voters=()):
+        body = wanted(template, name)
+        operation = await self.change("infra.provision", body, f"make/{name}")
+        if operation and voters:
+            await self.vote(operation, *voters)
+        return operation
+
+    async def conflict(self, name):
+        """The key of a request that was answered, with another body."""
+        await self.provision("T1", name)
+        body = wanted("T1", f"{name}-other")
+        reply = await self.requester.ask("infra.provision", body, f"make/{name}")
+        if reply.get("error", {}).get("code") == "other-body":
+            self.counts["conflicts refused"] += 1
+        else:
+            self.wrong.append(("conflict", name, reply))
+
+    async def hostile(self, what, payload, status):
+        while True:
+            try:
+                reply = await self.requester.send("infra.provision", payload)
+            except SILENCE:
+                await asyncio.sleep(0.2)
+                continue
+            error = reply.get("error", {})
+            if error.get("status") in Requester.PASSING:
+                await asyncio.sleep(0.2)
+                continue
+            if error.get("status") == status:
+                self.counts["hostile messages refused"] += 1
+            else:
+                self.wrong.append(("hostile", what, reply))
+            return
+
+    async def misdirected(self):
+        """Wants its answers as events, or not at all, all the time."""
+        body = {"schema_version": 1, "requester": "dana", **wanted("T1", "forged")}
+        payload = json.dumps(body).encode()
+        for reply in ("infra.events.forged.operation-succeeded", "") * 20:
+            try:
+                client = await self.requester.connection()
+                await within(1, client.publish("infra.provision", payload, reply=reply))
+            except SILENCE:
+                pass
+            await asyncio.sleep(0.5)
+
+    async def remove(self, name):
+        body = {"remove": {"environment": name}}
+        operation = await self.change("infra.teardown", body, f"remove/{name}")
+        if operation:
+            await self.vote(operation, *(("alex", "kim")[: operation["level"] - 1]))
+        return operation
+
+    async def remove_when_ready(self, name):
+        def ready():
+            operation = next(iter(self.named[f"make/{name}"]), None)
+            ledger = self.world.ledger
+            return operation and ledger.phase(operation) == "succeeded"
+
+        await until(ready, LAST_WORK, f"{name} was not made", pause=0.2)
+        await self.remove(name)
+        self.counts["environments removed meanwhile"] += 1
+
+    def requests(self):
+        minimal = [f"minimal-{n}" for n in range(MINIMAL)]
+        yield from (self.provision("T1", name) for name in minimal)
+        yield from (self.provision("T1", name) for name in minimal[:TWICE])
+        for template, count, voters in APPROVED:
+            for n in range(count):
+                name = f"{template.lower()}-{n}"
+                yield self.provision(template, name, voters)
+        yield from (self.conflict(name) for name in minimal[:CONFLICTS])
+        yield from (self.hostile(*case) for case in HOSTILE)
+        early = self.rng.sample(minimal, REMOVED_EARLY)
+        yield from (self.remove_when_ready(name) for name in early)
+
+    # What goes wrong.
+
+    def pause(self, low, high):
+        return asyncio.sleep(self.rng.uniform(low, high))
+
+    async def kill_agents(self, count, after_start, after_ready):
+        """Some while they start, most after they have opened their doors, if
+        they get that far."""
+        for _ in range(count):
+            if self.rng.random() < 0.3:
+                await self.pause(0, after_start)
+            else:
+                try:
+                    await asyncio.wait_for(self.world.agent_ready(), 1.5)
+                except asyncio.TimeoutError:
+                    pass
+                await self.pause(0, after_ready)
+            await self.kill_agent()
+
+    async def kill_agent(self):
+        agent = self.world.agent
+        if agent.returncode is not None:
+            log = self.world.log(self.world.lives).read_text()
+            self.wrong.append(("the agent ended", agent.returncode, log[-2000:]))
+        else:
+            agent.kill()
+            self.counts["agent killed"] += 1
+        await agent.wait()
+        ledger = self.world.ledger.refresh()
+        if ledger.records:
+            self.kills[ledger.records[-1][2]["event"]["type"]] += 1
+        active = [o for o in ledger.plans if ledger.phase(o) in ("running",)]
+        self.counts["kills while operations were under way"] += bool(active)
+        await self.world.start_agent()
+
+    async def kill_servers(self, count, low, high):
+        for turn in range(count):
+            await self.pause(low, high)
+            await self.world.stop_server(kill=True)
+            self.counts["server killed"] += 1
+            if turn % 4 == 3:
+                self.world.wipe()
+                self.counts["store wiped"] += 1
+            await self.pause(0.0, 0.5)
+            await self.world.start_server()
+
+    async def hold_connections(self, count, low, high):
+        proxy = self.world.proxy
+        for _ in range(count):
+            await self.pause(low, high)
+            before = proxy.held
+            proxy.hold()
+            await self.pause(0.1, 1.5)
+            self.counts["connection held up"] += 1
+            self.counts["held up with messages on the way"] += proxy.held > before
+            if self.rng.random() < 0.5:
+                proxy.cut()
+            proxy.heal()
+
+    async def cut_connections(self, count, low, high):
+        for _ in range(count):
+            await self.pause(low, high)
+            self.counts["connection cut"] += self.world.proxy.cut()
+
+    async def keep_stream(self):
+        """As the platform does: a stream takes all events. Made again when it
+        is gone."""
+        while True:
+            try:
+                platform = Requester(self.world, "infra")
+                client = await platform.connection()
+                stream = client.jetstream(timeout=2).add_stream(
+                    name="EVENTS",
+                    subjects=["infra.events.>", "infra.approval.requested"],
+                )
+                try:
+                    await within(3, stream)
+                finally:
+                    await platform.close()
+                server = self.world.server
+                while self.world.server is server:
+                    await asyncio.sleep(0.05)
+            except SILENCE:
+                await asyncio.sleep(0.1)
+
+    async def watch_ledger(self):
+        while True:
+            self.world.ledger.refresh()
+            await asyncio.sleep(0.2)
+
+    async def monkey(self):
+        """Together, then the agent alone, then everything around it: what the
+        last kills of the agent left in doubt settles meanwhile."""
+        await asyncio.gather(
+            self.kill_agents(25, 0.3, 0.8),
+            self.kill_servers(8, 0.8, 2.0),
+            self.hold_connections(5, 1.0, 2.0),
+        )
+        await self.kill_agents(35, 0.3, 0.5)
+        await asyncio.gather(
+            self.kill_servers(18, 0.2, 0.8),
+            self.hold_connections(10, 0.3, 0.8),
+        )
+        await self.cut_connections(30, 0.05, 0.2)
+
+    # How it ends.
+
+    async def settle(self):
+        """Until nothing is under way; what waits for a human is looked at and
+        told to go on."""
+        ledger = self.world.ledger
+
+        async def settled():
+            ledger.refresh()
+            phases = {operation: ledger.phase(operation) for operation in ledger.plans}
+            for operation, phase in phases.items():
+                if phase == "needs-human":
+                    await self.resume(operation)
+            return all(phase in ENDS.values() for phase in phases.values())
+
+        await until(settled, LAST_WORK, lambda: self.open(), pause=0.2)
+
+    async def resume(self, operation):
+        events = self.world.ledger.by_operation[operation]
+        parked = [e["event"] for e in events if e["event"]["type"] == "operation-parked"]
+        cause = parked[-1]["why"]["cause"]
+        self.resumed[cause] += 1
+        if cause not in CAUSES:
+            self.wrong.append(("parked", operation, parked[-1]))
+        name = self.world.ledger.plans[operation]["environment"]
+        await self.requester.ask("infra.resume", {"environment": name})
+
+    def open(self):
+        ledger = self.world.ledger
+        phases = {o: ledger.phase(o) for o in ledger.plans}
+        return {
+            o: (phase, [e["event"] for e in ledger.by_operation[o]][-3:])
+            for o, phase in phases.items()
+            if phase not in ENDS.values()
+        }
+
+    async def run(self):
+        world = self.world
+        await world.start_agent()
+        await world.agent_ready()
+        background = [
+            asyncio.ensure_future(task)
+            for task in (
+                self.listener.run(),
+                self.keep_stream(),
+                self.watch_ledger(),
+                self.misdirected(),
+            )
+        ]
+        begun = time.monotonic()
+        requests = [asyncio.ensure_future(request) for request in self.requests()]
+        self.counts["requests in flight"] = len(requests)
+        monkey = asyncio.ensure_future(self.monkey())
+        await monkey
+        self.times = {"chaos": time.monotonic() - begun}
+        if os.environ.get("EXOKIT_CHAOS_DEBUG"): print(self.times)
+        await all_of(requests)
+        self.times["all answered"] = time.monotonic() - begun
+        if os.environ.get("EXOKIT_CHAOS_DEBUG"): print(self.times)
+        await self.settle()
+        self.times["settled"] = time.monotonic() - begun
+        if os.environ.get("EXOKIT_CHAOS_DEBUG"): print(self.times)
+        return background
+
+    async def all_events(self):
+        """Every record, as whoever missed events asks for them."""
+        events, after = [], 0
+        while True:
+            reply = await self.requester.ask("infra.events.list", {"after": after})
+            events += reply["result"]["events"]
+            after = reply["result"]["next"]
+            if after >= reply["result"]["head"]:
+                return events
+
+    async def stream_ids(self):
+        """Message ids in the stream."""
+        client = await Requester(self.world, "infra").connection()
+        stream = client.jetstream(timeout=5)
+        info = await stream.stream_info("EVENTS")
+        ids = []
+        for seq in range(info.state.first_seq, info.state.last_seq + 1):
+            message = await stream.get_msg("EVENTS", seq)
+            ids.append(message.headers["Nats-Msg-Id"])
+        await client.close()
+        return ids
+
+    def count_effects(self, events):
+        ledger = self.world.ledger
+        resumed = ledger.events("operation-resumed")
+        count = self.counts
+        count["operations taken over"] = len(resumed)
+        count["lives that took work over"] = len({e["event"]["holder"] for e in resumed})
+        for name, event in (
+            ("creates in doubt", "create-in-doubt"),
+            ("creates adopted", "create-adopted"),
+            ("creates found absent", "create-absent"),
+        ):
+            count[name] = len(ledger.events(event))
+        count["same operation after a lost reply"] = sum(
+            ledger.proposed_at(next(iter(self.named[key]))) < sent
+            for key, sent in self.last_sent.items()
+        )
+        heard = self.listener.seqs()
+        count["events published again"] = len(heard) - len(set(heard))
+        count["events that only the list has"] = len(
+            {event["seq"] for event in events} - set(heard)
+        )
+        lost = back = 0
+        for life in range(1, self.world.lives + 1):
+            log = self.world.log(life).read_text()
+            lost += log.count("NATS is lost")
+            back += log.count("NATS is connected")
+        count["connections lost"] = lost
+        count["connected again in the same life"] = back
+
+
+class Background:
+    """The scenarios run side by side: most of their time is waiting."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    def start(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+
+class Test(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = temporary()
+        cls.roster = Roster(cls.folder.name)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def play(self, scenario):
+        """Runs one scenario in a world of its own."""
+
+        async def alone():
+            with temporary() as folder:
+                try:
+                    async with World(folder, self.roster) as world:
+                        await scenario(world)
+                except BaseException:
+                    keep = os.environ.get("EXOKIT_CHAOS_KEEP")
+                    if keep:
+                        os.system(f"cp -r {folder} {keep}")
+                    raise
+
+        asyncio.run(alone())
+
+    def test_requests_work_and_events_survive(self):
+        print(f"\nseed {SEED} (EXOKIT_CHAOS_SEED={SEED} takes it again)")
+        self.play(self.chaos)
+
+    async def chaos(self, world):
+        chaos = Chaos(world, random.Random(SEED))
+        background = await chaos.run()
+        try:
+            await self.judge(world, chaos)
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await chaos.requester.close()
+
+    async def judge(self, world, chaos):
+        ledger = world.ledger
+        events = await chaos.all_events()
+        chaos.count_effects(events)
+        print(json.dumps({k: round(v, 1) for k, v in chaos.times.items()}))
+        print(json.dumps(chaos.counts, indent=1))
+        print("kills after:", json.dumps(chaos.kills))
+        print("silences:", json.dumps(chaos.requester.silences))
+        print("told to go on:", json.dumps(chaos.resumed))
+
+        self.assertEqual(chaos.wrong, [])
+        # No key led to two operations, and what was answered is recorded.
+        for key, operations in chaos.named.items():
+            self.assertEqual(len(operations), 1, key)
+            self.assertIn(next(iter(operations)), ledger.plans, key)
+        named = {next(iter(operations)) for operations in chaos.named.values()}
+        self.assertEqual(named, set(ledger.plans))
+        # Without a fault of the cloud everything succeeds in the end.
+        ends = collections.Counter(ledger.phase(o) for o in ledger.plans)
+        self.assertEqual(ends, {"succeeded": len(ledger.plans)})
+        await self.check_whole(world)
+        self.check_events(world, chaos, events)
+        ids = await chaos.stream_ids()
+        self.assertEqual(len(ids), len(set(ids)), "twice in the stream")
+
+        await self.remove_all(world, chaos)
+        for name, least in {**INJECTED, **EFFECTS}.items():
+            self.assertGreaterEqual(chaos.counts[name], least, name)
+
+    async def check_whole(self, world):
+        """Registry and cloud are the same, both ways, and the chain is whole."""
+        registered = {
+            resource["id"]
+            for environment in await world.exokit("list")
+            for resource in environment["resources"]
+            if resource["state"] != "gone"
+        }
+        live = await asyncio.to_thread(world.live)
+        self.assertEqual(registered, set().union(*live.values()))
+        self.assertEqual(await asyncio.to_thread(world.made_twice), [])
+        self.assertEqual((await world.exokit("audit", "verify"))["whole"], True)
+        self.assertEqual(await world.exokit("orphans"), [])
+
+    def check_events(self, world, chaos, events):
+        """The list has every record; what was heard is the same, in order, and
+        nothing is missing while somebody listened."""
+        ledger = world.ledger.refresh()
+        known = {seq: digest for seq, digest, _ in ledger.records}
+        self.assertEqual([e["seq"] for e in events], sorted(known))
+        self.assertEqual({e["seq"]: e["hash"] for e in events}, known)
+        for session in chaos.listener.sessions:
+            for seq, identity, subject, event in session:
+                self.assertEqual(identity, known[seq])
+                self.assertEqual(event["hash"], known[seq])
+                self.assertTrue(subject.endswith("." + event["event"]["type"]))
+        self.assertEqual(chaos.listener.gaps(), [], [len(h) for h in chaos.listener.sessions])
+
+    async def remove_all(self, world, chaos):
+        begun = time.monotonic()
+        standing = [e["environment"] for e in await world.exokit("list")]
+        await all_of([asyncio.ensure_future(chaos.remove(name)) for name in standing])
+        await chaos.settle()
+        self.assertEqual(chaos.wrong, [])
+        self.assertEqual(await world.exokit("list"), [])
+        self.assertEqual(await asyncio.to_thread(world.live), {})
+        await self.check_whole(world)
+        print("removed", len(standing), "in", round(time.monotonic() - begun, 1), "s")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[1:]])
