@@ -20,7 +20,7 @@ import threading
 import time
 import unittest
 
-from platform_world import (
+from breakable import (
     ENDS,
     SILENCE,
     Listener,
@@ -106,7 +106,7 @@ HOSTILE = (
         b'{"schema_version":1,"requester":"dana","ask":{"template":"T9"}}',
         400,
     ),
-    ("large", b'{"schema_version":1,"x":"' + b"x" * 900_000 + b'"}', 400),
+    ("large", b'{"schema_version":1,"x":"' + b"x" * 900_000 + b'"}', 413),
 )
 
 
@@ -163,7 +163,7 @@ class Chaos:
 
     async def vote(self, operation, *persons):
         for person in persons:
-            token = self.world.voters[person].vote(operation)
+            token = self.world.keys[person].vote(person, operation)
             reply = await self.requester.ask("infra.approve", {"approval_token": token})
             error = reply.get("error")
             # A vote whose answer was lost may have started the operation.
@@ -182,7 +182,7 @@ class Chaos:
         await self.provision("T1", name)
         body = wanted("T1", f"{name}-other")
         reply = await self.requester.ask("infra.provision", body, f"make/{name}")
-        if reply.get("error", {}).get("code") == "other-body":
+        if reply.get("error", {}).get("code") == "idempotency-conflict":
             self.counts["conflicts refused"] += 1
         else:
             self.wrong.append(("conflict", name, reply))
@@ -419,7 +419,7 @@ class Chaos:
         """Every record, as whoever missed events asks for them."""
         events, after = [], 0
         while True:
-            reply = await self.requester.ask("infra.events.list", {"after": after})
+            reply = await self.requester.ask("infra.history.events", {"after": after})
             events += reply["result"]["events"]
             after = reply["result"]["next"]
             if after >= reply["result"]["head"]:

@@ -5,14 +5,11 @@ ledger's file, read with SQLite, and the cloud, listed by the official clients.
 """
 
 import asyncio
-import base64
 import collections
 import datetime
-import hashlib
 import json
 import os
 import pathlib
-import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -22,12 +19,11 @@ import time
 import boto3
 import nats.errors
 from botocore.config import Config
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from exoscale.api.v2 import Client
 
+from agent import EXOKIT, PASSPHRASE, Key, canonical
 from nats_server import Place, Server
 
-COMMAND = shlex.split(os.environ.get("EXOKIT_BIN", "exokit"))
 ZONES = ("ch-dk-2", "ch-gva-2", "at-vie-1", "de-fra-1")
 # Cloud seconds per second.
 SPEED = "40"
@@ -62,54 +58,15 @@ PHASES = {
 SILENCE = (nats.errors.Error, asyncio.TimeoutError, OSError)
 
 
-def base64url(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def canonical(value):
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-
-
-class Voter:
-    """A person who signs votes, without any code of exokit."""
-
-    def __init__(self, name):
-        self.name = name
-        self.key = Ed25519PrivateKey.generate()
-        self.public = self.key.public_key().public_bytes_raw()
-        self.key_id = hashlib.sha256(self.public).hexdigest()[:16]
-
-    def vote(self, operation, decision="approve"):
-        """A token for the plan of an operation as the agent told it."""
-        now = datetime.datetime.now(datetime.timezone.utc)
-        until = now + datetime.timedelta(hours=1)
-        claims = {
-            "plan_digest": operation["digest"],
-            "decision": decision,
-            "action": operation["action"],
-            "level": operation["level"],
-            "environment": operation["environment"],
-            "person": self.name,
-            "key_id": self.key_id,
-            "issued_at": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-            "expires_at": f"{until:%Y-%m-%dT%H:%M:%SZ}",
-            "nonce": base64url(os.urandom(16)),
-        }
-        header = {"alg": "EdDSA", "kid": self.key_id, "typ": "exokit-approval+jwt"}
-        signed = ".".join(base64url(canonical(part)) for part in (header, claims))
-        return f"{signed}.{base64url(self.key.sign(signed.encode()))}"
-
-
 class Roster:
     """A state directory with persons in it, from which others are copied."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        self.voters = {name: Voter(name) for name, _ in PERSONS}
+        self.keys = {name: Key() for name, _ in PERSONS}
         self.run("init")
         for name, role in PERSONS:
-            public = base64url(self.voters[name].public)
-            self.run("add", name, "--role", role, f"--public={public}")
+            self.run("add", name, "--role", role, f"--public={self.keys[name].public}")
         # What is tested here is not the budget.
         self.run(
             "policy", "--requester-daily-max", "100000", "--team-daily-max", "100000"
@@ -117,12 +74,12 @@ class Roster:
 
     def run(self, *words):
         subprocess.run(
-            [*COMMAND, "approver", *words],
+            [*EXOKIT, "approver", *words],
             env={
                 "PATH": os.environ.get("PATH", ""),
                 "EXOKIT_STATE": str(self.folder),
                 "EXOKIT_CLOUD": "exoscale",
-                "EXOKIT_PASSPHRASE": "correct horse battery",
+                "EXOKIT_PASSPHRASE": PASSPHRASE,
                 "EXOSCALE_API_KEY": "none",
                 "EXOSCALE_API_SECRET": "none",
             },
@@ -252,7 +209,7 @@ class World:
 
     def __init__(self, folder, roster):
         self.folder = pathlib.Path(folder)
-        self.voters = roster.voters
+        self.keys = roster.keys
         self.state = self.folder / "state"
         shutil.copytree(roster.folder, self.state)
         self.ledger = Ledger(self.state)
@@ -281,7 +238,7 @@ class World:
         order.write_text(json.dumps(CLOUD))
         self.exchanges = self.folder / "exchanges.jsonl"
         self.cloud = await asyncio.create_subprocess_exec(
-            *COMMAND,
+            *EXOKIT,
             "sim",
             "--speed",
             SPEED,
@@ -332,7 +289,7 @@ class World:
         self.ready = None
         with self.log(self.lives).open("wb") as log:
             self.agent = await asyncio.create_subprocess_exec(
-                *COMMAND,
+                *EXOKIT,
                 "serve",
                 "--listen",
                 "127.0.0.1:0",
@@ -357,7 +314,7 @@ class World:
     async def exokit(self, *words, code=0):
         """A command beside the agent, and what it prints."""
         process = await asyncio.create_subprocess_exec(
-            *COMMAND,
+            *EXOKIT,
             *words,
             "-o",
             "json",
