@@ -100,6 +100,8 @@ class Proxy:
         self.open = asyncio.Event()
         self.open.set()
         self.ways = set()
+        # Ways that reach the server now.
+        self.through = 0
         # Bytes that had to wait.
         self.held = 0
 
@@ -125,9 +127,11 @@ class Proxy:
             asyncio.ensure_future(self.pump(reader, to_writer)),
             asyncio.ensure_future(self.pump(to_reader, writer)),
         ]
+        self.through += 1
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self.through -= 1
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
@@ -371,7 +375,7 @@ class World:
                 if "manager" not in machine:
                     found["instance"].add(machine["id"])
             for role in api.list_iam_roles()["iam-roles"]:
-                if role.get("editable", True):
+                if role["name"].lower() != "owner":
                     found["iam-role"].add(role["id"])
             for api_key in api.list_api_keys()["api-keys"]:
                 own = api_key["key"] == key

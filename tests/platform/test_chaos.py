@@ -37,13 +37,16 @@ logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 logging.getLogger("nats").setLevel(logging.CRITICAL)
 
 SEED = int(os.environ.get("EXOKIT_CHAOS_SEED", "20261123"))
-MINIMAL = 70
+# Asked for at once, each by so many senders under one key.
+MINIMAL = 40
+SENDERS = 4
+# Asked for later, one by one.
+LATE = 20
 # (template, how many, the persons whose votes it takes)
 APPROVED = (("T3", 4, ("alex",)), ("T7", 2, ("alex", "kim")))
-TWICE = 70
 CONFLICTS = 20
 # Environments that are removed while everything breaks.
-REMOVED_EARLY = 20
+REMOVED_EARLY = 15
 # Longest wait for the cloud's signatures to expire, and for what comes then.
 LAST_WORK = 120
 # How often something must have been done to a process or a connection, and
@@ -142,6 +145,7 @@ class Chaos:
         self.last_sent = {}
         self.wrong = []
         self.resumed = collections.Counter()
+        self.late = []
 
     # What is asked.
 
@@ -235,8 +239,8 @@ class Chaos:
 
     def requests(self):
         minimal = [f"minimal-{n}" for n in range(MINIMAL)]
-        yield from (self.provision("T1", name) for name in minimal)
-        yield from (self.provision("T1", name) for name in minimal[:TWICE])
+        for _ in range(SENDERS):
+            yield from (self.provision("T1", name) for name in minimal)
         for template, count, voters in APPROVED:
             for n in range(count):
                 name = f"{template.lower()}-{n}"
@@ -246,23 +250,43 @@ class Chaos:
         early = self.rng.sample(minimal, REMOVED_EARLY)
         yield from (self.remove_when_ready(name) for name in early)
 
+    async def ask_late(self, pause):
+        """One request after the other, each by two senders."""
+        for n in range(LATE):
+            await self.pause(0, 2 * pause)
+            for _ in range(2):
+                work = self.provision("T1", f"late-{n}")
+                self.late.append(asyncio.ensure_future(work))
+
     # What goes wrong.
 
     def pause(self, low, high):
         return asyncio.sleep(self.rng.uniform(low, high))
 
-    async def kill_agents(self, count, after_start, after_ready):
-        """Some while they start, most after they have opened their doors, if
-        they get that far."""
+    async def no_longer_than(self, seconds, condition):
+        """Waits for a good moment, and does without it if it does not come."""
+        end = time.monotonic() + seconds
+        while not condition() and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+
+    async def kill_agents(self, count):
+        """Some while they start, most after they have recorded something, the
+        others when all their doors are open."""
+        ledger = self.world.ledger
         for _ in range(count):
-            if self.rng.random() < 0.3:
-                await self.pause(0, after_start)
+            moment = self.rng.random()
+            if moment < 0.2:
+                await self.pause(0, 0.3)
+            elif moment < 0.65:
+                enough = len(ledger.refresh().records) + self.rng.randrange(2, 40)
+                await self.no_longer_than(
+                    3, lambda: len(ledger.refresh().records) >= enough
+                )
             else:
-                try:
-                    await asyncio.wait_for(self.world.agent_ready(), 1.5)
-                except asyncio.TimeoutError:
-                    pass
-                await self.pause(0, after_ready)
+                ready = asyncio.ensure_future(self.world.agent_ready())
+                await self.no_longer_than(3, ready.done)
+                ready.cancel()
+                await self.pause(0, 0.4)
             await self.kill_agent()
 
     async def kill_agent(self):
@@ -281,33 +305,41 @@ class Chaos:
         self.counts["kills while operations were under way"] += bool(active)
         await self.world.start_agent()
 
-    async def kill_servers(self, count, low, high):
+    async def connected(self):
+        """When the agent has a way to the server."""
+        await self.no_longer_than(3, lambda: self.world.proxy.through)
+
+    async def kill_servers(self, count):
         for turn in range(count):
-            await self.pause(low, high)
+            await self.connected()
+            await self.pause(0, 0.6)
             await self.world.stop_server(kill=True)
             self.counts["server killed"] += 1
             if turn % 4 == 3:
                 self.world.wipe()
                 self.counts["store wiped"] += 1
-            await self.pause(0.0, 0.5)
+            await self.pause(0.0, 0.4)
             await self.world.start_server()
 
-    async def hold_connections(self, count, low, high):
+    async def hold_connections(self, count):
         proxy = self.world.proxy
         for _ in range(count):
-            await self.pause(low, high)
+            await self.connected()
+            await self.pause(0, 0.3)
             before = proxy.held
             proxy.hold()
-            await self.pause(0.1, 1.5)
+            await self.no_longer_than(1, lambda: proxy.held > before)
+            await self.pause(0, 0.4)
             self.counts["connection held up"] += 1
             self.counts["held up with messages on the way"] += proxy.held > before
             if self.rng.random() < 0.5:
-                proxy.cut()
+                self.counts["connection cut"] += proxy.cut()
             proxy.heal()
 
-    async def cut_connections(self, count, low, high):
+    async def cut_connections(self, count):
         for _ in range(count):
-            await self.pause(low, high)
+            await self.connected()
+            await self.pause(0, 0.15)
             self.counts["connection cut"] += self.world.proxy.cut()
 
     async def keep_stream(self):
@@ -337,19 +369,16 @@ class Chaos:
             await asyncio.sleep(0.2)
 
     async def monkey(self):
-        """Together, then the agent alone, then everything around it: what the
-        last kills of the agent left in doubt settles meanwhile."""
-        await asyncio.gather(
-            self.kill_agents(25, 0.3, 0.8),
-            self.kill_servers(8, 0.8, 2.0),
-            self.hold_connections(5, 1.0, 2.0),
-        )
-        await self.kill_agents(35, 0.3, 0.5)
-        await asyncio.gather(
-            self.kill_servers(18, 0.2, 0.8),
-            self.hold_connections(10, 0.3, 0.8),
-        )
-        await self.cut_connections(30, 0.05, 0.2)
+        """The agent, then everything, then all around the agent: what its last
+        kills left in doubt settles meanwhile."""
+        await self.no_longer_than(20, lambda: len(self.world.ledger.plans) > 5)
+        late = asyncio.ensure_future(self.ask_late(1.5))
+        await self.kill_agents(40)
+        await asyncio.gather(self.kill_agents(20), self.kill_servers(8))
+        await asyncio.gather(self.kill_servers(18), self.cut_connections(10))
+        await self.hold_connections(15)
+        await self.cut_connections(20)
+        await late
 
     # How it ends.
 
@@ -407,7 +436,7 @@ class Chaos:
         await monkey
         self.times = {"chaos": time.monotonic() - begun}
         if os.environ.get("EXOKIT_CHAOS_DEBUG"): print(self.times)
-        await all_of(requests)
+        await all_of(requests + self.late)
         self.times["all answered"] = time.monotonic() - begun
         if os.environ.get("EXOKIT_CHAOS_DEBUG"): print(self.times)
         await self.settle()
