@@ -379,6 +379,11 @@ def transcript(log):
     """A conversation as text that is the same in every run."""
     numbers, lines = Numbers(), []
     for subject, request, reply in log:
+        result = reply.get("result", {})
+        if subject == "infra.provision" and "phase" in result:
+            # T1 needs nobody: it may have begun before the answer was made.
+            begun = {name: "<or later>" for name in ("phase", "started_at", "ended_at")}
+            reply = {**reply, "result": {**result, **begun}}
         for arrow, message in ((">", request), ("<", reply)):
             text = json.dumps(normalised(message, numbers), indent=2, sort_keys=True)
             lines.append(f"{arrow} {subject}\n{text}\n")
@@ -482,6 +487,8 @@ class Others(unittest.TestCase):
     def test_a_denied_plan_never_runs(self):
         wanted = {"template": "T3", "name": "denied"}
         made = self.ask("infra.provision", requester="dana", ask=wanted)
+        # A plan that is decided before its turn to be announced never is.
+        WORLD.run(WORLD.client.announcement(made["plan_id"]))
         token = WORLD.run(vote(WORLD.place, "kim", made["plan_id"], "deny"))
         self.assertEqual(self.refused("infra.approve", approval_token=token)[0], 422)
         self.assertEqual(self.ask("infra.deny", approval_token=token)["decision"], "deny")
