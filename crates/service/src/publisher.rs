@@ -10,7 +10,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use exokit_ledger::Filter;
 use exokit_model::event::{Event, Record};
-use exokit_model::phase::Phase;
 use exokit_wire::SCHEMA_VERSION;
 use exokit_wire::event::{APPROVAL_REQUESTED, ApprovalRequested, EventMessage, subject};
 use exokit_wire::failure::Failure;
@@ -135,11 +134,12 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    /// Announces a plan that waits for approval.
+    /// Announces a plan that needs approval, also when it has been decided
+    /// before its turn came.
     async fn announce(&self, record: &Record) -> Result<(), PublishError> {
         let Some(operation) = &record.entry.operation else { return Ok(()) };
         let view = self.service.operation(operation).await?;
-        if view.plan.level.persons() == 0 || view.phase != Phase::AwaitingApproval {
+        if view.plan.level.persons() == 0 {
             return Ok(());
         }
         let roster = self.service.engine().roster().await.doing("reading", "the roster")?;
