@@ -144,8 +144,11 @@ impl Tally {
         if let Some(rest) = line.strip_prefix("Ran ") {
             self.ran = rest.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
         } else if line.starts_with("OK") || line.starts_with("FAILED (") {
-            self.skipped = number(line, "skipped=");
-            self.failed = number(line, "failures=") + number(line, "errors=");
+            // What is expected to fail, and does, is neither.
+            let expected = number(line, "expected failures=");
+            let line = line.replace("expected failures=", "");
+            self.skipped = number(&line, "skipped=") + expected;
+            self.failed = number(&line, "failures=") + number(&line, "errors=");
         }
     }
 
@@ -174,6 +177,9 @@ mod tests {
     fn the_closing_lines_of_unittest_are_read() {
         assert_eq!(tally(&["Ran 9 tests in 1.2s", "", "OK"]), Count { passed: 9, failed: 0 });
         assert_eq!(tally(&["Ran 9 tests in 1.2s", "OK (skipped=2)"]), Count { passed: 7, failed: 0 });
+        assert_eq!(tally(&["Ran 9 tests in 1s", "OK (expected failures=3)"]), Count { passed: 6, failed: 0 });
+        let both = "FAILED (errors=1, expected failures=3)";
+        assert_eq!(tally(&["Ran 9 tests in 1s", both]), Count { passed: 5, failed: 1 });
         let failed = ["Ran 1 test in 0.1s", "FAILED (errors=1)"];
         assert_eq!(tally(&failed), Count { passed: 0, failed: 1 });
         let both = ["Ran 12 tests in 0.1s", "FAILED (failures=10, errors=1)"];
