@@ -1,5 +1,7 @@
 //! The bus that events are published on.
 
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::header::NATS_MESSAGE_ID;
@@ -15,16 +17,32 @@ const CONFIRM: Duration = Duration::from_secs(5);
 const NOBODY: &str = "infra.nobody";
 
 /// Publishes on NATS.
-#[derive(Debug, Clone)]
+///
+/// What was written to a connection that is lost may be lost with it, and the
+/// client connects again by itself: an answer over the next connection says
+/// nothing about what went over the one before. So a confirmation counts only
+/// when one connection carried everything.
+#[derive(Debug)]
 pub struct NatsBus {
     client: Client,
+    /// The connection at the time of the first message that is not confirmed.
+    since: Mutex<Option<u64>>,
 }
 
 impl NatsBus {
     /// A bus on a connection.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, since: Mutex::new(None) }
+    }
+
+    /// Which connection it is, counted from the first.
+    fn connection(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<u64>> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -32,6 +50,7 @@ impl NatsBus {
 impl Bus for NatsBus {
     async fn publish(&self, publication: Publication) -> Result<(), BusError> {
         let Publication { subject, id, body } = publication;
+        self.since().get_or_insert_with(|| self.connection());
         let failed = |error: async_nats::PublishError| BusError { why: error.to_string() };
         match id {
             None => self.client.publish(subject, body.into()).await.map_err(failed),
@@ -44,7 +63,14 @@ impl Bus for NatsBus {
     }
 
     async fn confirm(&self) -> Result<(), BusError> {
-        round_trip(&self.client, CONFIRM).await
+        let since = self.since().take();
+        round_trip(&self.client, CONFIRM).await?;
+        match since {
+            Some(since) if since != self.connection() => {
+                Err(BusError { why: "the connection was lost meanwhile".to_owned() })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
