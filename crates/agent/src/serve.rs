@@ -297,8 +297,7 @@ impl BusTask {
             () = until_of(&stopped) => return Ok(()),
             connected = self.connect() => connected,
         };
-        let Connection { client, mut said } = connected;
-        nats::preflight(&client, &mut said, &rights()).await?;
+        let Connection { client, said } = connected?;
         let door = Door::open(client.clone(), self.service.clone(), self.metrics.clone()).await?;
         self.connected.store(true, Ordering::Relaxed);
         let _ = self.tell.send(Told::Connected);
@@ -314,25 +313,31 @@ impl BusTask {
             failed = publishing => failed?,
             () = listen(said, self.connected.clone()) => {}
         }
-        if let Err(error) = client.flush().await {
-            tracing::debug!(%error, "the last messages may not have left");
-        }
+        nats::leave(&client).await;
         Ok(())
     }
 
-    /// A server that is not there yet is waited for: the ledger and HTTP do
-    /// their work meanwhile.
-    async fn connect(&self) -> Connection {
+    /// A server that is not there yet, or goes away again before it has said
+    /// what it allows, is waited for: the ledger and HTTP do their work
+    /// meanwhile.
+    async fn connect(&self) -> Result<Connection, NatsError> {
         loop {
-            match nats::connect(&self.nats).await {
-                Ok(connection) => return connection,
-                Err(error) => {
-                    let _ = self.tell.send(Told::Unreached(chain(&error)));
-                    tracing::warn!(error = %chain(&error), "NATS is not reached yet");
-                }
-            }
+            let error = match self.allowed().await {
+                Ok(connection) => return Ok(connection),
+                Err(error @ NatsError::Denied { .. }) => return Err(error),
+                Err(error) => error,
+            };
+            let _ = self.tell.send(Told::Unreached(chain(&error)));
+            tracing::warn!(error = %chain(&error), "NATS is not reached yet");
             tokio::time::sleep(RETRY).await;
         }
+    }
+
+    /// A connection that allows what is needed.
+    async fn allowed(&self) -> Result<Connection, NatsError> {
+        let mut connection = nats::connect(&self.nats).await?;
+        nats::preflight(&connection.client, &mut connection.said, &rights()).await?;
+        Ok(connection)
     }
 
     /// Publishes events, if no other process of this ledger does.

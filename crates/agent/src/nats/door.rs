@@ -12,7 +12,7 @@ use futures_util::stream::{SelectAll, StreamExt as _, select_all};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use super::NatsError;
+use super::{LEAVE, NatsError, leave};
 use crate::metrics::Metrics;
 use crate::trace::Trace;
 
@@ -74,15 +74,18 @@ impl Door {
                 },
             }
         }
-        self.drain().await;
-        while let Some(message) = self.requests.next().await {
-            under_way.spawn(self.answer(message));
+        let came_before = async {
+            self.drain().await;
+            while let Some(message) = self.requests.next().await {
+                under_way.spawn(self.answer(message));
+            }
+        };
+        if tokio::time::timeout(LEAVE, came_before).await.is_err() {
+            tracing::warn!("what the server still holds is not waited for: it is not there");
         }
         while under_way.join_next().await.is_some() {}
         // What was answered last must leave before the process does.
-        if let Err(error) = self.client.flush().await {
-            tracing::warn!(%error, "the last replies may not have left");
-        }
+        leave(&self.client).await;
     }
 
     /// Asks the server for no more.

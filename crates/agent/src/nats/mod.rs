@@ -26,6 +26,19 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Longest pause between two attempts to connect again.
 const RECONNECT_MAX: Duration = Duration::from_secs(5);
 
+/// Longest wait for a server when the process ends: one that is not there must
+/// not keep it.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// Lets everything leave that was handed over before the process ends.
+pub async fn leave(client: &Client) {
+    match tokio::time::timeout(LEAVE, client.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the last messages may not have left"),
+        Err(_) => tracing::warn!("the last messages may not have left: the server is not there"),
+    }
+}
+
 /// How to reach the server.
 #[derive(Debug, Clone)]
 pub struct NatsOptions {
