@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import pathlib
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -38,6 +39,16 @@ CLOUD = {
         for name in ("sks-cluster", "instance", "network-load-balancer", "iam-key")
     ],
     "latencies": {"vm-linger": {"low_ms": 10_000, "high_ms": 60_000}},
+}
+# What it does and does not answer, in the first seconds.
+UNANSWERED = {
+    "match": {
+        "operation": "create-sks-cluster",
+        "probability": 0.2,
+        "times": 8,
+        "until_ms": 15_000,
+    },
+    "fault": {"kind": "drop-after"},
 }
 # (person, role); all have keys, and dana is the one who asks.
 PERSONS = (("dana", "developer"), ("alex", "platform"), ("kim", "finance"))
@@ -104,6 +115,8 @@ class Proxy:
         self.through = 0
         # Bytes that had to wait.
         self.held = 0
+        # Seconds that everything takes on its way.
+        self.delay = 0
 
     async def start(self):
         self.server = await asyncio.start_server(self.connected, "127.0.0.1", 0)
@@ -139,6 +152,7 @@ class Proxy:
 
     async def pump(self, reader, writer):
         while data := await reader.read(65536):
+            await asyncio.sleep(self.delay)
             if not self.open.is_set():
                 self.held += len(data)
                 await self.open.wait()
@@ -211,7 +225,8 @@ class Ledger:
 class World:
     """One cloud, one server, one state directory, and agents of it."""
 
-    def __init__(self, folder, roster):
+    def __init__(self, folder, roster, *faults):
+        self.faults = list(faults)
         self.folder = pathlib.Path(folder)
         self.keys = roster.keys
         self.state = self.folder / "state"
@@ -239,7 +254,7 @@ class World:
 
     async def start_cloud(self):
         order = self.folder / "cloud.json"
-        order.write_text(json.dumps(CLOUD))
+        order.write_text(json.dumps({**CLOUD, "faults": CLOUD["faults"] + self.faults}))
         self.exchanges = self.folder / "exchanges.jsonl"
         self.cloud = await asyncio.create_subprocess_exec(
             *EXOKIT,
@@ -515,8 +530,12 @@ class Listener:
     """Somebody who listens to events. One who has to connect again begins
     another session: within one, nothing may be missing."""
 
-    def __init__(self, world):
+    # Longest time after the end of a session without listening, in seconds.
+    AWAY = 0.0
+
+    def __init__(self, world, rng=random):
         self.world = world
+        self.rng = rng
         self.sessions = []
         self.announced = []
         self.stopped = False
@@ -528,6 +547,7 @@ class Listener:
                 await self.session()
             except SILENCE:
                 await asyncio.sleep(0.02)
+            await asyncio.sleep(self.rng.uniform(0, self.AWAY))
 
     async def session(self):
         server = self.world.server
