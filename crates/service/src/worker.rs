@@ -1,6 +1,7 @@
 //! The rounds: what can go on is taken up, what has expired is asked to go.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use exokit_engine::error::EngineError;
@@ -10,9 +11,10 @@ use exokit_model::ids::{EnvironmentName, OperationId};
 use exokit_model::phase::Phase;
 use exokit_model::plan::Plan;
 use exokit_wire::failure::Failure;
+use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
-use crate::explain::{Doing as _, chain};
+use crate::explain::Doing as _;
 use crate::service::Service;
 
 /// Longest time between two rounds: other processes may have recorded votes.
@@ -32,6 +34,12 @@ pub enum Noticed {
     Blind(Failure),
 }
 
+/// An operation and the environment that it changes.
+type Work = (OperationId, EnvironmentName);
+
+/// How work ended: none when it panicked, which is the fault of this one alone.
+type Ended = (Work, Option<Result<Phase, EngineError>>);
+
 /// Takes up work until it is dropped.
 pub struct Worker {
     service: Service,
@@ -40,21 +48,30 @@ pub struct Worker {
     /// Environments whose waiting plans are to be looked at again.
     touched: BTreeSet<EnvironmentName>,
     busy: BTreeSet<OperationId>,
-    under_way: JoinSet<(OperationId, Result<Phase, EngineError>)>,
+    /// What could not be run. It is tried again, but not at once.
+    resting: Vec<Work>,
+    under_way: JoinSet<Ended>,
 }
 
 impl Worker {
     /// A worker that has seen nothing yet.
     #[must_use]
     pub fn new(service: Service) -> Self {
-        let (seen, touched, busy) = (0, BTreeSet::new(), BTreeSet::new());
-        Self { service, seen, touched, busy, under_way: JoinSet::new() }
+        Self {
+            service,
+            seen: 0,
+            touched: BTreeSet::new(),
+            busy: BTreeSet::new(),
+            resting: Vec::new(),
+            under_way: JoinSet::new(),
+        }
     }
 
     /// Works in rounds, and tells what it notices, until `stop` comes true.
     /// Work under way is dropped then, which loses nothing.
     pub async fn run(mut self, stop: impl Future<Output = ()>, mut tell: impl FnMut(Noticed)) {
         tokio::pin!(stop);
+        let mut round = tokio::time::interval(ROUND);
         loop {
             match self.take_up().await {
                 Ok(expired) => expired.into_iter().for_each(|plan| tell(Noticed::Expired(Box::new(plan)))),
@@ -63,66 +80,76 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = &mut stop => return,
-                Some(ended) = self.under_way.join_next(), if !self.under_way.is_empty() => {
-                    if let Some((id, result)) = self.ended(ended) {
-                        tell(Noticed::Ended(id, result));
+                Some(Ok(ended)) = self.under_way.join_next() => {
+                    if let Some(noticed) = self.ended(ended) {
+                        tell(noticed);
                     }
                 }
                 () = self.service.work.notified() => {}
-                () = tokio::time::sleep(ROUND) => {}
+                _ = round.tick() => self.rested(),
             }
         }
     }
 
-    /// One that panicked is left to the next round: its lease is free, and
-    /// others go on.
-    fn ended(
-        &mut self,
-        ended: Result<(OperationId, Result<Phase, EngineError>), tokio::task::JoinError>,
-    ) -> Option<(OperationId, Result<Phase, EngineError>)> {
-        match ended {
-            Ok((id, result)) => {
-                self.busy.remove(&id);
-                Some((id, result))
-            }
-            Err(error) => {
-                tracing::error!(error = %chain(&error), "an operation's task broke off");
-                // Which one is not known: whatever still runs holds its lease.
-                self.busy.clear();
-                None
-            }
+    /// What ended makes room; what could not be run has a rest first.
+    fn ended(&mut self, (work, result): Ended) -> Option<Noticed> {
+        let operation = work.0.clone();
+        match &result {
+            Some(Ok(_)) => drop(self.busy.remove(&operation)),
+            Some(Err(_)) | None => self.resting.push(work),
+        }
+        if result.is_none() {
+            tracing::error!(%operation, "its task broke off; it is taken up again");
+        }
+        result.map(|result| Noticed::Ended(operation, result))
+    }
+
+    fn rested(&mut self) {
+        for (operation, environment) in std::mem::take(&mut self.resting) {
+            self.busy.remove(&operation);
+            self.touched.insert(environment);
         }
     }
 
     /// Proposes the teardown of what has expired, and takes up what can go on.
     async fn take_up(&mut self) -> Result<Vec<Plan>, Failure> {
-        let engine = self.service.engine().clone();
+        let engine = self.service.engine();
         let expired = engine.expire().await.doing("looking for", "expired environments")?;
-        for id in self.ready().await? {
-            if !self.busy.insert(id.clone()) {
-                continue;
+        self.begin(self.unfinished().await?);
+        self.look_what_changed().await?;
+        for name in self.touched.clone() {
+            let approved = self.approved(&name).await?;
+            // What finds no room now is looked at again when something ends.
+            if self.begin(approved) {
+                self.touched.remove(&name);
             }
-            let engine = engine.clone();
-            self.under_way.spawn(async move {
-                let result = engine.run(&id).await;
-                (id, result)
-            });
         }
         Ok(expired)
     }
 
-    /// Operations that can go on now.
-    async fn ready(&mut self) -> Result<Vec<OperationId>, Failure> {
-        let room = self.service.operations_max().get().saturating_sub(self.busy.len());
-        let active = self.service.engine().parts().ledger.operations(Operations::Active).await;
-        let active = active.doing("reading", "the ledger")?.into_iter().map(|operation| operation.operation);
-        let mut ready: Vec<OperationId> = active.filter(|id| !self.busy.contains(id)).collect();
-        self.look_what_changed().await?;
-        for name in std::mem::take(&mut self.touched) {
-            ready.extend(self.approved(&name).await?);
+    /// Begins what is not under way yet; whether there was room for all.
+    fn begin(&mut self, works: Vec<Work>) -> bool {
+        let most = self.service.operations_max().get();
+        for work in works {
+            match (self.busy.contains(&work.0), self.under_way.len() < most) {
+                (true, _) => continue,
+                (false, false) => return false,
+                (false, true) => self.busy.insert(work.0.clone()),
+            };
+            let engine = self.service.engine().clone();
+            self.under_way.spawn(async move {
+                let result = AssertUnwindSafe(engine.run(&work.0)).catch_unwind().await;
+                (work, result.ok())
+            });
         }
-        ready.truncate(room.max(1));
-        Ok(ready)
+        true
+    }
+
+    /// Operations that began and have not ended.
+    async fn unfinished(&self) -> Result<Vec<Work>, Failure> {
+        let active = self.service.engine().parts().ledger.operations(Operations::Active).await;
+        let active = active.doing("reading", "the ledger")?.into_iter();
+        Ok(active.map(|operation| (operation.operation, operation.environment)).collect())
     }
 
     /// Notes the environments about which something was recorded that may let
@@ -130,35 +157,37 @@ impl Worker {
     async fn look_what_changed(&mut self) -> Result<(), Failure> {
         let ledger = self.service.engine().parts().ledger.clone();
         if self.seen == 0 {
-            let now = self.service.engine().parts().clock.now();
-            self.seen = ledger.head().await.doing("reading", "the ledger")?.seq;
-            let waiting = ledger.operations(Operations::Waiting(now)).await.doing("reading", "the ledger")?;
-            self.touched.extend(waiting.into_iter().map(|operation| operation.environment));
+            let head = ledger.head().await.doing("reading", "the ledger")?.seq;
+            self.touch_all_that_waits().await?;
+            self.seen = head;
             return Ok(());
         }
         loop {
             let records = ledger.page(Filter::All, self.seen, PAGE).await.doing("reading", "the ledger")?;
-            let Some(last) = records.last() else { return Ok(()) };
-            self.seen = last.seq;
+            let Some(last) = records.last().map(|record| record.seq) else { return Ok(()) };
             for record in records {
                 match (record.entry.event, record.entry.environment) {
-                    (Event::RosterInstalled { .. }, _) => {
-                        let now = self.service.engine().parts().clock.now();
-                        let waiting = ledger.operations(Operations::Waiting(now)).await;
-                        let waiting = waiting.doing("reading", "the ledger")?;
-                        self.touched.extend(waiting.into_iter().map(|operation| operation.environment));
-                    }
+                    (Event::RosterInstalled { .. }, _) => self.touch_all_that_waits().await?,
                     (Event::PlanProposed { .. } | Event::ApprovalRecorded { .. }, Some(name)) => {
                         self.touched.insert(name);
                     }
                     _ => {}
                 }
             }
+            self.seen = last;
         }
     }
 
+    async fn touch_all_that_waits(&mut self) -> Result<(), Failure> {
+        let parts = self.service.engine().parts();
+        let waiting = parts.ledger.operations(Operations::Waiting(parts.clock.now())).await;
+        let waiting = waiting.doing("reading", "the ledger")?;
+        self.touched.extend(waiting.into_iter().map(|operation| operation.environment));
+        Ok(())
+    }
+
     /// Plans of an environment that wait and may start.
-    async fn approved(&self, name: &EnvironmentName) -> Result<Vec<OperationId>, Failure> {
+    async fn approved(&self, name: &EnvironmentName) -> Result<Vec<Work>, Failure> {
         let story = self.service.story(name).await?;
         let engine = self.service.engine();
         let now = engine.parts().clock.now();
@@ -168,7 +197,7 @@ impl Worker {
         for operation in story.operations.iter().filter(can_start) {
             let quorum = engine.quorum(&operation.plan, &operation.tokens).await;
             if quorum.doing("counting the votes on", &operation.plan.plan_id)?.is_ok() {
-                ready.push(operation.operation.clone());
+                ready.push((operation.operation.clone(), name.clone()));
             }
         }
         Ok(ready)

@@ -8,7 +8,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use exokit_ledger::{Filter, Ledger as _, Operations};
+use exokit_cloud::clock::Clock as _;
+use exokit_ledger::{Filter, LEASE_SECONDS, Ledger as _, Operations};
 use exokit_service::Service;
 use exokit_service::admission::Limits;
 use exokit_service::bus::{Bus, BusError, Publication};
@@ -121,6 +122,36 @@ async fn too_much_at_once_is_told_and_not_recorded() {
     assert_eq!((full.status, full.code.as_str()), (429, "busy"));
     assert_eq!(rig.ledger.operations(Operations::All).await.unwrap().len(), 1);
     ask(&narrow, Verb::Provision, provision("two", "k2")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_finds_no_room_waits_for_its_turn() {
+    let rig = Rig::new(Config::default());
+    rig.install_roster().await;
+    let narrow = service(&rig, Limits { operations: NonZeroUsize::MIN, ..Limits::default() });
+    for (name, key) in [("one", "k1"), ("two", "k2"), ("three", "k3")] {
+        ask(&narrow, Verb::Provision, provision(name, key)).await.unwrap();
+    }
+    assert_eq!(rounds(&narrow, 3).await, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_begin_is_tried_again_and_not_without_a_pause() {
+    let rig = Rig::new(Config::default());
+    rig.install_roster().await;
+    let service = service(&rig, Limits::default());
+    let answered = ask(&service, Verb::Provision, provision("one", "k")).await.unwrap();
+    let operation = answered["operation"].as_str().unwrap().parse().unwrap();
+    // Another process holds it, and dies without a word.
+    let now = rig.clock().now();
+    rig.ledger.acquire(&operation, "another", now).await.unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(rounds(&service, 1).await, 1);
+    let waited = began.elapsed().as_secs();
+    assert!(waited >= LEASE_SECONDS.unsigned_abs(), "{waited} s");
+    // Each attempt that is refused takes the ledger's writer for a moment.
+    let epoch = rig.ledger.read(Filter::Operation(operation), 0).await.unwrap().last().unwrap().entry.epoch;
+    assert_eq!(epoch, 2);
 }
 
 /// A bus with moods: it takes messages and loses them before it confirms,
