@@ -193,7 +193,10 @@ impl Metrics {
     pub async fn text(&self, ledger: &dyn Ledger, now: Timestamp) -> Result<String, LedgerError> {
         let environments = ledger.environments(Environments::Present).await?;
         let waiting = ledger.operations(Operations::Waiting(now)).await?;
-        self.records.set(i64::try_from(ledger.head().await?.seq).unwrap_or(i64::MAX));
+        let records = ledger.head().await?.seq;
+        // Two who ask at once must not count into each other's sums.
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        self.records.set(i64::try_from(records).unwrap_or(i64::MAX));
         self.clusters.clear();
         let mut hourly = 0.0;
         for view in &environments {
@@ -212,7 +215,6 @@ impl Metrics {
             self.queue.get_or_create(&LevelLabels { level }).set(depth);
         }
         let mut text = String::new();
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         if text::encode(&mut text, &registry).is_err() {
             // Writing to memory does not fail; a half text would be worse than none.
             text.clear();

@@ -140,6 +140,7 @@ pub async fn serve(
         tokens: tokens.clone(),
         links: Links { nats: connected.clone() },
         rates: options.rates,
+        stopped: stopped.clone(),
     });
     let address = listener.local_addr().unwrap_or(listen);
     let mut tasks: JoinSet<Result<(), ServeError>> = JoinSet::new();

@@ -12,12 +12,7 @@ use crate::tokens::Bearer;
 
 /// The bearer of a request, if the token allows what is asked.
 pub(super) fn bearer(app: &App, headers: &HeaderMap, scope: Scope) -> Result<Bearer, Failure> {
-    let now = app.parts.service.engine().parts().clock.now();
-    let found = secret(headers).and_then(|secret| {
-        let tokens = app.parts.tokens.read().unwrap_or_else(PoisonError::into_inner);
-        tokens.find(&secret, now)
-    });
-    let Some(bearer) = found else {
+    let Some(bearer) = found(app, headers) else {
         app.limits.stranger()?;
         return Err(unknown());
     };
@@ -30,6 +25,18 @@ pub(super) fn bearer(app: &App, headers: &HeaderMap, scope: Scope) -> Result<Bea
             Err(Failure::new(Class::Forbidden, "scope", "checking", "the token", &why, hint))
         }
     }
+}
+
+/// Whether a request that was let in would still be: its token has neither
+/// ended nor been removed.
+pub(super) fn still(app: &App, headers: &HeaderMap, scope: Scope) -> bool {
+    found(app, headers).is_some_and(|bearer| bearer.scopes.contains(&scope))
+}
+
+fn found(app: &App, headers: &HeaderMap) -> Option<Bearer> {
+    let now = app.parts.service.engine().parts().clock.now();
+    let tokens = app.parts.tokens.read().unwrap_or_else(PoisonError::into_inner);
+    tokens.find(&secret(headers)?, now)
 }
 
 fn secret(headers: &HeaderMap) -> Option<SecretString> {

@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(250);
 /// What a client listens to.
 struct Listener {
     app: App,
+    /// Those that it came with.
+    headers: HeaderMap,
     request: EventsRequest,
     _place: OwnedSemaphorePermit,
 }
@@ -36,19 +38,19 @@ pub(super) async fn stream(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    match listener(app, query.as_deref(), &headers) {
+    match listener(app, query.as_deref(), headers) {
         Ok(listener) => Sse::new(events(listener)).keep_alive(KeepAlive::default()).into_response(),
         Err(failure) => failed(&failure),
     }
 }
 
-fn listener(app: App, query: Option<&str>, headers: &HeaderMap) -> Result<Listener, Failure> {
-    auth::bearer(&app, headers, Scope::Read)?;
+fn listener(app: App, query: Option<&str>, headers: HeaderMap) -> Result<Listener, Failure> {
+    auth::bearer(&app, &headers, Scope::Read)?;
     let fields = fields::of_query(Verb::Events, query)?;
     let request = exokit_wire::decode::body(fields);
     let mut request: EventsRequest = request.map_err(|error| error.failure(Verb::Events.name()))?;
     // A client that comes back says what it has seen.
-    if let Some(seen) = text(headers, "last-event-id").and_then(|id| id.parse().ok()) {
+    if let Some(seen) = text(&headers, "last-event-id").and_then(|id| id.parse().ok()) {
         request.after = request.after.max(seen);
     }
     let place = app.streams.clone().try_acquire_owned().map_err(|_| {
@@ -62,12 +64,15 @@ fn listener(app: App, query: Option<&str>, headers: &HeaderMap) -> Result<Listen
         );
         Failure { retry_after_ms: Some(10_000), ..failure }
     })?;
-    Ok(Listener { app, request, _place: place })
+    Ok(Listener { app, headers, request, _place: place })
 }
 
+/// Ends when the agent stops, which would otherwise wait for the listener, and
+/// when the token no longer lets it in.
 fn events(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
     let pages = stream::unfold(listener, |mut listener| async move {
-        loop {
+        let mut stopped = listener.app.parts.stopped.clone();
+        while !*stopped.borrow() && auth::still(&listener.app, &listener.headers, Scope::Read) {
             match page(&listener).await {
                 Ok(page) if !page.events.is_empty() => {
                     listener.request.after = page.next;
@@ -77,8 +82,10 @@ fn events(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
                 // The client comes back, and is told why then.
                 Err(_) => return None,
             }
-            tokio::time::sleep(LOOK).await;
+            // Whether it stops or only time goes by is seen above.
+            let _ = tokio::time::timeout(LOOK, stopped.changed()).await;
         }
+        None
     });
     pages.flat_map(|events| stream::iter(events.into_iter().map(|event| Ok(sent(&event)))))
 }

@@ -2,6 +2,7 @@
 //! and in headers.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use exokit_wire::envelope::{KEY_CHARS_MAX, is_key};
 use exokit_wire::failure::{Class, Failure};
@@ -9,14 +10,18 @@ use exokit_wire::schema::{self, Plain};
 use exokit_wire::verb::Verb;
 use serde_json::{Map, Value};
 
+/// The fields of each operation. They are made from its schema, once.
+static PLAIN: LazyLock<BTreeMap<Verb, Map<String, Value>>> =
+    LazyLock::new(|| Verb::ALL.iter().map(|verb| (*verb, schema::plain_fields(*verb))).collect());
+
 /// The fields of a query.
 pub(super) fn of_query(verb: Verb, query: Option<&str>) -> Result<Map<String, Value>, Failure> {
-    let known = schema::plain_fields(verb);
     let mut fields = Map::new();
     for (name, text) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         readable(verb, &name)?;
         readable(verb, &text)?;
-        let plain = known.get(name.as_ref()).map_or(Plain::Text, schema::plain);
+        let plain =
+            PLAIN.get(&verb).and_then(|known| known.get(name.as_ref())).map_or(Plain::Text, schema::plain);
         if fields.insert(name.to_string(), value(verb, &name, plain, &text)?).is_some() {
             return Err(invalid(verb, &format!("{name} stands twice in the query")));
         }

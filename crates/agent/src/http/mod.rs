@@ -8,7 +8,7 @@ mod health;
 mod limits;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, LazyLock, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,6 +26,7 @@ use exokit_wire::envelope::{Meta, reply};
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::{HttpMethod, Verb};
 use serde_json::Value;
+use tokio::sync::{Semaphore, watch};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tracing::Instrument as _;
@@ -53,13 +54,15 @@ pub struct Parts {
     pub links: Links,
     /// How often may be asked.
     pub rates: Rates,
+    /// True when the agent stops.
+    pub stopped: watch::Receiver<bool>,
 }
 
 pub(crate) struct Shared {
     parts: Parts,
     limits: RateLimits,
     health: health::Health,
-    streams: Arc<tokio::sync::Semaphore>,
+    streams: Arc<Semaphore>,
 }
 
 type App = Arc<Shared>;
@@ -68,13 +71,14 @@ type App = Arc<Shared>;
 pub fn router(parts: Parts) -> Router {
     let limits = RateLimits::new(parts.rates);
     let health = health::Health::default();
-    let streams = Arc::new(tokio::sync::Semaphore::new(events::STREAMS_MAX));
+    let streams = Arc::new(Semaphore::new(events::STREAMS_MAX));
     let shared = Arc::new(Shared { parts, limits, health, streams });
     let open = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .route("/api/v1/openapi.json", get(document));
+        .route("/api/v1/openapi.json", get(document))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER));
     let mut by_path: BTreeMap<&str, MethodRouter<App>> = BTreeMap::new();
     for verb in Verb::ALL.iter().copied() {
         let methods = by_path.remove(verb.path()).unwrap_or_default();
@@ -87,8 +91,6 @@ pub fn router(parts: Parts) -> Router {
     }
     let routes = by_path.into_iter().fold(open, |router, (path, methods)| router.route(path, methods));
     let answered = routes
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER))
-        // Streams are long, and have no such limit.
         .route("/api/v1/events/stream", get(events::stream))
         .fallback(unknown)
         .method_not_allowed_fallback(other_method)
@@ -117,8 +119,12 @@ fn filter(verb: Verb) -> MethodFilter {
     }
 }
 
+/// Anybody may ask for it, so it is made once.
+static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| exokit_wire::openapi::document(env!("CARGO_PKG_VERSION")));
+
 async fn document() -> Response {
-    json_response(StatusCode::OK, &exokit_wire::openapi::document(env!("CARGO_PKG_VERSION")))
+    json_response(StatusCode::OK, &DOCUMENT)
 }
 
 async fn unknown() -> Response {
@@ -129,9 +135,7 @@ async fn unknown() -> Response {
 async fn other_method() -> Response {
     let (why, hint) = ("this route has another method", "GET /api/v1/openapi.json lists all routes");
     let failure = Failure::new(Class::Invalid, "method", "finding", "the route", why, hint);
-    let mut response = failed(&failure);
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
+    failed(&Failure { status: StatusCode::METHOD_NOT_ALLOWED.as_u16(), ..failure })
 }
 
 /// Answers one operation: who asks, how often, what, and only then the body.
@@ -144,7 +148,8 @@ async fn answer(
 ) -> Response {
     let trace = Trace::continued(text(request.headers(), "traceparent"));
     let span = tracing::info_span!("request", way = "http", operation = verb.name(), trace = %trace.id());
-    let outcome = outcome(verb, &app, path, query, request).instrument(span.clone()).await;
+    let outcome = outcome(verb, &app, path, query, request).instrument(span.clone());
+    let outcome = tokio::time::timeout(ANSWER, outcome).await.unwrap_or_else(|_| Err(too_slow(verb)));
     app.parts.metrics.answered(verb, "http", &outcome);
     span.in_scope(|| match &outcome {
         Ok(_) => tracing::info!("answered"),
@@ -158,6 +163,14 @@ async fn answer(
         response.headers_mut().insert("traceparent", value);
     }
     response
+}
+
+/// It may have been done.
+fn too_slow(verb: Verb) -> Failure {
+    let why = format!("it did not come or was not answered within {} s", ANSWER.as_secs());
+    let hint = "send the same again under the same idempotency key";
+    let failure = Failure::new(Class::Unavailable, "timeout", "answering", verb.name(), &why, hint);
+    Failure { status: StatusCode::REQUEST_TIMEOUT.as_u16(), ..failure }
 }
 
 async fn outcome(

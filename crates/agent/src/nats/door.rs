@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use async_nats::{Client, HeaderMap, Message, Subject, Subscriber};
+use async_nats::{Client, HeaderMap, Message, Subscriber};
 use exokit_service::Service;
 use exokit_wire::envelope::reply;
 use exokit_wire::verb::Verb;
@@ -12,7 +12,7 @@ use futures_util::stream::{SelectAll, StreamExt as _, select_all};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use super::{LEAVE, NatsError, leave};
+use super::{LEAVE, NatsError, is_inbox, leave};
 use crate::metrics::Metrics;
 use crate::trace::Trace;
 
@@ -24,16 +24,6 @@ const ERROR_CODE: &str = "Nats-Service-Error-Code";
 
 /// Header with the short text of a failure.
 const ERROR: &str = "Nats-Service-Error";
-
-/// What the inboxes of requesters begin with.
-const INBOX: &str = "_INBOX.";
-
-/// Whether an answer may go there. The server does not check where a request
-/// wants its answer, so a requester could have it delivered as an event, or as
-/// a command to JetStream, with the rights of this agent.
-pub(super) fn is_inbox(subject: &Subject) -> bool {
-    subject.as_str().starts_with(INBOX)
-}
 
 /// The door.
 pub struct Door {

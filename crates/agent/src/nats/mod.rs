@@ -9,7 +9,7 @@ pub mod presence;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, Subject};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::mpsc;
 
@@ -37,6 +37,16 @@ pub async fn leave(client: &Client) {
         Ok(Err(error)) => tracing::warn!(%error, "the last messages may not have left"),
         Err(_) => tracing::warn!("the last messages may not have left: the server is not there"),
     }
+}
+
+/// What the inboxes of requesters begin with.
+const INBOX: &str = "_INBOX.";
+
+/// Whether an answer may go there. The server does not check where a request
+/// wants its answer, so a requester could have it delivered as an event, or as
+/// a command to JetStream, with the rights of who answers.
+pub(crate) fn is_inbox(subject: &Subject) -> bool {
+    subject.as_str().starts_with(INBOX)
 }
 
 /// How to reach the server.

@@ -24,16 +24,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::nats::NatsError;
+use crate::nats::{NatsError, is_inbox};
 
 pub use audit::Audit;
 pub use routes::{Gate, Route, Routes};
 
 /// Queue group that the replicas of the orchestrator share.
 const GROUP: &str = "orchestrator";
-
-/// What the inboxes of those who give tasks begin with.
-const INBOX: &str = "_INBOX.";
 
 /// Most tasks under way at once; more are told to come again.
 const TASKS_MAX: usize = 1_000;
@@ -208,7 +205,7 @@ impl Orchestrator {
 /// A task of a message; none when there is no inbox to answer to.
 fn task_of(message: Message) -> Option<Task> {
     let kind = message.subject.as_str().strip_prefix(TASK_PREFIX)?.to_owned();
-    let reply = message.reply.filter(|to| to.as_str().starts_with(INBOX));
+    let reply = message.reply.filter(is_inbox);
     let Some(reply) = reply else {
         tracing::warn!(task = kind, "not routed: there is no inbox to answer to");
         return None;
