@@ -7,6 +7,7 @@ use exokit_model::cost::{ApprovalLevel, CostPolicy};
 use exokit_model::selection::{Requirements, Selection};
 use exokit_model::spec::{DatabaseEngine, EnvironmentClass, SksLevel};
 use exokit_service::Planned;
+use exokit_service::admission::Limits;
 use exokit_templates::TemplateSet;
 use exokit_wire::ask::{Ask, RunFileText, Shape};
 use exokit_wire::request::PlanRequest;
@@ -25,7 +26,7 @@ pub(crate) async fn plan(
     args: &ChangeArgs,
 ) -> Result<Planned, CliError> {
     let request = PlanRequest::Provision(Box::new(ask(args)?));
-    let service = session.service(settings)?;
+    let service = session.service(settings, Limits::default())?;
     Ok(service.planned(&settings.person, &request, None).await?)
 }
 

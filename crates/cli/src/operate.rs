@@ -10,13 +10,15 @@ use exokit_ledger::{Filter, LedgerError, OperationView};
 use exokit_model::ids::{EnvironmentName, OperationId};
 use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
+use exokit_service::views;
+use exokit_text::operation;
+use serde_json::Value;
 
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
-use exokit_text::operation;
 
 /// How often the ledger is looked at for what others wrote.
 const LOOK: Duration = Duration::from_millis(250);
@@ -186,9 +188,19 @@ impl<'s> Operator<'s> {
     }
 }
 
+/// An operation for programs. Scripts look for the certificate of a teardown
+/// before there is one.
+pub(crate) fn in_full(view: &OperationView) -> Value {
+    let mut value = serde_json::to_value(views::operation(view)).unwrap_or_default();
+    if view.plan.action == Action::Teardown && view.certificate.is_none() {
+        value["certificate"] = Value::Null;
+    }
+    value
+}
+
 /// Prints where an operation stands and says how the program ends.
 pub(crate) fn report(settings: &Settings, view: &OperationView) -> Result<Exit, CliError> {
-    settings.output.data(&operation::json(view), || match view.phase {
+    settings.output.data(&in_full(view), || match view.phase {
         Phase::AwaitingApproval => {
             format!("{}  {}  waiting for approval\n", view.plan.plan_id, view.plan.environment)
         }

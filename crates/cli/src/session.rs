@@ -104,13 +104,13 @@ impl Session {
     }
 
     /// What can be asked of this state directory.
-    pub(crate) fn service(&self, settings: &Settings) -> Result<Service, CliError> {
+    pub(crate) fn service(&self, settings: &Settings, limits: Limits) -> Result<Service, CliError> {
         Ok(Service::new(service::Parts {
             engine: self.engine.clone(),
             templates: templates(settings)?,
             prices: price_list(settings)?,
             zone: self.zone.clone(),
-            limits: Limits::default(),
+            limits,
         }))
     }
 

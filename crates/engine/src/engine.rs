@@ -148,8 +148,7 @@ impl Engine {
                 // Without the root key nobody knows the policy: the default
                 // one may be weaker than what was signed.
                 (Event::RosterInstalled { .. }, None) => {
-                    let why = "the ledger has a roster, but no root key is pinned here: restore root.key";
-                    return Err(EngineError::Rejected { why: why.to_owned() });
+                    return Err(EngineError::NoRootKey);
                 }
                 (Event::AccountBound { organization }, _) => {
                     view.organization.get_or_insert_with(|| organization.clone());

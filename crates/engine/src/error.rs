@@ -95,6 +95,9 @@ pub enum EngineError {
         /// The environment.
         environment: EnvironmentName,
     },
+    /// The roster in the ledger cannot be verified.
+    #[error("the ledger has a roster, but the root key that signed it is not pinned here")]
+    NoRootKey,
     /// The plan was denied, withdrawn or came too late.
     #[error("the plan will not run: {why}")]
     Rejected {
@@ -134,6 +137,7 @@ impl EngineError {
             EngineError::Unreadable(_) => "plan-unreadable",
             EngineError::NotOurs => "plan-seal",
             EngineError::StalePlan { .. } => "stale-plan",
+            EngineError::NoRootKey => "no-root-key",
             EngineError::Rejected { .. } => "rejected",
             EngineError::WrongPhase { .. } => "wrong-phase",
         }
@@ -155,6 +159,9 @@ impl EngineError {
             EngineError::Entropy(_) => "try again".to_owned(),
             EngineError::OtherAccount { .. } => {
                 "use a key of that organisation, or another ledger with --state".to_owned()
+            }
+            EngineError::NoRootKey => {
+                "restore `root.key` in the state directory; it is kept beside `keyring`".to_owned()
             }
             EngineError::NoEnvironment(_) => "`exokit list` shows all environments".to_owned(),
             EngineError::Exists(name) => {

@@ -41,25 +41,11 @@ impl Engine {
         KeyedRequest { plan_id: self.parts().keyring.plan_id(requester, key), body }
     }
 
-    /// The operation that this key of this requester led to; none when it was
-    /// not heard of.
+    /// The operation that a request led to; none when it was not heard of.
     ///
     /// # Errors
-    /// [`EngineError::OtherBody`] when it came with another body, and when the
-    /// ledger cannot be read.
-    pub async fn asked(
-        &self,
-        requester: &PersonId,
-        key: &str,
-        body: Digest,
-    ) -> Result<Option<OperationState>, EngineError> {
-        self.answered(&self.keyed(requester, key, body)).await
-    }
-
-    /// As [`Engine::asked`].
-    ///
-    /// # Errors
-    /// As [`Engine::asked`].
+    /// [`EngineError::OtherBody`] when its key came with another body, and when
+    /// the ledger cannot be read.
     pub async fn answered(&self, request: &KeyedRequest) -> Result<Option<OperationState>, EngineError> {
         let operation = request.plan_id.operation();
         let records = self.parts().ledger.read(Filter::Operation(operation.clone()), 0).await?;
@@ -80,15 +66,15 @@ impl Engine {
     /// # Errors
     /// [`EngineError::OtherBody`], what `plan` says, and as
     /// [`Engine::propose`].
-    pub async fn propose_once(
+    pub async fn propose_once<E: From<EngineError>>(
         &self,
         request: &KeyedRequest,
-        plan: impl Future<Output = Result<Plan, EngineError>>,
-    ) -> Result<OperationState, EngineError> {
+        plan: impl Future<Output = Result<Plan, E>>,
+    ) -> Result<OperationState, E> {
         if let Some(known) = self.answered(request).await? {
             return Ok(known);
         }
-        let proposed = async { self.propose(&plan.await?, Some(request)).await };
+        let proposed = async { Ok(self.propose(&plan.await?, Some(request)).await?) };
         match proposed.await {
             Ok(state) => Ok(state),
             // The same request may have been quicker elsewhere, and what it led

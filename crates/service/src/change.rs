@@ -14,7 +14,7 @@ use exokit_wire::request::{
 };
 
 use crate::admission::busy;
-use crate::explain::{Doing as _, invalid};
+use crate::explain::{Doing as _, explained, invalid};
 use crate::service::{Caller, Service};
 use crate::views;
 
@@ -89,7 +89,8 @@ impl Service {
     ) -> Result<OperationReply, Failure> {
         let operation = match source {
             Source::Recorded(plan) => plan.operation(),
-            new => self.record(caller, action, &new).await?,
+            Source::Wanted(request) => self.record_wanted(caller, action, &request).await?,
+            Source::Sealed(sealed) => self.record_sealed(caller, action, &sealed).await?,
         };
         let view = self.operation(&operation).await?;
         if view.plan.action != action {
@@ -108,42 +109,32 @@ impl Service {
         Ok(views::operation(&self.operation(&operation).await?))
     }
 
-    /// Records a plan, unless the same request has led to one before.
-    async fn record(&self, caller: &Caller, action: Action, source: &Source) -> Proposed {
-        let keyed = match source {
-            Source::Sealed(sealed) => Some(self.sealed_request(caller, sealed)?),
-            Source::Wanted(_) | Source::Recorded(_) => self.keyed(caller)?,
+    /// Plans what is wanted and records it, unless the same request has led to
+    /// a plan before.
+    async fn record_wanted(&self, caller: &Caller, action: Action, request: &PlanRequest) -> Proposed {
+        let keyed = match &caller.key {
+            Some(key) => Some(self.engine().keyed(caller.requester()?, key, caller.body)),
+            None => None,
         };
-        if let Some(known) = self.known(keyed.as_ref()).await? {
-            return Ok(known);
+        let plan = async {
+            self.make_room(action).await?;
+            Ok::<_, NotRecorded>(self.planned(caller.requester()?, request, keyed.as_ref()).await?.plan)
+        };
+        let recorded = match &keyed {
+            Some(keyed) => self.engine().propose_once(keyed, plan).await,
+            None => async { Ok(self.engine().propose(&plan.await?, None).await?) }.await,
+        };
+        recorded.map(|state| state.operation).map_err(|NotRecorded(failure)| failure)
+    }
+
+    async fn record_sealed(&self, caller: &Caller, action: Action, sealed: &SealedPlan) -> Proposed {
+        let request = self.sealed_request(caller, sealed)?;
+        let known = self.engine().answered(&request).await.doing("looking for", "the sealed plan")?;
+        if let Some(known) = known {
+            return Ok(known.operation);
         }
         self.make_room(action).await?;
-        let recorded = match source {
-            Source::Wanted(request) => self.record_wanted(caller, request, keyed.as_ref()).await,
-            Source::Sealed(sealed) => self.record_sealed(sealed, keyed.as_ref()).await,
-            Source::Recorded(plan) => Ok(plan.operation()),
-        };
-        match recorded {
-            Ok(operation) => Ok(operation),
-            // The same request may have been quicker elsewhere, and what it led
-            // to is what was in the way.
-            Err(failure) => self.known(keyed.as_ref()).await?.ok_or(failure),
-        }
-    }
-
-    async fn record_wanted(
-        &self,
-        caller: &Caller,
-        request: &PlanRequest,
-        keyed: Option<&KeyedRequest>,
-    ) -> Proposed {
-        let plan = self.planned(caller.requester()?, request, keyed).await?.plan;
-        let proposed = self.engine().propose(&plan, keyed).await;
-        Ok(proposed.doing("recording the plan for", &plan.environment)?.operation)
-    }
-
-    async fn record_sealed(&self, sealed: &SealedPlan, keyed: Option<&KeyedRequest>) -> Proposed {
-        let proposed = self.engine().propose_sealed(&sealed.plan, &sealed.seal, keyed).await;
+        let proposed = self.engine().propose_sealed(&sealed.plan, &sealed.seal, Some(&request)).await;
         Ok(proposed.doing("recording", "the sealed plan")?.operation)
     }
 
@@ -162,18 +153,6 @@ impl Service {
         }
         let body = body_digest(&sealed.plan).doing("reading", "the sealed plan")?;
         Ok(KeyedRequest { plan_id: plan.plan_id, body })
-    }
-
-    /// The request as the engine knows it again; none without a key.
-    fn keyed(&self, caller: &Caller) -> Result<Option<KeyedRequest>, Failure> {
-        let Some(key) = &caller.key else { return Ok(None) };
-        Ok(Some(self.engine().keyed(caller.requester()?, key, caller.body)))
-    }
-
-    async fn known(&self, keyed: Option<&KeyedRequest>) -> Result<Option<OperationId>, Failure> {
-        let Some(keyed) = keyed else { return Ok(None) };
-        let known = self.engine().answered(keyed).await.doing("looking for", "the idempotency key")?;
-        Ok(known.map(|state| state.operation))
     }
 
     /// Lets a parked operation go on, in the name of who asks.
@@ -227,6 +206,21 @@ fn source(
             let why = format!("give exactly one of {field}, plan_id and sealed");
             Err(invalid("reading the message", "", why, "leave the others out"))
         }
+    }
+}
+
+/// Why a plan was not recorded: what the engine says is explained here.
+struct NotRecorded(Failure);
+
+impl From<Failure> for NotRecorded {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl From<EngineError> for NotRecorded {
+    fn from(error: EngineError) -> Self {
+        Self(explained(&error, "recording", "the plan"))
     }
 }
 

@@ -34,11 +34,14 @@ pub trait Doing<T> {
 
 impl<T, E: Explain> Doing<T> for Result<T, E> {
     fn doing(self, doing: &str, on: impl Display) -> Result<T, Failure> {
-        self.map_err(|error| {
-            let (code, why, hint) = (error.code(), chain(&error), error.advice());
-            Failure::new(error.class(), &code, doing, &on.to_string(), &why, &hint)
-        })
+        self.map_err(|error| explained(&error, doing, on))
     }
+}
+
+/// An error, with what was being done when it came.
+pub(crate) fn explained(error: &impl Explain, doing: &str, on: impl Display) -> Failure {
+    let (code, why, hint) = (error.code(), chain(error), error.advice());
+    Failure::new(error.class(), &code, doing, &on.to_string(), &why, &hint)
 }
 
 /// The message with those of its causes that add something.
@@ -76,6 +79,7 @@ impl Explain for EngineError {
             EngineError::State(_)
             | EngineError::Observe(_)
             | EngineError::Entropy(_)
+            | EngineError::NoRootKey
             | EngineError::OtherAccount { .. } => Class::Unavailable,
             EngineError::Roster(_)
             | EngineError::Refused(_)

@@ -49,7 +49,9 @@ impl Service {
         let (all, now) = (&story.operations, self.engine().parts().clock.now());
         let waiting =
             all.iter().rev().find(|operation| exokit_text::operation::can_start(operation, all, now));
-        waiting.map(|operation| operation.operation.clone()).ok_or_else(|| no_plan(target))
+        waiting
+            .map(|operation| operation.operation.clone())
+            .ok_or_else(|| missing(target, "no plan of this environment waits for approval"))
     }
 
     async fn summary(&self, which: Operations, target: &str) -> Result<OperationId, Failure> {
@@ -67,6 +69,10 @@ impl Service {
 }
 
 fn no_plan(target: &str) -> Failure {
+    missing(target, "the ledger has no such plan")
+}
+
+fn missing(target: &str, why: &str) -> Failure {
     let hint = "the status of the environment names the plans that wait";
-    Failure::new(Class::NotFound, "no-plan", "finding", target, "there is no such plan that waits", hint)
+    Failure::new(Class::NotFound, "no-plan", "finding", target, why, hint)
 }

@@ -95,15 +95,15 @@ fn a_key_leads_to_one_operation_and_only_for_its_body() {
         let first = once(&one, "k", "first").await.unwrap();
         assert_eq!(once(&two, "k", "first").await.unwrap().operation, first.operation);
         let body = body_digest(&"first").unwrap();
-        let asked = two.asked(&person("dana"), "k", body).await.unwrap().unwrap();
+        let asked = two.answered(&keyed(&two, "k", "first")).await.unwrap().unwrap();
         assert_eq!((asked.digest, asked.request), (first.digest, Some(body)));
         // With another body, whatever it asks for.
         for name in ["second", "third"] {
             assert_eq!(code(once(&two, "k", name).await), "idempotency-conflict");
         }
         // Of another requester, and another key.
-        assert!(two.asked(&person("alex"), "k", body).await.unwrap().is_none());
-        assert!(two.asked(&person("dana"), "l", body).await.unwrap().is_none());
+        assert!(two.answered(&two.keyed(&person("alex"), "k", body)).await.unwrap().is_none());
+        assert!(two.answered(&keyed(&two, "l", "first")).await.unwrap().is_none());
         assert_ne!(once(&two, "l", "second").await.unwrap().operation, first.operation);
         assert_eq!(host.plans().await, 2);
     });

@@ -1,14 +1,8 @@
 //! The proof at the end of a teardown.
 
 use exokit_model::certificate::Certificate;
-use serde_json::{Value, json};
 
 use crate::format::moment;
-
-/// For programs.
-pub fn json(certificate: &Certificate) -> Value {
-    serde_json::to_value(certificate).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }))
-}
 
 /// For people.
 pub fn text(certificate: &Certificate) -> String {

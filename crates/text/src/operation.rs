@@ -7,56 +7,10 @@ use exokit_model::ids::EnvironmentName;
 use exokit_model::phase::Phase;
 use exokit_model::plan::Action;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use crate::certificate;
 use crate::format::{from_now, took};
 use crate::plan::may_approve;
-
-/// For programs: what `provision`, `teardown`, `extend`, `watch` and `resume`
-/// print.
-pub fn json(operation: &OperationView) -> Value {
-    let mut value = json!({
-        "environment": operation.plan.environment,
-        "operation": operation.operation,
-        "plan_id": operation.plan.plan_id,
-        "action": operation.plan.action,
-        "phase": operation.phase.name(),
-        "digest": operation.digest,
-        "level": operation.plan.level,
-        "approvals": approvals(&operation.tokens),
-        "started_at": operation.started_at,
-        "ended_at": operation.ended_at,
-    });
-    match &operation.phase {
-        Phase::NeedsHuman { why, owner, rolling_back } => {
-            value["needs_human"] = json!({
-                "code": why.code(), "why": why.to_string(), "owner": owner, "rolling_back": rolling_back,
-            });
-        }
-        Phase::RollingBack { cause } | Phase::RolledBack { cause } => value["cause"] = json!(cause),
-        Phase::Rejected { why } => value["cause"] = json!(why),
-        _ => {}
-    }
-    if operation.plan.action == Action::Teardown {
-        value["destroys"] = json!(operation.plan.destroys);
-        value["certificate"] = operation.certificate.as_ref().map_or(Value::Null, certificate::json);
-    }
-    value
-}
-
-/// The votes that are recorded.
-pub fn approvals(tokens: &[String]) -> Vec<Value> {
-    let votes = tokens.iter().filter_map(|token| inspect(token).ok());
-    votes
-        .map(|vote| {
-            json!({
-                "person": vote.claims.person, "decision": vote.claims.decision, "key": vote.key,
-                "issued_at": vote.claims.issued_at, "expires_at": vote.claims.expires_at,
-            })
-        })
-        .collect()
-}
 
 fn voters(tokens: &[String], decision: Decision) -> Vec<String> {
     let votes = tokens.iter().filter_map(|token| inspect(token).ok());

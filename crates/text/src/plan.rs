@@ -1,61 +1,12 @@
 //! A plan: everything that an approval is bound to.
 
-use exokit_core::predict::critical_path;
 use exokit_model::approval::{Person, Roster};
 use exokit_model::canonical::Digest;
-use exokit_model::cost::{ApprovalLevel, CostEstimate, UnknownPrice};
+use exokit_model::cost::{ApprovalLevel, UnknownPrice};
 use exokit_model::plan::{Action, Plan};
-use serde_json::{Value, json};
 
 use crate::format::{amount, duration, table};
 use crate::tree;
-
-/// For programs.
-pub fn json(plan: &Plan, digest: &Digest) -> Value {
-    let resources: Vec<Value> = plan
-        .graph
-        .nodes()
-        .iter()
-        .map(|node| {
-            json!({
-                "key": node.key, "kind": node.kind, "name": node.name, "depends_on": node.depends_on,
-                "desired": node.desired, "zone": node.zone, "predicted_seconds": node.predicted_seconds,
-            })
-        })
-        .collect();
-    json!({
-        "plan_id": plan.plan_id,
-        "digest": digest,
-        "action": plan.action,
-        "environment": plan.environment,
-        "template": plan.template,
-        "zone": plan.zone,
-        "requester": plan.requester,
-        "level": plan.level,
-        "level_reasons": plan.level_reasons,
-        "band": plan.band,
-        "cost": cost_json(&plan.cost),
-        "resources": resources,
-        "critical_path": critical_path(&plan.graph),
-        "critical_path_seconds": plan.critical_path_seconds,
-        "corrections": plan.corrections,
-        "destroys": plan.destroys,
-        "rollback_destroys": plan.rollback_destroys,
-        "not_after": plan.not_after,
-    })
-}
-
-fn cost_json(cost: &CostEstimate) -> Value {
-    json!({
-        "hourly": cost.hourly,
-        "monthly": cost.monthly,
-        "ttl": cost.ttl,
-        "currency": cost.currency,
-        "price_date": cost.price_date,
-        "unknown": cost.unknown,
-        "lines": cost.lines,
-    })
-}
 
 /// For people: everything.
 pub fn text(plan: &Plan, digest: &Digest, roster: &Roster, speed: f64) -> String {

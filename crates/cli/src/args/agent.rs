@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use exokit_model::ids::PersonId;
+use exokit_text::format::parse_duration;
 use exokit_wire::verb::Scope;
 
 use super::PaceArgs;
-use exokit_text::format::parse_duration;
 
 /// Run the agent AZ-INFRA-001: requests over NATS and HTTP, events, metrics
 ///

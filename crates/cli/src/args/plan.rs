@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use exokit_model::ids::{EnvironmentName, PlanId, Zone};
+use exokit_text::format::parse_duration;
 use rust_decimal::Decimal;
 
 use crate::args::PaceArgs;
-use exokit_text::format::parse_duration;
 
 /// Which template a set of requirements gets, and why
 ///

@@ -89,8 +89,9 @@ pub(crate) enum RegistryCommand {
     },
     /// Take a document into an empty ledger; it is checked first
     ///
-    /// The file `keyring` of the old state directory is not part of the
-    /// document: copy it first, or what was made under it cannot be recognised.
+    /// The files `keyring` and `root.key` of the old state directory are not part
+    /// of the document: copy them first, or what was made under the one cannot be
+    /// recognised, and the roster under the other cannot be verified.
     ///
     /// Example:
     ///   exokit registry import registry.json --state new-folder

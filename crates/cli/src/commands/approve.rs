@@ -9,6 +9,8 @@ use exokit_model::approval::{ApprovalClaims, Decision, Roster, VOTE_SECONDS_MAX}
 use exokit_model::canonical::Digest;
 use exokit_model::ids::{EnvironmentName, OperationId, PersonId, PlanId};
 use exokit_model::plan::Plan;
+use exokit_text::decision;
+use exokit_text::operation::can_start;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -20,8 +22,6 @@ use crate::output::say;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
 use crate::state_dir::read;
-use exokit_text::decision;
-use exokit_text::operation::can_start;
 
 /// Fewest digits by which a digest may be given.
 const DIGEST_DIGITS_MIN: usize = 8;

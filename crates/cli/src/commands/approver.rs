@@ -6,6 +6,7 @@ use exokit_approval::keys::PublicKey;
 use exokit_approval::roster::{self, RosterRefusal, SignedRoster};
 use exokit_model::approval::{ApproverKey, Person, Roster};
 use exokit_model::cost::CostPolicy;
+use exokit_text::format::{amount, moment, table};
 use serde_json::json;
 
 use crate::args::{AddArgs, ApproverCommand, CreateKeyArgs, InitArgs, PolicyArgs, RevokeArgs};
@@ -15,7 +16,6 @@ use crate::keys;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
 use crate::state_dir::write_new;
-use exokit_text::format::{amount, moment, table};
 
 pub(crate) async fn run(settings: &Settings, command: ApproverCommand) -> Result<Exit, CliError> {
     match command {

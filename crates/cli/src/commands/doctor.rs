@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use exokit_text::format::table;
 use jiff::SignedDuration;
 use serde::Serialize;
 
@@ -11,7 +12,6 @@ use crate::exit::Exit;
 use crate::keys;
 use crate::session::{Reach, Session, open_ledger, price_list, templates};
 use crate::settings::{Place, Settings};
-use exokit_text::format::table;
 
 /// A list of prices that is older is worth a word.
 const PRICES_DAYS_MAX: i32 = 90;

@@ -1,5 +1,6 @@
 //! `exokit drift`: how the cloud differs from the plan.
 
+use exokit_text::format::{plain, table};
 use serde_json::json;
 
 use crate::args::DriftArgs;
@@ -7,7 +8,6 @@ use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
-use exokit_text::format::{plain, table};
 
 pub(crate) async fn run(settings: &Settings, args: &DriftArgs) -> Result<Exit, CliError> {
     let session = Session::open(settings, Reach::Cloud).await?;

@@ -3,13 +3,13 @@
 use exokit_engine::error::EngineError;
 use exokit_ledger::Filter;
 use exokit_ledger::history::history;
+use exokit_text::format::{moment, plain};
 
 use crate::args::HistoryArgs;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
-use exokit_text::format::{moment, plain};
 
 pub(crate) async fn run(settings: &Settings, args: &HistoryArgs) -> Result<Exit, CliError> {
     let session = Session::open(settings, Reach::Ledger).await?;

@@ -36,7 +36,7 @@ pub(crate) async fn run(settings: &Settings, args: &OrchestratorArgs) -> Result<
         }
     };
     let audit = Audit::open(&path).doing("opening the audit log", path.display())?;
-    let connection = connect(&nats).await.doing("connecting to", "NATS")?;
+    let connection = connect(&nats).await.doing("starting", "the orchestrator")?;
     let line = json!({ "tasks": routes.tasks.keys().collect::<Vec<_>>(), "root": root.is_some() });
     settings.output.raw(format!("{line}\n").as_bytes())?;
     let orchestrator =

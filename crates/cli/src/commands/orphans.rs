@@ -1,6 +1,7 @@
 //! `exokit orphans`: what carries our mark and belongs to nothing.
 
 use exokit_engine::sweep::Verdict;
+use exokit_text::format::{duration, plain, table};
 use serde_json::Value;
 
 use crate::args::OrphansArgs;
@@ -8,7 +9,6 @@ use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
-use exokit_text::format::{duration, plain, table};
 
 pub(crate) async fn run(settings: &Settings, args: &OrphansArgs) -> Result<Exit, CliError> {
     let session = Session::open(settings, Reach::Cloud).await?;

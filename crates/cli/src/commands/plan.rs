@@ -1,10 +1,12 @@
 //! `exokit plan`: everything that an approval would be bound to.
 
 use exokit_engine::error::EngineError;
+use exokit_model::canonical::Digest;
+use exokit_model::plan::Plan;
+use exokit_service::{Planned, views};
+use serde_json::Value;
 
 use crate::args::PlanArgs;
-use exokit_service::Planned;
-
 use crate::asked;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
@@ -18,16 +20,26 @@ pub(crate) async fn run(settings: &Settings, args: &PlanArgs) -> Result<Exit, Cl
     note(settings, &planned);
     let plan = &planned.plan;
     let bytes = plan.to_bytes().map_err(EngineError::from).doing("writing", &plan.plan_id)?;
-    let digest = exokit_model::plan::Plan::digest_of(&bytes);
+    let digest = Plan::digest_of(&bytes);
     if let Some(path) = &args.out {
         replace(path, &bytes)?;
         settings.output.note(&format!("The canonical bytes are in {}.", path.display()));
     }
     let roster = session.engine.roster().await.doing("reading", "the roster")?;
-    settings.output.data(&exokit_text::plan::json(plan, &digest), || {
-        exokit_text::plan::text(plan, &digest, &roster, session.speed)
-    })?;
+    settings
+        .output
+        .data(&in_full(plan, digest), || exokit_text::plan::text(plan, &digest, &roster, session.speed))?;
     Ok(Exit::Done)
+}
+
+/// A plan for programs. Scripts look for the price of a lifetime also where
+/// there is none.
+fn in_full(plan: &Plan, digest: Digest) -> Value {
+    let mut value = serde_json::to_value(views::plan(plan, digest)).unwrap_or_default();
+    if plan.cost.ttl.is_none() {
+        value["cost"]["ttl"] = Value::Null;
+    }
+    value
 }
 
 /// Tells why this template, and what was noticed.

@@ -7,6 +7,7 @@ use exokit_cloud::network::{NetworkOptions, real};
 use exokit_cloud::transport::Transport;
 use exokit_model::cost::PriceList;
 use exokit_templates::prices;
+use exokit_text::format::{amount, table};
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -19,7 +20,6 @@ use crate::exit::Exit;
 use crate::session::price_list;
 use crate::settings::Settings;
 use crate::state_dir::replace;
-use exokit_text::format::{amount, table};
 
 /// Where the public price lists are.
 const SOURCE: &str = "https://portal.exoscale.com/api/pricing";

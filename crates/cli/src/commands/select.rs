@@ -2,6 +2,7 @@
 
 use exokit_model::selection::Selection;
 use exokit_templates::TemplateSet;
+use exokit_text::format::{amount, duration, table};
 use serde_json::json;
 
 use crate::args::SelectArgs;
@@ -10,7 +11,6 @@ use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
-use exokit_text::format::{amount, duration, table};
 
 pub(crate) async fn run(settings: &Settings, args: &SelectArgs) -> Result<Exit, CliError> {
     // Bands are part of the roster; without a state directory the defaults hold.

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use exokit_agent::http::Rates;
 use exokit_agent::metrics::Metrics;
 use exokit_agent::serve::{ServeError, ServeOptions, Told, serve};
-use exokit_service::Service;
 use exokit_service::admission::Limits;
-use exokit_service::service::Parts;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -16,19 +14,14 @@ use crate::commands::nats::nats_options;
 use crate::error::{CliError, Doing as _, Explain};
 use crate::exit::Exit;
 use crate::operate::interrupted;
-use crate::session::{Reach, Session, price_list, templates};
+use crate::session::{Reach, Session};
 use crate::settings::Settings;
 
 pub(crate) async fn run(settings: &Settings, args: &ServeArgs) -> Result<Exit, CliError> {
     let metrics = Arc::new(Metrics::new());
     let session = Session::watched(settings, Reach::Cloud, args.pace.steps_at_once, metrics.clone()).await?;
-    let service = Service::new(Parts {
-        engine: session.engine.clone(),
-        templates: templates(settings)?,
-        prices: price_list(settings)?,
-        zone: session.zone.clone(),
-        limits: Limits { requests: args.requests, operations: args.operations },
-    });
+    let limits = Limits { requests: args.requests, operations: args.operations };
+    let service = session.service(settings, limits)?;
     let options = ServeOptions {
         listen: args.listen,
         nats: nats_options(settings, &args.nats, "_INBOX.infra")?,

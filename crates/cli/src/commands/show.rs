@@ -5,6 +5,7 @@ use exokit_engine::error::EngineError;
 use crate::args::EnvironmentArgs;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
+use crate::operate::in_full;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
 
@@ -16,7 +17,7 @@ pub(crate) async fn run(settings: &Settings, args: &EnvironmentArgs) -> Result<E
     let (view, operations) = (&story.view, &story.operations);
     let mut value = serde_json::to_value(view).unwrap_or_default();
     let open = operations.iter().filter(|operation| !operation.phase.is_terminal());
-    value["open"] = open.map(exokit_text::operation::json).collect();
+    value["open"] = open.map(in_full).collect();
     let now = session.engine.parts().clock.now();
     settings.output.data(&value, || exokit_text::environment::show(view, operations, now))?;
     Ok(Exit::Done)

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use exokit_model::ids::NodeKey;
+use exokit_text::format::duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::lock;
 use super::track::{Change, Stage, Track};
-use exokit_text::format::duration;
 
 /// How often the lines are drawn.
 const TICK: Duration = Duration::from_millis(125);

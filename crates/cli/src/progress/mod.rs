@@ -11,9 +11,9 @@ use exokit_engine::engine::Watcher;
 use exokit_model::event::Record;
 use exokit_model::ids::OperationId;
 use exokit_model::plan::Plan;
+use exokit_text::format::{duration, took};
 
 use crate::output::{Output, say};
-use exokit_text::format::{duration, took};
 
 use live::Lines;
 use track::{Change, Track};
