@@ -28,20 +28,36 @@ impl Schedule {
             Some(b'[') => Self { faults: serde_json::from_slice(text)?, ..Self::default() },
             _ => serde_json::from_slice(text)?,
         };
-        match schedule.latencies.iter().find(|(_, range)| !is_sensible(**range)) {
-            Some((operation, _)) => Err(serde_json::Error::custom(format!(
-                "the latency of {operation} must go from low_ms up to high_ms, at most {LATENCY_MS_MAX}"
-            ))),
+        match schedule.nonsense() {
+            Some(nonsense) => Err(serde_json::Error::custom(nonsense)),
             None => Ok(schedule),
         }
     }
+
+    /// What no world can do, in words.
+    fn nonsense(&self) -> Option<String> {
+        let latency = self.latencies.iter().find(|(_, range)| !is_sensible(**range));
+        let latency = latency.map(|(operation, _)| {
+            format!("the latency of {operation} must go from low_ms up to high_ms, at most {DELAY_MS_MAX}")
+        });
+        latency.or_else(|| {
+            let wrong = |(at, rule): (usize, &FaultRule)| Some(format!("fault {}: {}", at + 1, rule.nonsense()?));
+            self.faults.iter().enumerate().find_map(wrong)
+        })
+    }
 }
 
-/// Longest latency that a file can ask for: a day.
-const LATENCY_MS_MAX: u64 = 86_400_000;
+/// Longest latency or delay that a file can ask for: a day.
+const DELAY_MS_MAX: u64 = 86_400_000;
+/// How much slower a file can make an operation.
+const FACTOR_MAX: f64 = 1_000.0;
 
 fn is_sensible(range: Range) -> bool {
-    range.low_ms <= range.high_ms && range.high_ms <= LATENCY_MS_MAX
+    range.low_ms <= range.high_ms && range.high_ms <= DELAY_MS_MAX
+}
+
+fn is_delay(ms: i64) -> bool {
+    u64::try_from(ms).is_ok_and(|ms| ms <= DELAY_MS_MAX)
 }
 
 /// One rule: when a request matches, the fault applies to it.
@@ -77,6 +93,25 @@ pub struct Matcher {
     /// At most so many times.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
+}
+
+impl FaultRule {
+    fn nonsense(&self) -> Option<String> {
+        let unlikely = self.when.probability.is_some_and(|p| !(0.0..=1.0).contains(&p));
+        match (&self.fault, unlikely) {
+            (_, true) => Some("probability must be from 0 to 1".to_owned()),
+            (Fault::Slow { factor }, _) if !(0.0..=FACTOR_MAX).contains(factor) => {
+                Some(format!("factor must be from 0 to {FACTOR_MAX}"))
+            }
+            (Fault::Late { delay_ms: ms } | Fault::ListLag { ms }, _) if !is_delay(*ms) => {
+                Some(format!("a delay must be from 0 to {DELAY_MS_MAX} ms"))
+            }
+            (Fault::Status { status, .. }, _) if !(100..=599).contains(status) => {
+                Some("status must be from 100 to 599".to_owned())
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Matcher {
@@ -195,6 +230,12 @@ mod tests {
             r#"{"latencies":{"x":{"low_ms":-1,"high_ms":2}}}"#,
             r#"{"latencies":{"x":{"low_ms":3,"high_ms":2}}}"#,
             r#"{"latencies":{"x":{"low_ms":0,"high_ms":18446744073709551615}}}"#,
+            r#"[{"fault":{"kind":"slow","factor":-2.5}}]"#,
+            r#"[{"fault":{"kind":"slow","factor":1e300}}]"#,
+            r#"[{"fault":{"kind":"late","delay_ms":9223372036854775807}}]"#,
+            r#"[{"fault":{"kind":"list-lag","ms":-1}}]"#,
+            r#"[{"fault":{"kind":"status","status":7}}]"#,
+            r#"[{"match":{"probability":2.0},"fault":{"kind":"garbage"}}]"#,
         ] {
             assert!(Schedule::read(wrong.as_bytes()).is_err(), "{wrong}");
         }
