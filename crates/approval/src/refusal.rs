@@ -55,6 +55,9 @@ pub enum Refusal {
         /// The requester.
         person: PersonId,
     },
+    /// The plan in the ledger is not one that this engine wrote there.
+    #[error("the recorded plan does not have this engine's seal")]
+    NotSealed,
     /// The vote is for another plan.
     #[error("the vote is for another plan")]
     WrongPlan,
@@ -220,6 +223,7 @@ impl Refusal {
             Refusal::RevokedKey { .. } => "revoked-key",
             Refusal::UnknownPerson { .. } => "unknown-person",
             Refusal::UnknownRequester { .. } => "unknown-requester",
+            Refusal::NotSealed => "plan-seal",
             Refusal::WrongPlan => "wrong-plan",
             Refusal::WrongAction { .. } => "wrong-action",
             Refusal::WrongEnvironment { .. } => "wrong-environment",
@@ -269,6 +273,9 @@ impl Refusal {
             | Refusal::Denied { .. }
             | Refusal::StartWindow { .. }
             | Refusal::PlanExpired { .. } => "make a new plan",
+            Refusal::NotSealed => {
+                "make a new plan; this one was not recorded by this engine, or its key is another"
+            }
             Refusal::PlanAltered => "run `exokit audit verify`; the stored plan is damaged or was changed",
             Refusal::NotInPlan { .. } | Refusal::ForeignId { .. } | Refusal::DataNotListed { .. } => {
                 "make a plan that says this and have it approved"

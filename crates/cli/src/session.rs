@@ -235,16 +235,20 @@ pub(crate) fn templates(settings: &Settings) -> Result<TemplateSet, CliError> {
     TemplateSet::with_overrides(files).doing("reading", "the templates")
 }
 
-/// The price list in use: that of the state directory or the embedded one.
+/// The price list in use: that of the state directory, which can raise prices
+/// and add some, or the embedded one.
 pub(crate) fn price_list(settings: &Settings) -> Result<PriceList, CliError> {
-    let own = match &settings.place {
-        Ok(place) => Some(place.state.prices()),
-        Err(_) => None,
-    };
-    if let Some(path) = own
-        && let Some(text) = read_optional(&path)?
-    {
-        return prices::decode(&path.display().to_string(), &text).doing("reading", "the prices");
-    }
-    prices::embedded().doing("reading", "the prices")
+    let known = prices::embedded().doing("reading", "the prices")?;
+    Ok(match own_prices(settings)? {
+        Some(own) => prices::never_below(own, &known),
+        None => known,
+    })
+}
+
+/// The price list of the state directory, as it stands there.
+pub(crate) fn own_prices(settings: &Settings) -> Result<Option<PriceList>, CliError> {
+    let Ok(place) = &settings.place else { return Ok(None) };
+    let path = place.state.prices();
+    let Some(text) = read_optional(&path)? else { return Ok(None) };
+    Ok(Some(prices::decode(&path.display().to_string(), &text).doing("reading", "the prices")?))
 }

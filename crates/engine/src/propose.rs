@@ -229,7 +229,8 @@ impl Engine {
         // Canonical JSON is UTF-8.
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let body = request.map(|request| request.body);
-        let event = Event::PlanProposed { digest, plan: text, request: body };
+        let seal = Some(self.parts().keyring.seal_plan(&digest));
+        let event = Event::PlanProposed { digest, plan: text, request: body, seal };
         let entry = self.entry(Some(&plan.environment), Some(&operation), event);
         let reason = reason.map(|event| self.entry(Some(&plan.environment), None, event));
         let entries: Vec<Entry> = std::iter::once(entry).chain(reason).collect();

@@ -1,5 +1,5 @@
-//! Plans that leave the engine before they are recorded, and come back to be:
-//! a seal shows that this engine made them, byte for byte.
+//! A seal shows that this engine made a plan, byte for byte: one that left it
+//! before it was recorded and comes back to be, and one that stands in the ledger.
 
 use exokit_model::canonical::Digest;
 use exokit_model::plan::Plan;
@@ -16,6 +16,12 @@ impl Engine {
     /// When the plan has no canonical form.
     pub fn seal(&self, plan: &Plan) -> Result<Digest, EngineError> {
         Ok(self.parts().keyring.seal_plan(&plan.digest()?))
+    }
+
+    /// Whether this engine recorded the plan of an operation. Who can write to
+    /// the ledger's file can put a plan there, but cannot seal it.
+    pub(crate) fn has_recorded(&self, state: &OperationState) -> bool {
+        state.seal.is_some_and(|seal| self.parts().keyring.opens_plan(&state.digest, &seal))
     }
 
     /// As [`Engine::propose`], for the text of a plan that was outside. Who

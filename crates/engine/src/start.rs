@@ -22,6 +22,9 @@ impl Engine {
     /// the environment for which it held.
     pub(crate) async fn check_start(&self, state: &OperationState) -> Result<u64, EngineError> {
         let plan = &state.plan;
+        if !self.has_recorded(state) {
+            return Err(EngineError::NotOurs);
+        }
         let now = self.now();
         if now > plan.not_after {
             return Err(self.reject(state, format!("it could start until {}", plan.not_after)).await?);
@@ -84,8 +87,8 @@ impl Engine {
     }
 }
 
-/// A plan whose level is lower than policy demands never starts, whoever wrote
-/// it into the ledger. The template's own default is as the plan states it,
+/// A plan whose level is lower than policy demands never starts, whoever made
+/// it. The template's own default is as the plan states it,
 /// since templates may be overridden; it can only raise the level.
 fn check_level(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
     let input = LevelInput {

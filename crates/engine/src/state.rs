@@ -22,6 +22,8 @@ pub struct OperationState {
     pub digest: Digest,
     /// Digest of the body of the request, where that had an idempotency key.
     pub request: Option<Digest>,
+    /// The seal of the engine that recorded the plan.
+    pub seal: Option<Digest>,
     /// Where it stands.
     pub phase: Phase,
     /// Recorded votes, yes and no, in order.
@@ -103,7 +105,7 @@ impl OperationState {
     }
 
     fn begin(plans: &Plans, operation: &OperationId, record: &Record) -> Result<Self, StateError> {
-        let Event::PlanProposed { digest, plan: text, request } = &record.entry.event else {
+        let Event::PlanProposed { digest, plan: text, request, seal } = &record.entry.event else {
             return Err(StateError::NoPlan(operation.clone()));
         };
         let plan = plans.read(record.seq, *digest, text)?;
@@ -116,6 +118,7 @@ impl OperationState {
             plan,
             digest: *digest,
             request: *request,
+            seal: *seal,
             phase: Phase::AwaitingApproval,
             tokens: Vec::new(),
             started_at: None,

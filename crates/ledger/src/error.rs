@@ -103,6 +103,16 @@ pub enum LedgerError {
         /// The newest known format.
         known: i64,
     },
+    /// The file is older than what this place had before.
+    #[error("the ledger at {path} ends at record {found}, but it had come to record {noted} here")]
+    RolledBack {
+        /// Where it is.
+        path: String,
+        /// How far it had come.
+        noted: u64,
+        /// How far it comes now.
+        found: u64,
+    },
     /// A record is not what was written.
     #[error("record {seq} of the ledger is damaged: {why}")]
     Damaged {
@@ -149,6 +159,11 @@ impl LedgerError {
             }
             LedgerError::NotALedger { .. } => "choose another state folder",
             LedgerError::NewerFormat { .. } => "use a newer version of exokit",
+            LedgerError::RolledBack { .. } => {
+                "put the newest ledger back. What came after this one is forgotten: votes, denials, \
+                 revoked keys, resources. Only if it is lost for good, remove `ledger.head` beside it \
+                 and run `exokit sweep`"
+            }
             LedgerError::Damaged { .. } => {
                 "run `exokit audit verify` and restore the ledger from an export or a backup"
             }

@@ -60,7 +60,7 @@ impl Teller {
         let plan = String::from_utf8(bytes).unwrap();
         // Every second one was asked for with an idempotency key.
         let request = self.plans.is_multiple_of(2).then_some(digest);
-        (operation(self.plans), Event::PlanProposed { digest, plan, request })
+        (operation(self.plans), Event::PlanProposed { digest, plan, request, seal: request })
     }
 
     fn step(&mut self, (environment, what, node, _): Step) -> bool {

@@ -124,7 +124,12 @@ impl Story {
     pub(crate) fn new(plan: Plan, seconds: i64) -> Self {
         let bytes = plan.to_bytes().unwrap();
         let digest = Plan::digest_of(&bytes);
-        let proposed = Event::PlanProposed { digest, plan: String::from_utf8(bytes).unwrap(), request: None };
+        let proposed = Event::PlanProposed {
+            digest,
+            plan: String::from_utf8(bytes).unwrap(),
+            request: None,
+            seal: None,
+        };
         let story = Self { plan, seconds: seconds - 10, entries: Vec::new() };
         story.then(proposed)
     }

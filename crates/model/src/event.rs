@@ -62,6 +62,10 @@ pub enum Event {
         /// key. The key itself is in the plan's id.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<Digest>,
+        /// MAC over the digest under a key of the engine. Absent in records of
+        /// earlier versions; such a plan never begins.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seal: Option<Digest>,
     },
     /// A vote was verified and counts.
     ApprovalRecorded {

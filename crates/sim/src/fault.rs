@@ -41,7 +41,8 @@ impl Schedule {
             format!("the latency of {operation} must go from low_ms up to high_ms, at most {DELAY_MS_MAX}")
         });
         latency.or_else(|| {
-            let wrong = |(at, rule): (usize, &FaultRule)| Some(format!("fault {}: {}", at + 1, rule.nonsense()?));
+            let wrong =
+                |(at, rule): (usize, &FaultRule)| Some(format!("fault {}: {}", at + 1, rule.nonsense()?));
             self.faults.iter().enumerate().find_map(wrong)
         })
     }

@@ -139,7 +139,8 @@ impl Mould {
                     let digest = Plan::digest_of(text.as_bytes());
                     let slot = self.slots.iter().position(|slot| slot.sort == Sort::Digest(place));
                     values[slot.unwrap_or(usize::MAX)] = digest.to_string();
-                    let event = Event::PlanProposed { digest, plan: text, request: None };
+                    let seal = Some(crate::rig::keyring().seal_plan(&digest));
+                    let event = Event::PlanProposed { digest, plan: text, request: None, seal };
                     Entry { event, ..self.about(&told.first, &values) }
                 }
                 _ => match serde_json::from_str(&text) {

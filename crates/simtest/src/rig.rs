@@ -134,6 +134,11 @@ static KEYS: LazyLock<BTreeMap<PersonId, Vec<SecretKey>>> = LazyLock::new(|| {
     people.map(|(at, (name, _, number, _))| (person(name), keys(at, *number))).collect()
 });
 
+/// The keys of every engine here.
+pub(crate) fn keyring() -> Keyring {
+    Keyring::new(&[5; 32])
+}
+
 /// The keys of the person at this place of [`PEOPLE`].
 fn keys(at: usize, number: u8) -> Vec<SecretKey> {
     let first = u8::try_from(at).unwrap_or(u8::MAX) + 1;
@@ -262,7 +267,7 @@ impl Rig {
             ledger: outfit.ledger,
             clock: outfit.clock,
             entropy: Arc::clone(&self.entropy) as Arc<dyn Entropy>,
-            keyring: Keyring::new(&[5; 32]),
+            keyring: keyring(),
             root: Some(ROOT.public()),
             holder: format!("engine-{number}"),
             timing: self.timing,

@@ -60,6 +60,17 @@ pub fn decode(file: &str, text: &str) -> Result<PriceList, DecodeError> {
     })
 }
 
+/// A list of one's own, with no price below the one that comes with the
+/// program: prices decide who must approve, and this list is signed by nobody.
+///
+/// Numbers are compared whatever the currency, as the limits of the policy are.
+#[must_use]
+pub fn never_below(own: PriceList, known: &PriceList) -> PriceList {
+    let least = |item: &String| known.hourly.get(item).copied().unwrap_or_default();
+    let hourly = own.hourly.into_iter().map(|(item, price)| (item.clone(), price.max(least(&item))));
+    PriceList { hourly: hourly.collect(), ..own }
+}
+
 /// Digest of a list, which every plan names.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ use crate::args::{CloudName, PricesCommand};
 use crate::embedded;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::session::price_list;
+use crate::session::{own_prices, price_list};
 use crate::settings::Settings;
 use crate::state_dir::replace;
 
@@ -31,10 +31,11 @@ type Naming = fn(&str) -> Option<String>;
 const LISTS: [(&str, Naming); 3] = [("opencompute", compute_item), ("sos", sos_item), ("dbaas-pg", pg_item)];
 
 pub(crate) async fn run(settings: &Settings, command: &PricesCommand) -> Result<Exit, CliError> {
-    let current = price_list(settings)?;
+    let used = price_list(settings)?;
+    let current = own_prices(settings)?.unwrap_or_else(|| used.clone());
     match command {
         PricesCommand::Show => {
-            settings.output.data(&current, || show(&current))?;
+            settings.output.data(&used, || show(&used))?;
             Ok(Exit::Done)
         }
         PricesCommand::Update => update(settings, current).await,

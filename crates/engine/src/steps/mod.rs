@@ -57,6 +57,9 @@ pub(crate) async fn permit(
         (false, false) => (now + SIGNATURE).min(until - SKEW_MARGIN),
     };
     let state = run.state();
+    if !run.engine.has_recorded(&state) {
+        return Ok(Err(Refusal::NotSealed));
+    }
     let own_id = state.facts.get(node).and_then(|facts| facts.id()).cloned();
     let made_here = |id: &ResourceId| {
         state.facts.get(node).is_some_and(|facts| facts.made_here && facts.id() == Some(id))

@@ -188,11 +188,11 @@ fn a_record_that_cannot_follow_is_named_and_changes_nothing() {
                 return;
             };
             let (digest, plan) = (Digest::of("test", b"other"), plan.clone());
-            e.event = Event::PlanProposed { digest, plan, request: None };
+            e.event = Event::PlanProposed { digest, plan, request: None, seal: None };
         }),
         ("decoding", &|e| {
             let (digest, plan) = (Digest::of("test", b"other"), "{}".to_owned());
-            e.event = Event::PlanProposed { digest, plan, request: None };
+            e.event = Event::PlanProposed { digest, plan, request: None, seal: None };
         }),
         ("another operation or environment", &|e| {
             let other = Story::new(plan(5, Action::Provision), 0);

@@ -7,6 +7,7 @@
 
 mod audit;
 mod derived;
+mod high_water;
 mod liveness;
 mod store;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use crate::projection::{EnvironmentView, Environments, Holdings, OperationSummar
 
 pub use audit::Audit;
 use derived::Reply;
+use high_water::HighWater;
 pub use store::Tell;
 use store::{Place, Trouble};
 use writer::{Desk, Job, Task};
@@ -56,8 +58,9 @@ impl SqliteLedger {
     ///
     /// # Errors
     /// [`LedgerError::NotWritable`], [`LedgerError::NotALedger`],
-    /// [`LedgerError::NewerFormat`], [`LedgerError::Damaged`] when the last
-    /// records are not what was written, or another error of the storage.
+    /// [`LedgerError::NewerFormat`], [`LedgerError::RolledBack`],
+    /// [`LedgerError::Damaged`] when the last records are not what was written,
+    /// or another error of the storage.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
         Self::open_telling(folder, &mut |_, _| {})
     }
@@ -69,14 +72,19 @@ impl SqliteLedger {
     /// As [`SqliteLedger::open`].
     pub fn open_telling(folder: &Path, tell: Tell<'_>) -> Result<Self, LedgerError> {
         let place = Place::prepare(folder)?;
+        let high_water = HighWater::open(&place)?;
         let (writer, liveness) = store::open(&place, tell)?;
+        if let Err(trouble) = high_water.check(&place, &writer) {
+            liveness.leave(&writer);
+            return Err(place.explain("opening", trouble));
+        }
         let reader = store::open_reader(&place)?;
         let (writes, write_jobs) = mpsc::channel();
         let (reads, read_jobs) = mpsc::channel::<ReadJob>();
         let at = place.clone();
         let threads = vec![
             spawn(&place, "ledger-writer", move || {
-                writer::serve(writer, liveness, at, &write_jobs);
+                writer::serve(writer, liveness, at, high_water, &write_jobs);
             })?,
             spawn(&place, "ledger-reader", move || {
                 for job in read_jobs {

@@ -113,6 +113,11 @@ impl Place {
         self.folder.join("ledger.db")
     }
 
+    /// Where it is noted how far the ledger had come.
+    pub(super) fn high_water(&self) -> PathBuf {
+        self.folder.join("ledger.head")
+    }
+
     /// The file, for messages.
     pub(super) fn file(&self) -> String {
         self.database().display().to_string()

@@ -122,6 +122,64 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[tokio::test]
+async fn an_older_ledger_that_was_put_back_is_refused() {
+    let folder = folder();
+    let (path, saved) = (folder.path(), folder.path().join("saved"));
+    let first = open(path);
+    append(&first, 1).await.unwrap();
+    copy(path, &saved);
+    append(&first, 2).await.unwrap();
+    drop(first);
+    let later = path.join("later");
+    fs::create_dir(&later).unwrap();
+    fs::copy(path.join("ledger.db"), later.join("ledger.db")).unwrap();
+    let put_back = |from: &Path| {
+        for name in ["ledger.db", "ledger.db-wal"] {
+            let _ = fs::remove_file(path.join(name));
+            let _ = fs::copy(from.join(name), path.join(name));
+        }
+    };
+
+    put_back(&saved);
+    let refused = SqliteLedger::open(path).unwrap_err();
+    assert!(matches!(refused, LedgerError::RolledBack { noted: 2, found: 1, .. }), "{refused:?}");
+    put_back(Path::new("nothing is there"));
+    let refused = SqliteLedger::open(path).unwrap_err();
+    assert!(matches!(refused, LedgerError::RolledBack { noted: 2, found: 0, .. }), "{refused:?}");
+
+    // Another second record: as long, and not the same.
+    let other = open(&saved);
+    append(&other, 7).await.unwrap();
+    drop(other);
+    put_back(&saved);
+    let refused = SqliteLedger::open(path).unwrap_err();
+    assert!(matches!(refused, LedgerError::Damaged { seq: 2, .. }), "{refused:?}");
+
+    put_back(&later);
+    assert_eq!(append(&open(path), 3).await.unwrap()[0].seq, 3);
+    // Whoever means it removes the note.
+    fs::remove_file(path.join("ledger.head")).unwrap();
+    put_back(&later);
+    assert_eq!(append(&open(path), 4).await.unwrap()[0].seq, 3);
+}
+
+#[tokio::test]
+async fn a_note_that_was_not_written_to_its_end_counts_as_none() {
+    let folder = folder();
+    let ledger = open(folder.path());
+    for number in 0..12 {
+        append(&ledger, number).await.unwrap();
+    }
+    drop(ledger);
+    let note = folder.path().join("ledger.head");
+    let whole = fs::read(&note).unwrap();
+    for text in [&whole[..20], b"", &[0; 120], b"[]"] {
+        fs::write(&note, text).unwrap();
+        assert_eq!(all(&open(folder.path())).await.len(), 12);
+    }
+}
+
+#[tokio::test]
 async fn a_torn_tail_leaves_a_valid_prefix() {
     let folder = folder();
     let ledger = open(folder.path());

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
 use super::derived::{self, Sheet};
+use super::high_water::HighWater;
 use super::liveness::{Holder, Liveness};
 use super::store::{self, Place, Trouble, check, from_column, to_column};
 use crate::error::LedgerError;
@@ -23,6 +24,8 @@ pub(super) struct Desk<'a> {
     liveness: &'a Liveness,
     place: &'a Place,
     rows: Derived<'a>,
+    /// The end of what was appended.
+    head: Option<Head>,
 }
 
 /// The derived rows during one transaction.
@@ -93,6 +96,7 @@ pub(super) fn serve(
     mut connection: Connection,
     liveness: Liveness,
     place: Place,
+    mut high_water: HighWater,
     jobs: &mpsc::Receiver<Box<dyn Job>>,
 ) {
     let mut failed: Option<String> = None;
@@ -101,7 +105,13 @@ pub(super) fn serve(
         group.extend(jobs.try_iter().take(JOBS_MAX - 1));
         let error = match &failed {
             Some(why) => Some(LedgerError::Failed { why: why.clone() }),
-            None => commit(&mut connection, &liveness, &place, &mut group).err(),
+            None => match commit(&mut connection, &liveness, &place, &mut group) {
+                Ok(head) => {
+                    head.into_iter().for_each(|head| high_water.note(head));
+                    None
+                }
+                Err(error) => Some(error),
+            },
         };
         if let Some(error) = &error
             && !matches!(error, LedgerError::Busy { .. })
@@ -119,24 +129,27 @@ pub(super) fn serve(
     }
 }
 
-/// Does a group of jobs in one transaction.
+/// Does a group of jobs in one transaction. Says how far the ledger is, if
+/// something was appended.
 fn commit(
     connection: &mut Connection,
     liveness: &Liveness,
     place: &Place,
     group: &mut [Box<dyn Job>],
-) -> Result<(), LedgerError> {
+) -> Result<Option<Head>, LedgerError> {
     let explain = |error: rusqlite::Error| place.explain("writing", error.into());
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
-    let mut desk = Desk { connection: &transaction, liveness, place, rows: Derived::Unread };
+    let mut desk = Desk { connection: &transaction, liveness, place, rows: Derived::Unread, head: None };
     for job in group {
         job.run(&mut desk).map_err(explain)?;
     }
     desk.flush().map_err(|trouble| place.explain("writing", trouble))?;
+    let head = desk.head;
     drop(desk);
     // From here on the outcome of an error is not known.
-    transaction.commit().map_err(|error| LedgerError::Failed { why: error.to_string() })
+    transaction.commit().map_err(|error| LedgerError::Failed { why: error.to_string() })?;
+    Ok(head)
 }
 
 struct Seat {
@@ -156,6 +169,7 @@ impl<'a> Desk<'a> {
         check(self.connection, condition)?;
         let before = store::head(self.connection)?;
         let records = store::insert(self.connection, before, entries)?;
+        self.head = records.last().map(Head::after).or(self.head);
         if matches!(self.rows, Derived::Unread) {
             self.rows = Self::begin(self.connection, before)?;
         }

@@ -1,0 +1,88 @@
+//! How far the ledger had come, noted beside it: an older file that was put
+//! back in its place shows.
+//!
+//! The note is written after the commit and not forced to the disk. After a
+//! power failure it may be older than the ledger, never newer. Who puts back
+//! the whole folder puts back the note too: against that only an anchor that is
+//! kept elsewhere helps.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::store::{Place, Trouble, damaged, head, to_column};
+use crate::error::LedgerError;
+use crate::ledger::Head;
+
+/// Every note is as long as the longest, so that each replaces the one before.
+const LENGTH: usize = 120;
+
+/// The note of one ledger.
+pub(super) struct HighWater {
+    path: PathBuf,
+    /// Opened for the first note.
+    file: Option<File>,
+    /// What stood there, unless nothing did, or not all of it.
+    noted: Option<Head>,
+}
+
+impl HighWater {
+    /// Reads the note. To be called before the ledger is read: what others
+    /// append meanwhile is then behind it.
+    pub(super) fn open(place: &Place) -> Result<Self, LedgerError> {
+        let path = place.high_water();
+        let noted = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(text.trim_ascii_end()).ok(),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(place.not_writable(error.to_string())),
+        };
+        Ok(Self { path, file: None, noted })
+    }
+
+    /// Whether the ledger has come as far as was noted, by the same records.
+    pub(super) fn check(&self, place: &Place, connection: &Connection) -> Result<(), Trouble> {
+        let Some(noted) = self.noted else { return Ok(()) };
+        let found = head(connection)?.seq;
+        if found < noted.seq {
+            return Err(LedgerError::RolledBack { path: place.file(), noted: noted.seq, found }.into());
+        }
+        let hash: Option<[u8; 32]> = connection
+            .query_row("SELECT hash FROM records WHERE seq = ?1", [to_column(noted.seq)], |row| row.get(0))
+            .optional()?;
+        match hash {
+            Some(hash) if hash != noted.hash.0 => {
+                Err(damaged(noted.seq, "it is another record than this ledger had before"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes how far the ledger is now. What cannot be noted is noted with the
+    /// next record: the ledger itself is written, and this must not make it fail.
+    pub(super) fn note(&mut self, head: Head) {
+        let Ok(text) = serde_json::to_string(&head) else { return };
+        let line = format!("{text:<width$}\n", width = LENGTH - 1);
+        if self.write(line.as_bytes()).is_err() {
+            self.file = None;
+        }
+    }
+
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(create(&self.path)?),
+        };
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(line)
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
