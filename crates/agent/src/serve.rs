@@ -218,6 +218,7 @@ fn note(noticed: Noticed) {
         Noticed::Expired(plan) => {
             tracing::info!(environment = %plan.environment, plan = %plan.plan_id, "expired; its teardown waits for approval");
         }
+        Noticed::Ending(environment) => tracing::info!(%environment, "it expires soon"),
         Noticed::Blind(failure) => {
             tracing::warn!(code = failure.code, why = failure.why, "a round could not look for work");
         }

@@ -191,9 +191,10 @@ fn check_policy(policy: &CostPolicy) -> Result<(), RosterRefusal> {
     }
     let negative =
         policy.low_max.is_sign_negative() || caps.iter().flatten().any(|cap| cap.is_sign_negative());
-    match negative {
-        true => Err(RosterRefusal::Policy("a limit is negative")),
-        false => Ok(()),
+    match (negative, policy.life_seconds_max) {
+        (true, _) => Err(RosterRefusal::Policy("a limit is negative")),
+        (_, Some(0)) => Err(RosterRefusal::Policy("nothing can live for 0 seconds")),
+        _ => Ok(()),
     }
 }
 

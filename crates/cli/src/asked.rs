@@ -5,14 +5,14 @@ use std::path::Path;
 use exokit_core::select::select;
 use exokit_model::cost::{ApprovalLevel, CostPolicy};
 use exokit_model::selection::{Requirements, Selection};
-use exokit_model::spec::{DatabaseEngine, EnvironmentClass, SksLevel};
+use exokit_model::spec::{AtExpiry, DatabaseEngine, EnvironmentClass, SksLevel};
 use exokit_service::Planned;
 use exokit_service::admission::Limits;
 use exokit_templates::TemplateSet;
 use exokit_wire::ask::{Ask, RunFileText, Shape};
 use exokit_wire::request::PlanRequest;
 
-use crate::args::{ChangeArgs, ClassName, DatabaseName, RequirementArgs, SelectArgs, SksLevelName};
+use crate::args::{AtExpiryName, ChangeArgs, ClassName, DatabaseName, RequirementArgs, SelectArgs, SksLevelName};
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::session::{Session, price_list, templates};
@@ -49,6 +49,11 @@ fn ask(args: &ChangeArgs) -> Result<Ask, CliError> {
         zone: args.zone.clone(),
         class,
         ttl_seconds: args.ttl,
+        keep_alive_seconds: args.keep_alive,
+        at_expiry: match args.at_expiry {
+            AtExpiryName::Ask => AtExpiry::Ask,
+            AtExpiryName::Remove => AtExpiry::Remove,
+        },
         level: args.level.and_then(|level| ApprovalLevel::try_from(level).ok()),
         shape: Shape {
             project: shape.project,

@@ -421,6 +421,8 @@ pub(crate) mod tests {
             observability: false,
             agents: Vec::new(),
             ttl_seconds: None,
+            keep_alive_seconds: None,
+            at_expiry: exokit_model::spec::AtExpiry::Ask,
         }
     }
 

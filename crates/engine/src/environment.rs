@@ -71,6 +71,15 @@ impl EnvironmentState {
         })
     }
 
+    /// How many seconds were added to the life of what is there, in all.
+    #[must_use]
+    pub fn extended(&self) -> u64 {
+        let Some(made) = self.provision().map(|provision| &provision.operation) else { return 0 };
+        let of_it = self.operations.iter().skip_while(|operation| operation.operation != *made);
+        let extended = of_it.filter(|operation| operation.phase == Phase::Succeeded);
+        extended.filter_map(|operation| operation.plan.extend_seconds).fold(0, u64::saturating_add)
+    }
+
     /// Resources that the ledger holds as existing, with the nodes of the plan
     /// that made them.
     #[must_use]

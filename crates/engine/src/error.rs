@@ -6,7 +6,7 @@ use exokit_core::preflight::PreflightError;
 use exokit_ledger::LedgerError;
 use exokit_model::canonical::CanonicalError;
 use exokit_model::graph::GraphError;
-use exokit_model::ids::{EnvironmentName, OperationId, PlanId, ResourceId};
+use exokit_model::ids::{EnvironmentName, OperationId, PlanId, ResourceId, PersonId};
 use exokit_model::plan::PlanError;
 
 use crate::entropy::EntropyError;
@@ -57,6 +57,29 @@ pub enum EngineError {
     /// There is such an environment already.
     #[error("environment {0} exists already")]
     Exists(EnvironmentName),
+    /// It would live longer than the policy allows.
+    #[error("environment {environment} would live {asked}, the policy allows {most} s")]
+    LivesTooLong {
+        /// The environment.
+        environment: EnvironmentName,
+        /// How long it would live, with its unit.
+        asked: String,
+        /// How long it may, in seconds.
+        most: u64,
+    },
+    /// Somebody else asked for the environment.
+    #[error("environment {environment} belongs to {owner}, who alone keeps it alive, not {person}")]
+    NotOwner {
+        /// The environment.
+        environment: EnvironmentName,
+        /// Who asked for it.
+        owner: PersonId,
+        /// Who gave the sign of life.
+        person: PersonId,
+    },
+    /// The environment expects no sign of life.
+    #[error("environment {0} expects no sign of life")]
+    NoKeepAlive(EnvironmentName),
     /// Another operation changes the environment.
     #[error("operation {operation} on {environment} is not finished")]
     Busy {
@@ -130,6 +153,9 @@ impl EngineError {
             EngineError::OtherAccount { .. } => "other-account",
             EngineError::NoEnvironment(_) => "no-environment",
             EngineError::Exists(_) => "exists",
+            EngineError::LivesTooLong { .. } => "life-too-long",
+            EngineError::NotOwner { .. } => "not-owner",
+            EngineError::NoKeepAlive(_) => "no-keep-alive",
             EngineError::Busy { .. } => "busy",
             EngineError::Conflict { .. } => "conflict",
             EngineError::OtherBody { .. } => "idempotency-conflict",
@@ -166,6 +192,15 @@ impl EngineError {
             EngineError::NoEnvironment(_) => "`exokit list` shows all environments".to_owned(),
             EngineError::Exists(name) => {
                 format!("choose another name, or remove it first with `exokit teardown {name}`")
+            }
+            EngineError::LivesTooLong { most, .. } => {
+                format!("ask for at most {most} s in all, or let the policy be changed: `exokit approver policy`")
+            }
+            EngineError::NotOwner { owner, .. } => {
+                format!("{owner}, or an agent of theirs, gives the sign of life; others can extend it")
+            }
+            EngineError::NoKeepAlive(name) => {
+                format!("extend it with `exokit extend {name} --ttl`; signs of life are asked for with `up --keep-alive`")
             }
             EngineError::Busy { environment, .. } => {
                 format!("wait for it with `exokit watch {environment}`, then plan again")

@@ -1,14 +1,21 @@
-//! Time to live: an environment that outlived it asks for its teardown. The
-//! teardown is a plan like any other and needs its approval.
+//! Time to live: signs of life, warnings, and the teardown of what has outlived
+//! its time. The teardown is a plan like any other and needs its approval.
 
-use exokit_ledger::{Environments, OperationSummary, Operations};
+use exokit_ledger::{Condition, EnvironmentView, Environments, LedgerError, OperationSummary, Operations};
 use exokit_model::event::Event;
+use exokit_model::ids::{EnvironmentName, PersonId};
 use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
 use exokit_mutant::{Mutant, planted};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+
+/// A warning comes at most so long before the end.
+const WARN_MAX: SignedDuration = SignedDuration::from_hours(1);
+/// A warning comes before the last of so many parts of the time.
+const WARN_PARTS: i32 = 10;
 
 impl Engine {
     /// Proposes a teardown for every environment that has expired and has no
@@ -37,6 +44,54 @@ impl Engine {
         Ok(proposed)
     }
 
+    /// Warns of the end of every environment that is near it, once for each end.
+    /// Returns their names.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or written.
+    pub async fn warn(&self) -> Result<Vec<EnvironmentName>, EngineError> {
+        let now = self.now();
+        let soon = now.checked_add(WARN_MAX).unwrap_or(Timestamp::MAX);
+        let mut warned = Vec::new();
+        for view in self.parts().ledger.environments(Environments::Expired(soon)).await? {
+            let Some(expires_at) = view.expires_at.filter(|end| is_near(&view, *end, now)) else { continue };
+            let name = &view.environment;
+            let environment = self.environment(name).await?;
+            let entry = self.entry(Some(name), None, Event::ExpiryWarned { expires_at });
+            match self.append(&Condition::environment(name, environment.last_seq), vec![entry]).await {
+                Ok(_) => warned.push(name.clone()),
+                // Somebody else wrote; if that was no warning, the next look warns.
+                Err(EngineError::Ledger(LedgerError::Stale { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(warned)
+    }
+
+    /// Takes a sign of life, and says until when the environment is kept. It
+    /// must come from the owner, or from one who stands for the same human.
+    ///
+    /// # Errors
+    /// When there is no such environment or it expects none, when somebody else
+    /// asks, and when the ledger cannot be read or written.
+    pub async fn keep_alive(&self, name: &EnvironmentName, by: &PersonId) -> Result<Timestamp, EngineError> {
+        let environment = self.environment(name).await?;
+        let provision = environment.provision().ok_or_else(|| EngineError::NoEnvironment(name.clone()))?;
+        let owner = &provision.plan.requester;
+        let roster = self.roster().await?;
+        if roster.principal(owner) != roster.principal(by) {
+            let (environment, owner, person) = (name.clone(), owner.clone(), by.clone());
+            return Err(EngineError::NotOwner { environment, owner, person });
+        }
+        let wait = provision.plan.spec.as_ref().and_then(|spec| spec.keep_alive_seconds);
+        let wait = wait.ok_or_else(|| EngineError::NoKeepAlive(name.clone()))?;
+        let wait = SignedDuration::from_secs(i64::try_from(wait).unwrap_or(i64::MAX));
+        let until = self.now().checked_add(wait).unwrap_or(Timestamp::MAX);
+        let entry = self.entry(Some(name), None, Event::KeptAlive { by: by.clone(), until });
+        self.append(&Condition::default(), vec![entry]).await?;
+        Ok(until)
+    }
+
     /// Whether a teardown cannot be asked for, or need not, because of an
     /// unfinished operation: it runs, or is a teardown that may still start.
     fn occupies(&self, operation: &OperationSummary) -> bool {
@@ -46,4 +101,16 @@ impl Engine {
             _ => true,
         }
     }
+}
+
+/// Whether the end is near, was not warned of, and has not come.
+fn is_near(view: &EnvironmentView, end: Timestamp, now: Timestamp) -> bool {
+    let time = match (view.keep_alive_seconds, view.kept_until) {
+        (Some(wait), Some(until)) if until == end => {
+            SignedDuration::from_secs(i64::try_from(wait).unwrap_or(i64::MAX))
+        }
+        _ => end.duration_since(view.created_at),
+    };
+    let lead = (time / WARN_PARTS).min(WARN_MAX);
+    view.warned_of != Some(end) && now < end && end.duration_since(now) <= lead
 }

@@ -63,8 +63,8 @@ impl Engine {
     /// comes from one. Nothing is recorded and nothing changes.
     ///
     /// # Errors
-    /// When the name is taken, the cloud does not offer what is asked for, or
-    /// ledger or cloud cannot be read.
+    /// When the name is taken, it would live longer than the policy allows, the
+    /// cloud does not offer what is asked for, or ledger or cloud cannot be read.
     pub async fn plan_provision(
         &self,
         request: ProvisionRequest,
@@ -79,6 +79,7 @@ impl Engine {
         let offer = preflight::check(&spec, &self.catalog(&spec.zone).await?)?;
         let history = self.history(&spec.zone).await?;
         let roster = self.roster().await?;
+        check_life(&spec.environment, spec.ttl_seconds, &roster)?;
         let team = team_of(&roster, &request.requester);
         let today = self.today(&roster, &request.requester, team.as_ref()).await?;
         let cost = estimate(&spec, &request.prices);
@@ -162,7 +163,8 @@ impl Engine {
     /// paid for, so they count like a request.
     ///
     /// # Errors
-    /// As [`Engine::plan_teardown`].
+    /// As [`Engine::plan_teardown`], and when it would live longer than the
+    /// policy allows.
     pub async fn plan_extend(
         &self,
         name: &EnvironmentName,
@@ -173,6 +175,9 @@ impl Engine {
         let environment = self.environment(name).await?;
         let provision = environment.provision().ok_or_else(|| EngineError::NoEnvironment(name.clone()))?;
         let roster = self.roster().await?;
+        let life = provision.plan.spec.as_ref().and_then(|spec| spec.ttl_seconds);
+        let life = life.map(|life| life.saturating_add(environment.extended()).saturating_add(seconds));
+        check_life(name, life, &roster)?;
         let team = team_of(&roster, requester);
         let today = self.today(&roster, requester, team.as_ref()).await?;
         let mut cost = provision.plan.cost.clone();
@@ -333,6 +338,17 @@ impl Engine {
             Some(request) => Ok(request.plan_id.clone()),
             None => self.new_plan_id(),
         }
+    }
+}
+
+/// The policy bounds the whole life; none is a life without an end.
+fn check_life(name: &EnvironmentName, life: Option<u64>, roster: &Roster) -> Result<(), EngineError> {
+    match (roster.policy.life_seconds_max, life) {
+        (Some(most), life) if life.is_none_or(|life| life > most) => {
+            let asked = life.map_or_else(|| "without an end".to_owned(), |life| format!("{life} s"));
+            Err(EngineError::LivesTooLong { environment: name.clone(), asked, most })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -117,6 +117,8 @@ impl Teller {
                 format!("Everything that it had made is gone{}.", self.since_start(operation, at))
             }
             Event::DriftObserved { differences } => drift(differences),
+            Event::KeptAlive { by, until } => format!("{by} keeps it until {until}."),
+            Event::ExpiryWarned { expires_at } => format!("It expires at {expires_at}."),
             Event::ExpiryNoticed { expired_at, digest } => format!(
                 "Its time was over at {expired_at}; plan {} to remove it waits for approval.",
                 digest.short()

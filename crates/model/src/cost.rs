@@ -190,6 +190,10 @@ pub struct CostPolicy {
     /// Cap on the sum of hourly rates that one team asks for in a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team_daily_max: Option<Decimal>,
+    /// Longest life of an environment in seconds, with all extensions. None:
+    /// there is no limit, and an environment may live without an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life_seconds_max: Option<u64>,
 }
 
 impl Default for CostPolicy {
@@ -201,6 +205,7 @@ impl Default for CostPolicy {
             request_hourly_max: None,
             requester_daily_max: Some(Decimal::new(500, 2)),
             team_daily_max: Some(Decimal::new(2000, 2)),
+            life_seconds_max: None,
         }
     }
 }

@@ -266,6 +266,18 @@ pub enum Event {
         /// What differs; empty when nothing does.
         differences: Vec<Difference>,
     },
+    /// The environment's owner, or an agent of theirs, gave a sign of life.
+    KeptAlive {
+        /// Who.
+        by: PersonId,
+        /// Without another sign it expires then.
+        until: Timestamp,
+    },
+    /// The environment expires soon.
+    ExpiryWarned {
+        /// When.
+        expires_at: Timestamp,
+    },
     /// The environment outlived its time; a teardown plan is asked for.
     ExpiryNoticed {
         /// When it expired.
@@ -307,6 +319,8 @@ impl Event {
             Event::OperationSucceeded { .. } => "operation-succeeded",
             Event::OperationRolledBack => "operation-rolled-back",
             Event::DriftObserved { .. } => "drift-observed",
+            Event::KeptAlive { .. } => "kept-alive",
+            Event::ExpiryWarned { .. } => "expiry-warned",
             Event::ExpiryNoticed { .. } => "expiry-noticed",
         }
     }

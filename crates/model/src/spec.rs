@@ -63,6 +63,31 @@ pub struct EnvironmentSpec {
     /// Seconds after which it expires; none means that it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<u64>,
+    /// It expires earlier when its owner has given no sign of life for so many
+    /// seconds; none means that no sign is expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_alive_seconds: Option<u64>,
+    /// What happens when it expires.
+    #[serde(default, skip_serializing_if = "AtExpiry::is_default")]
+    pub at_expiry: AtExpiry,
+}
+
+/// What happens to an environment that expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtExpiry {
+    /// A plan to remove it is made, and waits for its own approval.
+    #[default]
+    Ask,
+    /// It is removed. Whoever approves the environment approves that too, at
+    /// the level that its removal takes.
+    Remove,
+}
+
+impl AtExpiry {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Level of an SKS control plane.

@@ -92,7 +92,9 @@ impl Service {
         ask: &Ask,
         keyed: Option<&KeyedRequest>,
     ) -> Result<Planned, Failure> {
-        let wanted = self.wanted(ask, &self.policy().await?)?;
+        let mut wanted = self.wanted(ask, &self.policy().await?)?;
+        wanted.spec.keep_alive_seconds = ask.keep_alive_seconds;
+        wanted.spec.at_expiry = ask.at_expiry;
         let what = wanted.spec.environment.clone();
         self.check_zone(&wanted.spec.zone).await.doing("planning", &what)?;
         let templates = &self.parts.templates;

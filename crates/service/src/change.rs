@@ -8,9 +8,9 @@ use exokit_model::ids::{OperationId, PlanId};
 use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
 use exokit_wire::failure::{Class, Failure};
-use exokit_wire::reply::{OperationReply, PlanReply};
+use exokit_wire::reply::{KeepAliveReply, OperationReply, PlanReply};
 use exokit_wire::request::{
-    ExtendRequest, PlanRequest, ProvisionRequest, ResumeRequest, SealedPlan, TeardownRequest, Tokens,
+    ExtendRequest, KeepAliveRequest, PlanRequest, ProvisionRequest, ResumeRequest, SealedPlan, TeardownRequest, Tokens,
 };
 
 use crate::admission::busy;
@@ -78,6 +78,16 @@ impl Service {
         let wanted = request.extend.map(PlanRequest::Extend);
         let source = source("extend", wanted, request.plan_id, request.sealed)?;
         self.change(caller, Action::Extend, source, &request.approval_token).await
+    }
+
+    pub(crate) async fn keep_alive(
+        &self,
+        caller: &Caller,
+        request: KeepAliveRequest,
+    ) -> Result<KeepAliveReply, Failure> {
+        let (by, environment) = (caller.requester()?, request.environment);
+        let kept = self.engine().keep_alive(&environment, by).await;
+        Ok(KeepAliveReply { kept_until: kept.doing("keeping alive", &environment)?, environment })
     }
 
     async fn change(

@@ -84,16 +84,18 @@ impl Explain for EngineError {
             EngineError::Roster(_)
             | EngineError::Refused(_)
             | EngineError::Preflight(_)
+            | EngineError::LivesTooLong { .. }
             | EngineError::Rejected { .. } => Class::Refused,
             EngineError::Canonical(_) | EngineError::Graph(_) => Class::Internal,
             EngineError::NoEnvironment(_) => Class::NotFound,
             EngineError::OtherKey { .. } | EngineError::Unreadable(_) => Class::Invalid,
-            EngineError::NotOurs => Class::Forbidden,
+            EngineError::NotOurs | EngineError::NotOwner { .. } => Class::Forbidden,
             EngineError::Exists(_)
             | EngineError::Busy { .. }
             | EngineError::Conflict { .. }
             | EngineError::OtherBody { .. }
             | EngineError::StalePlan { .. }
+            | EngineError::NoKeepAlive(_)
             | EngineError::WrongPhase { .. } => Class::Conflict,
         }
     }

@@ -120,6 +120,7 @@ impl Service {
             Verb::Provision => run(fields, on, |m| self.provision(caller, m)).await,
             Verb::Teardown => run(fields, on, |m| self.teardown(caller, m)).await,
             Verb::Extend => run(fields, on, |m| self.extend(caller, m)).await,
+            Verb::KeepAlive => run(fields, on, |m| self.keep_alive(caller, m)).await,
             Verb::Approve => run(fields, on, |m| self.approve(m)).await,
             Verb::Deny => run(fields, on, |m| self.deny(m)).await,
             Verb::Status => run(fields, on, |m| self.status(m)).await,

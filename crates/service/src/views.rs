@@ -120,6 +120,8 @@ pub fn environment(view: &EnvironmentView) -> Environment {
         currency: view.currency.clone(),
         created_at: view.created_at,
         expires_at: view.expires_at,
+        ends_at: view.ends_at,
+        kept_until: view.kept_until,
         owner: view.owner.clone(),
         team: view.team.clone(),
         level: view.level,

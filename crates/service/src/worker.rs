@@ -30,6 +30,8 @@ pub enum Noticed {
     Ended(OperationId, Result<Phase, EngineError>),
     /// An environment has expired; this plan to remove it waits for approval.
     Expired(Box<Plan>),
+    /// An environment expires soon.
+    Ending(EnvironmentName),
     /// A round could not look; the next one may.
     Blind(Failure),
 }
@@ -74,7 +76,7 @@ impl Worker {
         let mut round = tokio::time::interval(ROUND);
         loop {
             match self.take_up().await {
-                Ok(expired) => expired.into_iter().for_each(|plan| tell(Noticed::Expired(Box::new(plan)))),
+                Ok(noticed) => noticed.into_iter().for_each(&mut tell),
                 Err(failure) => tell(Noticed::Blind(failure)),
             }
             tokio::select! {
@@ -111,10 +113,14 @@ impl Worker {
         }
     }
 
-    /// Proposes the teardown of what has expired, and takes up what can go on.
-    async fn take_up(&mut self) -> Result<Vec<Plan>, Failure> {
+    /// Warns of what expires soon, proposes the teardown of what has expired,
+    /// and takes up what can go on.
+    async fn take_up(&mut self) -> Result<Vec<Noticed>, Failure> {
         let engine = self.service.engine();
         let expired = engine.expire().await.doing("looking for", "expired environments")?;
+        let ending = engine.warn().await.doing("looking for", "environments that expire soon")?;
+        let expired = expired.into_iter().map(|plan| Noticed::Expired(Box::new(plan)));
+        let noticed = expired.chain(ending.into_iter().map(Noticed::Ending)).collect();
         self.begin(self.unfinished().await?);
         self.look_what_changed().await?;
         for name in self.touched.clone() {
@@ -124,7 +130,7 @@ impl Worker {
                 self.touched.remove(&name);
             }
         }
-        Ok(expired)
+        Ok(noticed)
     }
 
     /// Begins what is not under way yet; whether there was room for all.

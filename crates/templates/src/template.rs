@@ -6,7 +6,7 @@ use exokit_model::candidate::{Candidate, NodeShape};
 use exokit_model::canonical::{Digest, to_canonical_bytes};
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::ids::{EnvironmentName, InvalidId, TemplateId, Zone};
-use exokit_model::spec::{EnvironmentClass, EnvironmentSpec, SksLevel, WorkloadSpec};
+use exokit_model::spec::{AtExpiry, EnvironmentClass, EnvironmentSpec, SksLevel, WorkloadSpec};
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -473,6 +473,8 @@ impl Body {
             observability: false,
             agents: self.labels.agents,
             ttl_seconds: None,
+            keep_alive_seconds: None,
+            at_expiry: AtExpiry::Ask,
         }
     }
 }

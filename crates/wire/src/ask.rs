@@ -3,7 +3,7 @@
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::ids::{EnvironmentName, Zone};
 use exokit_model::selection::Requirements;
-use exokit_model::spec::{EnvironmentClass, SksLevel};
+use exokit_model::spec::{AtExpiry, EnvironmentClass, SksLevel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,8 @@ pub struct Ask {
     #[serde(skip_serializing_if = "is_default")]
     pub requirements: Requirements,
     /// The text of a run file in YAML. It says all of it: only `name`, `zone`,
-    /// `ttl_seconds` and `class` may stand beside it.
+    /// `ttl_seconds`, `keep_alive_seconds`, `at_expiry` and `class` may stand
+    /// beside it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_file: Option<RunFileText>,
     /// Name of the environment; by default `stargate-tN-YYYYMMDD`.
@@ -34,6 +35,13 @@ pub struct Ask {
     /// Seconds after which it expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<u64>,
+    /// It expires earlier when its owner gives no sign of life for so many
+    /// seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_alive_seconds: Option<u64>,
+    /// What happens when it expires.
+    #[serde(skip_serializing_if = "is_default")]
+    pub at_expiry: AtExpiry,
     /// An approval level that is wanted at least.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<ApprovalLevel>,

@@ -201,8 +201,13 @@ pub struct Environment {
     pub currency: String,
     /// When its making began; before that, when it was planned.
     pub created_at: Timestamp,
-    /// When its time is over; none when it may stay.
+    /// When its time is over: the earlier of `ends_at` and `kept_until`; none
+    /// when it may stay.
     pub expires_at: Option<Timestamp>,
+    /// The end of the time that was asked for, with extensions.
+    pub ends_at: Option<Timestamp>,
+    /// When it is over unless its owner gives a sign of life.
+    pub kept_until: Option<Timestamp>,
     /// Who asked for it.
     pub owner: PersonId,
     /// Whose budget it counts against.
@@ -217,6 +222,16 @@ pub struct Environment {
     pub operations: Vec<OperationId>,
     /// What it consists of.
     pub resources: Vec<Resource>,
+}
+
+/// Until when an environment is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeepAliveReply {
+    /// Its name.
+    pub environment: EnvironmentName,
+    /// Without another sign of life it expires then, or earlier where its time
+    /// ends.
+    pub kept_until: Timestamp,
 }
 
 /// One resource of an environment.

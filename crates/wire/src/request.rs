@@ -204,6 +204,14 @@ pub struct EventsRequest {
     pub operation: Option<OperationId>,
 }
 
+/// The owner of an environment is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeepAliveRequest {
+    /// Of which environment.
+    pub environment: EnvironmentName,
+}
+
 /// How does the cloud differ from what was planned?
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -6,11 +6,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::reply::{
-    DriftReply, EventsReply, HistoryReply, ListReply, OperationReply, OrphansReply, PlanReply, RosterReply,
+    DriftReply, EventsReply, HistoryReply, KeepAliveReply, ListReply, OperationReply, OrphansReply, PlanReply, RosterReply,
     ShowPlanReply, StatusReply, VoteReply,
 };
 use crate::request::{
-    ApproveRequest, DenyRequest, DriftRequest, EventsRequest, ExtendRequest, HistoryRequest, ListRequest,
+    ApproveRequest, DenyRequest, DriftRequest, EventsRequest, ExtendRequest, HistoryRequest, KeepAliveRequest, ListRequest,
     OrphansRequest, PlanRequest, ProvisionRequest, ResumeRequest, RosterRequest, SelectRequest,
     ShowPlanRequest, StatusRequest, TeardownRequest,
 };
@@ -146,6 +146,9 @@ verbs! {
     Teardown = "teardown", Post "teardown", Request, TeardownRequest => OperationReply;
     /// Lets an environment live longer.
     Extend = "extend", Post "extend", Request, ExtendRequest => OperationReply;
+    /// A sign of life from the owner of an environment.
+    KeepAlive = "keep-alive", Post "environments/{environment}/keep-alive", Request,
+        KeepAliveRequest => KeepAliveReply;
     /// Hands on a vote for a plan.
     Approve = "approve", Post "approve", ApproveForward, ApproveRequest => VoteReply;
     /// Hands on a vote against a plan.

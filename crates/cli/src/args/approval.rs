@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use exokit_model::ids::{KeyId, PersonId, RoleName};
+use exokit_text::format::parse_duration;
 use rust_decimal::Decimal;
 
 /// Vote on a recorded plan
@@ -170,6 +171,9 @@ pub(crate) struct PolicyArgs {
     /// Cap on the hourly rates that one team asks for in a day
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) team_daily_max: Option<Decimal>,
+    /// Longest life of an environment with all extensions, such as 30d
+    #[arg(long, value_name = "30d", value_parser = parse_duration)]
+    pub(crate) life_max: Option<u64>,
     /// The private root key [default: keys/root.pem in the state directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) root_key: Option<PathBuf>,

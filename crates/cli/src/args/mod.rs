@@ -23,7 +23,7 @@ pub(crate) use look::{
     DriftArgs, EnvironmentArgs, HistoryArgs, ListArgs, OrphansArgs, ResumeArgs, WatchArgs,
 };
 pub(crate) use plan::{
-    ChangeArgs, ClassName, DatabaseName, ExtendArgs, PlanArgs, ProvisionArgs, RequirementArgs, SelectArgs,
+    AtExpiryName, ChangeArgs, ClassName, DatabaseName, ExtendArgs, KeepAliveArgs, PlanArgs, ProvisionArgs, RequirementArgs, SelectArgs,
     SksLevelName, TeardownArgs,
 };
 pub(crate) use tools::{
@@ -145,6 +145,8 @@ pub(crate) enum Command {
     History(HistoryArgs),
     Drift(DriftArgs),
     Extend(ExtendArgs),
+    #[command(name = "keep-alive")]
+    KeepAlive(KeepAliveArgs),
     #[command(visible_alias = "down")]
     Teardown(TeardownArgs),
     Orphans(OrphansArgs),

@@ -103,6 +103,12 @@ pub(crate) struct ChangeArgs {
     /// How long it lives, such as 8h or 2d; afterwards its teardown is proposed
     #[arg(long, value_name = "8h", value_parser = parse_duration)]
     pub(crate) ttl: Option<u64>,
+    /// It expires earlier without `exokit keep-alive` for so long, such as 30m
+    #[arg(long, value_name = "30m", value_parser = parse_duration)]
+    pub(crate) keep_alive: Option<u64>,
+    /// What happens when it expires; `remove` is approved together with it
+    #[arg(long, value_enum, default_value = "ask")]
+    pub(crate) at_expiry: AtExpiryName,
     /// Ask for at least this approval level
     #[arg(long, value_name = "1..3", value_parser = clap::value_parser!(u8).range(1..=3))]
     pub(crate) level: Option<u8>,
@@ -110,6 +116,15 @@ pub(crate) struct ChangeArgs {
     pub(crate) requirements: RequirementArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
+}
+
+/// What happens to an environment that expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AtExpiryName {
+    /// Its removal is planned and waits for approval
+    Ask,
+    /// It is removed
+    Remove,
 }
 
 /// What is required; the cheapest template that has it all is taken.
@@ -254,6 +269,21 @@ pub(crate) struct TeardownArgs {
     pub(crate) wait: bool,
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
+}
+
+/// Say that an environment is still needed
+///
+/// For one that was asked for with --keep-alive. Only its owner can say so, or
+/// an agent of the same person.
+///
+/// Examples:
+///   exokit keep-alive first
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct KeepAliveArgs {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub(crate) environment: EnvironmentName,
 }
 
 /// Let an environment live longer

@@ -6,7 +6,7 @@ use exokit_approval::keys::PublicKey;
 use exokit_approval::roster::{self, RosterRefusal, SignedRoster};
 use exokit_model::approval::{ApproverKey, Person, Roster};
 use exokit_model::cost::CostPolicy;
-use exokit_text::format::{amount, moment, table};
+use exokit_text::format::{amount, duration, moment, table};
 use serde_json::json;
 
 use crate::args::{AddArgs, ApproverCommand, CreateKeyArgs, InitArgs, PolicyArgs, RevokeArgs};
@@ -130,7 +130,7 @@ async fn policy(settings: &Settings, args: &PolicyArgs) -> Result<(), CliError> 
         args.requester_daily_max,
         args.team_daily_max,
     ];
-    if changes.iter().any(Option::is_some) {
+    if changes.iter().any(Option::is_some) || args.life_max.is_some() {
         return change(settings, args.root_key.as_ref(), |current, now| {
             let old = &current.policy;
             let new = CostPolicy {
@@ -140,6 +140,7 @@ async fn policy(settings: &Settings, args: &PolicyArgs) -> Result<(), CliError> 
                 request_hourly_max: args.request_max.or(old.request_hourly_max),
                 requester_daily_max: args.requester_daily_max.or(old.requester_daily_max),
                 team_daily_max: args.team_daily_max.or(old.team_daily_max),
+                life_seconds_max: args.life_max.or(old.life_seconds_max),
             };
             roster::change_policy(current, new, now)
         })
@@ -150,13 +151,14 @@ async fn policy(settings: &Settings, args: &PolicyArgs) -> Result<(), CliError> 
     settings.output.data(&policy, || {
         let cap = |cap: Option<rust_decimal::Decimal>| cap.map_or_else(|| "none".to_owned(), amount);
         format!(
-            "Bands per hour: LOW to {}, MEDIUM to {}, HIGH to {}, EXTREME above\nCaps per hour: request {}, requester and day {}, team and day {}\n",
+            "Bands per hour: LOW to {}, MEDIUM to {}, HIGH to {}, EXTREME above\nCaps per hour: request {}, requester and day {}, team and day {}\nLongest life: {}\n",
             amount(policy.low_max),
             amount(policy.medium_max),
             amount(policy.high_max),
             cap(policy.request_hourly_max),
             cap(policy.requester_daily_max),
-            cap(policy.team_daily_max)
+            cap(policy.team_daily_max),
+            policy.life_seconds_max.map_or_else(|| "no limit".to_owned(), duration)
         )
     })
 }

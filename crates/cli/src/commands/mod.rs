@@ -9,6 +9,7 @@ mod doctor;
 mod drift;
 mod extend;
 mod history;
+mod keep_alive;
 mod list;
 mod man;
 mod nats;
@@ -50,6 +51,7 @@ pub(crate) async fn run(command: Command, settings: &Settings) -> Result<Exit, C
         Command::History(args) => history::run(settings, &args).await,
         Command::Drift(args) => drift::run(settings, &args).await,
         Command::Extend(args) => extend::run(settings, &args).await,
+        Command::KeepAlive(args) => keep_alive::run(settings, &args).await,
         Command::Teardown(args) => teardown::run(settings, &args).await,
         Command::Orphans(args) => orphans::run(settings, &args).await,
         Command::Approver(args) => approver::run(settings, args.command).await,

@@ -34,9 +34,17 @@ pub struct EnvironmentView {
     pub currency: String,
     /// When its making began; before that, when it was planned.
     pub created_at: Timestamp,
-    /// When its time is over; none before its making began, or when it may
-    /// stay.
+    /// When its time is over: the earlier of `ends_at` and `kept_until`. None
+    /// before its making began, or when it may stay.
     pub expires_at: Option<Timestamp>,
+    /// The end of the time that was asked for, with extensions.
+    pub ends_at: Option<Timestamp>,
+    /// How long it lives without a sign of its owner.
+    pub keep_alive_seconds: Option<u64>,
+    /// When it is over unless its owner gives a sign of life.
+    pub kept_until: Option<Timestamp>,
+    /// The newest end that was warned of.
+    pub warned_of: Option<Timestamp>,
     /// Who asked for it.
     pub owner: PersonId,
     /// Whose budget it counts against.
@@ -112,6 +120,10 @@ impl EnvironmentView {
             currency: operation.currency.clone(),
             created_at: at,
             expires_at: None,
+            ends_at: None,
+            keep_alive_seconds: operation.keep_alive_seconds,
+            kept_until: None,
+            warned_of: None,
             owner: operation.requester.clone(),
             team: operation.team.clone(),
             level: operation.level,
@@ -150,7 +162,7 @@ impl EnvironmentView {
                 Action::Provision => {
                     let before = std::mem::take(&mut self.operations);
                     *self = Self::planned(operation, before, entry.at);
-                    self.expires_at = operation.ttl_seconds.map(|ttl| add(entry.at, ttl));
+                    self.ends_at = operation.ttl_seconds.map(|ttl| add(entry.at, ttl));
                 }
                 Action::Teardown => self.show_found(operation),
                 Action::Extend => {}
@@ -164,16 +176,32 @@ impl EnvironmentView {
         {
             self.phase = phase.to_owned();
         }
-        if let (Action::Extend, Event::OperationSucceeded { .. }, Some(seconds)) =
-            (operation.action, &entry.event, operation.extend_seconds)
-        {
-            self.expires_at = Some(add(self.expires_at.unwrap_or(entry.at), seconds));
+        if matches!(entry.event, Event::OperationSucceeded { .. }) {
+            match (operation.action, operation.extend_seconds, operation.keep_alive_seconds) {
+                (Action::Extend, Some(more), _) => {
+                    self.ends_at = Some(add(self.ends_at.unwrap_or(entry.at), more));
+                }
+                // Signs of life are expected from when there is something to use.
+                (Action::Provision, _, Some(wait)) => self.kept_until = Some(add(entry.at, wait)),
+                _ => {}
+            }
         }
+        self.set_end();
         if let Some(key) = entry.event.node()
             && let Some(resource) = self.resources.iter_mut().find(|r| r.key == *key)
         {
             resource.apply(&entry.event);
         }
+    }
+
+    /// Takes in a sign of life.
+    pub(super) fn keep(&mut self, until: Timestamp) {
+        self.kept_until = Some(until);
+        self.set_end();
+    }
+
+    fn set_end(&mut self) {
+        self.expires_at = self.ends_at.into_iter().chain(self.kept_until).min();
     }
 
     /// Resources that only the teardown plan knows: what the cloud made.

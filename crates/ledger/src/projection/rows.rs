@@ -83,6 +83,8 @@ pub(crate) fn take<R: Rows>(rows: &mut R, entry: &Entry) -> Taken<R> {
         | Event::ApprovalRefused { .. }
         | Event::DriftObserved { .. }
         | Event::ExpiryNoticed { .. } => Ok(()),
+        Event::KeptAlive { until, .. } => change(rows, entry, |view| view.keep(*until)),
+        Event::ExpiryWarned { expires_at } => change(rows, entry, |view| view.warned_of = Some(*expires_at)),
         Event::ResourceReady { time: Some(time), .. } => {
             advance(rows, entry)?;
             remember(rows, time)
@@ -154,6 +156,19 @@ fn propose<R: Rows>(rows: &mut R, entry: &Entry, digest: Digest, bytes: &str) ->
     }
     rows.put_environment(view);
     rows.put_operation(operation);
+    Ok(())
+}
+
+/// Changes the environment that an entry is about, unless nothing of it is left.
+fn change<R: Rows>(rows: &mut R, entry: &Entry, change: impl FnOnce(&mut EnvironmentView)) -> Taken<R> {
+    let Some(name) = &entry.environment else {
+        return Err(Fault::Misfit(format!("{} is about no environment", entry.event.name())));
+    };
+    let view = rows.environment(name).map_err(Fault::Rows)?;
+    if let Some(mut view) = view.filter(|view| !view.is_over()) {
+        change(&mut view);
+        rows.put_environment(view);
+    }
     Ok(())
 }
 

@@ -45,6 +45,9 @@ pub struct OperationSummary {
     pub team: Option<RoleName>,
     /// How long the environment may live, for a provision.
     pub ttl_seconds: Option<u64>,
+    /// How long the environment lives without a sign of its owner, for a
+    /// provision.
+    pub keep_alive_seconds: Option<u64>,
     /// How much longer it may live, for an extension.
     pub extend_seconds: Option<u64>,
     /// When it was proposed.
@@ -79,6 +82,7 @@ impl OperationSummary {
             requester: plan.requester.clone(),
             team: plan.team.clone(),
             ttl_seconds: plan.spec.as_ref().and_then(|spec| spec.ttl_seconds),
+            keep_alive_seconds: plan.spec.as_ref().and_then(|spec| spec.keep_alive_seconds),
             extend_seconds: plan.extend_seconds,
             proposed_at: entry.at,
             not_after: plan.not_after,

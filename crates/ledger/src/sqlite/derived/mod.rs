@@ -25,7 +25,7 @@ pub(super) use query::{environments, holdings, operations, ready_times, requeste
 pub(super) use sheet::Sheet;
 
 /// Version of the tables and of what is computed into them.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How many records at the end of the ledger are checked at every start.
 const TAIL: u64 = 64;

@@ -1,0 +1,19 @@
+//! `exokit keep-alive`: a sign of life.
+
+use exokit_text::format::moment;
+use exokit_wire::reply::KeepAliveReply;
+
+use crate::args::KeepAliveArgs;
+use crate::error::{CliError, Doing as _};
+use crate::exit::Exit;
+use crate::session::{Reach, Session};
+use crate::settings::Settings;
+
+pub(crate) async fn run(settings: &Settings, args: &KeepAliveArgs) -> Result<Exit, CliError> {
+    let session = Session::open(settings, Reach::Ledger).await?;
+    let name = &args.environment;
+    let kept_until = session.engine.keep_alive(name, &settings.person).await.doing("keeping alive", name)?;
+    let reply = KeepAliveReply { environment: name.clone(), kept_until };
+    settings.output.data(&reply, || format!("{name} is kept until {}\n", moment(kept_until)))?;
+    Ok(Exit::Done)
+}
