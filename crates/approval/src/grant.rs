@@ -8,6 +8,7 @@ use exokit_model::request::{ConcreteRequest, RequestTemplate};
 use exokit_mutant::{Mutant, planted};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::consent::Consent;
 use crate::permit::Permit;
 use crate::refusal::Refusal;
 use crate::verify::{Verifier, later};
@@ -38,6 +39,8 @@ pub struct PermitRequest<'a> {
     pub tokens: &'a [String],
     /// The time.
     pub now: Timestamp,
+    /// The approval of the environment, where that may cover its removal.
+    pub consent: Option<Consent<'a>>,
     /// When the plan's operation started, if it has.
     pub started_at: Option<Timestamp>,
     /// Whether the operation rolls back, so that it makes nothing more.
@@ -116,7 +119,7 @@ impl Verifier {
         }
         let start = input.started_at.map_or(input.now, |at| at.min(input.now));
         let times = (start, input.now);
-        let quorum = self.quorum_since(input.plan, input.tokens, times)?;
+        let quorum = self.quorum_or_consent(input.plan, input.tokens, times, input.consent)?;
         if start > input.plan.not_after {
             return Err(Refusal::PlanExpired { at: input.plan.not_after });
         }

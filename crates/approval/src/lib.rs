@@ -4,6 +4,7 @@
 //! stored; a verifier remembers signatures that it has checked, which changes
 //! no answer. What is not in a signed roster or a verified token is not believed.
 
+pub mod consent;
 pub mod grant;
 pub mod jws;
 pub mod keys;

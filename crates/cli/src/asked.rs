@@ -12,7 +12,9 @@ use exokit_templates::TemplateSet;
 use exokit_wire::ask::{Ask, RunFileText, Shape};
 use exokit_wire::request::PlanRequest;
 
-use crate::args::{AtExpiryName, ChangeArgs, ClassName, DatabaseName, RequirementArgs, SelectArgs, SksLevelName};
+use crate::args::{
+    AtExpiryName, ChangeArgs, ClassName, DatabaseName, RequirementArgs, SelectArgs, SksLevelName,
+};
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::session::{Session, price_list, templates};

@@ -6,7 +6,7 @@
 use exokit_model::cost::{ApprovalLevel, CostBand, CostPolicy, LevelReason};
 use exokit_model::ids::TemplateId;
 use exokit_model::plan::Action;
-use exokit_model::spec::EnvironmentClass;
+use exokit_model::spec::{AtExpiry, EnvironmentClass, EnvironmentSpec};
 use rust_decimal::Decimal;
 
 /// What the rules look at.
@@ -24,6 +24,9 @@ pub struct LevelInput {
     pub band: CostBand,
     /// Names of what holds data and is destroyed when the plan succeeds.
     pub data_destroyed: Vec<String>,
+    /// Names of what holds data and goes with an environment that is removed
+    /// when it expires; none when its removal is asked for then.
+    pub removal: Option<Vec<String>>,
     /// Hourly rate that the plan asks for: of the environment for a provision
     /// and, because it is paid again, for an extension; zero for a teardown.
     pub hourly: Decimal,
@@ -55,6 +58,7 @@ pub fn level(input: &LevelInput, policy: &CostPolicy) -> Level {
     reasons.extend(band_rule(input.band));
     reasons.extend(class_rule(input.class));
     reasons.extend(teardown_rule(input));
+    reasons.extend(input.removal.as_deref().map(removal_rule));
     if input.action != Action::Teardown {
         reasons.extend(cap_rules(input, policy));
     }
@@ -106,6 +110,31 @@ fn teardown_rule(input: &LevelInput) -> Option<LevelReason> {
     (input.action == Action::Teardown).then(|| reason(ApprovalLevel::Two, "it is a teardown".to_owned()))
 }
 
+/// What holds data in an environment that is removed when it expires, by what
+/// is asked for; none when its removal is asked for then.
+#[must_use]
+pub fn removal(spec: &EnvironmentSpec) -> Option<Vec<String>> {
+    let data = [
+        ("database", spec.database.is_some()),
+        ("bucket", spec.bucket.is_some()),
+        ("volumes", spec.block_storage.is_some()),
+    ];
+    let data = data.into_iter().filter(|(_, is_there)| *is_there);
+    (spec.at_expiry == AtExpiry::Remove).then(|| data.map(|(name, _)| name.to_owned()).collect())
+}
+
+/// Who approves the environment approves its removal, so that takes the level
+/// of a removal.
+fn removal_rule(data: &[String]) -> LevelReason {
+    match data {
+        [] => reason(ApprovalLevel::Two, "it is removed when it expires".to_owned()),
+        data => {
+            let why = format!("it is removed when it expires, with its data: {}", data.join(", "));
+            reason(ApprovalLevel::Three, why)
+        }
+    }
+}
+
 /// The daily caps look at sums, so that one large request cannot be split
 /// into small ones.
 fn cap_rules(input: &LevelInput, policy: &CostPolicy) -> Vec<LevelReason> {
@@ -142,6 +171,7 @@ mod tests {
             class: EnvironmentClass::Test,
             band: CostBand::Low,
             data_destroyed: Vec::new(),
+            removal: None,
             hourly: Decimal::ONE,
             requester_today: Decimal::ZERO,
             team_today: Decimal::ZERO,
@@ -174,6 +204,8 @@ mod tests {
         check(|i| i.class = EnvironmentClass::Production, 2, "production");
         check(|i| i.action = Action::Teardown, 2, "teardown");
         check(|i| i.data_destroyed = vec!["db".into(), "bucket".into()], 3, "data: db, bucket");
+        check(|i| i.removal = Some(vec![]), 2, "removed when it expires");
+        check(|i| i.removal = Some(vec!["bucket".into()]), 3, "with its data: bucket");
         check(|i| i.hourly = Decimal::from(2), 1, "template");
         check(|i| i.hourly = Decimal::from(3), 3, "cap of 2 for one request");
         check(|i| i.requester_today = Decimal::from(4), 1, "template");

@@ -120,6 +120,7 @@ fn level_of(
         class: requirements.class,
         band: band(hourly, policy),
         data_destroyed: Vec::new(),
+        removal: None,
         hourly,
         requester_today: Decimal::ZERO,
         team_today: Decimal::ZERO,

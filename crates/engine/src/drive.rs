@@ -49,8 +49,9 @@ impl Engine {
         }
         self.bind_account(&state.plan.zone).await?;
         let history = self.history(&state.plan.zone).await?;
+        let consent = self.consent(&state.plan).await?;
         let lease = self.parts().ledger.acquire(operation, &self.parts().holder, self.now()).await?;
-        let run = Run::new(self, lease, state, history);
+        let run = Run::new(self, lease, state, history, consent);
         let result = run.begin_and_drive().await;
         let lease = run.lease().clone();
         let released = self.parts().ledger.release(&lease).await;

@@ -6,7 +6,7 @@ use exokit_core::preflight::PreflightError;
 use exokit_ledger::LedgerError;
 use exokit_model::canonical::CanonicalError;
 use exokit_model::graph::GraphError;
-use exokit_model::ids::{EnvironmentName, OperationId, PlanId, ResourceId, PersonId};
+use exokit_model::ids::{EnvironmentName, OperationId, PersonId, PlanId, ResourceId};
 use exokit_model::plan::PlanError;
 
 use crate::entropy::EntropyError;
@@ -194,13 +194,17 @@ impl EngineError {
                 format!("choose another name, or remove it first with `exokit teardown {name}`")
             }
             EngineError::LivesTooLong { most, .. } => {
-                format!("ask for at most {most} s in all, or let the policy be changed: `exokit approver policy`")
+                format!(
+                    "ask for at most {most} s in all, or let the policy be changed: `exokit approver policy`"
+                )
             }
             EngineError::NotOwner { owner, .. } => {
                 format!("{owner}, or an agent of theirs, gives the sign of life; others can extend it")
             }
             EngineError::NoKeepAlive(name) => {
-                format!("extend it with `exokit extend {name} --ttl`; signs of life are asked for with `up --keep-alive`")
+                format!(
+                    "extend it with `exokit extend {name} --ttl`; signs of life are asked for with `up --keep-alive`"
+                )
             }
             EngineError::Busy { environment, .. } => {
                 format!("wait for it with `exokit watch {environment}`, then plan again")

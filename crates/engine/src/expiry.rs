@@ -1,7 +1,9 @@
 //! Time to live: signs of life, warnings, and the teardown of what has outlived
 //! its time. The teardown is a plan like any other and needs its approval.
 
+use exokit_approval::token::inspect;
 use exokit_ledger::{Condition, EnvironmentView, Environments, LedgerError, OperationSummary, Operations};
+use exokit_model::approval::Decision;
 use exokit_model::event::Event;
 use exokit_model::ids::{EnvironmentName, PersonId};
 use exokit_model::phase::Phase;
@@ -10,7 +12,9 @@ use exokit_mutant::{Mutant, planted};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::Engine;
+use crate::environment::EnvironmentState;
 use crate::error::EngineError;
+use crate::turns::Turns;
 
 /// A warning comes at most so long before the end.
 const WARN_MAX: SignedDuration = SignedDuration::from_hours(1);
@@ -19,8 +23,8 @@ const WARN_PARTS: i32 = 10;
 
 impl Engine {
     /// Proposes a teardown for every environment that has expired and has no
-    /// teardown proposed or running. The request is made in the name of the
-    /// environment's owner. Returns the plans.
+    /// teardown proposed or running; not again after somebody denied it. The
+    /// request is made in the name of the environment's owner. Returns the plans.
     ///
     /// # Errors
     /// When ledger or cloud cannot be read.
@@ -33,7 +37,8 @@ impl Engine {
             if open.iter().any(|operation| self.occupies(operation)) && !planted(Mutant::ExpireAgain) {
                 continue;
             }
-            if self.environment(name).await?.provision().is_none() {
+            let environment = self.environment(name).await?;
+            if environment.provision().is_none() || was_denied(&environment, expired_at) {
                 continue;
             }
             let plan = self.plan_teardown(name, &view.owner, None).await?;
@@ -75,8 +80,32 @@ impl Engine {
     /// When there is no such environment or it expects none, when somebody else
     /// asks, and when the ledger cannot be read or written.
     pub async fn keep_alive(&self, name: &EnvironmentName, by: &PersonId) -> Result<Timestamp, EngineError> {
-        let environment = self.environment(name).await?;
+        let mut turns = Turns::default();
+        loop {
+            let environment = self.environment(name).await?;
+            let until = self.kept_until(&environment, name, by).await?;
+            let entry = self.entry(Some(name), None, Event::KeptAlive { by: by.clone(), until });
+            // A removal that begins meanwhile is not stopped by it, so nobody
+            // may be told that it was in time.
+            match self.append(&Condition::environment(name, environment.last_seq), vec![entry]).await {
+                Ok(_) => return Ok(until),
+                Err(error @ EngineError::Ledger(LedgerError::Stale { .. })) => turns.after(error).await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Until when a sign of life given now keeps an environment.
+    async fn kept_until(
+        &self,
+        environment: &EnvironmentState,
+        name: &EnvironmentName,
+        by: &PersonId,
+    ) -> Result<Timestamp, EngineError> {
         let provision = environment.provision().ok_or_else(|| EngineError::NoEnvironment(name.clone()))?;
+        if let Some(active) = environment.active().filter(|active| active.plan.action == Action::Teardown) {
+            return Err(EngineError::Busy { environment: name.clone(), operation: active.operation.clone() });
+        }
         let owner = &provision.plan.requester;
         let roster = self.roster().await?;
         if roster.principal(owner) != roster.principal(by) {
@@ -86,10 +115,7 @@ impl Engine {
         let wait = provision.plan.spec.as_ref().and_then(|spec| spec.keep_alive_seconds);
         let wait = wait.ok_or_else(|| EngineError::NoKeepAlive(name.clone()))?;
         let wait = SignedDuration::from_secs(i64::try_from(wait).unwrap_or(i64::MAX));
-        let until = self.now().checked_add(wait).unwrap_or(Timestamp::MAX);
-        let entry = self.entry(Some(name), None, Event::KeptAlive { by: by.clone(), until });
-        self.append(&Condition::default(), vec![entry]).await?;
-        Ok(until)
+        Ok(self.now().checked_add(wait).unwrap_or(Timestamp::MAX))
     }
 
     /// Whether a teardown cannot be asked for, or need not, because of an
@@ -101,6 +127,17 @@ impl Engine {
             _ => true,
         }
     }
+}
+
+/// Whether somebody denied the removal that the expiry at this time led to.
+fn was_denied(environment: &EnvironmentState, expired_at: Timestamp) -> bool {
+    let denies = |token: &String| inspect(token).is_ok_and(|vote| vote.claims.decision == Decision::Deny);
+    environment.operations.iter().any(|operation| {
+        operation.plan.action == Action::Teardown
+            && operation.plan.created_at >= expired_at
+            && matches!(operation.phase, Phase::Rejected { .. })
+            && operation.tokens.iter().any(denies)
+    })
 }
 
 /// Whether the end is near, was not warned of, and has not come.

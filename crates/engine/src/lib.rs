@@ -6,6 +6,7 @@
 
 pub mod catalog;
 mod certificate;
+mod consent;
 pub mod drift;
 mod drive;
 pub mod engine;

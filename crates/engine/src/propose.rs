@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use exokit_core::cost::{band, estimate, for_seconds};
-use exokit_core::level::{Level, LevelInput, level};
+use exokit_core::level::{Level, LevelInput, level, removal};
 use exokit_core::plan_build::{self, Discovered, Judgement, Occasion};
 use exokit_core::preflight;
 use exokit_kinds::Observed;
@@ -90,6 +90,7 @@ impl Engine {
             class: spec.class,
             band: band(cost.hourly, &roster.policy),
             data_destroyed: Vec::new(),
+            removal: removal(&spec),
             hourly: cost.hourly,
             requester_today: today.requester,
             team_today: today.team,
@@ -147,6 +148,7 @@ impl Engine {
                 class,
                 band: band(Decimal::ZERO, &roster.policy),
                 data_destroyed: data.map(|destroy| destroy.name.clone()).collect(),
+                removal: None,
                 hourly: Decimal::ZERO,
                 requester_today: Decimal::ZERO,
                 team_today: Decimal::ZERO,
@@ -189,6 +191,7 @@ impl Engine {
             class: provision.plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class),
             band: band(cost.hourly, &roster.policy),
             data_destroyed: Vec::new(),
+            removal: None,
             hourly: cost.hourly,
             requester_today: today.requester,
             team_today: today.team,

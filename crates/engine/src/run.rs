@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use exokit_approval::consent::Consent;
 use exokit_approval::refusal::Refusal;
 use exokit_core::forecast::{Forecast, History};
 use exokit_core::predict;
@@ -12,6 +13,7 @@ use exokit_model::graph::Node;
 use exokit_model::needs_human::NeedsHuman;
 use exokit_mutant::{Mutant, planted};
 
+use crate::consent::GivenConsent;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::state::OperationState;
@@ -38,11 +40,23 @@ pub(crate) struct Run<'a> {
     lease: Mutex<Lease>,
     state: Mutex<OperationState>,
     history: History,
+    consent: Option<GivenConsent>,
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(engine: &'a Engine, lease: Lease, state: OperationState, history: History) -> Self {
-        Self { engine, lease: Mutex::new(lease), state: Mutex::new(state), history }
+    pub(crate) fn new(
+        engine: &'a Engine,
+        lease: Lease,
+        state: OperationState,
+        history: History,
+        consent: Option<GivenConsent>,
+    ) -> Self {
+        Self { engine, lease: Mutex::new(lease), state: Mutex::new(state), history, consent }
+    }
+
+    /// What the environment's approval says about its removal.
+    pub(crate) fn consent(&self) -> Option<Consent<'_>> {
+        self.consent.as_ref().map(GivenConsent::get)
     }
 
     /// When the resource of a node is expected to be ready, in this host's

@@ -2,7 +2,7 @@
 
 use exokit_approval::refusal::Refusal;
 use exokit_core::cost::band;
-use exokit_core::level::{LevelInput, level};
+use exokit_core::level::{LevelInput, level, removal};
 use exokit_ledger::{Condition, Filter, LedgerError};
 use exokit_model::approval::Roster;
 use exokit_model::event::{Event, Record};
@@ -11,6 +11,7 @@ use exokit_model::plan::{Action, Plan};
 use exokit_model::spec::EnvironmentClass;
 use rust_decimal::Decimal;
 
+use crate::consent::GivenConsent;
 use crate::engine::Engine;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
@@ -31,7 +32,9 @@ impl Engine {
         }
         let verifier = self.verifier().await?;
         check_level(plan, verifier.roster())?;
-        let quorum = match verifier.quorum(plan, &state.tokens, now) {
+        let consent = self.consent(plan).await?;
+        let consent = consent.as_ref().map(GivenConsent::get);
+        let quorum = match verifier.quorum_or_consent(plan, &state.tokens, (now, now), consent) {
             Ok(quorum) => quorum,
             Err(refusal @ Refusal::Denied { .. }) => {
                 return Err(self.reject(state, refusal.to_string()).await?);
@@ -103,6 +106,7 @@ fn check_level(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
             .filter(|d| d.data || d.kind.holds_data())
             .map(|d| d.name.clone())
             .collect(),
+        removal: plan.spec.as_ref().and_then(removal),
         hourly: plan.cost.hourly,
         requester_today: Decimal::ZERO,
         team_today: Decimal::ZERO,

@@ -11,6 +11,7 @@ use exokit_model::ids::{OperationId, PersonId};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
 
+use crate::consent::GivenConsent;
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -37,7 +38,8 @@ pub enum Voted {
 }
 
 impl Engine {
-    /// Whether a plan has the votes that it needs now, by the roster in force.
+    /// Whether a plan has the votes that it needs now, by the roster in force,
+    /// or needs none because the environment's approval covers it.
     ///
     /// # Errors
     /// When the ledger cannot be read; the refusal inside says what is missing.
@@ -46,7 +48,9 @@ impl Engine {
         plan: &FixedPlan,
         tokens: &[String],
     ) -> Result<Result<Quorum, Refusal>, EngineError> {
-        Ok(self.verifier().await?.quorum(plan, tokens, self.now()))
+        let consent = self.consent(plan).await?;
+        let (now, consent) = (self.now(), consent.as_ref().map(GivenConsent::get));
+        Ok(self.verifier().await?.quorum_or_consent(plan, tokens, (now, now), consent))
     }
 
     /// Verifies and records one vote.

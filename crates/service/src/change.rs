@@ -10,7 +10,8 @@ use exokit_model::plan::{Action, Plan};
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::reply::{KeepAliveReply, OperationReply, PlanReply};
 use exokit_wire::request::{
-    ExtendRequest, KeepAliveRequest, PlanRequest, ProvisionRequest, ResumeRequest, SealedPlan, TeardownRequest, Tokens,
+    ExtendRequest, KeepAliveRequest, PlanRequest, ProvisionRequest, ResumeRequest, SealedPlan,
+    TeardownRequest, Tokens,
 };
 
 use crate::admission::busy;

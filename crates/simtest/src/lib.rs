@@ -7,6 +7,7 @@
 //! leaves a [`trail`] of places to die, each of which [`matrix`] recovers from.
 
 pub mod bench;
+mod consent;
 pub mod counting;
 pub mod crash;
 pub mod matrix;

@@ -10,6 +10,7 @@ use exokit_model::kind::Kind;
 use exokit_model::plan::Plan;
 use exokit_sim::{Effect, JournalEntry, LiveResource, World};
 
+use crate::consent::consenting;
 use crate::rig::Rig;
 
 /// What the oracle judges by.
@@ -194,18 +195,20 @@ pub(crate) fn body_is_planned(plans: &BTreeMap<OperationId, Plan>, entry: &Journ
 fn every_operation_was_approved(records: &[Record], plans: &BTreeMap<OperationId, Plan>) -> Vec<String> {
     let mut voters: BTreeMap<&OperationId, BTreeSet<&PersonId>> = BTreeMap::new();
     let mut wrong = Vec::new();
-    for record in records {
+    for (place, record) in records.iter().enumerate() {
         let Some(operation) = &record.entry.operation else { continue };
         match &record.entry.event {
             Event::ApprovalRecorded { person, .. } => {
                 voters.entry(operation).or_default().insert(person);
             }
             Event::OperationStarted { .. } => {
-                let needed = plans.get(operation).map_or(usize::MAX, |plan| plan.level.persons());
-                let requester = plans.get(operation).map(|plan| &plan.requester);
-                let counted = voters.get(operation).into_iter().flatten();
-                let counted = counted.filter(|person| Some(**person) != requester).count();
-                if counted < needed {
+                let votes = |(id, plan): (&OperationId, &Plan)| {
+                    let counted = voters.get(id).into_iter().flatten();
+                    (counted.filter(|person| ***person != plan.requester).count(), plan.level.persons())
+                };
+                let (counted, needed) = plans.get_key_value(operation).map_or((0, usize::MAX), votes);
+                let consent = consenting(&records[..place], record, plans).map(votes);
+                if counted < needed && consent.is_none_or(|(counted, needed)| counted < needed) {
                     wrong.push(format!("unapproved: {operation} started with {counted} of {needed} votes"));
                 }
             }

@@ -54,6 +54,7 @@ fn body(plan: &Plan, roster: &Roster) -> String {
     }
     text.push_str(&format!("{}\n", plan::destroys(plan)));
     text.push_str(&format!("{}{}\n", plan::total(plan), plan::unknown(plan)));
+    text.push_str(&plan::expiry(plan));
     text.push_str(&format!("{}\n", plan::level(plan, roster)));
     if !plan.corrections.is_empty() {
         text.push_str(&format!("{}\n", plan::corrections(plan)));

@@ -1,5 +1,6 @@
 //! A plan: everything that an approval is bound to.
 
+use exokit_core::level::removal;
 use exokit_model::approval::{Person, Roster};
 use exokit_model::canonical::Digest;
 use exokit_model::cost::{ApprovalLevel, UnknownPrice};
@@ -17,7 +18,7 @@ pub fn text(plan: &Plan, digest: &Digest, roster: &Roster, speed: f64) -> String
     }
     text.push_str(&format!("\n{}", cost(plan)));
     text.push_str(&format!("\n{}", level(plan, roster)));
-    text.push_str(&format!("\n{}", destroys(plan)));
+    text.push_str(&format!("\n{}{}", expiry(plan), destroys(plan)));
     if !plan.corrections.is_empty() {
         text.push_str(&format!("\n{}", corrections(plan)));
     }
@@ -104,6 +105,28 @@ pub fn unknown(plan: &Plan) -> String {
         )
     };
     plan.cost.unknown.iter().map(line).collect()
+}
+
+/// When it expires and what happens then; empty when it does not expire.
+pub fn expiry(plan: &Plan) -> String {
+    let Some(spec) = &plan.spec else { return String::new() };
+    let when = match (spec.ttl_seconds, spec.keep_alive_seconds) {
+        (None, None) => return String::new(),
+        (Some(ttl), None) => format!("after {}", duration(ttl)),
+        (None, Some(wait)) => format!("{} after the last sign of life of its owner", duration(wait)),
+        (Some(ttl), Some(wait)) => {
+            let (ttl, wait) = (duration(ttl), duration(wait));
+            format!("after {ttl}, or {wait} after the last sign of life of its owner")
+        }
+    };
+    let then = match removal(spec).as_deref() {
+        None => "then its removal is planned and waits for approval".to_owned(),
+        Some([]) => "then it is removed without being asked again".to_owned(),
+        Some(data) => {
+            format!("then it is removed with its data without being asked again: {}", data.join(", "))
+        }
+    };
+    format!("Expires {when}; {then}\n")
 }
 
 /// What it costs in all, in one line.

@@ -6,13 +6,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::reply::{
-    DriftReply, EventsReply, HistoryReply, KeepAliveReply, ListReply, OperationReply, OrphansReply, PlanReply, RosterReply,
-    ShowPlanReply, StatusReply, VoteReply,
+    DriftReply, EventsReply, HistoryReply, KeepAliveReply, ListReply, OperationReply, OrphansReply,
+    PlanReply, RosterReply, ShowPlanReply, StatusReply, VoteReply,
 };
 use crate::request::{
-    ApproveRequest, DenyRequest, DriftRequest, EventsRequest, ExtendRequest, HistoryRequest, KeepAliveRequest, ListRequest,
-    OrphansRequest, PlanRequest, ProvisionRequest, ResumeRequest, RosterRequest, SelectRequest,
-    ShowPlanRequest, StatusRequest, TeardownRequest,
+    ApproveRequest, DenyRequest, DriftRequest, EventsRequest, ExtendRequest, HistoryRequest,
+    KeepAliveRequest, ListRequest, OrphansRequest, PlanRequest, ProvisionRequest, ResumeRequest,
+    RosterRequest, SelectRequest, ShowPlanRequest, StatusRequest, TeardownRequest,
 };
 
 /// What a bearer token allows. None includes another.

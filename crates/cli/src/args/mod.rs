@@ -23,8 +23,8 @@ pub(crate) use look::{
     DriftArgs, EnvironmentArgs, HistoryArgs, ListArgs, OrphansArgs, ResumeArgs, WatchArgs,
 };
 pub(crate) use plan::{
-    AtExpiryName, ChangeArgs, ClassName, DatabaseName, ExtendArgs, KeepAliveArgs, PlanArgs, ProvisionArgs, RequirementArgs, SelectArgs,
-    SksLevelName, TeardownArgs,
+    AtExpiryName, ChangeArgs, ClassName, DatabaseName, ExtendArgs, KeepAliveArgs, PlanArgs, ProvisionArgs,
+    RequirementArgs, SelectArgs, SksLevelName, TeardownArgs,
 };
 pub(crate) use tools::{
     AuditArgs, AuditCommand, CompletionsArgs, DemoArgs, ManArgs, PricesArgs, PricesCommand, RegistryArgs,

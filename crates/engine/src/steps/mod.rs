@@ -68,6 +68,7 @@ pub(crate) async fn permit(
         plan: &state.plan,
         digest: state.digest,
         tokens: &state.tokens,
+        consent: run.consent(),
         now,
         started_at: state.started_at,
         rollback: rollback_of(&state, node, intent),

@@ -194,9 +194,9 @@ impl EnvironmentView {
         }
     }
 
-    /// Takes in a sign of life.
+    /// Takes in a sign of life. None makes the time shorter.
     pub(super) fn keep(&mut self, until: Timestamp) {
-        self.kept_until = Some(until);
+        self.kept_until = self.kept_until.max(Some(until));
         self.set_end();
     }
 
