@@ -510,6 +510,23 @@ class Others(unittest.TestCase):
         lines = self.ask("infra.history", environment="longer")["lines"]
         self.assertGreater(len(lines), 5)
 
+    def test_an_environment_is_kept_by_signs_of_life_and_goes_without(self):
+        wanted = {"template": "T1", "name": "kept", "keep_alive_seconds": 6, "at_expiry": "remove"}
+        made = self.ask("infra.provision", requester="dana", ask=wanted)
+        self.assertEqual((made["level"], made["phase"]), (2, "awaiting-approval"))
+        self.ask("infra.approve", approval_token=WORLD.key.vote("lee", made))
+        WORLD.run(WORLD.client.event("kept", "operation-succeeded", made["operation"]))
+        foreign = self.refused("infra.keep-alive", requester="kim", environment="kept")
+        self.assertEqual(foreign, (403, "not-owner"))
+        until = self.ask("infra.keep-alive", requester="dana", environment="kept")["kept_until"]
+        self.assertEqual(self.ask("infra.status", environment="kept")["kept_until"], until)
+        # No sign any more: nobody is asked, and it goes.
+        noticed = WORLD.run(WORLD.client.event("kept", "expiry-noticed", None))
+        self.assertEqual(noticed["event"]["expired_at"], until)
+        removed = self.ask("infra.status", environment="kept")["operations"][-1]
+        WORLD.run(WORLD.client.event("kept", "operation-succeeded", removed))
+        self.assertEqual(self.ask("infra.status", environment="kept")["phase"], "gone")
+
     def test_the_roster_is_told(self):
         roster = self.ask("infra.roster")
         self.assertEqual(

@@ -95,7 +95,7 @@ class World:
             assert made.status == 200, made.body
             return made.json()["result"]
 
-        there = make("there", "T1", ttl_seconds=7200)["environment"]
+        there = make("there", "T1", ttl_seconds=7200, keep_alive_seconds=7200)["environment"]
         waits, denied = make("waits", "T4"), make("denied", "T3")
 
         def ready():
@@ -125,6 +125,7 @@ class World:
                 },
                 200,
             ),
+            "keep-alive": ({"environment": there}, 200),
             "approve": ({"approval_token": yes}, 200),
             "deny": ({"approval_token": no}, 200),
             "status": ({"environment": there}, 200),
@@ -674,7 +675,7 @@ class OverNats(Over, unittest.IsolatedAsyncioTestCase):
         self.assertEqual(heard, [])
 
     async def test_nobody_asks_for_a_change(self):
-        for name in ("plan", "provision", "teardown", "extend", "resume"):
+        for name in ("plan", "provision", "teardown", "extend", "keep-alive", "resume"):
             good, _ = self.good("nats", name)
             good.pop("idempotency_key", None)
             answer = await self.send("requester", f"infra.{name}", json.dumps(good).encode())
