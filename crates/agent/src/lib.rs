@@ -4,7 +4,9 @@
 //! A door decodes nothing and decides nothing: it hands what comes in to
 //! `exokit-service`, and sends back what that says.
 
+mod costs;
 pub mod cursor;
+pub mod exposition;
 pub mod http;
 pub mod metrics;
 pub mod nats;

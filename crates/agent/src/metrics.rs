@@ -1,12 +1,13 @@
-//! What is counted, in the form of OpenMetrics. Every label has a bounded set
-//! of values: no name that a requester chooses becomes one.
+//! What is counted. Every label has a bounded set of values: no name that a
+//! requester chooses becomes one, but those of the dearest environments.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Mutex, PoisonError};
 
 use exokit_engine::engine::Watcher;
-use exokit_ledger::{Environments, Ledger, LedgerError, OperationSummary, Operations};
+use exokit_ledger::projection::ResourceState;
+use exokit_ledger::{EnvironmentView, Environments, Ledger, LedgerError, OperationSummary, Operations};
 use exokit_model::event::{Event, Record};
 use exokit_model::ids::OperationId;
 use exokit_model::plan::Action;
@@ -21,9 +22,15 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::mpsc;
 
+use crate::costs::{Costs, number};
+use crate::exposition::Form;
+
 /// Upper ends of the buckets of durations, in seconds: environments take
 /// minutes.
 const BUCKETS: [f64; 10] = [5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1200.0, 3600.0];
+
+/// Upper ends of the buckets of commits, in seconds: a disk takes milliseconds.
+const COMMIT_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0];
 
 /// Most happenings that wait to be counted. What finds no room is counted as
 /// lost.
@@ -70,6 +77,13 @@ struct RequestLabels {
     status: u16,
 }
 
+/// The operation ids are those that this program knows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    operation: String,
+    result: &'static str,
+}
+
 /// Every family.
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -85,6 +99,10 @@ pub struct Metrics {
     hourly: Gauge<f64, AtomicU64>,
     records: Gauge<i64, AtomicI64>,
     in_doubt: Counter,
+    in_doubt_now: Gauge,
+    calls: Family<CallLabels, Counter>,
+    commit_seconds: Histogram,
+    costs: Costs,
     lost: Counter,
     tell: mpsc::Sender<Happening>,
     told: Mutex<Option<mpsc::Receiver<Happening>>>,
@@ -132,6 +150,10 @@ impl Metrics {
             hourly: Gauge::default(),
             records: Gauge::default(),
             in_doubt: Counter::default(),
+            in_doubt_now: Gauge::default(),
+            calls: Family::default(),
+            commit_seconds: Histogram::new(COMMIT_BUCKETS),
+            costs: Costs::default(),
             lost: Counter::default(),
             tell,
             told: Mutex::new(Some(told)),
@@ -173,6 +195,23 @@ impl Metrics {
             "Create requests of which nobody knew whether they took effect",
             self.in_doubt.clone(),
         );
+        r.register(
+            "infra_in_doubt_steps",
+            "Resources of which nobody knows now whether they exist",
+            self.in_doubt_now.clone(),
+        );
+        r.register(
+            "infra_cloud_calls",
+            "Calls to the cloud by operation id and by what became of them",
+            self.calls.clone(),
+        );
+        r.register_with_unit(
+            "infra_ledger_commit",
+            "Time of a commit of the ledger, with the wait for the disk",
+            Unit::Seconds,
+            self.commit_seconds.clone(),
+        );
+        self.costs.register(r);
         r.register("infra_uncounted", "Votes and ends that were not counted", self.lost.clone());
     }
 
@@ -186,29 +225,31 @@ impl Metrics {
         }
     }
 
-    /// Everything as text, with what the ledger says now.
+    /// Sees how long the commits of a ledger take from now on.
+    pub fn watch_commits(&self, ledger: &dyn Ledger) {
+        let seconds = self.commit_seconds.clone();
+        ledger.watch_commits(Box::new(move |took| seconds.observe(took.as_secs_f64())));
+    }
+
+    /// Everything as text, with what ledger and client say now.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn text(&self, ledger: &dyn Ledger, now: Timestamp) -> Result<String, LedgerError> {
+    pub async fn text(
+        &self,
+        form: Form,
+        ledger: &dyn Ledger,
+        calls: Vec<(String, &'static str, u64)>,
+        now: Timestamp,
+    ) -> Result<String, LedgerError> {
         let environments = ledger.environments(Environments::Present).await?;
         let waiting = ledger.operations(Operations::Waiting(now)).await?;
         let records = ledger.head().await?.seq;
         // Two who ask at once must not count into each other's sums.
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         self.records.set(i64::try_from(records).unwrap_or(i64::MAX));
-        self.clusters.clear();
-        let mut hourly = 0.0;
-        for view in &environments {
-            let labels = ClusterLabels {
-                template: view.template.to_string(),
-                phase: view.phase.clone(),
-                cost_band: view.band.to_string(),
-            };
-            self.clusters.get_or_create(&labels).inc();
-            hourly += view.hourly.to_string().parse::<f64>().unwrap_or_default();
-        }
-        self.hourly.set(hourly);
+        self.set_environments(&environments, now);
+        self.set_calls(calls);
         for level in 1..=3 {
             let depth = waiting.iter().filter(|operation| u8::from(operation.level) == level).count();
             let depth = i64::try_from(depth).unwrap_or(i64::MAX);
@@ -220,7 +261,33 @@ impl Metrics {
             text.clear();
             let _ = text.write_str("# EOF\n");
         }
-        Ok(text)
+        Ok(form.of(text))
+    }
+
+    fn set_environments(&self, environments: &[EnvironmentView], now: Timestamp) {
+        self.clusters.clear();
+        let mut hourly = 0.0;
+        for view in environments {
+            let labels = ClusterLabels {
+                template: view.template.to_string(),
+                phase: view.phase.clone(),
+                cost_band: view.band.to_string(),
+            };
+            self.clusters.get_or_create(&labels).inc();
+            hourly += number(view.hourly);
+        }
+        self.hourly.set(hourly);
+        let in_doubt = environments.iter().flat_map(|view| &view.resources);
+        let in_doubt = in_doubt.filter(|resource| resource.state == ResourceState::InDoubt).count();
+        self.in_doubt_now.set(i64::try_from(in_doubt).unwrap_or(i64::MAX));
+        self.costs.set(environments, now);
+    }
+
+    fn set_calls(&self, calls: Vec<(String, &'static str, u64)>) {
+        self.calls.clear();
+        for (operation, result, count) in calls {
+            self.calls.get_or_create(&CallLabels { operation, result }).inc_by(count);
+        }
     }
 
     /// Counts votes and ends by what the ledger knows of their operations, for

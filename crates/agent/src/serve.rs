@@ -154,6 +154,7 @@ pub async fn serve(
         worker.run(until_stopped, note).await;
         Ok(())
     });
+    metrics.watch_commits(service.engine().parts().ledger.as_ref());
     let (counted, ledger, until_stopped) =
         (metrics.clone(), service.engine().parts().ledger.clone(), until_of(&stopped));
     tasks.spawn(async move {

@@ -155,9 +155,9 @@ impl Client {
         let now = self.inner.clock.now();
         let request = build(now, left + EXPIRY_MARGIN).map_err(|error| not_sent(operation, error.into()))?;
         let again = planted(Mutant::SendAgain).then(|| request.clone());
-        let mut outcome = self.exchange(request, left).await;
+        let mut outcome = self.exchange(operation, request, left).await;
         if let (Err(_), Some(again)) = (&outcome, again) {
-            outcome = self.exchange(again, left).await;
+            outcome = self.exchange(operation, again, left).await;
         }
         let reply = match outcome {
             Ok(reply) => reply,

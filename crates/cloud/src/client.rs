@@ -22,6 +22,7 @@ use crate::outgoing::{RequestError, api_request, storage_request};
 use crate::reply::{Reply, message, retry_after};
 use crate::signing::Credentials;
 use crate::storage::{self, Call};
+use crate::tally::{Counts, Tally};
 use crate::transport::{HttpRequest, HttpResponse, REPLY_BYTES_MAX, Transport, TransportError, host_of};
 
 /// How often a read is tried before it counts as failed.
@@ -53,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budget: Budget,
     skew: Mutex<Option<Skew>>,
+    tally: Tally,
 }
 
 impl fmt::Debug for Client {
@@ -72,6 +74,7 @@ impl Client {
             clock,
             budget,
             skew: Mutex::new(None),
+            tally: Tally::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -80,6 +83,13 @@ impl Client {
     #[must_use]
     pub fn budget(&self) -> &Budget {
         &self.inner.budget
+    }
+
+    /// How many calls were made so far, by operation id and by what became of
+    /// them. Reads that were repeated count each time.
+    #[must_use]
+    pub fn calls(&self) -> Counts {
+        self.inner.tally.counts()
     }
 
     /// How far the cloud's clock was from this host's at the latest reply with
@@ -144,7 +154,7 @@ impl Client {
             self.inner.budget.take(operation).await;
             let request = build(self.inner.clock.now())
                 .map_err(|source| CallError::Request { operation: operation.to_owned(), source })?;
-            let fault = match self.exchange(request, READ_TIMEOUT).await {
+            let fault = match self.exchange(operation, request, READ_TIMEOUT).await {
                 Ok(reply) if reply.status().is_success() => return Ok(reply),
                 Ok(reply) => {
                     let (status, message) = (reply.status().as_u16(), message(reply.body()));
@@ -172,6 +182,17 @@ impl Client {
     /// Measures the skew of the clocks, and makes everyone wait when the reply
     /// asks for it.
     pub(crate) async fn exchange(
+        &self,
+        operation: &str,
+        request: HttpRequest,
+        limit: Duration,
+    ) -> Result<HttpResponse, TransportError> {
+        let outcome = self.exchange_uncounted(request, limit).await;
+        self.inner.tally.count(operation, &outcome);
+        outcome
+    }
+
+    async fn exchange_uncounted(
         &self,
         request: HttpRequest,
         limit: Duration,

@@ -25,6 +25,7 @@ pub mod outgoing;
 pub mod reply;
 pub mod signing;
 mod storage;
+pub mod tally;
 #[cfg(test)]
 mod testing;
 pub mod transport;

@@ -100,6 +100,14 @@ impl Engine {
         &self.parts
     }
 
+    /// How many calls to the cloud were made, by operation id and by what
+    /// became of them: `done`, `throttled`, `refused`, `failed` or `silent`.
+    #[must_use]
+    pub fn cloud_calls(&self) -> Vec<(String, &'static str, u64)> {
+        let counts = self.parts.client.calls().into_iter();
+        counts.map(|((operation, answer), count)| (operation, answer.as_str(), count)).collect()
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }

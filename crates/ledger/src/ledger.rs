@@ -1,5 +1,7 @@
 //! The ledger as a trait: append under conditions, read, and leases.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use exokit_model::canonical::Digest;
 use exokit_model::event::{Entry, Record};
@@ -17,6 +19,9 @@ pub const LEASE_SECONDS: i64 = 90;
 
 /// How often a holder should renew its lease, in seconds.
 pub const RENEW_SECONDS: i64 = 20;
+
+/// Sees how long a commit took.
+pub type CommitWatcher = Box<dyn Fn(Duration) + Send + Sync>;
 
 /// The end of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,6 +161,10 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// As [`Ledger::read`].
     async fn page(&self, filter: Filter, after: u64, most: usize) -> Result<Vec<Record>, LedgerError>;
+
+    /// Lets somebody see how long each commit took from now on, with the wait
+    /// for the disk; only the first can. A ledger in memory has none to show.
+    fn watch_commits(&self, _see: CommitWatcher) {}
 
     /// Whether a write could begin now.
     ///

@@ -20,7 +20,9 @@ mod testing;
 pub mod verify;
 
 pub use error::LedgerError;
-pub use ledger::{Condition, Fence, Filter, Head, LEASE_SECONDS, Lease, Ledger, RENEW_SECONDS};
+pub use ledger::{
+    CommitWatcher, Condition, Fence, Filter, Head, LEASE_SECONDS, Lease, Ledger, RENEW_SECONDS,
+};
 pub use memory::MemoryLedger;
 pub use projection::{
     EnvironmentStory, EnvironmentView, Environments, Holdings, OperationSummary, OperationView, Operations,

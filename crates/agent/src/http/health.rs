@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::{App, json_response};
+use crate::exposition::Form;
 
 /// For how long an answer about the cloud is repeated: monitoring must not use
 /// up the budget of API calls.
@@ -66,13 +67,13 @@ async fn cloud(app: &App) -> Result<(), String> {
     answer
 }
 
-pub(super) async fn metrics(State(app): State<App>) -> Response {
-    let parts = app.parts.service.engine().parts();
-    match app.parts.metrics.text(parts.ledger.as_ref(), parts.clock.now()).await {
-        Ok(text) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], text).into_response()
-        }
+pub(super) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
+    let engine = app.parts.service.engine();
+    let parts = engine.parts();
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let (form, calls) = (Form::wanted(accept), engine.cloud_calls());
+    match app.parts.metrics.text(form, parts.ledger.as_ref(), calls, parts.clock.now()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, form.content_type())], text).into_response(),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
     }
 }

@@ -17,7 +17,7 @@ mod torn;
 mod writer;
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 
 use crate::check::check_entries;
 use crate::error::LedgerError;
-use crate::ledger::{Condition, Filter, Head, Lease, Ledger};
+use crate::ledger::{CommitWatcher, Condition, Filter, Head, Lease, Ledger};
 use crate::projection::{EnvironmentView, Environments, Holdings, OperationSummary, Operations, Request};
 
 pub use audit::Audit;
@@ -45,12 +45,18 @@ type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
 
 /// A ledger in the file `ledger.db` of a folder. Several processes of one
 /// machine may open it at once; network file systems are not supported.
-#[derive(Debug)]
 pub struct SqliteLedger {
     place: Place,
     writes: Option<mpsc::Sender<Box<dyn Job>>>,
     reads: Option<mpsc::Sender<ReadJob>>,
     threads: Vec<JoinHandle<()>>,
+    commits: Arc<OnceLock<CommitWatcher>>,
+}
+
+impl std::fmt::Debug for SqliteLedger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteLedger").field("place", &self.place).finish_non_exhaustive()
+    }
 }
 
 impl SqliteLedger {
@@ -82,9 +88,11 @@ impl SqliteLedger {
         let (writes, write_jobs) = mpsc::channel();
         let (reads, read_jobs) = mpsc::channel::<ReadJob>();
         let at = place.clone();
+        let commits = Arc::new(OnceLock::new());
+        let see = commits.clone();
         let threads = vec![
             spawn(&place, "ledger-writer", move || {
-                writer::serve(writer, liveness, at, high_water, &write_jobs);
+                writer::serve(writer, (liveness, at), high_water, &see, &write_jobs);
             })?,
             spawn(&place, "ledger-reader", move || {
                 for job in read_jobs {
@@ -92,7 +100,7 @@ impl SqliteLedger {
                 }
             })?,
         ];
-        Ok(Self { place, writes: Some(writes), reads: Some(reads), threads })
+        Ok(Self { place, writes: Some(writes), reads: Some(reads), threads, commits })
     }
 
     /// Runs `work` in a transaction of the writer and waits for its commit.
@@ -195,6 +203,11 @@ impl Ledger for SqliteLedger {
 
     async fn page(&self, filter: Filter, after: u64, most: usize) -> Result<Vec<Record>, LedgerError> {
         self.query(move |connection| store::select(connection, &filter, after, most)).await
+    }
+
+    fn watch_commits(&self, see: CommitWatcher) {
+        // The first one stays.
+        let _ = self.commits.set(see);
     }
 
     async fn probe(&self) -> Result<(), LedgerError> {

@@ -1,6 +1,7 @@
 //! The thread that writes: group commit, and the leases.
 
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
+use std::time::Instant;
 
 use exokit_model::event::{Entry, Record};
 use exokit_model::ids::OperationId;
@@ -13,7 +14,7 @@ use super::high_water::HighWater;
 use super::liveness::{Holder, Liveness};
 use super::store::{self, Place, Trouble, check, from_column, to_column};
 use crate::error::LedgerError;
-use crate::ledger::{Condition, Head, Lease, lease_end};
+use crate::ledger::{CommitWatcher, Condition, Head, Lease, lease_end};
 
 /// Most jobs in one transaction.
 const JOBS_MAX: usize = 256;
@@ -94,9 +95,9 @@ where
 /// Works off jobs until nobody can send any more.
 pub(super) fn serve(
     mut connection: Connection,
-    liveness: Liveness,
-    place: Place,
+    (liveness, place): (Liveness, Place),
     mut high_water: HighWater,
+    see: &OnceLock<CommitWatcher>,
     jobs: &mpsc::Receiver<Box<dyn Job>>,
 ) {
     let mut failed: Option<String> = None;
@@ -105,7 +106,7 @@ pub(super) fn serve(
         group.extend(jobs.try_iter().take(JOBS_MAX - 1));
         let error = match &failed {
             Some(why) => Some(LedgerError::Failed { why: why.clone() }),
-            None => match commit(&mut connection, &liveness, &place, &mut group) {
+            None => match timed(see, || commit(&mut connection, &liveness, &place, &mut group)) {
                 Ok(head) => {
                     head.into_iter().for_each(|head| high_water.note(head));
                     None
@@ -127,6 +128,16 @@ pub(super) fn serve(
     if failed.is_none() {
         liveness.leave(&connection);
     }
+}
+
+/// Shows how long a commit took, which is for the most part the disk's time.
+#[expect(clippy::disallowed_methods, reason = "how long a disk takes is measured, and decides nothing")]
+fn timed<T>(see: &OnceLock<CommitWatcher>, commit: impl FnOnce() -> T) -> T {
+    let Some(see) = see.get() else { return commit() };
+    let begin = Instant::now();
+    let outcome = commit();
+    see(begin.elapsed());
+    outcome
 }
 
 /// Does a group of jobs in one transaction. Says how far the ledger is, if
