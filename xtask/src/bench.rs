@@ -1,17 +1,25 @@
 //! `bench`: how long environments take, one and a thousand at once, what they
 //! cost in memory, and how a long ledger starts; written to a document.
 //!
-//! The benchmarks are examples of the crate `exokit-simtest`: they need the
-//! engine and the simulated cloud, which this program must not link.
+//! The benchmarks are examples of the crates `exokit-simtest` and
+//! `exokit-agent`: they need the engine, the simulated cloud and NATS, which
+//! this program must not link.
 
 mod document;
 mod machine;
 
-use crate::Outcome;
-use crate::process::{cargo, follow};
-use crate::repo::Repo;
+use std::path::PathBuf;
 
-const PACKAGE: &str = "exokit-simtest";
+use crate::process::{cargo, follow, run as run_command};
+use crate::repo::Repo;
+use crate::{Outcome, python, size};
+
+/// Where most benchmarks are.
+const SIMULATED: &str = "exokit-simtest";
+/// Where the one is that runs the agent, and its name.
+const AGENT: (&str, &str) = ("exokit-agent", "agent");
+/// The benchmark that also writes the ledgers of others.
+const LEDGER: &str = "ledger";
 
 /// Where the results go.
 const DOCUMENT: &str = "docs/benchmarks.md";
@@ -24,7 +32,8 @@ const BENCHMARKS: &[(&str, &str)] = &[
     ("ready", "Time to ready"),
     ("crowd", "A thousand at once"),
     ("memory", "Memory of environments under way"),
-    ("ledger", "A long ledger"),
+    (LEDGER, "A long ledger"),
+    (AGENT.1, "The agent"),
 ];
 
 /// Runs the benchmarks and writes what they say: all of them, or the one that
@@ -60,11 +69,15 @@ fn chosen(arguments: &[String]) -> Outcome<Chosen<'_>> {
 
 /// Runs one benchmark and writes its section. Says whether it kept its limits.
 fn one(repo: &Repo, name: &str, title: &str, arguments: &[String]) -> Outcome<bool> {
-    if !repo.has_example(PACKAGE, name) {
-        return Err(format!("there is no benchmark: {PACKAGE} has no example `{name}`"));
+    let package = if name == AGENT.1 { AGENT.0 } else { SIMULATED };
+    if !repo.has_example(package, name) {
+        return Err(format!("there is no benchmark: {package} has no example `{name}`"));
     }
     let first = format!("`cargo xtask bench {name}`, {}.", machine::here_and_now());
-    let mut command = cargo(repo, &["run", "--release", "--quiet", "-p", PACKAGE, "--example", name]);
+    let mut command = cargo(repo, &["run", "--release", "--quiet", "-p", package, "--example", name]);
+    if name == AGENT.1 {
+        command.envs(for_agent(repo)?);
+    }
     command.arg("--").args(arguments);
     println!("## {title}\n\n{first}\n");
     let mut body = format!("{first}\n\n");
@@ -81,6 +94,16 @@ fn one(repo: &Repo, name: &str, title: &str, arguments: &[String]) -> Outcome<bo
         write(repo, title, &body)?;
     }
     Ok(kept)
+}
+
+/// Builds what the benchmark of the agent runs, and says where it is.
+fn for_agent(repo: &Repo) -> Outcome<Vec<(&'static str, PathBuf)>> {
+    size::build(repo)?;
+    run_command(cargo(repo, &["build", "--release", "-p", SIMULATED, "--example", LEDGER]))?;
+    let mut variables = python::variables(&python::prepare(repo)?).to_vec();
+    variables.push(("EXOKIT_BIN", repo.release("exokit")));
+    variables.push(("EXOKIT_LEDGER_BENCH", repo.release("examples").join(LEDGER)));
+    Ok(variables)
 }
 
 fn write(repo: &Repo, title: &str, body: &str) -> Outcome {
@@ -103,7 +126,9 @@ mod tests {
         let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(chosen(&[]), Ok((BENCHMARKS, &[][..])));
         let named = words(&["ledger", "--quick"]);
-        assert_eq!(chosen(&named), Ok((&BENCHMARKS[3..], &named[1..])));
-        assert!(chosen(&words(&["--quick"])).is_err_and(|m| m.contains("ready, crowd, memory, ledger")));
+        assert_eq!(chosen(&named), Ok((&BENCHMARKS[3..4], &named[1..])));
+        assert!(
+            chosen(&words(&["--quick"])).is_err_and(|m| m.contains("ready, crowd, memory, ledger, agent"))
+        );
     }
 }

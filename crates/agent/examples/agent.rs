@@ -1,0 +1,379 @@
+//! How quickly the agent answers over NATS, beside a responder that does
+//! nothing, and what it holds in memory.
+//!
+//! `cargo xtask bench agent`
+//!
+//! The agent, the NATS server, the echo and whoever asks are processes of
+//! their own on one machine. `EXOKIT_BIN` is the program, `EXOKIT_NATS_SERVER`
+//! the server, `EXOKIT_LEDGER_BENCH` the benchmark that writes long ledgers.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use async_nats::Client;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, TryStreamExt as _};
+use serde_json::{Value, json};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Exit code when everything was measured and a limit was missed.
+const MISSED: u8 = 3;
+/// Requests of one kind, one after the other.
+const SINGLE: usize = 2_000;
+/// Requests that come before what is measured.
+const WARM: usize = 200;
+/// Changes, one after the other.
+const CHANGES: usize = 300;
+/// Requests at once where as many as possible are made.
+const AT_ONCE: usize = 64;
+/// How long as many as possible are made.
+const FLOOD: Duration = Duration::from_secs(3);
+/// How many environments are under way at once.
+const RUNNING: usize = 1_000;
+/// How many environments are at rest in a ledger.
+const AT_REST: &str = "10000";
+/// How many records a long ledger has.
+const RECORDS: &str = "100000";
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["echo", url] => echo(url).await.map(|()| true),
+        [] => report().await,
+        other => Err(format!("unknown arguments {other:?}; there are none").into()),
+    };
+    match done {
+        Ok(true) => std::process::ExitCode::SUCCESS,
+        Ok(false) => std::process::ExitCode::from(MISSED),
+        Err(error) => {
+            eprintln!("error: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+/// The measurements, as the section of a document. Says whether all limits
+/// were kept.
+async fn report() -> Result<bool, Failure> {
+    println!(
+        "One `exokit serve --cloud sim` beside a real `nats-server` without TLS, and on the same server a\n\
+         responder that sends back what it gets (*echo*). Each row: {SINGLE} requests one after the other, then as\n\
+         many as possible for {} s with {AT_ONCE} at once. `infra.provision` is answered when its plan is durable:\n\
+         {CHANGES} of T4, each of which waits for approval. *fsync*: 100 bytes appended and synced on the same disk.\n",
+        FLOOD.as_secs()
+    );
+    let folder = tempfile::tempdir()?;
+    let nats = Nats::start(folder.path())?;
+    let mut missed = Vec::new();
+    answers(&nats, folder.path(), &mut missed).await?;
+    memory(&nats, folder.path()).await?;
+    start(folder.path(), &mut missed)?;
+    match missed.is_empty() {
+        true => println!("\nAll limits are kept."),
+        false => println!("\nMissed: {}.", missed.join("; ")),
+    }
+    Ok(missed.is_empty())
+}
+
+/// How quickly requests are answered.
+async fn answers(nats: &Nats, folder: &Path, missed: &mut Vec<String>) -> Result<(), Failure> {
+    let _echo = Running(Command::new(std::env::current_exe()?).args(["echo", &nats.url]).spawn()?);
+    let agent = Agent::start(&folder.join("answers"), Some(&nats.url), "max")?;
+    let client = async_nats::connect(&nats.url).await?;
+    let select = json!({"schema_version": 1, "database": "pg", "block_storage_gib": 10});
+    let plan =
+        json!({"schema_version": 1, "requester": "dana", "provision": {"template": "T4", "name": "planned"}});
+    let until = now() + Duration::from_secs(30);
+    while client.request("bench.echo", "".into()).await.is_err() && now() < until {}
+
+    println!("| | p50 ms | p99 ms | requests per second |\n|---|---|---|---|");
+    let echo = row(&client, "bench.echo", &select).await?;
+    let select = row(&client, "infra.select", &select).await?;
+    row(&client, "infra.plan", &plan).await?;
+    let mut times = Vec::new();
+    for number in 0..CHANGES {
+        let ask = json!({"template": "T4", "name": format!("change-{number}")});
+        let key = format!("bench-{number}");
+        let body = json!({"schema_version": 1, "requester": "dana", "idempotency_key": key, "ask": ask});
+        times.push(one(&client, "infra.provision", &body).await?);
+    }
+    let change = Quantiles::of(times);
+    println!("| infra.provision | {:.3} | {:.3} | |", change.p50, change.p99);
+    let fsync = fsyncs(folder)?;
+    println!("| fsync | {:.3} | {:.3} | |", fsync.p50, fsync.p99);
+    println!(
+        "\n`infra.select` takes {:.3} ms more than echo at p50 (limit 0.2) and {:.2} of its throughput (limit \
+         0.50);\n`infra.provision` {:.2} of echo and two fsyncs at p99 (limit 1.00).",
+        select.0.p50 - echo.0.p50,
+        select.1 / echo.1,
+        change.p99 / (echo.0.p99 + 2.0 * fsync.p99),
+    );
+    let limits = [
+        (select.0.p50 - echo.0.p50 > 0.2, "select is more than 0.2 ms behind echo"),
+        (select.1 < echo.1 / 2.0, "select has less than half of echo's throughput"),
+        (change.p99 > echo.0.p99 + 2.0 * fsync.p99, "provision takes longer than echo and two fsyncs"),
+    ];
+    missed.extend(limits.iter().filter(|(late, _)| *late).map(|(_, what)| (*what).to_owned()));
+    agent.stop()
+}
+
+/// What the agent holds in memory.
+async fn memory(nats: &Nats, folder: &Path) -> Result<(), Failure> {
+    println!("\n| agent | resident MB |\n|---|---|");
+    let idle = Agent::start(&folder.join("idle"), Some(&nats.url), "max")?;
+    println!("| idle | {:.1} |", idle.resident()?);
+    idle.stop()?;
+    let rest = folder.join("rest");
+    write_ledger("park", &rest, AT_REST)?;
+    let agent = Agent::start(&rest, Some(&nats.url), "max")?;
+    let client = async_nats::connect(&nats.url).await?;
+    // The first request waits until the agent has looked at all of them.
+    one(&client, "infra.select", &json!({"schema_version": 1})).await?;
+    println!("| {AT_REST} environments registered | {:.1} |", agent.resident()?);
+    agent.stop()?;
+    let busy = folder.join("busy");
+    let agent = Agent::with_caps(&busy, &nats.url)?;
+    for number in 0..RUNNING {
+        let ask = json!({"template": "T1", "name": format!("running-{number}")});
+        let body = json!({"schema_version": 1, "requester": "dana", "ask": ask});
+        one(&client, "infra.provision", &body).await?;
+    }
+    let running = agent.provisioning()?;
+    println!("| {running} environments under way | {:.1} |", agent.resident()?);
+    agent.stop()
+}
+
+/// How long it takes to be ready with a long ledger.
+fn start(folder: &Path, missed: &mut Vec<String>) -> Result<(), Failure> {
+    let long = folder.join("long");
+    write_ledger("write", &long, RECORDS)?;
+    let began = now();
+    let agent = Agent::start(&long, None, "max")?;
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "\nWith a ledger of {RECORDS} records it says that it is ready after {seconds:.2} s (limit 1 s)."
+    );
+    if seconds > 1.0 {
+        missed.push("a start with a long ledger takes more than 1 s".to_owned());
+    }
+    agent.stop()
+}
+
+/// Sends back what it gets.
+async fn echo(url: &str) -> Result<(), Failure> {
+    let client = async_nats::connect(url).await?;
+    let mut requests = client.subscribe("bench.echo").await?;
+    while let Some(request) = requests.next().await {
+        if let Some(reply) = request.reply {
+            client.publish(reply, request.payload).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Measures one subject and prints its row.
+async fn row(client: &Client, subject: &'static str, body: &Value) -> Result<(Quantiles, f64), Failure> {
+    let mut times = Vec::new();
+    for number in 0..WARM + SINGLE {
+        let took = one(client, subject, body).await?;
+        if number >= WARM {
+            times.push(took);
+        }
+    }
+    let single = Quantiles::of(times);
+    let (began, end) = (now(), now() + FLOOD);
+    let answered = stream::repeat(())
+        .take_while(|()| std::future::ready(now() < end))
+        .map(|()| one(client, subject, body))
+        .buffer_unordered(AT_ONCE)
+        .try_fold(0_u32, |count, _| std::future::ready(Ok(count + 1)))
+        .await?;
+    let rate = f64::from(answered) / began.elapsed().as_secs_f64();
+    println!(
+        "| {} | {:.3} | {:.3} | {rate:.0} |",
+        subject.trim_start_matches("bench."),
+        single.p50,
+        single.p99
+    );
+    Ok((single, rate))
+}
+
+/// Makes one request, and says how many milliseconds it took.
+async fn one(client: &Client, subject: &'static str, body: &Value) -> Result<f64, Failure> {
+    let payload = serde_json::to_vec(body)?;
+    let began = now();
+    let reply = client.request(subject, payload.into()).await?;
+    let took = began.elapsed().as_secs_f64() * 1e3;
+    // An echo has no result, and none is looked for in it.
+    let reply: Value = serde_json::from_slice(&reply.payload)?;
+    match reply.get("error") {
+        Some(error) => Err(format!("{subject} was refused: {error}").into()),
+        None => Ok(took),
+    }
+}
+
+fn fsyncs(folder: &Path) -> Result<Quantiles, Failure> {
+    let mut file = File::create(folder.join("fsync"))?;
+    let mut times = Vec::new();
+    for _ in 0..CHANGES {
+        let began = now();
+        file.write_all(&[7; 100])?;
+        file.sync_data()?;
+        times.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(Quantiles::of(times))
+}
+
+/// Milliseconds.
+struct Quantiles {
+    p50: f64,
+    p99: f64,
+}
+
+impl Quantiles {
+    fn of(mut times: Vec<f64>) -> Self {
+        times.sort_by(f64::total_cmp);
+        let at = |part: usize| times.get(times.len() * part / 100).copied().unwrap_or(f64::NAN);
+        Self { p50: at(50), p99: at(99) }
+    }
+}
+
+/// A process that ends with its owner.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A NATS server on a free port.
+struct Nats {
+    url: String,
+    _process: Running,
+}
+
+impl Nats {
+    fn start(folder: &Path) -> Result<Self, Failure> {
+        let mut command = Command::new(variable("EXOKIT_NATS_SERVER")?);
+        command.args(["-a", "127.0.0.1", "-p", "-1", "-js", "-sd"]).arg(folder.join("js"));
+        command.arg("--ports_file_dir").arg(folder).args(["-l", "/dev/null"]);
+        let process = Running(command.spawn()?);
+        let ports = folder.join(format!("nats-server_{}.ports", process.0.id()));
+        let until = now() + Duration::from_secs(30);
+        loop {
+            let ports =
+                std::fs::read(&ports).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+            if let Some(url) = ports.as_ref().and_then(|ports| ports["nats"][0].as_str()) {
+                return Ok(Self { url: url.to_owned(), _process: process });
+            }
+            if now() > until {
+                return Err("nats-server did not say its port within 30 s".into());
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// An agent of its own state directory.
+struct Agent {
+    process: Running,
+    /// Host and port of its HTTP door.
+    address: String,
+}
+
+impl Agent {
+    fn start(state: &Path, nats: Option<&str>, speed: &str) -> Result<Self, Failure> {
+        let mut command = exokit(state, speed)?;
+        command.args(["serve", "--listen", "127.0.0.1:0", "--rate", "1000000"]);
+        command.args(nats.into_iter().flat_map(|url| ["--nats", url]));
+        let mut process = Running(command.stdout(Stdio::piped()).spawn()?);
+        let stdout = process.0.stdout.take().ok_or("no output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let said: Value = serde_json::from_str(&line).map_err(|_| "the agent did not start")?;
+        let url = said["http"].as_str().ok_or("the agent did not say where it is")?;
+        Ok(Self { process, address: url.trim_start_matches("http://").to_owned() })
+    }
+
+    /// One whose policy lets one requester have any number, on a cloud that is
+    /// as slow as the real one.
+    fn with_caps(state: &Path, nats: &str) -> Result<Self, Failure> {
+        let caps = ["policy", "--requester-daily-max", "100000", "--team-daily-max", "100000"];
+        for words in [&["init"][..], &caps] {
+            let status = exokit(state, "1")?.arg("approver").args(words).stdout(Stdio::null()).status()?;
+            if !status.success() {
+                return Err(format!("exokit approver {words:?}: {status}").into());
+            }
+        }
+        Self::start(state, Some(nats), "1")
+    }
+
+    fn resident(&self) -> Result<f64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+        Ok(kilobytes.ok_or("no resident size")? / 1e3)
+    }
+
+    /// How many environments are being made, as its metrics tell.
+    fn provisioning(&self) -> Result<u64, Failure> {
+        let mut connection = TcpStream::connect(&self.address)?;
+        write!(connection, "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)?;
+        let mut text = String::new();
+        connection.read_to_string(&mut text)?;
+        let of_it =
+            |line: &&str| line.starts_with("infra_registry_clusters{") && line.contains("\"provisioning\"");
+        let counts =
+            text.lines().filter(of_it).filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        Ok(counts.sum())
+    }
+
+    /// Ends it at once: what it has under way is of no interest.
+    #[expect(clippy::unnecessary_wraps, reason = "the last step of those that may fail")]
+    fn stop(self) -> Result<(), Failure> {
+        drop(self);
+        Ok(())
+    }
+}
+
+fn exokit(state: &Path, speed: &str) -> Result<Command, Failure> {
+    let mut command = Command::new(variable("EXOKIT_BIN")?);
+    command.env("EXOKIT_STATE", state).env("EXOKIT_CLOUD", "sim").env("EXOKIT_SIM_SPEED", speed);
+    command.env("EXOKIT_PERSON", "dana").env("EXOKIT_PASSPHRASE", "for a benchmark only");
+    command.env("EXOKIT_LOG", "error").stdin(Stdio::null());
+    Ok(command)
+}
+
+/// Lets the other benchmark write a ledger; it waits to be killed when it is done.
+fn write_ledger(what: &str, folder: &Path, count: &str) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)?;
+    let mut command = Command::new(variable("EXOKIT_LEDGER_BENCH")?);
+    let mut process = Running(
+        command.arg(what).arg(folder).arg(count).stdout(Stdio::piped()).stdin(Stdio::null()).spawn()?,
+    );
+    let stdout = process.0.stdout.take().ok_or("no output")?;
+    let mut lines = BufReader::new(stdout).lines();
+    lines.next().ok_or("the ledger was not written")??;
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a program of its own, told by xtask where the others are")]
+fn variable(name: &str) -> Result<String, Failure> {
+    std::env::var(name).map_err(|_| format!("{name} is not set; use `cargo xtask bench agent`").into())
+}
+
+/// Real time, which is what is measured.
+#[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
+fn now() -> Instant {
+    Instant::now()
+}
