@@ -65,8 +65,9 @@ async fn report() -> Result<bool, Failure> {
     println!(
         "One `exokit serve --cloud sim` beside a real `nats-server` without TLS, and on the same server a\n\
          responder that sends back what it gets (*echo*). Each row: {SINGLE} requests one after the other, then as\n\
-         many as possible for {} s with {AT_ONCE} at once. `infra.provision` is answered when its plan is durable:\n\
-         {CHANGES} of T4, each of which waits for approval. *fsync*: 100 bytes appended and synced on the same disk.\n",
+         many as possible for {} s with {AT_ONCE} at once. `infra.plan` reads what the cloud offers each time, from a\n\
+         cloud in the same process that keeps its state in a file. `infra.provision` takes a plan that it made before\n\
+         and is answered when that is durable: {CHANGES} of T4, each of which waits for approval. *fsync*: 100 bytes appended and synced on the same disk.\n",
         FLOOD.as_secs()
     );
     let folder = tempfile::tempdir()?;
@@ -85,7 +86,7 @@ async fn report() -> Result<bool, Failure> {
 /// How quickly requests are answered.
 async fn answers(nats: &Nats, folder: &Path, missed: &mut Vec<String>) -> Result<(), Failure> {
     let _echo = Running(Command::new(std::env::current_exe()?).args(["echo", &nats.url]).spawn()?);
-    let agent = Agent::start(&folder.join("answers"), Some(&nats.url), "max")?;
+    let agent = Agent::start(&folder.join("answers"), Some(&nats.url))?;
     let client = async_nats::connect(&nats.url).await?;
     let select = json!({"schema_version": 1, "database": "pg", "block_storage_gib": 10});
     let plan =
@@ -99,9 +100,11 @@ async fn answers(nats: &Nats, folder: &Path, missed: &mut Vec<String>) -> Result
     row(&client, "infra.plan", &plan).await?;
     let mut times = Vec::new();
     for number in 0..CHANGES {
-        let ask = json!({"template": "T4", "name": format!("change-{number}")});
-        let key = format!("bench-{number}");
-        let body = json!({"schema_version": 1, "requester": "dana", "idempotency_key": key, "ask": ask});
+        let wanted = json!({"template": "T4", "name": format!("change-{number}")});
+        let made = json!({"schema_version": 1, "requester": "dana", "provision": wanted});
+        let made = call(&client, "infra.plan", &made).await?;
+        let sealed = json!({"plan": made["result"]["plan"], "seal": made["result"]["seal"]});
+        let body = json!({"schema_version": 1, "requester": "dana", "sealed": sealed});
         times.push(one(&client, "infra.provision", &body).await?);
     }
     let change = Quantiles::of(times);
@@ -127,19 +130,20 @@ async fn answers(nats: &Nats, folder: &Path, missed: &mut Vec<String>) -> Result
 /// What the agent holds in memory.
 async fn memory(nats: &Nats, folder: &Path) -> Result<(), Failure> {
     println!("\n| agent | resident MB |\n|---|---|");
-    let idle = Agent::start(&folder.join("idle"), Some(&nats.url), "max")?;
+    let idle = Agent::start(&folder.join("idle"), Some(&nats.url))?;
     println!("| idle | {:.1} |", idle.resident()?);
     idle.stop()?;
     let rest = folder.join("rest");
     write_ledger("park", &rest, AT_REST)?;
-    let agent = Agent::start(&rest, Some(&nats.url), "max")?;
+    let agent = Agent::start(&rest, Some(&nats.url))?;
     let client = async_nats::connect(&nats.url).await?;
     // The first request waits until the agent has looked at all of them.
     one(&client, "infra.select", &json!({"schema_version": 1})).await?;
     println!("| {AT_REST} environments registered | {:.1} |", agent.resident()?);
     agent.stop()?;
     let busy = folder.join("busy");
-    let agent = Agent::with_caps(&busy, &nats.url)?;
+    let cloud = Cloud::start(folder)?;
+    let agent = Agent::with_room(&busy, &nats.url, &cloud)?;
     for number in 0..RUNNING {
         let ask = json!({"template": "T1", "name": format!("running-{number}")});
         let body = json!({"schema_version": 1, "requester": "dana", "ask": ask});
@@ -155,7 +159,7 @@ fn start(folder: &Path, missed: &mut Vec<String>) -> Result<(), Failure> {
     let long = folder.join("long");
     write_ledger("write", &long, RECORDS)?;
     let began = now();
-    let agent = Agent::start(&long, None, "max")?;
+    let agent = Agent::start(&long, None)?;
     let seconds = began.elapsed().as_secs_f64();
     println!(
         "\nWith a ledger of {RECORDS} records it says that it is ready after {seconds:.2} s (limit 1 s)."
@@ -217,6 +221,11 @@ async fn one(client: &Client, subject: &'static str, body: &Value) -> Result<f64
         Some(error) => Err(format!("{subject} was refused: {error}").into()),
         None => Ok(took),
     }
+}
+
+async fn call(client: &Client, subject: &'static str, body: &Value) -> Result<Value, Failure> {
+    let reply = client.request(subject, serde_json::to_vec(body)?.into()).await?;
+    Ok(serde_json::from_slice(&reply.payload)?)
 }
 
 fn fsyncs(folder: &Path) -> Result<Quantiles, Failure> {
@@ -292,37 +301,33 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(state: &Path, nats: Option<&str>, speed: &str) -> Result<Self, Failure> {
-        let mut command = exokit(state, speed)?;
+    fn start(state: &Path, nats: Option<&str>) -> Result<Self, Failure> {
+        Self::serve(exokit(state, "max")?, nats)
+    }
+
+    fn serve(mut command: Command, nats: Option<&str>) -> Result<Self, Failure> {
         command.args(["serve", "--listen", "127.0.0.1:0", "--rate", "1000000"]);
         command.args(nats.into_iter().flat_map(|url| ["--nats", url]));
-        let mut process = Running(command.stdout(Stdio::piped()).spawn()?);
-        let stdout = process.0.stdout.take().ok_or("no output")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let said: Value = serde_json::from_str(&line).map_err(|_| "the agent did not start")?;
+        let (process, said) = started(command)?;
         let url = said["http"].as_str().ok_or("the agent did not say where it is")?;
         Ok(Self { process, address: url.trim_start_matches("http://").to_owned() })
     }
 
-    /// One whose policy lets one requester have any number, on a cloud that is
-    /// as slow as the real one.
-    fn with_caps(state: &Path, nats: &str) -> Result<Self, Failure> {
+    /// One whose policy lets one requester have any number, beside a cloud that
+    /// has room for them and is as slow as the real one.
+    fn with_room(state: &Path, nats: &str, cloud: &Cloud) -> Result<Self, Failure> {
         let caps = ["policy", "--requester-daily-max", "100000", "--team-daily-max", "100000"];
         for words in [&["init"][..], &caps] {
-            let status = exokit(state, "1")?.arg("approver").args(words).stdout(Stdio::null()).status()?;
+            let mut command = exokit(state, "max")?;
+            let command = command.envs(cloud.variables.clone()).arg("approver").args(words);
+            let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
             if !status.success() {
                 return Err(format!("exokit approver {words:?}: {status}").into());
             }
         }
-        Self::start(state, Some(nats), "1")
-    }
-
-    fn resident(&self) -> Result<f64, Failure> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-        Ok(kilobytes.ok_or("no resident size")? / 1e3)
+        let mut command = exokit(state, "max")?;
+        command.envs(cloud.variables.clone());
+        Self::serve(command, Some(nats))
     }
 
     /// How many environments are being made, as its metrics tell.
@@ -346,10 +351,52 @@ impl Agent {
     }
 }
 
+/// `exokit sim` with quotas that are never used up.
+struct Cloud {
+    _process: Running,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Cloud {
+    fn start(folder: &Path) -> Result<Self, Failure> {
+        let room = |resource: &str| json!({"match": {"times": 1}, "fault": {"kind": "quota", "resource": resource, "limit": 1_000_000}});
+        let all =
+            ["instance", "sks-cluster", "security-group", "anti-affinity-group", "network-load-balancer"];
+        let faults = folder.join("faults.json");
+        std::fs::write(&faults, serde_json::to_vec(&all.map(room))?)?;
+        let mut command = Command::new(variable("EXOKIT_BIN")?);
+        let (process, said) = started({
+            command.args(["sim", "--speed", "1", "--faults"]).arg(&faults).stderr(Stdio::null());
+            command
+        })?;
+        let of = |key: &str| said[key].as_str().unwrap_or_default().to_owned();
+        let variables = vec![
+            ("EXOKIT_CLOUD", "exoscale".to_owned()),
+            ("EXOSCALE_API_KEY", of("api_key")),
+            ("EXOSCALE_API_SECRET", of("api_secret")),
+            ("EXOSCALE_API_ENDPOINT", of("endpoint").replace("/v2", "/zone/{zone}/v2")),
+            ("EXOSCALE_SOS_ENDPOINT", of("sos_endpoint")),
+        ];
+        Ok(Self { _process: process, variables })
+    }
+}
+
+/// A process that says in its first line where it is.
+fn started(mut command: Command) -> Result<(Running, Value), Failure> {
+    let mut process = Running(command.stdout(Stdio::piped()).spawn()?);
+    let stdout = process.0.stdout.take().ok_or("no output")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    let said = serde_json::from_str(&line).map_err(|_| "a process did not say where it is")?;
+    Ok((process, said))
+}
+
 fn exokit(state: &Path, speed: &str) -> Result<Command, Failure> {
     let mut command = Command::new(variable("EXOKIT_BIN")?);
     command.env("EXOKIT_STATE", state).env("EXOKIT_CLOUD", "sim").env("EXOKIT_SIM_SPEED", speed);
     command.env("EXOKIT_PERSON", "dana").env("EXOKIT_PASSPHRASE", "for a benchmark only");
+    // Ledgers that were told again have no secret of their own.
+    command.env("EXOKIT_ROOT_SECRET", "05".repeat(32));
     command.env("EXOKIT_LOG", "error").stdin(Stdio::null());
     Ok(command)
 }

@@ -256,16 +256,20 @@ mod tests {
             EnvironmentClass::Production,
         ]);
         let action = prop::sample::select(vec![Action::Provision, Action::Teardown, Action::Extend]);
-        let data = prop::collection::vec("[a-z]{1,4}", 0..2);
+        let data = (
+            prop::collection::vec("[a-z]{1,4}", 0..2),
+            prop::option::of(prop::collection::vec("[a-z]{1,4}", 0..2)),
+        );
         let money = (-100i64..3000, -100i64..3000, -100i64..3000);
         (action, any_level(), class, band, data, money, prop::option::of(any_level())).prop_map(
-            |(action, template_level, class, band, data_destroyed, money, wanted)| LevelInput {
+            |(action, template_level, class, band, (data_destroyed, removal), money, wanted)| LevelInput {
                 action,
                 template: TemplateId(1),
                 template_level,
                 class,
                 band,
                 data_destroyed,
+                removal,
                 hourly: Decimal::new(money.0, 2),
                 requester_today: Decimal::new(money.1, 2),
                 team_today: Decimal::new(money.2, 2),
@@ -292,6 +296,10 @@ mod tests {
                 class: a.class.max(b.class),
                 band: a.band.max(b.band),
                 data_destroyed: [a.data_destroyed.clone(), b.data_destroyed].concat(),
+                removal: match (a.removal.clone(), b.removal) {
+                    (None, None) => None,
+                    (one, other) => Some([one.unwrap_or_default(), other.unwrap_or_default()].concat()),
+                },
                 hourly: a.hourly.max(b.hourly),
                 requester_today: a.requester_today.max(b.requester_today),
                 team_today: a.team_today.max(b.team_today),

@@ -100,12 +100,13 @@ impl Engine {
     /// # Errors
     /// When it cannot be read.
     pub async fn catalog(&self, zone: &Zone) -> Result<Catalog, EngineError> {
-        let types: InstanceTypes = self.offer(zone, "list-instance-types", "/v2/instance-type").await?;
-        let versions: SksVersions =
-            self.offer(zone, "list-sks-cluster-versions", "/v2/sks-cluster-version").await?;
-        let databases: ServiceTypes =
-            self.offer(zone, "list-dbaas-service-types", "/v2/dbaas-service-type").await?;
-        let quotas: Quotas = self.offer(zone, "list-quotas", "/v2/quota").await?;
+        // At once: who waits for a plan waits for one round trip.
+        let (types, versions, databases, quotas): (InstanceTypes, SksVersions, ServiceTypes, Quotas) = tokio::try_join!(
+            self.offer(zone, "list-instance-types", "/v2/instance-type"),
+            self.offer(zone, "list-sks-cluster-versions", "/v2/sks-cluster-version"),
+            self.offer(zone, "list-dbaas-service-types", "/v2/dbaas-service-type"),
+            self.offer(zone, "list-quotas", "/v2/quota"),
+        )?;
         let here = |kind: &InstanceType| {
             kind.zones.is_empty() || kind.zones.iter().any(|name| name == zone.as_str())
         };
