@@ -330,6 +330,13 @@ impl Agent {
         Self::serve(command, Some(nats))
     }
 
+    fn resident(&self) -> Result<f64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+        Ok(kilobytes.ok_or("no resident size")? / 1e3)
+    }
+
     /// How many environments are being made, as its metrics tell.
     fn provisioning(&self) -> Result<u64, Failure> {
         let mut connection = TcpStream::connect(&self.address)?;
