@@ -41,6 +41,9 @@ struct Args {
     /// empty.
     #[arg(long)]
     least: Option<u64>,
+    /// Every so many seeds there is a life that is asked for over a bus, too.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    bus_every: u64,
     /// Replay the schedule in this file instead.
     #[arg(long)]
     replay: Option<PathBuf>,
@@ -120,7 +123,8 @@ fn played(schedule: &Schedule) -> Result<Report, String> {
 #[derive(Default)]
 struct Found {
     coverage: Coverage,
-    bad: BTreeMap<u64, Vec<String>>,
+    /// By seed, and whether it is the life over a bus.
+    bad: BTreeMap<(u64, bool), Vec<String>>,
     runs: u64,
 }
 
@@ -154,7 +158,7 @@ struct Progress {
 impl Progress {
     /// Tells of each failing seed at once, and of every twentieth of the work.
     fn tell(&self, part: &Found) {
-        part.bad.iter().for_each(|(seed, wrong)| eprintln!("seed {seed} is bad: {}", wrong[0]));
+        part.bad.iter().for_each(|((seed, _), wrong)| eprintln!("seed {seed} is bad: {}", wrong[0]));
         let before = self.done.fetch_add(part.runs, Ordering::Relaxed);
         let twentieth = |runs: u64| runs.saturating_mul(20) / self.of.max(1);
         if twentieth(before) < twentieth(before + part.runs) {
@@ -171,15 +175,22 @@ fn runs(mut seeds: Range<u64>, args: &Args) -> Result<Found, String> {
 }
 
 fn one(seed: u64, args: &Args, own: &mut Found) -> Result<(), String> {
-    let schedule = generate::schedule(seed).only(&args.faults);
+    own.runs += 1;
+    one_schedule(seed, generate::schedule(seed).only(&args.faults), own)?;
+    if seed.is_multiple_of(args.bus_every) {
+        one_schedule(seed, generate::conversation(seed).only(&args.faults), own)?;
+    }
+    Ok(())
+}
+
+fn one_schedule(seed: u64, schedule: Schedule, own: &mut Found) -> Result<(), String> {
     let mut report = played(&schedule)?;
     if seed.is_multiple_of(TWICE) && played(&schedule)?.trace != report.trace {
         report.wrong.push("I31 the same schedule gave another trace".to_owned());
     }
-    own.runs += 1;
     own.coverage.add(&report.coverage);
     if !report.wrong.is_empty() {
-        own.bad.insert(seed, report.wrong);
+        own.bad.insert((seed, schedule.bus), report.wrong);
     }
     Ok(())
 }
@@ -203,10 +214,10 @@ fn tell(args: &Args, found: &Found) -> Result<(), String> {
         *count += 1;
         *count <= TOLD_MAX
     });
-    for (seed, wrong) in told {
-        println!("\nseed {seed}:");
+    for ((seed, bus), wrong) in told {
+        println!("\nseed {seed}{}:", if *bus { ", over a bus" } else { "" });
         wrong.iter().take(8).for_each(|finding| println!("  {finding}"));
-        shrink(*seed, &wrong[0], args)?;
+        shrink((*seed, *bus), &wrong[0], args)?;
     }
     let mut by_invariant: BTreeMap<&str, u64> = BTreeMap::new();
     for wrong in found.bad.values() {
@@ -222,11 +233,12 @@ fn tell(args: &Args, found: &Found) -> Result<(), String> {
 }
 
 /// Shrinks a failing schedule, keeps it, and says how to replay it.
-fn shrink(seed: u64, finding: &str, args: &Args) -> Result<(), String> {
-    let schedule = generate::schedule(seed).only(&args.faults);
+fn shrink((seed, bus): (u64, bool), finding: &str, args: &Args) -> Result<(), String> {
+    let drawn = if bus { generate::conversation(seed) } else { generate::schedule(seed) };
+    let schedule = drawn.only(&args.faults);
     let mut fails = |candidate: &Schedule| played(candidate).map(|report| report.wrong).unwrap_or_default();
     let (small, runs) = minimise(&schedule, invariant(finding), &mut fails);
-    let file = args.keep.join(format!("{seed}.json"));
+    let file = args.keep.join(format!("{seed}{}.json", if bus { "-bus" } else { "" }));
     let text = serde_json::to_string_pretty(&small).map_err(|error| error.to_string())?;
     std::fs::create_dir_all(&args.keep)
         .and_then(|()| std::fs::write(&file, text))

@@ -36,6 +36,7 @@ impl Disk {
 
     fn failed(&self) -> LedgerError {
         self.stopped.store(true, Ordering::Relaxed);
+        self.witness.lock().stopped = true;
         LedgerError::Failed { why: "input/output error".to_owned() }
     }
 

@@ -4,7 +4,9 @@
 
 use exokit_sim::{Fault, FaultRule, Matcher};
 
-use super::schedule::{Act, BadRequest, BadVote, DiskFailure, Item, Schedule, Stage, What};
+use super::schedule::{
+    Act, BadRequest, BadVote, DiskFailure, Foreign, Item, Mood, Schedule, Stage, Trouble, What,
+};
 
 /// The template of most runs is the smallest; the others take longer and show
 /// databases, keys and buckets.
@@ -17,21 +19,37 @@ pub fn schedule(seed: u64) -> Schedule {
     let template = draw.one_of(&TEMPLATES);
     let level = draw.one_of(&[1, 2, 2, 2, 3]);
     let arrives_late = draw.chance(50);
+    let items = drawn(&mut draw, CLASSES);
+    Schedule { seed, template, level, arrives_late, items, bus: false }
+}
+
+/// The schedule of a seed for a life that is asked for over a bus. It has draws
+/// of its own: those of [`schedule`] stay what they were.
+#[must_use]
+pub fn conversation(seed: u64) -> Schedule {
+    let mut draw = Draw(fastrand::Rng::with_seed(!seed));
+    let level = draw.one_of(&[1, 2, 2, 3, 3]);
+    let arrives_late = draw.chance(50);
+    let items = drawn(&mut draw, ON_THE_BUS);
+    Schedule { seed, template: 1, level, arrives_late, items, bus: true }
+}
+
+fn drawn(draw: &mut Draw, classes: &[Class]) -> Vec<Item> {
     let mut items = Vec::new();
-    for class in CLASSES {
+    for class in classes {
         if draw.chance(class.percent) {
             let count = draw.0.u32(1..=class.most);
-            items.extend((0..count).map(|_| Item { fault: class.fault, what: (class.make)(&mut draw) }));
+            items.extend((0..count).map(|_| Item { fault: class.fault, what: (class.make)(draw) }));
         }
     }
-    Schedule { seed, template, level, arrives_late, items }
+    items
 }
 
 /// A schedule that must fail: it shows that the judge is not blind.
 #[must_use]
 pub fn canary() -> Schedule {
     let items = vec![Item { fault: 0, what: What::Canary }];
-    Schedule { seed: 0, template: 1, level: 1, arrives_late: false, items }
+    Schedule { seed: 0, template: 1, level: 1, arrives_late: false, items, bus: false }
 }
 
 /// One class of faults: how often it is on, and how many of it there are then.
@@ -79,6 +97,58 @@ const CLASSES: &[Class] = &[
     class(35, 15, 1, meanwhile),
 ];
 
+/// The classes of a life over a bus.
+const ON_THE_BUS: &[Class] = &[
+    class(1, 30, 2, |draw| {
+        let keep = draw.chance(50);
+        What::Bus(Trouble::Crash { at: draw.second(), keep })
+    }),
+    class(7, 10, 2, not_done),
+    class(8, 10, 2, done_unheard),
+    class(13, 60, 6, bad_request),
+    class(13, 40, 4, |draw| What::Bus(Trouble::Reply { nth: draw.message() })),
+    class(13, 25, 2, |draw| What::Bus(Trouble::Redelivered { at: draw.second(), last: draw.0.u32(1..30) })),
+    class(14, 40, 3, |draw| What::Bus(Trouble::Away { at: draw.second(), seconds: draw.0.u32(2..240) })),
+    class(14, 40, 4, |draw| {
+        let keep = draw.0.u32(0..3);
+        What::Bus(Trouble::Confirm { nth: draw.0.u32(1..40), keep })
+    }),
+    class(14, 30, 2, |draw| What::Bus(Trouble::Restart { at: draw.second() })),
+    class(14, 20, 1, |draw| {
+        let keep = draw.one_of(&[0, 0, 5, 20]);
+        What::Bus(Trouble::RolledBack { at: draw.second(), keep })
+    }),
+    class(15, 40, 3, |draw| stranger_on_the_bus(draw, &FORGERIES)),
+    class(18, 25, 2, |draw| {
+        let (write, failure) = (draw.0.u32(1..60), disk_failure(draw));
+        What::Disk { write, failure }
+    }),
+    class(30, 15, 1, |_| What::Bus(Trouble::Structuring)),
+    class(31, 30, 1, |_| What::Bus(Trouble::Leaves)),
+    class(32, 30, 3, |draw| stranger_on_the_bus(draw, &HOSTILE)),
+    class(34, 20, 1, |draw| What::Bus(Trouble::Flood { at: draw.second(), requests: draw.0.u32(20..60) })),
+    class(34, 20, 1, |draw| What::Bus(Trouble::BreaksOff { call: draw.0.u32(1..80) })),
+];
+
+const FORGERIES: [Foreign; 4] =
+    [Foreign::ForgedVote, Foreign::AlteredPlan, Foreign::OthersPlan, Foreign::OthersKey];
+
+const HOSTILE: [Foreign; 5] =
+    [Foreign::Oversize, Foreign::Bidi, Foreign::Twice, Foreign::Deep, Foreign::Garbage];
+
+fn stranger_on_the_bus(draw: &mut Draw, choices: &[Foreign]) -> What {
+    What::Bus(Trouble::Stranger { at: draw.second(), sends: draw.one_of(choices) })
+}
+
+fn bad_request(draw: &mut Draw) -> What {
+    let mood = match draw.0.u8(0..3) {
+        0 => Mood::Lost,
+        1 => Mood::Twice { ms: draw.0.u64(1..30_000) },
+        _ => Mood::Late { ms: draw.0.u64(100..60_000) },
+    };
+    What::Bus(Trouble::Request { nth: draw.message(), mood })
+}
+
 /// Draws.
 struct Draw(fastrand::Rng);
 
@@ -111,6 +181,22 @@ impl Draw {
         match self.chance(60) {
             true => self.creation(),
             false => self.one_of(&DELETIONS),
+        }
+    }
+
+    /// A second of a life over a bus.
+    fn second(&mut self) -> u32 {
+        match self.chance(30) {
+            true => self.0.u32(1..20),
+            false => self.0.u32(1..700),
+        }
+    }
+
+    /// The number of a message: the first ones matter most.
+    fn message(&mut self) -> u32 {
+        match self.chance(50) {
+            true => self.0.u32(1..6),
+            false => self.0.u32(1..50),
         }
     }
 
@@ -282,12 +368,16 @@ fn clock(draw: &mut Draw) -> What {
 }
 
 fn disk(draw: &mut Draw) -> What {
-    let failure = match draw.0.u8(0..3) {
+    let failure = disk_failure(draw);
+    What::Disk { write: draw.0.u32(2..90), failure }
+}
+
+fn disk_failure(draw: &mut Draw) -> DiskFailure {
+    match draw.0.u8(0..3) {
         0 => DiskFailure::Full { writes: draw.0.u32(1..6) },
         1 => DiskFailure::FailedKept,
         _ => DiskFailure::FailedLost,
-    };
-    What::Disk { write: draw.0.u32(2..90), failure }
+    }
 }
 
 fn credentials(draw: &mut Draw) -> What {

@@ -1,7 +1,7 @@
 //! Shrinking a schedule that fails to the few items that matter (delta
 //! debugging), then making the items themselves smaller.
 
-use super::schedule::{Schedule, What};
+use super::schedule::{Schedule, Trouble, What};
 
 /// The invariant that a finding breaks.
 #[must_use]
@@ -98,6 +98,7 @@ fn smaller(what: &mut What, divide: u32) {
             *seconds = (*seconds / divide).max(1);
         }
         What::Act { at, .. } => *at /= divide,
+        What::Bus(trouble) => smaller_on_the_bus(trouble, divide),
         What::Disk { .. }
         | What::Canary
         | What::Backup
@@ -106,6 +107,16 @@ fn smaller(what: &mut What, divide: u32) {
         | What::Vote { .. }
         | What::Ask(_)
         | What::Repeat { .. } => {}
+    }
+}
+
+/// Divides times, of which only lengths mean less.
+fn smaller_on_the_bus(trouble: &mut Trouble, divide: u32) {
+    match trouble {
+        Trouble::Away { seconds, .. } => *seconds = (*seconds / divide).max(1),
+        Trouble::Flood { requests, .. } => *requests = (*requests / divide).max(1),
+        Trouble::Redelivered { last, .. } => *last = (*last / divide).max(1),
+        _ => {}
     }
 }
 

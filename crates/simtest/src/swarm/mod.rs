@@ -19,6 +19,7 @@ mod process;
 mod rest;
 pub mod schedule;
 mod situation;
+mod talk;
 mod wire;
 mod witness;
 
@@ -74,14 +75,22 @@ pub fn run(schedule: &Schedule) -> std::io::Result<Report> {
 
 async fn played(schedule: &Schedule) -> Report {
     let mut play = Play::new(schedule);
+    if schedule.bus {
+        return talk::played(play).await;
+    }
     let ran = after_polls(play.life(), POLLS_MAX).await;
     if matches!(ran, Ran::Crashed) {
         play.wrong(format!("I8 it is not over after {POLLS_MAX} polls"));
     }
     play.note_lost_secrets();
-    let wrong = judge::judge(&play);
+    report(&play)
+}
+
+/// What a run came to, judged.
+fn report(play: &Play) -> Report {
+    let wrong = judge::judge(play);
     let coverage = play.witness.lock().coverage.clone();
-    let (records, journal) = (play.records(), journal(&play));
+    let (records, journal) = (play.records(), journal(play));
     Report { wrong, coverage, trace: trace(&records, &journal), records, journal }
 }
 

@@ -388,7 +388,7 @@ impl Play {
 
     /// The host crashes: every process is gone, and so may be what was not
     /// synced.
-    fn crash(&mut self, keep: bool, seen: bool, recovering: bool) {
+    pub(super) fn crash(&mut self, keep: bool, seen: bool, recovering: bool) {
         self.witness.note_cloud(&self.rig.world);
         self.witness.note(if recovering { "crash of the recovery" } else { "crash" });
         if self.effect_without_record() {

@@ -20,6 +20,9 @@ pub struct Schedule {
     pub arrives_late: bool,
     /// What goes wrong.
     pub items: Vec<Item>,
+    /// Whether it is asked for over a bus, of a service.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bus: bool,
 }
 
 /// The part of a life that an item belongs to.
@@ -125,11 +128,136 @@ pub enum What {
     },
     /// Somebody asks for something that must not be granted as asked.
     Ask(BadRequest),
+    /// The bus, or somebody on it, misbehaves.
+    Bus(Trouble),
     /// Messages are repeated: proposals, votes, the call to run.
     Repeat {
         /// When.
         stage: Stage,
     },
+}
+
+/// What goes wrong on a bus. Times are seconds from the beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Trouble {
+    /// The n-th request does not arrive as it was sent.
+    Request {
+        /// Which, from 1.
+        nth: u32,
+        /// How.
+        mood: Mood,
+    },
+    /// The n-th reply is lost.
+    Reply {
+        /// Which, from 1.
+        nth: u32,
+    },
+    /// The n-th confirmation of events does not come.
+    Confirm {
+        /// Which, from 1.
+        nth: u32,
+        /// So many of what it would have confirmed arrived.
+        keep: u32,
+    },
+    /// Nobody reaches anybody.
+    Away {
+        /// When.
+        at: u32,
+        /// For so long.
+        seconds: u32,
+    },
+    /// The server starts again, and loses what was on its way.
+    Restart {
+        /// When.
+        at: u32,
+    },
+    /// The stream of events goes back to an older state.
+    RolledBack {
+        /// When.
+        at: u32,
+        /// Events that are left; 0 empties it.
+        keep: u32,
+    },
+    /// The subscriber gets the newest events again, the last one first.
+    Redelivered {
+        /// When.
+        at: u32,
+        /// How many.
+        last: u32,
+    },
+    /// The agent's host crashes.
+    Crash {
+        /// When.
+        at: u32,
+        /// Whether the unsynced half of the ledger survives.
+        keep: bool,
+    },
+    /// Somebody else sends something.
+    Stranger {
+        /// When.
+        at: u32,
+        /// What.
+        sends: Foreign,
+    },
+    /// Many requests at one moment.
+    Flood {
+        /// When.
+        at: u32,
+        /// How many.
+        requests: u32,
+    },
+    /// The task that makes the n-th call to the cloud breaks off.
+    BreaksOff {
+        /// Which call.
+        call: u32,
+    },
+    /// An approver leaves after voting, and somebody installs the old roster.
+    Leaves,
+    /// The requester asks for more and more time in small parts.
+    Structuring,
+}
+
+/// What becomes of a request on the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Mood {
+    /// It is lost.
+    Lost,
+    /// It comes, and comes again.
+    Twice {
+        /// So much later.
+        ms: u64,
+    },
+    /// It comes late.
+    Late {
+        /// By so much.
+        ms: u64,
+    },
+}
+
+/// What other users of a bus send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Foreign {
+    /// A vote in an approver's name, signed by somebody else.
+    ForgedVote,
+    /// A sealed plan that was altered.
+    AlteredPlan,
+    /// A sealed plan that somebody else asked for.
+    OthersPlan,
+    /// Another wish under a requester's name and key.
+    OthersKey,
+    /// A message longer than any that is taken.
+    Oversize,
+    /// A name with a character that turns the text around.
+    Bidi,
+    /// A field twice.
+    Twice,
+    /// Lists in lists in lists.
+    Deep,
+    /// No JSON.
+    Garbage,
 }
 
 /// How a write fails.

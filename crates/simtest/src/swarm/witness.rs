@@ -61,6 +61,8 @@ pub(super) struct Inner {
     pub(super) clock_wrong: bool,
     /// Whether a process is stopped, or was a moment ago.
     pub(super) zombie: bool,
+    /// Whether a process can write no more and waits to be started again.
+    pub(super) stopped: bool,
     leases: BTreeMap<(OperationId, u64), i64>,
     world_effects: BTreeMap<String, u64>,
     journal_seen: usize,

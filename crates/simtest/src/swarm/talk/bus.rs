@@ -1,0 +1,266 @@
+//! A bus in memory, outside the scope of crashes: it carries requests, replies
+//! and events, and loses, repeats, delays and forgets them as the schedule
+//! says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use exokit_service::bus::{Bus, BusError, Publication};
+use exokit_wire::event::EventMessage;
+use exokit_wire::verb::Verb;
+use serde_json::Value;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use super::super::schedule::{Mood, Trouble};
+use super::super::witness::Witness;
+
+/// Where the reply to one request goes. The requester may have gone.
+pub(super) type Inbox = UnboundedSender<Value>;
+
+/// A request as it reaches the agent.
+#[derive(Debug, Clone)]
+pub(super) struct Delivery {
+    pub(super) verb: Verb,
+    pub(super) bytes: Vec<u8>,
+    pub(super) inbox: Inbox,
+}
+
+/// The bus.
+pub(super) struct SimBus {
+    state: Mutex<State>,
+    witness: Arc<Witness>,
+    start: Instant,
+    troubles: Vec<Trouble>,
+}
+
+#[derive(Default)]
+struct State {
+    door: Option<UnboundedSender<Delivery>>,
+    requests: u32,
+    /// The last request that was delivered.
+    delivered: u32,
+    replies: u32,
+    confirms: u32,
+    /// How often the server was restarted.
+    server: u32,
+    /// Handed over and not confirmed.
+    taken: Vec<Publication>,
+    /// Whether some of that was lost with the connection.
+    broken: bool,
+    stream: Vec<EventMessage>,
+    known: BTreeSet<String>,
+    arrived: Vec<EventMessage>,
+    /// The ledger's length when the bus went away.
+    away_since: BTreeMap<u32, usize>,
+}
+
+fn gone() -> BusError {
+    BusError { why: "it is not there".to_owned() }
+}
+
+impl SimBus {
+    pub(super) fn new(troubles: Vec<Trouble>, witness: Arc<Witness>) -> Self {
+        Self { state: Mutex::default(), witness, start: Instant::now(), troubles }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seconds since the beginning.
+    pub(super) fn seconds(&self) -> u64 {
+        self.start.elapsed().as_secs()
+    }
+
+    /// Whether nobody reaches anybody.
+    pub(super) fn is_away(&self) -> bool {
+        let now = self.seconds();
+        let within = |trouble: &Trouble| {
+            matches!(trouble, Trouble::Away { at, seconds }
+                if (u64::from(*at)..u64::from(at + seconds)).contains(&now))
+        };
+        self.troubles.iter().any(within)
+    }
+
+    /// From now on requests go to this process.
+    pub(super) fn connect(&self, door: UnboundedSender<Delivery>) {
+        self.lock().door = Some(door);
+    }
+
+    /// Sends a request. Whether it arrives is not told.
+    pub(super) fn request(self: &Arc<Self>, verb: Verb, bytes: &[u8], inbox: &Inbox) {
+        let number = {
+            let mut state = self.lock();
+            state.requests += 1;
+            state.requests
+        };
+        let mood = self.troubles.iter().find_map(|trouble| match trouble {
+            Trouble::Request { nth, mood } if *nth == number => Some(*mood),
+            _ => None,
+        });
+        let delivery = Delivery { verb, bytes: bytes.to_vec(), inbox: inbox.clone() };
+        // Two messages of one moment do not arrive at one moment.
+        let usual = Duration::from_millis(1 + u64::from(number) * 7 % 13);
+        match (self.is_away(), mood) {
+            (true, _) => self.witness.note("bus away: request lost"),
+            (false, Some(Mood::Lost)) => self.witness.note("request lost on the bus"),
+            (false, Some(Mood::Late { ms })) => self.carry(number, delivery, Duration::from_millis(ms)),
+            (false, Some(Mood::Twice { ms })) => {
+                self.witness.note("request delivered twice");
+                self.carry(number, delivery.clone(), usual);
+                self.carry(number, delivery, Duration::from_millis(ms));
+            }
+            (false, None) => self.carry(number, delivery, usual),
+        }
+    }
+
+    fn carry(self: &Arc<Self>, number: u32, delivery: Delivery, wait: Duration) {
+        let (bus, server) = (Arc::clone(self), self.lock().server);
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            bus.deliver(number, server, delivery);
+        });
+    }
+
+    fn deliver(&self, number: u32, server: u32, delivery: Delivery) {
+        let mut state = self.lock();
+        if state.server != server {
+            self.witness.note("server restarted: message lost");
+            return;
+        }
+        if number < state.delivered {
+            self.witness.note("request overtaken by a later one");
+        }
+        state.delivered = state.delivered.max(number);
+        // Nobody may be there: then nobody takes it.
+        state.door = state.door.take().filter(|door| door.send(delivery).is_ok());
+    }
+
+    /// Sends a reply.
+    pub(super) fn reply(self: &Arc<Self>, inbox: Inbox, reply: Value) {
+        let (number, server) = {
+            let mut state = self.lock();
+            state.replies += 1;
+            (state.replies, state.server)
+        };
+        let is_lost = |trouble: &Trouble| matches!(trouble, Trouble::Reply { nth } if *nth == number);
+        match (self.is_away(), self.troubles.iter().any(is_lost)) {
+            (true, _) => self.witness.note("bus away: reply lost"),
+            (false, true) => self.witness.note("reply lost on the bus"),
+            (false, false) => {
+                let bus = Arc::clone(self);
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(1 + u64::from(number) * 5 % 11)).await;
+                    // A requester that has its answer takes no other.
+                    let same = bus.lock().server == server;
+                    let _gone = same.then(|| inbox.send(reply));
+                });
+            }
+        }
+    }
+
+    /// The server starts again: what was on its way is lost, the stream is kept.
+    pub(super) fn restart(&self) {
+        let mut state = self.lock();
+        state.server += 1;
+        self.witness.note("server restarted");
+        self.lose(&mut state, 0);
+    }
+
+    /// The stream goes back to its first `keep` messages.
+    pub(super) fn roll_back(&self, keep: usize) {
+        let mut state = self.lock();
+        if keep < state.stream.len() {
+            self.witness.note("stream rolled back");
+            state.stream.truncate(keep);
+            state.known.clear();
+        }
+    }
+
+    /// Of what is not confirmed the first `keep` arrive, and the others do not.
+    fn lose(&self, state: &mut State, keep: usize) {
+        let taken = std::mem::take(&mut state.taken);
+        if keep < taken.len() {
+            self.witness.note("events lost before their confirmation");
+            state.broken = true;
+        }
+        taken.into_iter().take(keep).for_each(|publication| state.store(publication));
+    }
+
+    /// What the stream holds after the first `after`, and how many it holds.
+    pub(super) fn read(&self, after: usize) -> (Vec<EventMessage>, usize) {
+        let state = self.lock();
+        (state.stream.get(after..).unwrap_or_default().to_vec(), state.stream.len())
+    }
+
+    /// Every event in the order in which it reached the server.
+    pub(super) fn arrived(&self) -> Vec<EventMessage> {
+        self.lock().arrived.clone()
+    }
+
+    /// Counts work that was recorded while the bus was away.
+    pub(super) fn note_work(&self, records: usize) {
+        let now = self.seconds();
+        let away = |trouble: &Trouble| match trouble {
+            Trouble::Away { at, seconds }
+                if (u64::from(*at)..u64::from(at + seconds)).contains(&now) =>
+            {
+                Some(*at)
+            }
+            _ => None,
+        };
+        let Some(at) = self.troubles.iter().find_map(away) else { return };
+        let before = *self.lock().away_since.entry(at).or_insert(records);
+        if before < records {
+            self.lock().away_since.insert(at, usize::MAX);
+            self.witness.note("work went on while the bus was away");
+        }
+    }
+}
+
+impl State {
+    /// A stream takes each message id once.
+    fn store(&mut self, publication: Publication) {
+        let Publication { id, body, .. } = publication;
+        // Announcements are for people, and no part of the records.
+        let Ok(event) = serde_json::from_slice::<EventMessage>(&body) else { return };
+        self.arrived.push(event.clone());
+        if id.is_none_or(|id| self.known.insert(id)) {
+            self.stream.push(event);
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for SimBus {
+    async fn publish(&self, publication: Publication) -> Result<(), BusError> {
+        if self.is_away() {
+            self.witness.note("bus away: event refused");
+            return Err(gone());
+        }
+        self.lock().taken.push(publication);
+        Ok(())
+    }
+
+    async fn confirm(&self) -> Result<(), BusError> {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let away = self.is_away();
+        let mut state = self.lock();
+        state.confirms += 1;
+        let number = state.confirms;
+        let lost = self.troubles.iter().find_map(|trouble| match trouble {
+            Trouble::Confirm { nth, keep } if *nth == number => Some(*keep as usize),
+            _ => None,
+        });
+        let keep = if away { Some(0) } else { lost };
+        let all = state.taken.len();
+        self.lose(&mut state, keep.unwrap_or(all));
+        match (std::mem::take(&mut state.broken), keep) {
+            (false, None) => Ok(()),
+            _ => Err(gone()),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Lives that are asked for over a bus: requesters who repeat what is not
+//! answered, approvers, a subscriber who keeps a copy of the ledger, and
+//! strangers, beside an agent that crashes. Of the bus nothing is taken for
+//! granted; of the agent everything that it acknowledged.
+
+mod agent;
+mod bus;
+mod clients;
+mod judge;
+mod strangers;
+mod subscriber;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use exokit_model::canonical::Digest;
+use exokit_service::Service;
+use serde_json::Value;
+
+use self::agent::{Kept, RESTART};
+use self::bus::SimBus;
+use super::play::Play;
+use super::schedule::{Trouble, What};
+use super::witness::Witness;
+use super::{Report, report};
+use crate::crash::{Ran, after_polls};
+use crate::rig::Outfit;
+use super::disk;
+
+/// Longest virtual time of a run. What lasts longer does not end.
+const PATIENCE: Duration = Duration::from_secs(12 * 3600);
+
+/// Most polls of one run.
+const POLLS_MAX: u64 = 1_000_000;
+
+/// One run under way.
+struct Talk {
+    play: RefCell<Play>,
+    witness: Arc<Witness>,
+    troubles: Vec<Trouble>,
+    bus: Arc<SimBus>,
+    cursor: Kept,
+    /// Calls to the cloud, over all processes.
+    calls: Arc<AtomicU32>,
+    /// Tasks that broke off.
+    broke: Arc<AtomicU32>,
+    /// What the subscriber knows: hashes by sequence number.
+    view: RefCell<BTreeMap<u64, Digest>>,
+    /// The first operation that was asked for.
+    target: RefCell<Option<Value>>,
+    /// Environments of which everything went as asked.
+    lives: RefCell<Vec<String>>,
+    over: Cell<bool>,
+}
+
+/// Carries out a schedule over a bus and judges it.
+pub(super) async fn played(play: Play) -> Report {
+    let bus_item = |item: &super::schedule::Item| match item.what {
+        What::Bus(trouble) => Some(trouble),
+        _ => None,
+    };
+    let troubles: Vec<Trouble> = play.schedule.items.iter().filter_map(bus_item).collect();
+    let witness = Arc::clone(&play.witness);
+    let talk = Talk {
+        bus: Arc::new(SimBus::new(troubles.clone(), Arc::clone(&witness))),
+        play: RefCell::new(play),
+        witness,
+        troubles,
+        cursor: Kept::default(),
+        calls: Arc::default(),
+        broke: Arc::default(),
+        view: RefCell::default(),
+        target: RefCell::default(),
+        lives: RefCell::default(),
+        over: Cell::new(false),
+    };
+    match after_polls(tokio::time::timeout(PATIENCE, talk.all()), POLLS_MAX).await {
+        Ran::Done(Ok(()), _) => {}
+        Ran::Done(Err(_), _) => talk.wrong(format!("I8 it is not over after {PATIENCE:?}")),
+        Ran::Crashed => talk.wrong(format!("I8 it is not over after {POLLS_MAX} polls")),
+    }
+    talk.judge();
+    report(&talk.play.borrow())
+}
+
+impl Talk {
+    fn wrong(&self, what: String) {
+        self.play.borrow().wrong(what);
+    }
+
+    /// Everybody at once, until the requesters have what they want and the
+    /// subscriber knows everything.
+    async fn all(&self) {
+        if let Err(error) = exokit_service::publisher::Cursor::write(&self.cursor, 0).await {
+            self.wrong(format!("I8 the cursor: {error}"));
+        }
+        self.install(self.play.borrow().rig.roster()).await;
+        let people = async {
+            self.requesters().await;
+            self.catch_up().await;
+            self.over.set(true);
+        };
+        tokio::select! {
+            biased;
+            () = people => {}
+            () = self.supervise() => {}
+            () = self.server() => {}
+            () = self.strangers() => {}
+            () = self.subscribe() => {}
+        }
+        // What was on its way to the cloud arrives.
+        tokio::time::sleep(Duration::from_secs(90)).await;
+    }
+
+    /// What happens to the server of the bus.
+    async fn server(&self) {
+        let mut due: Vec<(u32, Trouble)> = self
+            .troubles
+            .iter()
+            .filter_map(|trouble| match trouble {
+                Trouble::Restart { at } | Trouble::RolledBack { at, .. } => Some((*at, *trouble)),
+                _ => None,
+            })
+            .collect();
+        due.sort_by_key(|(at, _)| *at);
+        for (at, trouble) in due {
+            self.until(at).await;
+            match trouble {
+                Trouble::RolledBack { keep, .. } => self.bus.roll_back(keep as usize),
+                _ => self.bus.restart(),
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Waits for a second of the run.
+    async fn until(&self, at: u32) {
+        let left = u64::from(at).saturating_sub(self.bus.seconds());
+        tokio::time::sleep(Duration::from_secs(left)).await;
+    }
+
+    /// Starts the agent again and again.
+    async fn supervise(&self) {
+        let mut crashes: Vec<(u32, bool)> = self
+            .troubles
+            .iter()
+            .filter_map(|trouble| match trouble {
+                Trouble::Crash { at, keep } => Some((*at, *keep)),
+                _ => None,
+            })
+            .collect();
+        crashes.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        loop {
+            let crash = crashes.last().copied();
+            let dies = async {
+                match crash {
+                    Some((at, keep)) => {
+                        self.until(at).await;
+                        keep
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            let service = self.service();
+            let crashed = tokio::select! {
+                biased;
+                keep = dies => Some(keep),
+                () = self.stopped() => None,
+                () = agent::process(&service, &self.bus, &self.cursor, |_| ()) => None,
+            };
+            drop(service);
+            // The tasks of the process are gone before anything else happens.
+            tokio::task::yield_now().await;
+            if let Some(keep) = crashed {
+                crashes.pop();
+                self.play.borrow_mut().crash(keep, true, false);
+            }
+            tokio::time::sleep(RESTART).await;
+        }
+    }
+
+    /// A process that can write no more ends, to be started again.
+    async fn stopped(&self) {
+        self.witness.lock().stopped = false;
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let records = self.play.borrow().rig.ledger.durable().len();
+            self.bus.note_work(records);
+            if self.witness.lock().stopped {
+                return;
+            }
+        }
+    }
+
+    /// The service of a new process.
+    fn service(&self) -> Service {
+        let play = self.play.borrow();
+        let breaks = |trouble: &Trouble| match trouble {
+            Trouble::BreaksOff { call } => Some(*call),
+            _ => None,
+        };
+        let at: Vec<u32> = self.troubles.iter().filter_map(breaks).collect();
+        agent::service(play.rig.engine_with(Outfit {
+            ledger: Arc::new(disk::Disk::new(play.rig.ledger.clone(), Arc::clone(&play.witness))),
+            clock: Arc::new(play.rig.clock()),
+            transport: agent::breaking(play.transport(), &self.calls, at, &self.broke),
+        }))
+    }
+
+    /// How often a task broke off.
+    fn broke_off(&self) -> u32 {
+        self.broke.load(Ordering::Relaxed)
+    }
+}

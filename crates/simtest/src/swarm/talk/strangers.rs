@@ -1,0 +1,145 @@
+//! Others on the bus, who send what must have no effect.
+
+use std::time::Duration;
+
+use exokit_wire::MESSAGE_BYTES_MAX;
+use exokit_wire::reply::OperationReply;
+use exokit_wire::verb::Verb;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::Talk;
+use super::clients::{FIRST_KEY, message};
+use super::super::schedule::{Foreign, Trouble};
+
+/// The environment that strangers ask for. It must appear nowhere.
+pub(super) const OTHER: &str = "other";
+
+impl Talk {
+    /// Everything that others send.
+    pub(super) async fn strangers(&self) {
+        let mut due: Vec<(u32, Trouble)> = self
+            .troubles
+            .iter()
+            .filter_map(|trouble| match trouble {
+                Trouble::Stranger { at, .. } | Trouble::Flood { at, .. } => Some((*at, *trouble)),
+                _ => None,
+            })
+            .collect();
+        due.sort_by_key(|(at, _)| *at);
+        for (at, trouble) in due {
+            self.until(at).await;
+            match trouble {
+                Trouble::Stranger { sends, .. } => self.stranger(sends).await,
+                Trouble::Flood { requests, .. } => self.flood(requests).await,
+                _ => {}
+            }
+        }
+        std::future::pending().await
+    }
+
+    async fn stranger(&self, sends: Foreign) {
+        let target = loop {
+            let target = self.target.borrow().clone();
+            match target.and_then(|target| serde_json::from_value::<OperationReply>(target).ok()) {
+                Some(target) => break target,
+                None => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        };
+        let sealed = |plan: Value, seal: Value, requester: &str| {
+            json!({ "schema_version": 1, "requester": requester, "sealed": { "plan": plan, "seal": seal } })
+        };
+        let ask = |name: &str| json!({ "ask": { "template": "T1", "name": name } });
+        let (effect, code, reply) = match sends {
+            Foreign::ForgedVote => {
+                let token = self.forged(&target);
+                let vote = json!({ "schema_version": 1, "approval_token": token });
+                ("forged vote refused over the bus", None, self.call(Verb::Approve, &vote).await)
+            }
+            Foreign::AlteredPlan => {
+                let Some((plan, seal)) = self.sealed().await else { return };
+                let altered = plan.replace(OTHER, "othes");
+                let message = sealed(altered.into(), seal, "dana");
+                let reply = self.call(Verb::Provision, &message).await;
+                ("altered sealed plan refused", None, reply)
+            }
+            Foreign::OthersPlan => {
+                let Some((plan, seal)) = self.sealed().await else { return };
+                let reply = self.call(Verb::Provision, &sealed(plan.into(), seal, "kim")).await;
+                ("sealed plan of another refused", Some("other-requester"), reply)
+            }
+            Foreign::OthersKey => {
+                let reply = self.call(Verb::Provision, &message(FIRST_KEY, ask(OTHER))).await;
+                ("key of another refused", Some("idempotency-conflict"), reply)
+            }
+            hostile => {
+                let reply = self.call_bytes(Verb::Provision, &bytes(hostile)).await;
+                ("hostile message refused", None, reply)
+            }
+        };
+        match reply {
+            Ok(reply) => self.wrong(format!("I14 {sends:?} was taken: {reply}")),
+            Err(error) if code.is_some_and(|code| error["code"] != code) => {
+                self.wrong(format!("I11 {sends:?} was refused as {error}"));
+            }
+            Err(_) => self.witness.note(effect),
+        }
+    }
+
+    /// A vote in the name of an approver, signed by somebody else.
+    fn forged(&self, target: &OperationReply) -> String {
+        let claims = self.claims("kim", target);
+        let play = self.play.borrow();
+        play.rig.sign(&play.rig.keys("dana")[0], &claims)
+    }
+
+    /// A plan that the agent made for `dana`, and its seal.
+    async fn sealed(&self) -> Option<(String, Value)> {
+        let wish = json!({
+            "schema_version": 1, "requester": "dana",
+            "provision": { "template": "T1", "name": OTHER },
+        });
+        match self.call(Verb::Plan, &wish).await {
+            Ok(reply) => Some((reply["plan"].as_str()?.to_owned(), reply["seal"].clone())),
+            Err(error) => {
+                self.wrong(format!("I12 a plan was refused: {error}"));
+                None
+            }
+        }
+    }
+
+    /// More at one moment than is taken on: each is answered, or told to come
+    /// again.
+    async fn flood(&self, requests: u32) {
+        let (inbox, mut replies) = unbounded_channel();
+        let look = json!({ "schema_version": 1 }).to_string();
+        for _ in 0..requests {
+            self.bus.request(Verb::Orphans, look.as_bytes(), &inbox);
+        }
+        drop(inbox);
+        let mut answered = 0;
+        while let Ok(Some(reply)) = tokio::time::timeout(Duration::from_secs(60), replies.recv()).await {
+            answered += 1;
+            if reply["error"]["code"] == "busy" {
+                self.witness.note("too much at once, and told so");
+            }
+        }
+        if answered > 2 * requests {
+            self.wrong(format!("I24 {requests} requests have {answered} replies"));
+        }
+    }
+}
+
+/// A message that must be refused as it is.
+fn bytes(hostile: Foreign) -> Vec<u8> {
+    let text = match hostile {
+        Foreign::Oversize => " ".repeat(MESSAGE_BYTES_MAX + 1),
+        Foreign::Bidi => {
+            json!({ "schema_version": 1, "requester": "dana", "ask": { "name": "other\u{202e}" } }).to_string()
+        }
+        Foreign::Twice => r#"{"schema_version":1,"requester":"dana","requester":"sam"}"#.to_owned(),
+        Foreign::Deep => format!(r#"{{"schema_version":1,"ask":{}1{}}}"#, "[".repeat(40), "]".repeat(40)),
+        _ => "\u{0}".to_owned(),
+    };
+    text.into_bytes()
+}
