@@ -197,11 +197,14 @@ fn one_schedule(seed: u64, schedule: Schedule, own: &mut Found) -> Result<(), St
 
 /// A run that must fail: without it nobody would notice a judge that is blind.
 fn check_canary() -> Result<(), String> {
-    let report = played(&generate::canary())?;
-    match report.wrong.iter().any(|finding| finding.starts_with("I2 orphan")) {
-        true => Ok(()),
-        false => Err(format!("the canary was not found out: {:?}", report.wrong)),
+    let canaries = [(generate::canary(), "I2 orphan"), (generate::canary_on_the_bus(), "F14")];
+    for (schedule, told) in canaries {
+        let report = played(&schedule)?;
+        if !report.wrong.iter().any(|finding| finding.starts_with(told)) {
+            return Err(format!("the canary was not found out: {:?}", report.wrong));
+        }
     }
+    Ok(())
 }
 
 fn tell(args: &Args, found: &Found) -> Result<(), String> {

@@ -43,9 +43,23 @@ fn the_same_schedule_gives_the_same_trace_and_another_one_another() {
 }
 
 #[test]
-fn the_canary_is_found() {
+fn the_canaries_are_found() {
+    let wrong = run(&generate::canary_on_the_bus()).unwrap().wrong;
+    assert!(wrong.iter().any(|finding| finding.starts_with("F14")), "{wrong:?}");
     let wrong = run(&generate::canary()).unwrap().wrong;
     assert!(wrong.iter().any(|finding| finding.starts_with("I2 orphan")), "{wrong:?}");
+}
+
+#[test]
+fn a_life_over_a_bus_gives_the_same_trace_again() {
+    for seed in 0..20 {
+        let schedule = generate::conversation(seed);
+        let (one, two) = (run(&schedule).unwrap(), run(&schedule).unwrap());
+        assert_eq!(one.wrong, Vec::<String>::new(), "seed {seed}");
+        assert_eq!((one.trace, one.coverage), (two.trace, two.coverage), "seed {seed}");
+        let text = serde_json::to_string(&schedule).unwrap();
+        assert_eq!(serde_json::from_str::<Schedule>(&text).unwrap(), schedule);
+    }
 }
 
 #[test]

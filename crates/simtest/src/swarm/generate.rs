@@ -52,6 +52,14 @@ pub fn canary() -> Schedule {
     Schedule { seed: 0, template: 1, level: 1, arrives_late: false, items, bus: false }
 }
 
+/// The same over a bus, which loses events and confirms them.
+#[must_use]
+pub fn canary_on_the_bus() -> Schedule {
+    let lost = What::Bus(Trouble::Confirm { nth: 3, keep: 0 });
+    let items = [What::Canary, lost].map(|what| Item { fault: 0, what }).to_vec();
+    Schedule { seed: 1, items, bus: true, ..canary() }
+}
+
 /// One class of faults: how often it is on, and how many of it there are then.
 struct Class {
     fault: u8,
@@ -113,7 +121,7 @@ const ON_THE_BUS: &[Class] = &[
         let keep = draw.0.u32(0..3);
         What::Bus(Trouble::Confirm { nth: draw.0.u32(1..40), keep })
     }),
-    class(14, 30, 2, |draw| What::Bus(Trouble::Restart { at: draw.second() })),
+    class(14, 50, 3, |draw| What::Bus(Trouble::Restart { at: draw.second() })),
     class(14, 20, 1, |draw| {
         let keep = draw.one_of(&[0, 0, 5, 20]);
         What::Bus(Trouble::RolledBack { at: draw.second(), keep })

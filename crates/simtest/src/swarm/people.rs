@@ -250,7 +250,7 @@ impl Play {
 }
 
 /// A token whose signature was made for another one.
-fn with_signature_of(token: &str, other: &str) -> String {
+pub(super) fn with_signature_of(token: &str, other: &str) -> String {
     let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
     let signature = other.rsplit_once('.').map_or(other, |(_, signature)| signature);
     format!("{signed}.{signature}")

@@ -99,7 +99,8 @@ pub enum What {
         /// How.
         failure: DiskFailure,
     },
-    /// Something of ours appears that no plan holds: the judge must see it.
+    /// Something of ours appears that no plan holds, or a bus confirms what it
+    /// loses: the judge must see it.
     Canary,
     /// An older copy of the ledger is looked at after the provision.
     Backup,
@@ -240,7 +241,7 @@ pub enum Mood {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Foreign {
-    /// A vote in an approver's name, signed by somebody else.
+    /// A vote in an approver's name, with a signature that is of another.
     ForgedVote,
     /// A sealed plan that was altered.
     AlteredPlan,

@@ -29,12 +29,11 @@ use super::bus::{Delivery, SimBus};
 pub(super) const REQUESTS_MAX: usize = 8;
 
 /// Reading them takes longer than many a run.
-static SHIPPED: LazyLock<(TemplateSet, PriceList)> = LazyLock::new(|| {
-    match (TemplateSet::embedded(), prices::embedded()) {
+static SHIPPED: LazyLock<(TemplateSet, PriceList)> =
+    LazyLock::new(|| match (TemplateSet::embedded(), prices::embedded()) {
         (Ok(templates), Ok(prices)) => (templates, prices),
         _ => panic!("the embedded templates and prices can be read"),
-    }
-});
+    });
 
 /// A service on an engine.
 pub(super) fn service(engine: Engine) -> Service {
@@ -67,12 +66,7 @@ impl Cursor for Kept {
 
 /// What one process does until it is dropped. `told` hears of every operation
 /// that ended.
-pub(super) async fn process(
-    service: &Service,
-    bus: &Arc<SimBus>,
-    cursor: &Kept,
-    told: impl FnMut(Noticed),
-) {
+pub(super) async fn process(service: &Service, bus: &Arc<SimBus>, cursor: &Kept, told: impl FnMut(Noticed)) {
     let (sender, requests) = unbounded_channel();
     bus.connect(sender);
     let publisher = Publisher::new(service, bus.as_ref(), cursor);
@@ -100,7 +94,12 @@ async fn door(service: &Service, bus: &Arc<SimBus>, mut requests: UnboundedRecei
 
 /// A way to the cloud on which the task breaks off at one call, as a mistake
 /// in it would. The numbers go on over all processes.
-pub(super) fn breaking(inner: Transport, calls: &Arc<AtomicU32>, at: Vec<u32>, broke: &Arc<AtomicU32>) -> Transport {
+pub(super) fn breaking(
+    inner: Transport,
+    calls: &Arc<AtomicU32>,
+    at: Vec<u32>,
+    broke: &Arc<AtomicU32>,
+) -> Transport {
     let (calls, broke) = (Arc::clone(calls), Arc::clone(broke));
     let service = tower::service_fn(move |request: Request<Bytes>| {
         let breaks = at.contains(&calls.fetch_add(1, Ordering::Relaxed));

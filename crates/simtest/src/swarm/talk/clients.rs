@@ -6,6 +6,7 @@ use std::time::Duration;
 use exokit_approval::roster::{change_policy, revoke_key};
 use exokit_model::approval::{ApprovalClaims, Decision, Roster};
 use exokit_model::cost::{ApprovalLevel, CostPolicy};
+use exokit_model::plan::Plan;
 use exokit_wire::reply::OperationReply;
 use exokit_wire::verb::Verb;
 use jiff::SignedDuration;
@@ -13,9 +14,9 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::Talk;
 use super::super::effect::State;
 use super::super::schedule::Trouble;
+use super::Talk;
 use crate::rig::person;
 
 /// How long a requester waits for an answer.
@@ -63,7 +64,7 @@ impl Talk {
             }
             match reply["error"]["status"].as_u64() {
                 Some(429 | 500..) => {
-                    if matches!(reply["error"]["code"].as_str(), Some("ledger-full" | "ledger-failed")) {
+                    if reply["error"]["code"] == "ledger" {
                         self.witness.note("request not acknowledged without its record");
                     }
                     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -271,8 +272,9 @@ impl Talk {
     async fn structure(&self, name: &str, made: &OperationReply) -> Result<(), String> {
         let plan = json!({ "schema_version": 1, "plan": made.plan_id });
         let shown = self.call(Verb::ShowPlan, &plan).await.map_err(|error| format!("I12 {error}"))?;
-        let hourly = shown["view"]["cost"]["hourly"].as_str().or(shown["plan"]["cost"]["hourly"].as_str());
-        let hourly: Decimal = hourly.and_then(|text| text.parse().ok()).ok_or("I26 a plan has a price")?;
+        let text = shown["plan"].as_str().unwrap_or_default();
+        let plan = Plan::from_bytes(text.as_bytes()).map_err(|error| format!("I26 {error}"))?;
+        let hourly = plan.cost.hourly;
         let next = {
             let play = self.play.borrow();
             let roster = play.truth.borrow().roster.clone().unwrap_or_else(|| play.rig.roster());

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use exokit_model::event::{Event, Record};
 
+use super::super::effect::State;
 use super::Talk;
 use super::strangers::OTHER;
-use super::super::effect::State;
 
 impl Talk {
     /// Notes everything that is wrong.

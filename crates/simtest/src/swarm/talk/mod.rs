@@ -22,13 +22,13 @@ use serde_json::Value;
 
 use self::agent::{Kept, RESTART};
 use self::bus::SimBus;
+use super::disk;
 use super::play::Play;
 use super::schedule::{Trouble, What};
 use super::witness::Witness;
 use super::{Report, report};
 use crate::crash::{Ran, after_polls};
 use crate::rig::Outfit;
-use super::disk;
 
 /// Longest virtual time of a run. What lasts longer does not end.
 const PATIENCE: Duration = Duration::from_secs(12 * 3600);
@@ -64,8 +64,9 @@ pub(super) async fn played(play: Play) -> Report {
     };
     let troubles: Vec<Trouble> = play.schedule.items.iter().filter_map(bus_item).collect();
     let witness = Arc::clone(&play.witness);
+    let lies = play.schedule.items.iter().any(|item| item.what == What::Canary);
     let talk = Talk {
-        bus: Arc::new(SimBus::new(troubles.clone(), Arc::clone(&witness))),
+        bus: Arc::new(SimBus::new(troubles.clone(), Arc::clone(&witness), lies)),
         play: RefCell::new(play),
         witness,
         troubles,
@@ -97,7 +98,8 @@ impl Talk {
         if let Err(error) = exokit_service::publisher::Cursor::write(&self.cursor, 0).await {
             self.wrong(format!("I8 the cursor: {error}"));
         }
-        self.install(self.play.borrow().rig.roster()).await;
+        let roster = self.play.borrow().rig.roster();
+        self.install(roster).await;
         let people = async {
             self.requesters().await;
             self.catch_up().await;

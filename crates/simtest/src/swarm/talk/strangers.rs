@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use exokit_model::approval::{ApprovalClaims, Decision};
 use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::reply::OperationReply;
 use exokit_wire::verb::Verb;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 
+use super::super::people::with_signature_of;
+use super::super::schedule::{Foreign, Trouble};
 use super::Talk;
 use super::clients::{FIRST_KEY, message};
-use super::super::schedule::{Foreign, Trouble};
 
 /// The environment that strangers ask for. It must appear nowhere.
 pub(super) const OTHER: &str = "other";
@@ -46,9 +48,7 @@ impl Talk {
                 None => tokio::time::sleep(Duration::from_secs(1)).await,
             }
         };
-        let sealed = |plan: Value, seal: Value, requester: &str| {
-            json!({ "schema_version": 1, "requester": requester, "sealed": { "plan": plan, "seal": seal } })
-        };
+        let sealed = |plan: Value, seal: Value, requester: &str| json!({ "schema_version": 1, "requester": requester, "sealed": { "plan": plan, "seal": seal } });
         let ask = |name: &str| json!({ "ask": { "template": "T1", "name": name } });
         let (effect, code, reply) = match sends {
             Foreign::ForgedVote => {
@@ -86,11 +86,13 @@ impl Talk {
         }
     }
 
-    /// A vote in the name of an approver, signed by somebody else.
+    /// A vote in the name of an approver, whose signature is of something else.
     fn forged(&self, target: &OperationReply) -> String {
         let claims = self.claims("kim", target);
+        let other = ApprovalClaims { decision: Decision::Deny, ..claims.clone() };
         let play = self.play.borrow();
-        play.rig.sign(&play.rig.keys("dana")[0], &claims)
+        let sign = |claims| play.rig.sign(&play.rig.keys("kim")[0], claims);
+        with_signature_of(&sign(&claims), &sign(&other))
     }
 
     /// A plan that the agent made for `dana`, and its seal.
@@ -135,7 +137,8 @@ fn bytes(hostile: Foreign) -> Vec<u8> {
     let text = match hostile {
         Foreign::Oversize => " ".repeat(MESSAGE_BYTES_MAX + 1),
         Foreign::Bidi => {
-            json!({ "schema_version": 1, "requester": "dana", "ask": { "name": "other\u{202e}" } }).to_string()
+            json!({ "schema_version": 1, "requester": "dana", "ask": { "name": "other\u{202e}" } })
+                .to_string()
         }
         Foreign::Twice => r#"{"schema_version":1,"requester":"dana","requester":"sam"}"#.to_owned(),
         Foreign::Deep => format!(r#"{{"schema_version":1,"ask":{}1{}}}"#, "[".repeat(40), "]".repeat(40)),

@@ -7,10 +7,14 @@ use exokit_wire::event::EventMessage;
 use exokit_wire::verb::Verb;
 use serde_json::json;
 
-use super::Talk;
 use super::super::schedule::Trouble;
+use super::Talk;
 
-/// How often the stream is looked at.
+/// How often the stream is looked at: seldom, so that it may lose what was not
+/// read yet.
+const READ: Duration = Duration::from_secs(45);
+
+/// How often it is looked whether everything is published.
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Talk {
@@ -26,7 +30,7 @@ impl Talk {
             })
             .collect();
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(READ).await;
             if self.bus.is_away() {
                 continue;
             }
@@ -71,7 +75,7 @@ impl Talk {
             }
             tokio::time::sleep(LOOK).await;
         }
-        tokio::time::sleep(2 * LOOK).await;
+        tokio::time::sleep(2 * READ).await;
         loop {
             let after = self.whole();
             let reply = self.call(Verb::Events, &json!({ "schema_version": 1, "after": after })).await;
