@@ -42,7 +42,7 @@ struct Args {
     #[arg(long)]
     least: Option<u64>,
     /// Every so many seeds there is a life that is asked for over a bus, too.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     bus_every: u64,
     /// Replay the schedule in this file instead.
     #[arg(long)]
