@@ -3,7 +3,7 @@
 
 use exokit_engine::error::EngineError;
 use exokit_engine::idempotency::{KeyedRequest, body_digest};
-use exokit_ledger::Operations;
+use exokit_ledger::{LedgerError, Operations};
 use exokit_model::ids::{OperationId, PlanId};
 use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
@@ -22,6 +22,9 @@ use crate::views;
 /// When to come again after there was no room for an operation, in
 /// milliseconds: about as long as a quick step of one takes.
 const OPERATION_RETRY_MS: u64 = 10_000;
+
+/// How often one wish is planned when the environment changes meanwhile.
+const PLANS_MAX: u32 = 5;
 
 /// Where the plan of a change comes from.
 enum Source {
@@ -127,15 +130,37 @@ impl Service {
             Some(key) => Some(self.engine().keyed(caller.requester()?, key, caller.body)),
             None => None,
         };
+        let mut recorded = self.record_once(caller, action, request, keyed.as_ref()).await;
+        for _ in 1..PLANS_MAX {
+            match recorded {
+                // Something was recorded about the environment meanwhile, such
+                // as a vote that was refused: nobody's fault who asks.
+                Err(NotRecorded { stale: true, .. }) => {
+                    recorded = self.record_once(caller, action, request, keyed.as_ref()).await;
+                }
+                _ => break,
+            }
+        }
+        recorded.map_err(|NotRecorded { failure, .. }| failure)
+    }
+
+    /// Plans from the present state and records that.
+    async fn record_once(
+        &self,
+        caller: &Caller,
+        action: Action,
+        request: &PlanRequest,
+        keyed: Option<&KeyedRequest>,
+    ) -> Result<OperationId, NotRecorded> {
         let plan = async {
             self.make_room(action).await?;
-            Ok::<_, NotRecorded>(self.planned(caller.requester()?, request, keyed.as_ref()).await?.plan)
+            Ok::<_, NotRecorded>(self.planned(caller.requester()?, request, keyed).await?.plan)
         };
-        let recorded = match &keyed {
-            Some(keyed) => self.engine().propose_once(keyed, plan).await,
-            None => async { Ok(self.engine().propose(&plan.await?, None).await?) }.await,
+        let recorded = match keyed {
+            Some(keyed) => self.engine().propose_once(keyed, plan).await?,
+            None => self.engine().propose(&plan.await?, None).await?,
         };
-        recorded.map(|state| state.operation).map_err(|NotRecorded(failure)| failure)
+        Ok(recorded.operation)
     }
 
     async fn record_sealed(&self, caller: &Caller, action: Action, sealed: &SealedPlan) -> Proposed {
@@ -221,17 +246,22 @@ fn source(
 }
 
 /// Why a plan was not recorded: what the engine says is explained here.
-struct NotRecorded(Failure);
+struct NotRecorded {
+    failure: Failure,
+    /// Whether the environment has changed since it was planned.
+    stale: bool,
+}
 
 impl From<Failure> for NotRecorded {
     fn from(failure: Failure) -> Self {
-        Self(failure)
+        Self { failure, stale: false }
     }
 }
 
 impl From<EngineError> for NotRecorded {
     fn from(error: EngineError) -> Self {
-        Self(explained(&error, "recording", "the plan"))
+        let stale = matches!(error, EngineError::Ledger(LedgerError::Stale { .. }));
+        Self { failure: explained(&error, "recording", "the plan"), stale }
     }
 }
 
