@@ -66,7 +66,7 @@ EFFECTS = {
     "same operation after a lost reply": 1,
     "creates adopted": 1,
     "creates found absent": 3,
-    "events published again": 20,
+    "events published again": 1,
     "events that only the list has": 1,
     "connected again in the same life": 10,
     "held up with messages on the way": 3,
