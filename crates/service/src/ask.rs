@@ -55,7 +55,7 @@ impl Service {
 
     fn chosen(&self, required: &Requirements, policy: &CostPolicy) -> Result<Selection, Failure> {
         let parts = &self.parts;
-        select(required, &parts.templates.candidates(), &parts.prices, policy)
+        select(required, &self.candidates, &parts.prices, policy)
             .doing("choosing", "the template")
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use exokit_engine::engine::Engine;
 use exokit_engine::idempotency::body_digest;
+use exokit_model::candidate::Candidate;
 use exokit_model::canonical::Digest;
 use exokit_model::cost::PriceList;
 use exokit_model::ids::{PersonId, Zone};
@@ -69,6 +70,8 @@ pub struct Service {
     pub(crate) parts: Arc<Parts>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) work: Arc<Notify>,
+    /// The templates as the selector sees them.
+    pub(crate) candidates: Arc<[Candidate]>,
 }
 
 impl Service {
@@ -76,7 +79,8 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let admission = Arc::new(Admission::new(parts.limits));
-        Self { parts: Arc::new(parts), admission, work: Arc::default() }
+        let candidates = parts.templates.candidates().into();
+        Self { parts: Arc::new(parts), admission, work: Arc::default(), candidates }
     }
 
     /// The engine behind it.
