@@ -367,8 +367,14 @@ struct Cloud {
 impl Cloud {
     fn start(folder: &Path) -> Result<Self, Failure> {
         let room = |resource: &str| json!({"match": {"times": 1}, "fault": {"kind": "quota", "resource": resource, "limit": 1_000_000}});
-        let all =
-            ["instance", "sks-cluster", "security-group", "anti-affinity-group", "network-load-balancer"];
+        let all = [
+            "instance",
+            "iam-key",
+            "sks-cluster",
+            "security-group",
+            "anti-affinity-group",
+            "network-load-balancer",
+        ];
         let faults = folder.join("faults.json");
         std::fs::write(&faults, serde_json::to_vec(&all.map(room))?)?;
         let mut command = Command::new(variable("EXOKIT_BIN")?);

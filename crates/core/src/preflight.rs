@@ -188,7 +188,8 @@ fn check_quota(spec: &EnvironmentSpec, catalog: &Catalog) -> Result<(), Prefligh
     ];
     for (resource, needed) in needs {
         match catalog.quota_free.get(resource) {
-            Some(free) if *free < needed => {
+            // An account may have more than its quota; who needs none of it is not held up.
+            Some(free) if needed > 0 && *free < needed => {
                 return Err(PreflightError::Quota { resource: resource.to_owned(), free: *free, needed });
             }
             _ => {}

@@ -41,7 +41,9 @@ fn a_list_of_ones_own_raises_prices_and_adds_some() {
     let text = "date: '2026-11-01'\nsource: a test\ncurrency: CHF\nhourly:\n  nlb: '0.01'\n  sks/starter: '9'\n  new: '1'\n";
     let own = prices::decode("own.yaml", text).unwrap();
     let used = prices::never_below(own.clone(), &known).hourly;
-    assert!(own.hourly["nlb"] < known.hourly["nlb"] && own.hourly["sks/starter"] > known.hourly["sks/starter"]);
+    assert!(
+        own.hourly["nlb"] < known.hourly["nlb"] && own.hourly["sks/starter"] > known.hourly["sks/starter"]
+    );
     assert_eq!(used["nlb"], known.hourly["nlb"]);
     assert_eq!([&used["sks/starter"], &used["new"]], [&own.hourly["sks/starter"], &own.hourly["new"]]);
     assert_eq!(used.len(), 3, "what it does not have stays unknown, and is assumed to be dear");
