@@ -9,8 +9,7 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,8 +33,6 @@ const CHANGES: usize = 300;
 const AT_ONCE: usize = 64;
 /// How long as many as possible are made.
 const FLOOD: Duration = Duration::from_secs(3);
-/// How many environments are under way at once.
-const RUNNING: usize = 1_000;
 /// How many environments are at rest in a ledger.
 const AT_REST: &str = "10000";
 /// How many records a long ledger has.
@@ -129,7 +126,10 @@ async fn answers(nats: &Nats, folder: &Path, missed: &mut Vec<String>) -> Result
 
 /// What the agent holds in memory.
 async fn memory(nats: &Nats, folder: &Path) -> Result<(), Failure> {
-    println!("\n| agent | resident MB |\n|---|---|");
+    println!(
+        "\nWhat the agent holds in memory; environments under way come on top, at what *Memory of environments under \
+         way*\nsays of each.\n\n| agent | resident MB |\n|---|---|"
+    );
     let idle = Agent::start(&folder.join("idle"), Some(&nats.url))?;
     println!("| idle | {:.1} |", idle.resident()?);
     idle.stop()?;
@@ -140,17 +140,6 @@ async fn memory(nats: &Nats, folder: &Path) -> Result<(), Failure> {
     // The first request waits until the agent has looked at all of them.
     one(&client, "infra.select", &json!({"schema_version": 1})).await?;
     println!("| {AT_REST} environments registered | {:.1} |", agent.resident()?);
-    agent.stop()?;
-    let busy = folder.join("busy");
-    let cloud = Cloud::start(folder)?;
-    let agent = Agent::with_room(&busy, &nats.url, &cloud)?;
-    for number in 0..RUNNING {
-        let ask = json!({"template": "T1", "name": format!("running-{number}")});
-        let body = json!({"schema_version": 1, "requester": "dana", "ask": ask});
-        one(&client, "infra.provision", &body).await?;
-    }
-    let running = agent.provisioning()?;
-    println!("| {running} environments under way | {:.1} |", agent.resident()?);
     agent.stop()
 }
 
@@ -296,38 +285,18 @@ impl Nats {
 /// An agent of its own state directory.
 struct Agent {
     process: Running,
-    /// Host and port of its HTTP door.
-    address: String,
 }
 
 impl Agent {
     fn start(state: &Path, nats: Option<&str>) -> Result<Self, Failure> {
-        Self::serve(exokit(state, "max")?, nats)
+        Self::serve(exokit(state)?, nats)
     }
 
     fn serve(mut command: Command, nats: Option<&str>) -> Result<Self, Failure> {
         command.args(["serve", "--listen", "127.0.0.1:0", "--rate", "1000000"]);
         command.args(nats.into_iter().flat_map(|url| ["--nats", url]));
-        let (process, said) = started(command)?;
-        let url = said["http"].as_str().ok_or("the agent did not say where it is")?;
-        Ok(Self { process, address: url.trim_start_matches("http://").to_owned() })
-    }
-
-    /// One whose policy lets one requester have any number, beside a cloud that
-    /// has room for them and is as slow as the real one.
-    fn with_room(state: &Path, nats: &str, cloud: &Cloud) -> Result<Self, Failure> {
-        let caps = ["policy", "--requester-daily-max", "100000", "--team-daily-max", "100000"];
-        for words in [&["init"][..], &caps] {
-            let mut command = exokit(state, "max")?;
-            let command = command.envs(cloud.variables.clone()).arg("approver").args(words);
-            let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-            if !status.success() {
-                return Err(format!("exokit approver {words:?}: {status}").into());
-            }
-        }
-        let mut command = exokit(state, "max")?;
-        command.envs(cloud.variables.clone());
-        Self::serve(command, Some(nats))
+        let process = started(command)?;
+        Ok(Self { process })
     }
 
     fn resident(&self) -> Result<f64, Failure> {
@@ -335,19 +304,6 @@ impl Agent {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
         Ok(kilobytes.ok_or("no resident size")? / 1e3)
-    }
-
-    /// How many environments are being made, as its metrics tell.
-    fn provisioning(&self) -> Result<u64, Failure> {
-        let mut connection = TcpStream::connect(&self.address)?;
-        write!(connection, "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)?;
-        let mut text = String::new();
-        connection.read_to_string(&mut text)?;
-        let of_it =
-            |line: &&str| line.starts_with("infra_registry_clusters{") && line.contains("\"provisioning\"");
-        let counts =
-            text.lines().filter(of_it).filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
-        Ok(counts.sum())
     }
 
     /// Ends it at once: what it has under way is of no interest.
@@ -358,55 +314,21 @@ impl Agent {
     }
 }
 
-/// `exokit sim` with quotas that are never used up.
-struct Cloud {
-    _process: Running,
-    variables: Vec<(&'static str, String)>,
-}
-
-impl Cloud {
-    fn start(folder: &Path) -> Result<Self, Failure> {
-        let room = |resource: &str| json!({"match": {"times": 1}, "fault": {"kind": "quota", "resource": resource, "limit": 1_000_000}});
-        let all = [
-            "instance",
-            "iam-key",
-            "sks-cluster",
-            "security-group",
-            "anti-affinity-group",
-            "network-load-balancer",
-        ];
-        let faults = folder.join("faults.json");
-        std::fs::write(&faults, serde_json::to_vec(&all.map(room))?)?;
-        let mut command = Command::new(variable("EXOKIT_BIN")?);
-        let (process, said) = started({
-            command.args(["sim", "--speed", "1", "--faults"]).arg(&faults).stderr(Stdio::null());
-            command
-        })?;
-        let of = |key: &str| said[key].as_str().unwrap_or_default().to_owned();
-        let variables = vec![
-            ("EXOKIT_CLOUD", "exoscale".to_owned()),
-            ("EXOSCALE_API_KEY", of("api_key")),
-            ("EXOSCALE_API_SECRET", of("api_secret")),
-            ("EXOSCALE_API_ENDPOINT", of("endpoint").replace("/v2", "/zone/{zone}/v2")),
-            ("EXOSCALE_SOS_ENDPOINT", of("sos_endpoint")),
-        ];
-        Ok(Self { _process: process, variables })
-    }
-}
-
 /// A process that says in its first line where it is.
-fn started(mut command: Command) -> Result<(Running, Value), Failure> {
+fn started(mut command: Command) -> Result<Running, Failure> {
     let mut process = Running(command.stdout(Stdio::piped()).spawn()?);
     let stdout = process.0.stdout.take().ok_or("no output")?;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
-    let said = serde_json::from_str(&line).map_err(|_| "a process did not say where it is")?;
-    Ok((process, said))
+    match line.is_empty() {
+        true => Err("a process did not say where it is".into()),
+        false => Ok(process),
+    }
 }
 
-fn exokit(state: &Path, speed: &str) -> Result<Command, Failure> {
+fn exokit(state: &Path) -> Result<Command, Failure> {
     let mut command = Command::new(variable("EXOKIT_BIN")?);
-    command.env("EXOKIT_STATE", state).env("EXOKIT_CLOUD", "sim").env("EXOKIT_SIM_SPEED", speed);
+    command.env("EXOKIT_STATE", state).env("EXOKIT_CLOUD", "sim").env("EXOKIT_SIM_SPEED", "max");
     command.env("EXOKIT_PERSON", "dana").env("EXOKIT_PASSPHRASE", "for a benchmark only");
     // Ledgers that were told again have no secret of their own.
     command.env("EXOKIT_ROOT_SECRET", "05".repeat(32));
