@@ -217,7 +217,7 @@ fn note(noticed: Noticed) {
             tracing::warn!(%operation, code = error.code(), %error, "operation not run for now");
         }
         Noticed::Expired(plan) => {
-            tracing::info!(environment = %plan.environment, plan = %plan.plan_id, "expired; its teardown waits for approval");
+            tracing::info!(environment = %plan.environment, plan = %plan.plan_id, "expired; this plan removes it");
         }
         Noticed::Ending(environment) => tracing::info!(%environment, "it expires soon"),
         Noticed::Blind(failure) => {

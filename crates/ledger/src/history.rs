@@ -119,10 +119,9 @@ impl Teller {
             Event::DriftObserved { differences } => drift(differences),
             Event::KeptAlive { by, until } => format!("{by} keeps it until {until}."),
             Event::ExpiryWarned { expires_at } => format!("It expires at {expires_at}."),
-            Event::ExpiryNoticed { expired_at, digest } => format!(
-                "Its time was over at {expired_at}; plan {} to remove it waits for approval.",
-                digest.short()
-            ),
+            Event::ExpiryNoticed { expired_at, digest } => {
+                format!("Its time was over at {expired_at}; plan {} removes it.", digest.short())
+            }
             event => self.tell_node(operation, event, at),
         }
     }

@@ -28,7 +28,7 @@ const PAGE: usize = 1_000;
 pub enum Noticed {
     /// An operation ended, parked, or could not be run for now.
     Ended(OperationId, Result<Phase, EngineError>),
-    /// An environment has expired; this plan to remove it waits for approval.
+    /// An environment has expired; this plan removes it as soon as it may start.
     Expired(Box<Plan>),
     /// An environment expires soon.
     Ending(EnvironmentName),

@@ -7,6 +7,7 @@ use exokit_engine::error::EngineError;
 use exokit_ledger::{OperationView, Operations};
 use exokit_model::ids::{EnvironmentName, OperationId};
 use exokit_model::phase::Phase;
+use exokit_model::plan::Plan;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::args::WatchArgs;
@@ -132,18 +133,35 @@ fn worse(a: Exit, b: Exit) -> Exit {
     if a as u8 >= b as u8 { a } else { b }
 }
 
-/// Proposes the teardown of what has expired, and finds what can go on.
+/// Proposes the teardown of what has expired, warns of what soon will, and
+/// finds what can go on.
 async fn found(operator: &Operator<'_>, busy: &BTreeSet<OperationId>) -> Result<Vec<OperationId>, CliError> {
-    let expired = operator.session.engine.expire().await.doing("looking for", "expired environments")?;
-    for plan in expired {
-        operator.settings.output.note(&format!(
-            "{} has expired; {} to remove it waits for approval: exokit approve {}",
-            plan.environment, plan.plan_id, plan.plan_id
-        ));
+    let (engine, output) = (&operator.session.engine, &operator.settings.output);
+    for plan in engine.expire().await.doing("looking for", "expired environments")? {
+        output.note(&format!("{} has expired; {}", plan.environment, removal(operator, &plan).await?));
+    }
+    for name in engine.warn().await.doing("looking for", "environments that expire soon")? {
+        output.note(&format!("{name} expires soon: exokit show {name}"));
     }
     let mut ready = ready(operator).await?;
     ready.retain(|id| !busy.contains(id));
     Ok(ready)
+}
+
+/// Whether the removal of what has expired waits for somebody.
+async fn removal(operator: &Operator<'_>, plan: &Plan) -> Result<String, CliError> {
+    let plan_id = &plan.plan_id;
+    let story = operator.session.story(&plan.environment).await?;
+    let proposed = story.iter().flat_map(|story| &story.operations);
+    let view = proposed.into_iter().find(|operation| operation.plan.plan_id == *plan_id);
+    let asks = match view {
+        Some(view) => !operator.approved(view).await?,
+        None => true,
+    };
+    Ok(match asks {
+        true => format!("{plan_id} to remove it waits for approval: exokit approve {plan_id}"),
+        false => format!("{plan_id} removes it, as its approval allowed"),
+    })
 }
 
 /// Operations that can go on now.
