@@ -33,7 +33,7 @@ pub(crate) async fn plan(
 }
 
 /// The options as they would stand in a message.
-fn ask(args: &ChangeArgs) -> Result<Ask, CliError> {
+pub(crate) fn ask(args: &ChangeArgs) -> Result<Ask, CliError> {
     let run_file = match &args.file {
         Some(file) => {
             refuse_shape(args)?;
@@ -150,7 +150,7 @@ fn requirements(args: &RequirementArgs) -> Requirements {
     }
 }
 
-/// The requirements of `exokit select`: those of the file, overridden by
+/// What `exokit select` chooses: by the requirements of the file, overridden by
 /// flags.
 pub(crate) fn selected(
     settings: &Settings,
@@ -159,16 +159,21 @@ pub(crate) fn selected(
 ) -> Result<(Selection, TemplateSet), CliError> {
     let set = templates(settings)?;
     let prices = price_list(settings)?;
-    let flags =
-        Requirements { zone: args.zone.clone(), ttl_seconds: args.ttl, ..requirements(&args.requirements) };
-    let required = match &args.file {
-        Some(file) => merge(required_file(file)?, flags),
-        None => flags,
-    };
+    let required = required(args)?;
     // With no requirement at all the cheapest is the answer.
     let selection =
         select(&required, &set.candidates(), &prices, policy).doing("choosing", "the template")?;
     Ok((selection, set))
+}
+
+/// The requirements of `exokit select`.
+pub(crate) fn required(args: &SelectArgs) -> Result<Requirements, CliError> {
+    let flags =
+        Requirements { zone: args.zone.clone(), ttl_seconds: args.ttl, ..requirements(&args.requirements) };
+    match &args.file {
+        Some(file) => Ok(merge(required_file(file)?, flags)),
+        None => Ok(flags),
+    }
 }
 
 fn required_file(file: &Path) -> Result<Requirements, CliError> {

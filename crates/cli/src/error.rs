@@ -7,6 +7,7 @@ use std::io;
 use exokit_approval::keys::KeyError;
 use exokit_approval::refusal::Refusal;
 use exokit_approval::roster::RosterRefusal;
+use exokit_client::AddressError;
 use exokit_cloud::config::ConfigError;
 use exokit_cloud::outcome::CallError;
 use exokit_cloud::transport::TransportError;
@@ -141,6 +142,7 @@ explain! {
     TemplateError => "template", Exit::Usage;
     DecodeError => "file", Exit::Usage;
     InstantiateError => "template-option", Exit::Usage;
+    AddressError => "usage", Exit::Usage;
     ConfigError => "credentials", Exit::Usage;
     KeyError => "key", Exit::Failed;
     RosterRefusal => "roster", Exit::Failed;

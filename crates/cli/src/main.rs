@@ -10,6 +10,7 @@ mod keys;
 mod operate;
 mod output;
 mod progress;
+mod remote;
 mod session;
 mod settings;
 mod state_dir;

@@ -12,6 +12,8 @@ use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
 use exokit_service::views;
 use exokit_text::operation;
+use exokit_wire::reply::OperationReply;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::error::{CliError, Doing as _};
@@ -72,7 +74,7 @@ impl<'s> Operator<'s> {
         let report = |view: &OperationView| self.report(view);
         if view.phase == Phase::AwaitingApproval && !approved {
             let roster = self.session.engine.roster().await.doing("reading", "the roster")?;
-            self.settings.output.note(&operation::how_to_approve(&view, &roster));
+            self.settings.output.note(&operation::how_to_approve(&view.plan, &roster));
             if !wait {
                 return report(&view);
             }
@@ -110,10 +112,7 @@ impl<'s> Operator<'s> {
     }
 
     fn detached(&self, name: &EnvironmentName) -> Exit {
-        crate::output::say(&format!(
-            "\nDetached. Nothing is lost: what was asked of the cloud is recorded.\nCome back with: exokit watch {name}\n"
-        ));
-        Exit::Detached
+        detached(name)
     }
 
     /// Runs an operation; while another process holds it, follows that.
@@ -184,38 +183,53 @@ impl<'s> Operator<'s> {
 
     /// Prints where an operation stands and says how the program ends.
     pub(crate) fn report(&self, view: &OperationView) -> Result<Exit, CliError> {
-        report(self.settings, view)
+        report(self.settings, &views::operation(view))
     }
+}
+
+/// Says how to come back to what goes on.
+pub(crate) fn detached(name: &EnvironmentName) -> Exit {
+    crate::output::say(&format!(
+        "\nDetached. Nothing is lost: what was asked of the cloud is recorded.\nCome back with: exokit watch {name}\n"
+    ));
+    Exit::Detached
 }
 
 /// An operation for programs. Scripts look for the certificate of a teardown
 /// before there is one.
-pub(crate) fn in_full(view: &OperationView) -> Value {
-    let mut value = serde_json::to_value(views::operation(view)).unwrap_or_default();
-    if view.plan.action == Action::Teardown && view.certificate.is_none() {
+pub(crate) fn in_full(operation: &OperationReply) -> Value {
+    let mut value = serde_json::to_value(operation).unwrap_or_default();
+    if operation.action == Action::Teardown && operation.certificate.is_none() {
         value["certificate"] = Value::Null;
     }
     value
 }
 
 /// Prints where an operation stands and says how the program ends.
-pub(crate) fn report(settings: &Settings, view: &OperationView) -> Result<Exit, CliError> {
-    settings.output.data(&in_full(view), || match view.phase {
-        Phase::AwaitingApproval => {
-            format!("{}  {}  waiting for approval\n", view.plan.plan_id, view.plan.environment)
-        }
-        _ => operation::text(view),
+pub(crate) fn report(settings: &Settings, reply: &OperationReply) -> Result<Exit, CliError> {
+    settings.output.data(&in_full(reply), || match reply.phase.as_str() {
+        "awaiting-approval" => format!("{}  {}  waiting for approval\n", reply.plan_id, reply.environment),
+        _ => operation::text(reply),
     })?;
-    Ok(match &view.phase {
-        Phase::Succeeded => Exit::Done,
-        Phase::AwaitingApproval => Exit::Waiting,
-        Phase::NeedsHuman { .. } => {
-            crate::output::say(&operation::what_to_do(&view.plan.environment, view));
+    Ok(match reply.phase.as_str() {
+        "awaiting-approval" => Exit::Waiting,
+        "needs-human" => {
+            crate::output::say(&operation::what_to_do(reply));
             Exit::NeedsHuman
         }
-        Phase::RolledBack { .. } | Phase::Rejected { .. } => Exit::Failed,
-        Phase::Running | Phase::RollingBack { .. } => Exit::Done,
+        "rolled-back" | "rejected" => Exit::Failed,
+        _ => Exit::Done,
     })
+}
+
+/// A line about each operation that is not finished.
+pub(crate) fn open_lines(operations: &[OperationView], now: Timestamp) -> Vec<String> {
+    let open = operations.iter().filter(|operation| !operation.phase.is_terminal());
+    open.map(|view| {
+        let until = operation::can_start(view, operations, now).then_some(view.plan.not_after);
+        operation::open_line(&views::operation(view), until, now)
+    })
+    .collect()
 }
 
 /// Comes true when the user, or the system, wants the program to end.

@@ -42,6 +42,16 @@ pub(crate) struct Settings {
     pub(crate) speed: Option<String>,
     /// The password at the NATS server.
     pub(crate) nats_password: Option<SecretString>,
+    /// The user at the NATS server, unless an address names one.
+    pub(crate) nats_user: Option<String>,
+    /// Certificate authority of the NATS server.
+    pub(crate) nats_ca: Option<PathBuf>,
+    /// The agent that is asked instead of working here.
+    pub(crate) agent: Option<String>,
+    /// The bearer token for it.
+    pub(crate) agent_token: Option<SecretString>,
+    /// Whether the user has said who they are.
+    pub(crate) person_said: bool,
     /// The seed of an nkey for the NATS server.
     pub(crate) nats_nkey: Option<SecretString>,
     /// Filter of the program's own log, which goes to stderr.
@@ -89,6 +99,11 @@ impl Settings {
             root_secret: get("EXOKIT_ROOT_SECRET").map(str::to_owned).map(Zeroizing::new),
             state_flag: global.state.clone(),
             speed,
+            nats_user: get("EXOKIT_NATS_USER").map(str::to_owned),
+            nats_ca: get("EXOKIT_NATS_CA").map(PathBuf::from),
+            agent: global.agent.clone().or_else(|| get("EXOKIT_AGENT").map(str::to_owned)),
+            agent_token: get("EXOKIT_AGENT_TOKEN").map(SecretString::from),
+            person_said: global.person.is_some() || get("EXOKIT_PERSON").is_some(),
             nats_password: get("EXOKIT_NATS_PASSWORD").map(SecretString::from),
             nats_nkey: get("EXOKIT_NATS_NKEY").map(SecretString::from),
             log: get("EXOKIT_LOG").map(str::to_owned),

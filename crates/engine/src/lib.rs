@@ -31,3 +31,5 @@ pub mod sweep;
 pub mod timing;
 mod turns;
 pub mod vote;
+
+pub use start::check_level;

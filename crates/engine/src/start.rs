@@ -93,7 +93,10 @@ impl Engine {
 /// A plan whose level is lower than policy demands never starts, whoever made
 /// it. The template's own default is as the plan states it,
 /// since templates may be overridden; it can only raise the level.
-fn check_level(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
+///
+/// # Errors
+/// [`EngineError::Rejected`] when the level is lower.
+pub fn check_level(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
     let input = LevelInput {
         action: plan.action,
         template: plan.template,

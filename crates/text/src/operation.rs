@@ -1,47 +1,49 @@
 //! An operation: where it stands, who voted, what to do next.
 
-use exokit_approval::token::inspect;
 use exokit_ledger::OperationView;
 use exokit_model::approval::{Decision, Roster};
-use exokit_model::ids::EnvironmentName;
 use exokit_model::phase::Phase;
-use exokit_model::plan::Action;
+use exokit_model::plan::{Action, Plan};
+use exokit_wire::reply::OperationReply;
 use jiff::Timestamp;
 
 use crate::certificate;
-use crate::format::{from_now, took};
+use crate::format::{from_now, plain, took};
 use crate::plan::may_approve;
 
-fn voters(tokens: &[String], decision: Decision) -> Vec<String> {
-    let votes = tokens.iter().filter_map(|token| inspect(token).ok());
-    votes.filter(|vote| vote.claims.decision == decision).map(|vote| vote.claims.person.to_string()).collect()
-}
+/// The phases by name, as they stand in a message.
+const AWAITING_APPROVAL: &str = "awaiting-approval";
+const NEEDS_HUMAN: &str = "needs-human";
 
 /// How it ended, or why it has not, for people.
-pub fn text(operation: &OperationView) -> String {
-    let name = &operation.plan.environment;
+pub fn text(operation: &OperationReply) -> String {
+    let name = &operation.environment;
     let took = match (operation.started_at, operation.ended_at) {
         (Some(from), Some(to)) => format!(" after {}", took(from, to)),
         _ => String::new(),
     };
-    match (&operation.phase, operation.plan.action) {
-        (Phase::Succeeded, Action::Provision) => format!("{name} is ready{took}.\n"),
-        (Phase::Succeeded, Action::Extend) => format!("{name} may live longer.\n"),
-        (Phase::Succeeded, Action::Teardown) => {
+    let cause = plain(operation.cause.as_deref().unwrap_or_default());
+    match (operation.phase.as_str(), operation.action) {
+        ("succeeded", Action::Provision) => format!("{name} is ready{took}.\n"),
+        ("succeeded", Action::Extend) => format!("{name} may live longer.\n"),
+        ("succeeded", Action::Teardown) => {
             let proof = operation.certificate.as_ref().map(certificate::text).unwrap_or_default();
             format!("{name} is gone{took}.\n{proof}")
         }
-        (Phase::RolledBack { cause }, Action::Teardown) => {
+        ("rolled-back", Action::Teardown) => {
             format!("The teardown of {name} stopped, and what is left takes a new plan: {cause}\n")
         }
-        (Phase::RolledBack { cause }, _) => {
+        ("rolled-back", _) => {
             format!("{name} could not be made, and what was made is gone{took}: {cause}\n")
         }
-        (Phase::Rejected { why }, action) => format!("The {action} of {name} will not run: {why}\n"),
-        (Phase::NeedsHuman { why, owner, .. }, action) => {
-            format!("The {action} of {name} stopped and waits for {owner}: {why}\n")
-        }
-        (phase, action) => format!("The {action} of {name} is {}.\n", phase.name()),
+        ("rejected", action) => format!("The {action} of {name} will not run: {cause}\n"),
+        (phase, action) => match &operation.needs_human {
+            Some(parked) => {
+                let (owner, why) = (plain(&parked.owner), plain(&parked.why));
+                format!("The {action} of {name} stopped and waits for {owner}: {why}\n")
+            }
+            None => format!("The {action} of {name} is {}.\n", plain(phase)),
+        },
     }
 }
 
@@ -52,34 +54,33 @@ pub fn can_start(operation: &OperationView, others: &[OperationView], now: Times
     operation.phase == Phase::AwaitingApproval && operation.plan.not_after >= now && !others.iter().any(since)
 }
 
-/// One line about an operation that is not finished.
-pub fn open_line(operation: &OperationView, others: &[OperationView], now: Timestamp) -> String {
-    let plan = &operation.plan;
-    let what = format!("{} {} ({})", plan.action, plan.plan_id, operation.phase.name());
-    match &operation.phase {
-        Phase::AwaitingApproval if !can_start(operation, others, now) => {
-            format!("{what}: out of date, make a new plan\n")
-        }
-        Phase::AwaitingApproval => {
-            let voters = voters(&operation.tokens, Decision::Approve);
+/// One line about an operation that is not finished; `until` says how long it
+/// can still start, where it waits and can.
+pub fn open_line(operation: &OperationReply, until: Option<Timestamp>, now: Timestamp) -> String {
+    let what = format!("{} {} ({})", operation.action, operation.plan_id, plain(&operation.phase));
+    match (operation.phase.as_str(), until, &operation.needs_human) {
+        (AWAITING_APPROVAL, None, _) => format!("{what}: out of date, make a new plan\n"),
+        (AWAITING_APPROVAL, Some(until), _) => {
+            let votes = operation.approvals.iter().filter(|vote| vote.decision == Decision::Approve);
+            let voters: Vec<String> = votes.map(|vote| vote.person.to_string()).collect();
             let have = if voters.is_empty() { "nobody".to_owned() } else { voters.join(", ") };
-            format!(
-                "{what}: level {}, approved by {have}, can start {}\n",
-                plan.level,
-                from_now(plan.not_after, now)
-            )
+            let level = operation.level;
+            format!("{what}: level {level}, approved by {have}, can start {}\n", from_now(until, now))
         }
-        Phase::NeedsHuman { why, owner, .. } => {
-            format!("{what}: waits for {owner}: {why}\n{}", what_to_do(&plan.environment, operation))
+        (_, _, Some(parked)) => {
+            let (owner, why) = (plain(&parked.owner), plain(&parked.why));
+            format!("{what}: waits for {owner}: {why}\n{}", what_to_do(operation))
         }
-        _ => format!("{what}: `exokit watch {}` follows it\n", plan.environment),
+        _ => format!("{what}: `exokit watch {}` follows it\n", operation.environment),
     }
 }
 
 /// What a human can do about a parked operation.
-pub fn what_to_do(name: &EnvironmentName, operation: &OperationView) -> String {
-    let forward = matches!(operation.phase, Phase::NeedsHuman { rolling_back: false, .. });
-    let rollback = match (forward, operation.plan.action) {
+pub fn what_to_do(operation: &OperationReply) -> String {
+    let name = &operation.environment;
+    let forward = operation.phase == NEEDS_HUMAN
+        && operation.needs_human.as_ref().is_some_and(|parked| !parked.rolling_back);
+    let rollback = match (forward, operation.action) {
         (true, Action::Provision) => {
             format!(", or take back what was made with `exokit resume {name} --rollback`")
         }
@@ -92,8 +93,7 @@ pub fn what_to_do(name: &EnvironmentName, operation: &OperationView) -> String {
 }
 
 /// How to get a plan approved and run.
-pub fn how_to_approve(operation: &OperationView, roster: &Roster) -> String {
-    let plan = &operation.plan;
+pub fn how_to_approve(plan: &Plan, roster: &Roster) -> String {
     let verb = match plan.action {
         Action::Provision => "up",
         Action::Teardown => "down",

@@ -206,8 +206,14 @@ pub struct Environment {
     pub expires_at: Option<Timestamp>,
     /// The end of the time that was asked for, with extensions.
     pub ends_at: Option<Timestamp>,
+    /// For how many seconds one sign of life keeps it.
+    #[serde(default)]
+    pub keep_alive_seconds: Option<u64>,
     /// When it is over unless its owner gives a sign of life.
     pub kept_until: Option<Timestamp>,
+    /// The end of which its owner was warned.
+    #[serde(default)]
+    pub warned_of: Option<Timestamp>,
     /// Who asked for it.
     pub owner: PersonId,
     /// Whose budget it counts against.

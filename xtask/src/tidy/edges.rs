@@ -44,12 +44,12 @@ const LAYERS: &[Layer] = &[
         ],
         tests: &["exokit-sim", "exokit-templates"],
     },
+    Layer { package: "exokit-wire", normal: &["exokit-model"], tests: &[] },
     Layer {
         package: "exokit-text",
-        normal: &["exokit-model", "exokit-core", "exokit-approval", "exokit-ledger"],
+        normal: &["exokit-model", "exokit-core", "exokit-approval", "exokit-ledger", "exokit-wire"],
         tests: &[],
     },
-    Layer { package: "exokit-wire", normal: &["exokit-model"], tests: &[] },
     Layer {
         package: "exokit-service",
         normal: &[
@@ -76,6 +76,7 @@ const LAYERS: &[Layer] = &[
         ],
         tests: &[],
     },
+    Layer { package: "exokit-client", normal: &["exokit-model", "exokit-cloud", "exokit-wire"], tests: &[] },
     Layer { package: "exokit", normal: EVERYTHING, tests: &[] },
     Layer { package: "exokit-simtest", normal: ALL_BELOW, tests: &[] },
     Layer { package: "exokit-fuzz", normal: DECODERS, tests: &[] },
@@ -98,6 +99,7 @@ const EVERYTHING: &[&str] = &[
     "exokit-wire",
     "exokit-service",
     "exokit-agent",
+    "exokit-client",
 ];
 
 /// What simulations may import: all but the binary, and no socket.

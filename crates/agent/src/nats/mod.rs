@@ -60,7 +60,7 @@ pub struct NatsOptions {
     pub authority: Option<PathBuf>,
     /// Prefix of the inboxes that replies come to, such as `_INBOX.infra`. A
     /// user whose rights are narrowed to it cannot read anybody else's.
-    pub inbox: &'static str,
+    pub inbox: String,
 }
 
 /// How to log in.
@@ -158,7 +158,7 @@ pub async fn connect(options: &NatsOptions) -> Result<Connection, NatsError> {
     let connect = login(&options.login)
         .await?
         .name("exokit AZ-INFRA-001")
-        .custom_inbox_prefix(options.inbox)
+        .custom_inbox_prefix(options.inbox.clone())
         .ping_interval(PING)
         .connection_timeout(CONNECT)
         .reconnect_delay_callback(|attempts| {

@@ -29,6 +29,10 @@ pub(crate) struct VoteArgs {
     /// Your key [env: EXOKIT_KEY] [default: keys/PERSON.pem in the state directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// Public half of the root key, by which the roster of --agent is checked
+    /// [default: the pinned one of the state directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: Option<PathBuf>,
     /// Do not ask before signing
     #[arg(short, long)]
     pub(crate) yes: bool,

@@ -55,12 +55,14 @@ Start here:
   exokit demo                              see the whole story, offline, in 30 seconds
   exokit --cloud sim up T1 --name first    make something on the embedded cloud
   exokit --cloud sim list
+  exokit list --agent http://127.0.0.1:8118   ask a running `exokit serve`
 
 Exit codes:
   0 done   1 failed, or something differs   2 usage   3 waiting for approval
   4 a human must act   130 detached with Ctrl-C; `exokit watch` comes back
 
 Environment: EXOKIT_CLOUD, EXOKIT_STATE, EXOKIT_PERSON, EXOKIT_SIM_SPEED,
+  EXOKIT_AGENT, EXOKIT_AGENT_TOKEN,
   EXOKIT_PASSPHRASE, EXOKIT_KEY, EXOKIT_ROOT_SECRET, EXOKIT_LISTEN,
   EXOKIT_NATS_URL, EXOKIT_NATS_USER, EXOKIT_NATS_PASSWORD, EXOKIT_NATS_NKEY,
   EXOKIT_NATS_CA, EXOKIT_LOG, NO_COLOR,
@@ -86,6 +88,11 @@ pub(crate) struct GlobalArgs {
     /// Form of the output
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     pub(crate) output: Format,
+    /// Ask this running agent instead of working here, such as
+    /// http://127.0.0.1:8118 or tls://USER@nats:4222; what logs in comes from
+    /// EXOKIT_AGENT_TOKEN or EXOKIT_NATS_PASSWORD [env: EXOKIT_AGENT]
+    #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
+    pub(crate) agent: Option<String>,
     /// No progress on stderr
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,

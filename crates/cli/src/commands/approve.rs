@@ -3,6 +3,7 @@
 use exokit_approval::keys::SecretKey;
 use exokit_approval::refusal::Refusal;
 use exokit_approval::token::{inspect, sign_vote};
+use exokit_cloud::clock::{Clock as _, SystemClock};
 use exokit_engine::vote::Voted;
 use exokit_ledger::Operations;
 use exokit_model::approval::{ApprovalClaims, Decision, Roster, VOTE_SECONDS_MAX};
@@ -10,9 +11,10 @@ use exokit_model::canonical::Digest;
 use exokit_model::ids::{EnvironmentName, OperationId, PersonId, PlanId};
 use exokit_model::plan::Plan;
 use exokit_text::decision;
+use exokit_text::format::plain;
 use exokit_text::operation::can_start;
+use exokit_wire::reply::VoteReply;
 use jiff::SignedDuration;
-use serde_json::json;
 
 use crate::args::VoteArgs;
 use crate::error::{CliError, Doing as _};
@@ -34,7 +36,7 @@ pub(crate) async fn run(settings: &Settings, args: &VoteArgs, vote: Decision) ->
     let roster = session.engine.roster().await.doing("reading", "the roster")?;
     let token = match &args.token {
         Some(path) => read(path)?.trim().to_owned(),
-        None => sign(settings, &session, args, (&state.plan, &state.digest), &roster, vote)?,
+        None => sign(settings, args, (&state.plan, &state.digest), &roster, vote)?,
     };
     if args.print_token {
         settings.output.raw(format!("{token}\n").as_bytes())?;
@@ -44,12 +46,19 @@ pub(crate) async fn run(settings: &Settings, args: &VoteArgs, vote: Decision) ->
     let voted = session.engine.vote(&operation, &token).await;
     let verb = if vote == Decision::Approve { "approving" } else { "denying" };
     let voted = voted.doing(verb, &state.plan.plan_id)?;
-    tell(settings, &state.plan, &state.digest, &voted)?;
-    Ok(Exit::Done)
+    let (person, decision, still) = match voted {
+        Voted::Counted { person, still } => (person, Decision::Approve, Some(still)),
+        Voted::Enough { person } => (person, Decision::Approve, None),
+        Voted::Denied { person } => (person, Decision::Deny, None),
+    };
+    let enough = decision == Decision::Approve && still.is_none();
+    let (plan_id, environment) = (state.plan.plan_id.clone(), state.plan.environment.clone());
+    let digest = state.digest;
+    tell(settings, &VoteReply { plan_id, environment, digest, person, decision, enough, still })
 }
 
 /// A token that says the other thing is not sent by mistake.
-fn check_decision(token: &str, vote: Decision) -> Result<(), Refusal> {
+pub(crate) fn check_decision(token: &str, vote: Decision) -> Result<(), Refusal> {
     match inspect(token)?.claims.decision == vote {
         true => Ok(()),
         false => Err(Refusal::Malformed { why: "it says the opposite of this command".to_owned() }),
@@ -57,23 +66,29 @@ fn check_decision(token: &str, vote: Decision) -> Result<(), Refusal> {
 }
 
 /// Shows the page, asks, and signs.
-fn sign(
+pub(crate) fn sign(
     settings: &Settings,
-    session: &Session,
     args: &VoteArgs,
     (plan, digest): (&Plan, &Digest),
     roster: &Roster,
     vote: Decision,
 ) -> Result<String, CliError> {
     let path = args.key.clone().or_else(|| settings.key.clone());
-    let path = path.unwrap_or_else(|| session.state.private_key(settings.person.as_str()));
+    let path = match (path, &settings.place) {
+        (Some(path), _) => path,
+        (None, Ok(place)) => place.state.private_key(settings.person.as_str()),
+        (None, Err(_)) => {
+            let (why, hint) = ("no key is named", "name its file with --key, or in EXOKIT_KEY");
+            return Err(CliError::new("key", "finding", "your key", why, hint).exit(Exit::Usage));
+        }
+    };
     let key = keys::open(settings, &path, settings.person.as_str())?;
     let person = owner(roster, &key).unwrap_or_else(|| settings.person.clone());
     say(&decision::page(plan, digest, roster, (&person, vote)));
     if !args.yes {
         confirm(settings, &person, vote)?;
     }
-    let now = session.engine.parts().clock.now();
+    let now = SystemClock.now();
     let claims = ApprovalClaims {
         plan_digest: *digest,
         decision: vote,
@@ -113,24 +128,18 @@ fn confirm(settings: &Settings, person: &PersonId, vote: Decision) -> Result<(),
     }
 }
 
-fn tell(settings: &Settings, plan: &Plan, digest: &Digest, voted: &Voted) -> Result<(), CliError> {
-    let (person, decision, still) = match voted {
-        Voted::Counted { person, still } => (person, Decision::Approve, Some(still.clone())),
-        Voted::Enough { person } => (person, Decision::Approve, None),
-        Voted::Denied { person } => (person, Decision::Deny, None),
-    };
-    let enough = matches!(voted, Voted::Enough { .. });
-    let value = json!({
-        "plan_id": plan.plan_id, "environment": plan.environment, "digest": digest, "person": person,
-        "decision": decision, "enough": enough, "still": still,
-    });
-    settings.output.data(&value, || match voted {
-        Voted::Counted { still, .. } => format!("{person} approved {}; {still}\n", plan.plan_id),
-        Voted::Enough { .. } => {
-            format!("{person} approved {}; it can run: exokit watch {}\n", plan.plan_id, plan.environment)
+/// Prints what the vote did.
+pub(crate) fn tell(settings: &Settings, voted: &VoteReply) -> Result<Exit, CliError> {
+    let VoteReply { person, plan_id, environment, .. } = voted;
+    let value = serde_json::to_value(voted).unwrap_or_default();
+    settings.output.data(&value, || match (voted.decision, &voted.still) {
+        (Decision::Approve, Some(still)) => format!("{person} approved {plan_id}; {}\n", plain(still)),
+        (Decision::Approve, None) => {
+            format!("{person} approved {plan_id}; it can run: exokit watch {environment}\n")
         }
-        Voted::Denied { .. } => format!("{person} denied {}; it will never run\n", plan.plan_id),
-    })
+        (Decision::Deny, _) => format!("{person} denied {plan_id}; it will never run\n"),
+    })?;
+    Ok(Exit::Done)
 }
 
 /// Finds the plan that is meant: by id, by digest, or as the newest of an

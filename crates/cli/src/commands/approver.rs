@@ -121,8 +121,9 @@ async fn revoke(settings: &Settings, args: &RevokeArgs) -> Result<(), CliError> 
     change(settings, args.root_key.as_ref(), |current, now| roster::revoke_key(current, &args.key, now)).await
 }
 
-async fn policy(settings: &Settings, args: &PolicyArgs) -> Result<(), CliError> {
-    let changes = [
+/// Whether the policy is to be changed, not shown.
+pub(crate) fn changes(args: &PolicyArgs) -> bool {
+    let amounts = [
         args.low_max,
         args.medium_max,
         args.high_max,
@@ -130,7 +131,11 @@ async fn policy(settings: &Settings, args: &PolicyArgs) -> Result<(), CliError> 
         args.requester_daily_max,
         args.team_daily_max,
     ];
-    if changes.iter().any(Option::is_some) || args.life_max.is_some() {
+    amounts.iter().any(Option::is_some) || args.life_max.is_some()
+}
+
+async fn policy(settings: &Settings, args: &PolicyArgs) -> Result<(), CliError> {
+    if changes(args) {
         return change(settings, args.root_key.as_ref(), |current, now| {
             let old = &current.policy;
             let new = CostPolicy {
@@ -147,8 +152,12 @@ async fn policy(settings: &Settings, args: &PolicyArgs) -> Result<(), CliError> 
         .await;
     }
     let session = Session::open(settings, Reach::Ledger).await?;
-    let policy = session.engine.roster().await.doing("reading", "the roster")?.policy;
-    settings.output.data(&policy, || {
+    show_policy(settings, &session.engine.roster().await.doing("reading", "the roster")?.policy)
+}
+
+/// Prints bands and caps.
+pub(crate) fn show_policy(settings: &Settings, policy: &CostPolicy) -> Result<(), CliError> {
+    settings.output.data(policy, || {
         let cap = |cap: Option<rust_decimal::Decimal>| cap.map_or_else(|| "none".to_owned(), amount);
         format!(
             "Bands per hour: LOW to {}, MEDIUM to {}, HIGH to {}, EXTREME above\nCaps per hour: request {}, requester and day {}, team and day {}\nLongest life: {}\n",
@@ -188,7 +197,8 @@ async fn list(settings: &Settings) -> Result<(), CliError> {
     show(settings, &session.engine.roster().await.doing("reading", "the roster")?)
 }
 
-fn show(settings: &Settings, roster: &Roster) -> Result<(), CliError> {
+/// Prints persons and keys.
+pub(crate) fn show(settings: &Settings, roster: &Roster) -> Result<(), CliError> {
     settings.output.data(roster, || {
         if roster.persons.is_empty() {
             return "Nobody can approve yet. `exokit approver add` adds a person.\n".to_owned();

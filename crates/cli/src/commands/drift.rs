@@ -1,7 +1,7 @@
 //! `exokit drift`: how the cloud differs from the plan.
 
 use exokit_text::format::{plain, table};
-use serde_json::json;
+use exokit_wire::reply::DriftReply;
 
 use crate::args::DriftArgs;
 use crate::error::{CliError, Doing as _};
@@ -13,10 +13,15 @@ pub(crate) async fn run(settings: &Settings, args: &DriftArgs) -> Result<Exit, C
     let session = Session::open(settings, Reach::Cloud).await?;
     let name = &args.environment;
     let drift = session.engine.drift(name).await.doing("comparing", name)?;
-    let value = json!({
-        "environment": name, "compared": drift.compared, "drifted": !drift.differences.is_empty(),
-        "differences": drift.differences,
-    });
+    let drifted = !drift.differences.is_empty();
+    let (environment, compared) = (name.clone(), drift.compared);
+    show(settings, &DriftReply { environment, compared, drifted, differences: drift.differences })
+}
+
+/// Prints what differs.
+pub(crate) fn show(settings: &Settings, drift: &DriftReply) -> Result<Exit, CliError> {
+    let name = &drift.environment;
+    let value = serde_json::to_value(drift).unwrap_or_default();
     settings.output.data(&value, || match drift.differences.is_empty() {
         true => format!("No drift: {} resources of {name} are as planned.\n", drift.compared),
         false => {

@@ -4,6 +4,7 @@ use exokit_engine::error::EngineError;
 use exokit_ledger::Filter;
 use exokit_ledger::history::history;
 use exokit_text::format::{moment, plain};
+use exokit_wire::reply::HistoryLine;
 
 use crate::args::HistoryArgs;
 use crate::error::{CliError, Doing as _};
@@ -22,7 +23,13 @@ pub(crate) async fn run(settings: &Settings, args: &HistoryArgs) -> Result<Exit,
     if let (Some(name), true) = (&args.environment, records.is_empty()) {
         return Err(EngineError::NoEnvironment(name.clone())).doing("telling the history of", name);
     }
-    let lines = history(&records);
+    let lines = history(&records).into_iter();
+    let lines: Vec<_> = lines.map(|line| HistoryLine { at: line.at, text: line.text }).collect();
+    show(settings, &lines)
+}
+
+/// Prints what happened.
+pub(crate) fn show(settings: &Settings, lines: &[HistoryLine]) -> Result<Exit, CliError> {
     settings.output.data(&lines, || {
         lines.iter().map(|line| format!("{}  {}\n", moment(line.at), plain(&line.text))).collect()
     })?;

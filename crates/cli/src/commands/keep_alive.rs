@@ -14,6 +14,12 @@ pub(crate) async fn run(settings: &Settings, args: &KeepAliveArgs) -> Result<Exi
     let name = &args.environment;
     let kept_until = session.engine.keep_alive(name, &settings.person).await.doing("keeping alive", name)?;
     let reply = KeepAliveReply { environment: name.clone(), kept_until };
-    settings.output.data(&reply, || format!("{name} is kept until {}\n", moment(kept_until)))?;
+    show(settings, &reply)
+}
+
+/// Prints until when it is kept.
+pub(crate) fn show(settings: &Settings, reply: &KeepAliveReply) -> Result<Exit, CliError> {
+    let until = moment(reply.kept_until);
+    settings.output.data(reply, || format!("{} is kept until {until}\n", reply.environment))?;
     Ok(Exit::Done)
 }

@@ -1,6 +1,7 @@
 //! `exokit list`: all environments.
 
-use exokit_ledger::Environments;
+use exokit_ledger::{EnvironmentView, Environments};
+use jiff::Timestamp;
 
 use crate::args::ListArgs;
 use crate::error::CliError;
@@ -12,7 +13,11 @@ pub(crate) async fn run(settings: &Settings, args: &ListArgs) -> Result<Exit, Cl
     let session = Session::open(settings, Reach::Ledger).await?;
     let which = if args.all { Environments::All } else { Environments::Present };
     let shown = session.environments(which).await?;
-    let now = session.engine.parts().clock.now();
-    settings.output.data(&shown, || exokit_text::environment::list(&shown, now))?;
+    show(settings, &shown, session.engine.parts().clock.now())
+}
+
+/// Prints them.
+pub(crate) fn show(settings: &Settings, shown: &[EnvironmentView], now: Timestamp) -> Result<Exit, CliError> {
+    settings.output.data(&shown, || exokit_text::environment::list(shown, now))?;
     Ok(Exit::Done)
 }

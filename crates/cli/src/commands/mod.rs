@@ -1,27 +1,27 @@
 //! The commands, one file each.
 
-mod approve;
-mod approver;
+pub(crate) mod approve;
+pub(crate) mod approver;
 mod audit;
 mod completions;
 mod demo;
 mod doctor;
-mod drift;
+pub(crate) mod drift;
 mod extend;
-mod history;
-mod keep_alive;
-mod list;
+pub(crate) mod history;
+pub(crate) mod keep_alive;
+pub(crate) mod list;
 mod man;
-mod nats;
+pub(crate) mod nats;
 mod orchestrator;
-mod orphans;
-mod plan;
+pub(crate) mod orphans;
+pub(crate) mod plan;
 mod prices;
-mod provision;
+pub(crate) mod provision;
 mod registry;
 mod resume;
 mod schema;
-mod select;
+pub(crate) mod select;
 mod serve;
 mod show;
 mod sim;
@@ -34,10 +34,14 @@ use exokit_model::approval::Decision;
 use crate::args::Command;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::remote;
 use crate::settings::Settings;
 
 /// Runs one command.
 pub(crate) async fn run(command: Command, settings: &Settings) -> Result<Exit, CliError> {
+    if let Some(address) = &settings.agent {
+        return remote::run(command, settings, address).await;
+    }
     match command {
         Command::Select(args) => select::run(settings, &args).await,
         Command::Plan(args) => plan::run(settings, &args).await,

@@ -13,7 +13,7 @@ use crate::settings::Settings;
 pub(crate) fn nats_options(
     settings: &Settings,
     args: &NatsArgs,
-    inbox: &'static str,
+    inbox: &str,
 ) -> Result<Option<NatsOptions>, CliError> {
     let Some(url) = &args.url else { return Ok(None) };
     let login = match (&args.creds, &settings.nats_nkey, &args.user, &settings.nats_password) {
@@ -29,5 +29,5 @@ pub(crate) fn nats_options(
         }
         (None, None, None, _) => Login::Nobody,
     };
-    Ok(Some(NatsOptions { url: url.clone(), login, authority: args.ca.clone(), inbox }))
+    Ok(Some(NatsOptions { url: url.clone(), login, authority: args.ca.clone(), inbox: inbox.to_owned() }))
 }

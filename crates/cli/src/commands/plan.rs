@@ -1,9 +1,11 @@
 //! `exokit plan`: everything that an approval would be bound to.
 
 use exokit_engine::error::EngineError;
+use exokit_model::approval::Roster;
 use exokit_model::canonical::Digest;
 use exokit_model::plan::Plan;
-use exokit_service::{Planned, views};
+use exokit_model::selection::Selection;
+use exokit_service::views;
 use serde_json::Value;
 
 use crate::args::PlanArgs;
@@ -17,18 +19,28 @@ use crate::state_dir::replace;
 pub(crate) async fn run(settings: &Settings, args: &PlanArgs) -> Result<Exit, CliError> {
     let session = Session::open(settings, Reach::Cloud).await?;
     let planned = asked::plan(settings, &session, &args.change).await?;
-    note(settings, &planned);
+    note(settings, planned.selection.as_ref(), &planned.notes);
     let plan = &planned.plan;
     let bytes = plan.to_bytes().map_err(EngineError::from).doing("writing", &plan.plan_id)?;
     let digest = Plan::digest_of(&bytes);
+    let roster = session.engine.roster().await.doing("reading", "the roster")?;
+    show(settings, args, &bytes, (plan, digest), &roster, session.speed)
+}
+
+/// Prints a plan, and writes its bytes where that is wanted.
+pub(crate) fn show(
+    settings: &Settings,
+    args: &PlanArgs,
+    bytes: &[u8],
+    (plan, digest): (&Plan, Digest),
+    roster: &Roster,
+    speed: f64,
+) -> Result<Exit, CliError> {
     if let Some(path) = &args.out {
-        replace(path, &bytes)?;
+        replace(path, bytes)?;
         settings.output.note(&format!("The canonical bytes are in {}.", path.display()));
     }
-    let roster = session.engine.roster().await.doing("reading", "the roster")?;
-    settings
-        .output
-        .data(&in_full(plan, digest), || exokit_text::plan::text(plan, &digest, &roster, session.speed))?;
+    settings.output.data(&in_full(plan, digest), || exokit_text::plan::text(plan, &digest, roster, speed))?;
     Ok(Exit::Done)
 }
 
@@ -43,13 +55,13 @@ fn in_full(plan: &Plan, digest: Digest) -> Value {
 }
 
 /// Tells why this template, and what was noticed.
-pub(crate) fn note(settings: &Settings, planned: &Planned) {
-    if let Some(selection) = &planned.selection {
+pub(crate) fn note(settings: &Settings, selection: Option<&Selection>, notes: &[String]) {
+    if let Some(selection) = selection {
         let others = selection.explanation.iter().filter(|verdict| !verdict.satisfied).count();
         settings.output.note(&format!(
             "{} is the cheapest template that satisfies the request; {others} do not. `exokit select` explains it.",
             selection.template
         ));
     }
-    planned.notes.iter().for_each(|note| settings.output.note(note));
+    notes.iter().for_each(|note| settings.output.note(note));
 }

@@ -1,5 +1,7 @@
 //! `exokit provision`, or `up`: makes an environment.
 
+use exokit_model::plan::Plan;
+
 use crate::args::ProvisionArgs;
 use crate::asked;
 use crate::commands::plan::note;
@@ -14,8 +16,13 @@ pub(crate) async fn run(settings: &Settings, args: &ProvisionArgs) -> Result<Exi
         return operator.start(&plan.operation(), args.wait).await;
     }
     let planned = asked::plan(settings, &operator.session, &args.change).await?;
-    note(settings, &planned);
-    let plan = &planned.plan;
+    note(settings, planned.selection.as_ref(), &planned.notes);
+    announce(settings, &planned.plan);
+    operator.propose(&planned.plan, args.wait).await
+}
+
+/// Says what is about to be made.
+pub(crate) fn announce(settings: &Settings, plan: &Plan) {
     for correction in &plan.corrections {
         settings.output.note(&format!(
             "corrected {}: {} -> {}: {}",
@@ -24,5 +31,4 @@ pub(crate) async fn run(settings: &Settings, args: &ProvisionArgs) -> Result<Exi
     }
     settings.output.note(&exokit_text::plan::heading(plan));
     settings.output.note(exokit_text::plan::total(plan).trim_end());
-    operator.propose(plan, args.wait).await
 }

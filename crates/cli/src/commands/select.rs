@@ -22,9 +22,19 @@ pub(crate) async fn run(settings: &Settings, args: &SelectArgs) -> Result<Exit, 
         _ => Default::default(),
     };
     let (selection, set) = asked::selected(settings, args, &policy)?;
-    let mut value = serde_json::to_value(&selection).unwrap_or_default();
+    show(settings, args, &selection, &set)
+}
+
+/// Prints what was chosen.
+pub(crate) fn show(
+    settings: &Settings,
+    args: &SelectArgs,
+    selection: &Selection,
+    set: &TemplateSet,
+) -> Result<Exit, CliError> {
+    let mut value = serde_json::to_value(selection).unwrap_or_default();
     value["currency"] = json!(selection.currency);
-    settings.output.data(&value, || text(&selection, &set, args))?;
+    settings.output.data(&value, || text(selection, set, args))?;
     Ok(Exit::Done)
 }
 

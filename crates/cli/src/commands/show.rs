@@ -1,11 +1,12 @@
 //! `exokit show`: one environment.
 
 use exokit_engine::error::EngineError;
+use exokit_service::views;
 
 use crate::args::EnvironmentArgs;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::operate::in_full;
+use crate::operate::{in_full, open_lines};
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
 
@@ -17,8 +18,10 @@ pub(crate) async fn run(settings: &Settings, args: &EnvironmentArgs) -> Result<E
     let (view, operations) = (&story.view, &story.operations);
     let mut value = serde_json::to_value(view).unwrap_or_default();
     let open = operations.iter().filter(|operation| !operation.phase.is_terminal());
-    value["open"] = open.map(in_full).collect();
+    value["open"] = open.map(|view| in_full(&views::operation(view))).collect();
     let now = session.engine.parts().clock.now();
-    settings.output.data(&value, || exokit_text::environment::show(view, operations, now))?;
+    settings
+        .output
+        .data(&value, || exokit_text::environment::show(view, &open_lines(operations, now), now))?;
     Ok(Exit::Done)
 }

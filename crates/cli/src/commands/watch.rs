@@ -8,12 +8,13 @@ use exokit_ledger::{OperationView, Operations};
 use exokit_model::ids::{EnvironmentName, OperationId};
 use exokit_model::phase::Phase;
 use exokit_model::plan::Plan;
+use exokit_service::views;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::args::WatchArgs;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::operate::{Ended, Operator};
+use crate::operate::{Ended, Operator, open_lines};
 use crate::settings::Settings;
 
 /// Pause between two rounds over all environments.
@@ -48,7 +49,8 @@ async fn one(operator: &Operator<'_>, name: &EnvironmentName, once: bool) -> Res
         Some(operation) => operator.start(&operation.operation, !once).await,
         None => {
             operator.settings.output.note("Nothing is being done.");
-            operator.settings.output.data(&view, || exokit_text::environment::show(view, operations, now))?;
+            let text = || exokit_text::environment::show(view, &open_lines(operations, now), now);
+            operator.settings.output.data(&view, text)?;
             Ok(Exit::Done)
         }
     }
@@ -125,7 +127,7 @@ async fn ended(
         Phase::RolledBack { .. } | Phase::Rejected { .. } => Exit::Failed,
         _ => Exit::Done,
     };
-    Ok((exit, exokit_text::operation::text(&operation)))
+    Ok((exit, exokit_text::operation::text(&views::operation(&operation))))
 }
 
 /// What needs a human outweighs what failed.

@@ -1,0 +1,100 @@
+//! From a request to its fields, and from bytes to a reply.
+
+use exokit_model::text::shown;
+use exokit_wire::SCHEMA_VERSION;
+use exokit_wire::decode;
+use exokit_wire::envelope::Answer;
+use exokit_wire::failure::{Class, Failure};
+use exokit_wire::verb::{Message, Verb};
+use serde_json::{Map, Value};
+
+/// The fields of a request.
+pub(crate) fn fields<M: Message>(verb: Verb, body: &M) -> Result<Map<String, Value>, Failure> {
+    match serde_json::to_value(body) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        other => {
+            let why = other.err().map_or_else(|| "it is no object".to_owned(), |error| error.to_string());
+            let hint = "this is a mistake in exokit; please report it";
+            Err(Failure::new(Class::Internal, "encoding", "writing the request for", verb.name(), &why, hint))
+        }
+    }
+}
+
+/// Reads a reply: exactly one of result and error, of our version, with the
+/// status that it came with.
+pub(crate) fn answer<M: Message>(
+    verb: Verb,
+    on: &str,
+    status: Option<u16>,
+    bytes: &[u8],
+) -> Result<M::Reply, Failure> {
+    let strange = |why: String| {
+        let doing = format!("reading the answer to {} from", verb.name());
+        let hint = "check that the address is that of an exokit agent, of the same version as this program";
+        Failure::new(Class::Unavailable, "no-agent", &doing, on, &why, hint)
+    };
+    let status_words = status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
+    let fields = decode::object(bytes).map_err(|error| strange(format!("{error}{status_words}")))?;
+    let answer: Answer<Value> =
+        decode::body(fields).map_err(|error| strange(format!("{error}{status_words}")))?;
+    if answer.schema_version != SCHEMA_VERSION {
+        let why = format!("it has schema_version {}, not {SCHEMA_VERSION}", answer.schema_version);
+        return Err(strange(why));
+    }
+    match (answer.result, answer.error) {
+        (Some(result), None) if status.is_none_or(|status| status == 200) => {
+            serde_json::from_value(result).map_err(|error| strange(shown(&error)))
+        }
+        (None, Some(error)) if status.is_none_or(|status| status == error.status) => Err(readable(error)),
+        _ => Err(strange(format!("result, error and status contradict each other{status_words}"))),
+    }
+}
+
+/// Nothing in it moves a terminal.
+fn readable(failure: Failure) -> Failure {
+    Failure {
+        code: shown(&failure.code),
+        doing: shown(&failure.doing),
+        on: shown(&failure.on),
+        why: shown(&failure.why),
+        hint: shown(&failure.hint),
+        ..failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exokit_wire::request::ListRequest;
+
+    fn read(status: Option<u16>, text: &str) -> Result<usize, String> {
+        let answer = answer::<ListRequest>(Verb::List, "here", status, text.as_bytes());
+        answer.map(|reply| reply.environments.len()).map_err(|failure| failure.code)
+    }
+
+    #[test]
+    fn a_result_and_an_error_are_read() {
+        let empty = r#"{"schema_version":1,"result":{"environments":[]}}"#;
+        assert_eq!(read(Some(200), empty), Ok(0));
+        assert_eq!(read(None, empty), Ok(0));
+        let error = r#"{"schema_version":1,"error":{"status":404,"code":"no-plan","doing":"a","on":"b","why":"c","hint":"d"}}"#;
+        assert_eq!(read(Some(404), error), Err("no-plan".to_owned()));
+    }
+
+    #[test]
+    fn nothing_else_is_taken_for_an_answer() {
+        let error = r#"{"schema_version":1,"error":{"status":404,"code":"x","doing":"a","on":"b","why":"c","hint":"d"}}"#;
+        for (status, text) in [
+            (Some(200), "<html>"),
+            (Some(200), "{}"),
+            (Some(200), r#"{"schema_version":2,"result":{"environments":[]}}"#),
+            (Some(200), r#"{"schema_version":1,"result":{}}"#),
+            (Some(500), r#"{"schema_version":1,"result":{"environments":[]}}"#),
+            (Some(200), error),
+            // What a stream answers to whoever publishes into it.
+            (None, r#"{"stream":"EVENTS","seq":7}"#),
+        ] {
+            assert_eq!(read(status, text), Err("no-agent".to_owned()), "{text}");
+        }
+    }
+}

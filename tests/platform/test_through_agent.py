@@ -1,0 +1,287 @@
+"""The same command lines alone and through an agent, over HTTP and over NATS:
+the same output for programs, the same exit codes.
+
+EXOKIT_BIN=exokit EXOKIT_NATS_SERVER=nats-server python3 test_through_agent.py
+"""
+
+import concurrent.futures
+import http.server
+import json
+import re
+import shutil
+import socket
+import threading
+import unittest
+
+import agent
+import nats_server
+
+# What is another in each run: ids, digests, times, and names that end with a
+# token of their owner.
+DIFFERS = (
+    (re.compile(r"\b(plan|op)_[a-z2-7]{16}\b"), r"\1_ID"),
+    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UUID"),
+    (re.compile(r"\b(EXO)?[0-9a-f]{12,64}\b"), "DIGEST"),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?"), "TIME"),
+    (re.compile(r"\b((?:one|store)(?:-[a-z]+)?)-[a-z2-7]{10}\b"), r"\1-TOKEN"),
+    (re.compile(r"\b[A-Za-z0-9_-]{43,}\b"), "SIGNATURE"),
+    (re.compile(r"\b\d+(\.\d+)? (ms|s|min)\b"), "SECONDS"),
+)
+# Numbers that are measured, and the cloud's own numbering.
+MEASURED = {"age_seconds", "seq", "records", "base_seq"}
+
+
+def same(value):
+    """A value without what is another in each run."""
+    if isinstance(value, dict):
+        return {key: "N" if key in MEASURED else same(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [same(each) for each in value]
+    if isinstance(value, str):
+        for pattern, word in DIFFERS:
+            value = pattern.sub(word, value)
+    return value
+
+
+class Alone:
+    """One who works on a state directory of their own."""
+
+    name = "alone"
+
+    def __init__(self, place):
+        self.place = place
+        self.said = []
+
+    def variables(self):
+        return {}
+
+    def do(self, *arguments, person="dana", code=0):
+        """Runs a command, notes what it said, and gives the JSON."""
+        more = self.variables()
+        ended = self.place.run(*arguments, "-o", "json", "-q", person=person, **more)
+        assert ended.returncode == code, (self.name, arguments, ended)
+        shown = ended.stdout or ended.stderr.splitlines()[-1]
+        value = json.loads(shown)
+        if "error" in value:
+            value = value["error"]["code"]
+        # Steps side by side are recorded in any order.
+        noted = same(value)
+        if arguments[0] == "history":
+            noted = sorted(line["text"] for line in noted)
+        self.said.append((arguments[0], code, noted))
+        return value
+
+    def live(self):
+        """T1; T3 with an approval; its removal with two; what is refused."""
+        self.do("select", "--database", "pg", "--object-storage")
+        self.do("plan", "T1", "--name", "one")
+        one = self.do("up", "T1", "--name", "one", "--ttl", "8h")
+        assert one["phase"] == "succeeded", one
+        for arguments in (["list"], ["show", "one"], ["drift", "one"], ["orphans"]):
+            self.do(*arguments)
+        self.do("history", "one")
+        store = self.do("up", "T3", "--name", "store", code=3)
+        self.do("show", "store")
+        self.do("approve", "store", "--yes", code=1)
+        voted = self.do("approve", "store", "--yes", person="alex")
+        assert voted["enough"], voted
+        made = self.do("up", "--plan", store["plan_id"])
+        assert made["phase"] == "succeeded", made
+        gone = self.do("down", "store", code=3)
+        assert [each for each in gone["destroys"] if each["data"]], gone
+        voted = self.do("approve", "store", "--yes", person="alex")
+        assert not voted["enough"], voted
+        self.do("approve", gone["plan_id"], "--yes", person="kim")
+        gone = self.do("down", "--plan", gone["plan_id"])
+        assert gone["certificate"]["clean"] is True, gone
+        self.do("extend", "one", "--ttl", "4h")
+        denied = self.do("down", "one", code=3)
+        self.do("deny", denied["digest"][:12], "--yes", person="kim")
+        self.do("down", "--plan", denied["plan_id"], code=1)
+        self.do("watch", "one")
+        self.do("list", "--all")
+        self.do("approver", "list")
+        self.do("approver", "policy")
+        return self.said
+
+    def refused(self):
+        """What is refused, in the words of the code alone."""
+        lines = (
+            (["show", "nobody"], 1),
+            (["history", "nobody"], 1),
+            (["drift", "nobody"], 1),
+            (["watch", "nobody"], 1),
+            (["down", "nobody"], 1),
+            (["up", "T1", "--name", "one"], 1),
+            (["plan", "T9"], 2),
+            (["up"], 2),
+            (["resume", "one"], 1),
+            (["keep-alive", "one"], 1),
+            (["approve", "plan_aaaaaaaaaaaaaaaa", "--yes"], 1),
+            (["up", "--plan", "plan_aaaaaaaaaaaaaaaa"], 1),
+        )
+        more = self.variables()
+        refusal = lambda line, code: self.place.refusal(*line, code=code, **more)  # noqa: E731
+        return [(line, code, refusal(line, code)["code"]) for line, code in lines]
+
+
+class Through(Alone):
+    """One who has keys and the root key, and no state: an agent has it."""
+
+    def __init__(self, name, state, nats):
+        folder = state.folder.with_name(f"{state.folder.name}-user")
+        (folder / "keys").mkdir(parents=True)
+        for key in (state.folder / "keys").glob("*.pem"):
+            if key.name != "root.pem":
+                shutil.copy(key, folder / "keys")
+        shutil.copy(state.folder / "root.key", folder)
+        super().__init__(agent.Place(folder))
+        self.name, self.state, self.nats = name, state, nats
+        self.token = state.bearer("dana", *agent.SCOPES)["token"]
+        self.agent = agent.Agent(state, nats)
+
+    def variables(self):
+        if self.nats:
+            return {
+                "EXOKIT_AGENT": self.nats.url().replace("tls://", "tls://requester@"),
+                "EXOKIT_NATS_PASSWORD": self.nats.place.passwords["requester"],
+                "EXOKIT_NATS_CA": self.nats.place.ca,
+            }
+        return {"EXOKIT_AGENT": self.agent.url, "EXOKIT_AGENT_TOKEN": self.token}
+
+
+class World:
+    def __init__(self):
+        self.ends = agent.contextlib.ExitStack()
+        folder = self.ends.enter_context(agent.folder())
+        (folder / "nats").mkdir()
+        first = agent.with_roster(folder / "alone")
+        # The copies are made while nothing has happened but the roster.
+        copies = [first.copy(folder / f"of-{name}") for name in ("http", "nats")]
+        server = nats_server.Server(nats_server.Place(folder / "nats"))
+        self.nats = self.ends.enter_context(server)
+        self.alone = Alone(first)
+        self.http = Through("http", copies[0], None)
+        self.ends.enter_context(self.http.agent)
+        self.over_nats = Through("nats", copies[1], self.nats)
+        self.ends.enter_context(self.over_nats.agent)
+        self.folder = folder
+
+    def all(self):
+        return (self.alone, self.http, self.over_nats)
+
+
+def setUpModule():  # noqa: N802
+    global WORLD
+    WORLD = World()
+    unittest.addModuleCleanup(WORLD.ends.close)
+
+
+class Same(unittest.TestCase):
+    maxDiff = 4000
+
+    def test_a_life_reads_the_same_and_so_do_refusals(self):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            alone, *through = list(pool.map(lambda one: one.live(), WORLD.all()))
+        self.assertGreater(len(alone), 20)
+        for other in through:
+            for expected, found in zip(alone, other, strict=True):
+                self.assertEqual(expected, found)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            alone, *through = list(pool.map(lambda one: one.refused(), WORLD.all()))
+        for other in through:
+            self.assertEqual(alone, other)
+        for one in (WORLD.http, WORLD.over_nats):
+            made = {path.name for path in one.place.folder.iterdir()}
+            self.assertFalse(made & {"ledger.db", "state.json", "keyring"}, made)
+
+
+class Refused(unittest.TestCase):
+    def refusal(self, *arguments, code=1, **more):
+        return WORLD.http.place.refusal(*arguments, code=code, **more)
+
+    def test_a_wrong_token_and_one_that_allows_too_little(self):
+        wrong = self.refusal("list", EXOKIT_AGENT=WORLD.http.agent.url, EXOKIT_AGENT_TOKEN="exokit_x")
+        self.assertEqual(wrong["code"], "token")
+        less = WORLD.http.state.bearer("kim", "request")["token"]
+
+        def known():
+            """A running agent takes a new token within seconds."""
+            error = self.refusal("list", EXOKIT_AGENT=WORLD.http.agent.url, EXOKIT_AGENT_TOKEN=less)
+            return error if error["code"] != "token" else None
+
+        self.assertEqual(agent.until("the token", known)["code"], "scope")
+
+    def test_nobody_there(self):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        for url in (f"http://127.0.0.1:{port}", f"nats://127.0.0.1:{port}"):
+            self.assertEqual(self.refusal("list", "--agent", url)["code"], "agent-away")
+
+    def test_somebody_else_is_there(self):
+        class Other(http.server.BaseHTTPRequestHandler):
+            asked = 0
+
+            def do_GET(self):  # noqa: N802
+                Other.asked += 1
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"<html>welcome</html>")
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Other) as server:
+            threading.Thread(target=server.serve_forever).start()
+            self.addCleanup(server.shutdown)
+            url = f"http://127.0.0.1:{server.server_port}"
+            self.assertEqual(self.refusal("list", "--agent", url)["code"], "no-agent")
+            server.shutdown()
+        self.assertEqual(Other.asked, 1)
+
+    def test_what_leads_nowhere_or_shows_a_secret(self):
+        for url in (
+            "8118",
+            "ftp://127.0.0.1",
+            "http://agent.example:8118",
+            "tls://dana:hunter2@localhost",
+            "https://agent.example/api",
+        ):
+            error = self.refusal("list", "--agent", url, code=2)
+            self.assertEqual(error["code"], "usage")
+            self.assertNotIn("hunter2", json.dumps(error))
+
+    def test_what_no_agent_can_do_is_not_done_here(self):
+        for line in (
+            ["serve"],
+            ["token", "list"],
+            ["sim"],
+            ["demo"],
+            ["doctor"],
+            ["watch"],
+            ["audit", "verify"],
+            ["registry", "export"],
+            ["approver", "init"],
+            ["approver", "policy", "--low-max", "1"],
+            ["up", "T1", "--parallelism", "2"],
+        ):
+            error = self.refusal(*line, code=2, **WORLD.http.variables())
+            self.assertEqual(error["code"], "usage", error)
+            self.assertIn("agent", error["why"])
+
+    def test_a_vote_without_the_root_key_or_under_another_is_not_signed(self):
+        variables = WORLD.http.variables()
+        bare = agent.Place(WORLD.folder / "bare")
+        made = WORLD.http.place.json("up", "T2", "--name", "vote", "--database", "valkey", code=3, **variables)
+        key = str(WORLD.http.place.folder / "keys" / "alex.pem")
+        line = ["approve", made["plan_id"], "--yes", "--key", key, "--print-token"]
+        self.assertEqual(bare.refusal(*line, person="alex", **variables)["code"], "no-root")
+        other = agent.Key()
+        root = WORLD.folder / "other.pub"
+        root.write_text(other.public, "utf-8")
+        refused = bare.refusal(*line, "--root", str(root), person="alex", **variables)
+        self.assertEqual(refused["code"], "roster")
+
+
+if __name__ == "__main__":
+    unittest.main()
