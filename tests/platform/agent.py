@@ -221,8 +221,8 @@ class Process:
 class Agent(Process):
     """`exokit serve`, with the NATS server when there is one."""
 
-    def __init__(self, place, nats=None, *options):
-        arguments = ["serve", "--listen", "127.0.0.1:0", "--log-format", "text"]
+    def __init__(self, place, nats=None, *options, listen="127.0.0.1:0"):
+        arguments = ["serve", "--listen", listen, "--log-format", "text"]
         variables = place.variables()
         if nats:
             arguments += ["--nats", nats.url(), "--nats-user", "infra"]

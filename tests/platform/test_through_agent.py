@@ -10,7 +10,9 @@ import json
 import re
 import shutil
 import socket
+import subprocess
 import threading
+import time
 import unittest
 
 import agent
@@ -177,7 +179,10 @@ def setUpModule():  # noqa: N802
     unittest.addModuleCleanup(WORLD.ends.close)
 
 
-class Same(unittest.TestCase):
+class AsAlone(unittest.TestCase):
+    """By its name the first to run: the others leave environments behind in
+    one of the three accounts."""
+
     maxDiff = 4000
 
     def test_a_life_reads_the_same_and_so_do_refusals(self):
@@ -218,6 +223,30 @@ class Refused(unittest.TestCase):
         for url in (f"http://127.0.0.1:{port}", f"nats://127.0.0.1:{port}"):
             self.assertEqual(self.refusal("list", "--agent", url)["code"], "agent-away")
 
+    def test_who_follows_waits_for_an_agent_that_is_killed_and_comes_back(self):
+        place = agent.Place(WORLD.folder / "killed", {"EXOKIT_CLOUD": "sim", "EXOKIT_SIM_SPEED": "40"})
+        token = place.bearer("dana", "read", "request")["token"]
+        killed = agent.Agent(place)
+        user = agent.Place(WORLD.folder / "killed-user")
+        variables = {"EXOKIT_AGENT": killed.url, "EXOKIT_AGENT_TOKEN": token}
+        line = [*agent.EXOKIT, "up", "T1", "--name", "one", "-o", "json"]
+        pipe = subprocess.PIPE
+        environment = user.variables(**variables)
+        with subprocess.Popen(line, env=environment, stdout=pipe, stderr=pipe, text=True) as follower:
+            watchdog = threading.Timer(agent.PATIENCE, follower.kill)
+            watchdog.start()
+            begun = next(said for said in follower.stderr if "cluster: creating" in said)
+            killed.process.kill()
+            killed.process.wait()
+            killed.process.stdout.close()
+            missed = next(said for said in follower.stderr if "does not answer" in said)
+            with agent.Agent(place, listen=killed.url.removeprefix("http://")):
+                out, more = follower.communicate()
+            watchdog.cancel()
+        self.assertEqual(follower.returncode, 0, (begun, missed, more))
+        self.assertEqual(json.loads(out)["phase"], "succeeded")
+        self.assertIn("taken up again", more)
+
     def test_somebody_else_is_there(self):
         class Other(http.server.BaseHTTPRequestHandler):
             asked = 0
@@ -245,7 +274,7 @@ class Refused(unittest.TestCase):
             "ftp://127.0.0.1",
             "http://agent.example:8118",
             "tls://dana:hunter2@localhost",
-            "https://agent.example/api",
+            "https://agent.example/?api",
         ):
             error = self.refusal("list", "--agent", url, code=2)
             self.assertEqual(error["code"], "usage")
@@ -268,6 +297,40 @@ class Refused(unittest.TestCase):
             error = self.refusal(*line, code=2, **WORLD.http.variables())
             self.assertEqual(error["code"], "usage", error)
             self.assertIn("agent", error["why"])
+
+    def test_a_subject_that_the_server_denies_is_told_at_once(self):
+        nats = WORLD.nats
+        variables = {
+            "EXOKIT_AGENT": nats.url().replace("tls://", "tls://observer@"),
+            "EXOKIT_NATS_PASSWORD": nats.place.passwords["observer"],
+            "EXOKIT_NATS_CA": nats.place.ca,
+        }
+        began = time.monotonic()
+        refused = self.refusal("up", "T1", "--name", "denied", **variables)
+        self.assertEqual(refused["code"], "agent-away", refused)
+        self.assertIn("Permissions Violation", refused["why"])
+        # An answer is waited for 65 seconds.
+        self.assertLess(time.monotonic() - began, 30)
+
+    def test_a_token_for_another_plan_is_not_sent(self):
+        place, variables = WORLD.http.place, WORLD.http.variables()
+        made = [
+            place.json("up", "T2", "--name", name, "--database", "valkey", code=3, **variables)
+            for name in ("this", "that")
+        ]
+        line = ["approve", made[0]["plan_id"], "--yes", "--print-token"]
+        token = WORLD.folder / "token"
+        token.write_text(place.run(*line, person="alex", **variables).stdout, "utf-8")
+        line = ["approve", "--token", str(token)]
+        other = place.refusal(*line, made[1]["plan_id"], person="alex", **variables)
+        self.assertEqual(other["code"], "other-plan", other)
+        self.assertIn(made[0]["digest"], other["why"])
+        voted = place.json(*line, made[0]["plan_id"], person="alex", **variables)
+        self.assertEqual((voted["plan_id"], voted["enough"]), (made[0]["plan_id"], True))
+
+    def test_requirements_and_the_agent_are_told_apart(self):
+        line = ["select", "--serves", "AZ-ALPHA-001", "--agent", WORLD.http.agent.url]
+        WORLD.http.place.run(*line, "-o", "json", EXOKIT_AGENT_TOKEN=WORLD.http.token)
 
     def test_a_vote_without_the_root_key_or_under_another_is_not_signed(self):
         variables = WORLD.http.variables()

@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) nats_ca: Option<PathBuf>,
     /// The agent that is asked instead of working here.
     pub(crate) agent: Option<String>,
+    /// Certificate authority of its HTTPS, besides those of the system.
+    pub(crate) agent_ca: Option<PathBuf>,
     /// The bearer token for it.
     pub(crate) agent_token: Option<SecretString>,
     /// Whether the user has said who they are.
@@ -102,6 +104,7 @@ impl Settings {
             nats_user: get("EXOKIT_NATS_USER").map(str::to_owned),
             nats_ca: get("EXOKIT_NATS_CA").map(PathBuf::from),
             agent: global.agent.clone().or_else(|| get("EXOKIT_AGENT").map(str::to_owned)),
+            agent_ca: get("EXOKIT_AGENT_CA").map(PathBuf::from),
             agent_token: get("EXOKIT_AGENT_TOKEN").map(SecretString::from),
             person_said: global.person.is_some() || get("EXOKIT_PERSON").is_some(),
             nats_password: get("EXOKIT_NATS_PASSWORD").map(SecretString::from),

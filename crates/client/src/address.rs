@@ -5,7 +5,8 @@ use url::{Host, Url};
 /// The address of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// Its HTTP, without a slash at the end.
+    /// Its HTTP, with the path of a proxy in front of it, without a slash at
+    /// the end.
     Http(String),
     /// The NATS server that it listens on.
     Nats {
@@ -33,7 +34,7 @@ pub enum AddressError {
     #[error("over http:// the token would be readable on the way to {0}")]
     Clear(String),
     /// More than where the agent is.
-    #[error("only scheme, host and port belong into it")]
+    #[error("there is more in it than where the agent is")]
     More,
 }
 
@@ -43,7 +44,7 @@ impl AddressError {
     pub fn hint(&self) -> &'static str {
         match self {
             AddressError::NoUrl | AddressError::Scheme(_) | AddressError::More => {
-                "use http://127.0.0.1:8118, https://HOST, nats://USER@HOST:4222 or tls://USER@HOST:4222"
+                "use http://127.0.0.1:8118, https://HOST/PATH, nats://USER@HOST:4222 or tls://USER@HOST:4222"
             }
             AddressError::Password => {
                 "set EXOKIT_NATS_PASSWORD for NATS, EXOKIT_AGENT_TOKEN for HTTP, and leave it out"
@@ -62,7 +63,8 @@ impl std::str::FromStr for Address {
         if url.password().is_some() {
             return Err(AddressError::Password);
         }
-        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        let path = url.path().trim_end_matches('/');
+        if url.query().is_some() || url.fragment().is_some() {
             return Err(AddressError::More);
         }
         let user = Some(url.username()).filter(|user| !user.is_empty()).map(str::to_owned);
@@ -71,7 +73,9 @@ impl std::str::FromStr for Address {
         match (url.scheme(), user) {
             ("http" | "https", Some(_)) => Err(AddressError::More),
             ("http", None) if !is_here(&host) => Err(AddressError::Clear(host.to_string())),
-            ("http" | "https", None) => Ok(Address::Http(plain)),
+            // Behind a proxy it may have a path of its own.
+            ("http" | "https", None) => Ok(Address::Http(format!("{plain}{path}"))),
+            ("nats" | "tls", _) if !path.is_empty() => Err(AddressError::More),
             ("nats" | "tls", user) => Ok(Address::Nats { url: plain, user }),
             (other, _) => Err(AddressError::Scheme(other.to_owned())),
         }
@@ -97,6 +101,7 @@ mod tests {
             ("http://127.0.0.1:8118/", Address::Http("http://127.0.0.1:8118".into())),
             ("http://[::1]:8118", Address::Http("http://[::1]:8118".into())),
             ("https://agent.example", Address::Http("https://agent.example".into())),
+            ("https://a.example/exokit/", Address::Http("https://a.example/exokit".into())),
             (
                 "tls://kim@nats:4222",
                 Address::Nats { url: "tls://nats:4222".into(), user: Some("kim".into()) },
@@ -114,7 +119,8 @@ mod tests {
             ("nats://kim:hunter2@nats", AddressError::Password),
             ("http://agent.example:8118", AddressError::Clear("agent.example".into())),
             ("http://127.0.0.1.example", AddressError::Clear("127.0.0.1.example".into())),
-            ("https://agent.example/api", AddressError::More),
+            ("https://agent.example/?a", AddressError::More),
+            ("nats://nats/a", AddressError::More),
             ("https://kim@agent.example", AddressError::More),
         ] {
             assert_eq!(text.parse::<Address>(), Err(expected), "{text}");

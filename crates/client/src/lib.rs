@@ -30,8 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Most attempts when no answer comes.
 const ATTEMPTS_MAX: u32 = 3;
 
+/// Longest wait for one answer to what only looks and is asked again.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// Pause before the second attempt; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// Longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Pause when the agent is busy and does not say for how long.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
@@ -48,8 +54,18 @@ pub enum Way {
 pub(crate) enum Lost {
     /// Not one byte of it arrived.
     NotSent(String),
+    /// The server in between does not let it pass.
+    Denied(String),
     /// It may have arrived.
     InDoubt(String),
+}
+
+impl Lost {
+    fn why(&self) -> &str {
+        match self {
+            Lost::NotSent(why) | Lost::Denied(why) | Lost::InDoubt(why) => why,
+        }
+    }
 }
 
 /// Who asks an agent, for the time of one command.
@@ -84,6 +100,26 @@ impl Client {
     /// # Errors
     /// What the agent says, or why nothing usable came back.
     pub async fn ask<M: Message>(&self, body: &M) -> Result<M::Reply, Failure> {
+        self.insist(body, Some(ATTEMPTS_MAX), ANSWER).await
+    }
+
+    /// Asks for something that only looks, while an agent that restarts comes
+    /// back.
+    ///
+    /// # Errors
+    /// As [`Client::ask`], when there was nobody for two minutes.
+    pub async fn look<M: Message>(&self, body: &M) -> Result<M::Reply, Failure> {
+        self.insist(body, None, LOOK).await
+    }
+
+    /// Asks until there is an answer, at most so many times; without a number
+    /// until patience is over.
+    async fn insist<M: Message>(
+        &self,
+        body: &M,
+        attempts: Option<u32>,
+        within: Duration,
+    ) -> Result<M::Reply, Failure> {
         let verb = M::VERB;
         let key = keyed(verb).then_some(self.key.as_str());
         // Looking, and handing on somebody's vote, is done in nobody's name.
@@ -95,17 +131,23 @@ impl Client {
         loop {
             attempt += 1;
             let outcome = match &self.way {
-                Way::Http(way) => way.send(verb, &fields, person, key, ANSWER).await,
-                Way::Nats(way) => way.send(verb, &fields, person, key, ANSWER).await,
+                Way::Http(way) => way.send(verb, &fields, person, key, within).await,
+                Way::Nats(way) => way.send(verb, &fields, person, key, within).await,
             };
             let outcome = outcome.map(|(status, bytes)| message::answer::<M>(verb, &self.on, status, &bytes));
+            let more = attempts.is_none_or(|most| attempt < most);
             let again = match &outcome {
                 Ok(Ok(_)) => None,
-                Ok(Err(failure)) => self.after_failure(verb, failure, attempt),
-                Err(lost) => after_loss(verb, lost, attempt),
+                Ok(Err(failure)) => self.after_failure(verb, failure, more),
+                Err(lost) => after_loss(verb, lost, attempt).filter(|_| more),
             };
             match (again, outcome) {
-                (Some(pause), _) if Instant::now() + pause < end => tokio::time::sleep(pause).await,
+                (Some(pause), outcome) if Instant::now() + pause < end => {
+                    if let (Err(lost), None, 1) = (outcome, attempts, attempt) {
+                        (self.told)(&format!("The agent does not answer: {}. Asking again.\n", lost.why()));
+                    }
+                    tokio::time::sleep(pause).await;
+                }
                 (_, Ok(result)) => return result,
                 (_, Err(lost)) => return Err(self.silent(verb, lost)),
             }
@@ -114,7 +156,7 @@ impl Client {
 
     /// How long to wait before the same is sent again; none when that would
     /// not help. What is refused as busy was not recorded.
-    fn after_failure(&self, verb: Verb, failure: &Failure, attempt: u32) -> Option<Duration> {
+    fn after_failure(&self, verb: Verb, failure: &Failure, more: bool) -> Option<Duration> {
         match (failure.class(), failure.code.as_str()) {
             (Class::Busy, _) => {
                 let pause = failure.retry_after_ms.map_or(BUSY_PAUSE, Duration::from_millis);
@@ -122,7 +164,7 @@ impl Client {
                 (self.told)(&format!("The agent is busy: {}. Asking again in {seconds} s.\n", failure.why));
                 Some(pause)
             }
-            (_, "timeout") if repeatable(verb) && attempt < ATTEMPTS_MAX => Some(PAUSE),
+            (_, "timeout") if more && repeatable(verb) => Some(PAUSE),
             _ => None,
         }
     }
@@ -130,6 +172,7 @@ impl Client {
     /// Nothing came back.
     fn silent(&self, verb: Verb, lost: Lost) -> Failure {
         let (why, hint) = match lost {
+            Lost::Denied(why) => (why, "give the user the right in the configuration of the NATS server"),
             Lost::NotSent(why) => (why, "check the address, and that `exokit serve` runs there"),
             Lost::InDoubt(why) => {
                 (why, "it may have been done: `exokit list` and `exokit history` tell, then ask again")
@@ -153,9 +196,9 @@ fn repeatable(verb: Verb) -> bool {
 }
 
 fn after_loss(verb: Verb, lost: &Lost, attempt: u32) -> Option<Duration> {
-    let pause = PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(8));
+    let pause = PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(8)).min(PAUSE_MAX);
     match lost {
-        _ if attempt >= ATTEMPTS_MAX => None,
+        Lost::Denied(_) => None,
         Lost::NotSent(_) => Some(pause),
         Lost::InDoubt(_) => repeatable(verb).then_some(pause),
     }
@@ -171,7 +214,7 @@ mod tests {
             let in_doubt = after_loss(verb, &Lost::InDoubt(String::new()), 1);
             assert_eq!(in_doubt.is_some(), verb != Verb::Resume, "{verb:?}");
             assert!(after_loss(verb, &Lost::NotSent(String::new()), 1).is_some(), "{verb:?}");
-            assert!(after_loss(verb, &Lost::NotSent(String::new()), ATTEMPTS_MAX).is_none(), "{verb:?}");
+            assert!(after_loss(verb, &Lost::Denied(String::new()), 1).is_none(), "{verb:?}");
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn answer<M: Message>(
         Failure::new(Class::Unavailable, "no-agent", &doing, on, &why, hint)
     };
     let status_words = status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
-    let fields = decode::object(bytes).map_err(|error| strange(format!("{error}{status_words}")))?;
+    let fields = decode::reply(bytes).map_err(|error| strange(format!("{error}{status_words}")))?;
     let answer: Answer<Value> =
         decode::body(fields).map_err(|error| strange(format!("{error}{status_words}")))?;
     if answer.schema_version != SCHEMA_VERSION {

@@ -3,7 +3,8 @@
 use exokit_engine::error::EngineError;
 use exokit_ledger::history::history;
 use exokit_ledger::{Environments, Filter};
-use exokit_model::event::Record;
+use exokit_model::phase::Phase;
+use exokit_text::operation::can_start;
 use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::event::EventMessage;
 use exokit_wire::failure::Failure;
@@ -15,6 +16,7 @@ use exokit_wire::request::{
     DriftRequest, EventsRequest, HistoryRequest, ListRequest, OrphansRequest, RosterRequest, ShowPlanRequest,
     StatusRequest,
 };
+use serde::Serialize;
 
 use crate::explain::{Doing as _, invalid};
 use crate::service::Service;
@@ -23,30 +25,48 @@ use crate::views;
 /// Most records that are looked at for one page of events.
 const PAGE_RECORDS: usize = 1_000;
 
-/// Most bytes of events in one reply.
+/// Most bytes of events, or of environments, in one reply.
 const PAGE_BYTES: usize = MESSAGE_BYTES_MAX / 2;
 
 impl Service {
     pub(crate) async fn status(&self, request: StatusRequest) -> Result<StatusReply, Failure> {
         let story = self.story(&request.environment).await?;
-        let open = story.operations.iter().filter(|operation| !operation.phase.is_terminal());
-        Ok(StatusReply { view: views::environment(&story.view), open: open.map(views::operation).collect() })
+        let (all, now) = (&story.operations, self.engine().parts().clock.now());
+        let open = all.iter().filter(|operation| !operation.phase.is_terminal());
+        let startable = all.iter().filter(|operation| can_start(operation, all, now));
+        Ok(StatusReply {
+            view: views::environment(&story.view),
+            open: open.map(views::operation).collect(),
+            startable: startable.map(|one| (one.plan.plan_id.clone(), one.plan.not_after)).collect(),
+        })
     }
 
     pub(crate) async fn list(&self, request: ListRequest) -> Result<ListReply, Failure> {
         let which = if request.all { Environments::All } else { Environments::Present };
         let found = self.engine().parts().ledger.environments(which).await.doing("reading", "the ledger")?;
-        Ok(ListReply { environments: found.iter().map(views::environment).collect() })
+        let mut shown: Vec<_> = found
+            .iter()
+            .filter(|one| request.after.as_ref().is_none_or(|after| one.environment > *after))
+            .map(views::environment)
+            .collect();
+        let cut = shorten(&mut shown, Clone::clone);
+        let next = shown.last().filter(|_| cut).map(|last| last.environment.clone());
+        Ok(ListReply { environments: shown, next })
     }
 
     pub(crate) async fn show_plan(&self, request: ShowPlanRequest) -> Result<ShowPlanReply, Failure> {
         let operation = self.find_plan(&request.plan).await?;
         let view = self.operation(&operation).await?;
         let roster = self.roster(RosterRequest {}).await?;
+        let still = match view.phase {
+            Phase::AwaitingApproval => self.still(&view).await?,
+            _ => None,
+        };
         let bytes = view.plan.to_bytes().map_err(EngineError::from).doing("writing", &view.plan.plan_id)?;
         Ok(ShowPlanReply {
             plan: String::from_utf8_lossy(&bytes).into_owned(),
             operation: views::operation(&view),
+            still,
             roster,
         })
     }
@@ -100,7 +120,7 @@ impl Service {
         let head = ledger.head().await.doing("reading", "the ledger")?.seq;
         let mut records =
             ledger.page(filter, request.after, PAGE_RECORDS).await.doing("reading", "the ledger")?;
-        let cut = records.len() == PAGE_RECORDS || shorten(&mut records);
+        let cut = records.len() == PAGE_RECORDS || shorten(&mut records, EventMessage::of);
         let next = match (cut, records.last()) {
             (true, Some(last)) => last.seq,
             // Everything up to the head was looked at.
@@ -128,17 +148,16 @@ impl Service {
     }
 }
 
-/// Leaves as many records as fit into a reply, at least one. Says whether any
-/// were left out.
-fn shorten(records: &mut Vec<Record>) -> bool {
+/// Leaves as many as fit into a reply, at least one, by the length in which
+/// each is written. Says whether any were left out.
+fn shorten<T, W: Serialize>(items: &mut Vec<T>, written: impl Fn(&T) -> W) -> bool {
     let mut bytes = 0;
-    let fits = records.iter().take_while(|record| {
-        let event = serde_json::to_string(&EventMessage::of(record));
-        bytes += event.map_or(0, |text| text.len());
+    let fits = items.iter().take_while(|item| {
+        bytes += serde_json::to_string(&written(item)).map_or(0, |text| text.len());
         bytes <= PAGE_BYTES
     });
     let fits = fits.count().max(1);
-    let cut = fits < records.len();
-    records.truncate(fits);
+    let cut = fits < items.len();
+    items.truncate(fits);
     cut
 }

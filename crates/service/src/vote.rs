@@ -61,11 +61,16 @@ impl Service {
         })
     }
 
-    async fn recorded(&self, view: &OperationView, claims: &ApprovalClaims) -> Result<VoteReply, Failure> {
+    /// What a plan lacks to start, in words; none when its votes suffice.
+    pub(crate) async fn still(&self, view: &OperationView) -> Result<Option<String>, Failure> {
         let quorum = self.engine().quorum(&view.plan, &view.tokens).await;
         let quorum = quorum.doing("counting the votes on", &view.plan.plan_id)?;
+        Ok(quorum.err().map(|refusal| refusal.to_string()))
+    }
+
+    async fn recorded(&self, view: &OperationView, claims: &ApprovalClaims) -> Result<VoteReply, Failure> {
         let approves = claims.decision == Decision::Approve;
-        let still = quorum.err().filter(|_| approves).map(|refusal| refusal.to_string());
+        let still = self.still(view).await?.filter(|_| approves);
         Ok(VoteReply {
             plan_id: view.plan.plan_id.clone(),
             environment: view.plan.environment.clone(),

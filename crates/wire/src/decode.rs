@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::envelope::{KEY_CHARS_MAX, Meta, is_key};
 use crate::failure::{Class, Failure};
-use crate::{MESSAGE_BYTES_MAX, SCHEMA_VERSION};
+use crate::{MESSAGE_BYTES_MAX, REPLY_BYTES_MAX, SCHEMA_VERSION};
 
 /// How deep objects and lists may be nested. The deepest message has 5.
 pub const DEPTH_MAX: usize = 12;
@@ -26,10 +26,12 @@ const META: [&str; 3] = ["schema_version", "requester", "idempotency_key"];
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Longer than any message that is taken.
-    #[error("the message has {found} bytes, at most {MESSAGE_BYTES_MAX} are taken")]
+    #[error("the message has {found} bytes, at most {most} are taken")]
     TooLarge {
         /// Its length.
         found: usize,
+        /// The longest that is taken.
+        most: usize,
     },
     /// Not JSON, or not as strict as is asked for.
     #[error("{why}")]
@@ -132,8 +134,20 @@ pub fn meta(fields: &mut Map<String, Value>) -> Result<Meta, DecodeError> {
 /// When it is too long, too deep, not JSON, no object, has a field twice, or
 /// has a character that no message needs.
 pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
-    if bytes.len() > MESSAGE_BYTES_MAX {
-        return Err(DecodeError::TooLarge { found: bytes.len() });
+    bounded(bytes, MESSAGE_BYTES_MAX)
+}
+
+/// Reads the JSON object of a reply, as strictly.
+///
+/// # Errors
+/// As [`object`], with another longest length.
+pub fn reply(bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
+    bounded(bytes, REPLY_BYTES_MAX)
+}
+
+fn bounded(bytes: &[u8], most: usize) -> Result<Map<String, Value>, DecodeError> {
+    if bytes.len() > most {
+        return Err(DecodeError::TooLarge { found: bytes.len(), most });
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { depth: 0 }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
@@ -393,6 +407,9 @@ mod tests {
             assert!(error.to_string().contains(part), "{text}: {error}");
         }
         let long = vec![b' '; MESSAGE_BYTES_MAX + 1];
-        assert_eq!(object(&long).unwrap_err(), DecodeError::TooLarge { found: long.len() });
+        assert_eq!(
+            object(&long).unwrap_err(),
+            DecodeError::TooLarge { found: long.len(), most: MESSAGE_BYTES_MAX }
+        );
     }
 }

@@ -25,3 +25,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// Largest message that is taken, in bytes. NATS carries at most 1 MiB with
 /// its headers; the largest plan of a template has less than a tenth of this.
 pub const MESSAGE_BYTES_MAX: usize = 768 * 1024;
+
+/// Longest reply that is read, in bytes. What an agent answers over HTTP has no
+/// server in between that would limit it.
+pub const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;

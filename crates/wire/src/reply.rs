@@ -1,5 +1,7 @@
 //! The results of operations. Fields may be added; scripts rely on the names.
 
+use std::collections::BTreeMap;
+
 use exokit_model::approval::{Decision, Roster};
 use exokit_model::canonical::Digest;
 use exokit_model::certificate::Certificate;
@@ -264,13 +266,19 @@ pub struct StatusReply {
     pub view: Environment,
     /// Its operations that are not finished.
     pub open: Vec<OperationReply>,
+    /// Plans that wait for approval and can still start, with the time until
+    /// when. One that waits and is not here is out of date.
+    pub startable: BTreeMap<PlanId, Timestamp>,
 }
 
 /// The environments, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListReply {
-    /// The environments.
+    /// The environments, as many as fit into one message.
     pub environments: Vec<Environment>,
+    /// When there are more: ask again after this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<EnvironmentName>,
 }
 
 /// A recorded plan with everything that a voter must see.
@@ -281,6 +289,9 @@ pub struct ShowPlanReply {
     pub plan: String,
     /// Where it stands.
     pub operation: OperationReply,
+    /// What it lacks to start, in words, while it waits for approval; none when
+    /// it has the votes that it needs.
+    pub still: Option<String>,
     /// Who may approve.
     pub roster: RosterReply,
 }

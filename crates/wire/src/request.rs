@@ -164,6 +164,9 @@ pub struct ListRequest {
     /// Those of which nothing is left, too.
     #[serde(default)]
     pub all: bool,
+    /// Only those whose names come after this one: `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<EnvironmentName>,
 }
 
 /// A recorded plan with everything that a voter must see.

@@ -189,7 +189,7 @@ async fn outcome(
             let bytes = axum::body::to_bytes(request.into_body(), MESSAGE_BYTES_MAX).await;
             let bytes = bytes.map_err(|_| {
                 let found = MESSAGE_BYTES_MAX + 1;
-                refused(DecodeError::TooLarge { found })
+                refused(DecodeError::TooLarge { found, most: MESSAGE_BYTES_MAX })
             })?;
             let mut fields = decode::object(&bytes).map_err(refused)?;
             (decode::meta(&mut fields).map_err(refused)?, fields)

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use async_nats::{Client, HeaderMap, Message, Subscriber};
 use exokit_service::Service;
 use exokit_wire::envelope::reply;
+use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::Verb;
 use futures_util::stream::{SelectAll, StreamExt as _, select_all};
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
@@ -21,6 +23,9 @@ const GROUP: &str = "infra";
 
 /// Header with the code of a failure, as NATS micro services have it.
 const ERROR_CODE: &str = "Nats-Service-Error-Code";
+
+/// Room for the headers of an answer, which count as part of the message.
+const HEADERS_BYTES: usize = 1024;
 
 /// Header with the short text of a failure.
 const ERROR: &str = "Nats-Service-Error";
@@ -102,6 +107,7 @@ impl Door {
                 return;
             };
             let outcome = service.answer(verb, &message.payload).await;
+            let (outcome, body) = fitting(verb, outcome, client.server_info().max_payload);
             metrics.answered(verb, "nats", &outcome);
             match &outcome {
                 Ok(_) => tracing::info!("answered"),
@@ -113,12 +119,31 @@ impl Door {
                 headers.insert(ERROR_CODE, failure.status.to_string());
                 headers.insert(ERROR, failure.code.clone());
             }
-            let body = reply(&outcome).to_string();
             // The requester asks again under its key.
             if let Err(error) = client.publish_with_headers(to, headers, body.into()).await {
                 tracing::warn!(%error, "a reply was not sent");
             }
         }
         .instrument(span)
+    }
+}
+
+/// An outcome with its answer. One that the server does not take as one message
+/// becomes a failure: otherwise the requester would wait for what never leaves.
+fn fitting(verb: Verb, outcome: Result<Value, Failure>, most: usize) -> (Result<Value, Failure>, String) {
+    let body = reply(&outcome).to_string();
+    match body.len() + HEADERS_BYTES <= most {
+        true => (outcome, body),
+        false => {
+            let bytes = body.len();
+            let why =
+                format!("the answer has {bytes} bytes, and the NATS server takes {most} as one message");
+            let hint = "ask for less, such as one environment, or over HTTP";
+            let failure =
+                Failure::new(Class::TooLarge, "answer-too-large", "answering", verb.name(), &why, hint);
+            let outcome = Err(failure);
+            let body = reply(&outcome).to_string();
+            (outcome, body)
+        }
     }
 }

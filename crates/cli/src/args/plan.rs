@@ -174,7 +174,7 @@ pub(crate) struct RequirementArgs {
     #[arg(long, value_name = "CC")]
     pub(crate) country: Option<String>,
     /// A platform agent that it must serve; may be repeated
-    #[arg(long = "agent", value_name = "NAME")]
+    #[arg(long = "serves", value_name = "NAME")]
     pub(crate) agents: Vec<String>,
     /// Price per hour, at most
     #[arg(long, value_name = "AMOUNT")]

@@ -6,8 +6,8 @@ use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
 use exokit_wire::reply::{OperationReply, PlanReply};
 use exokit_wire::request::{
-    ExtendRequest, Extension, PlanRequest, ProvisionRequest, Removal, ResumeRequest, RosterRequest,
-    SealedPlan, StatusRequest, TeardownRequest,
+    ExtendRequest, Extension, PlanRequest, ProvisionRequest, Removal, ResumeRequest, SealedPlan,
+    StatusRequest, TeardownRequest,
 };
 
 use super::{Agent, is_missing, usage};
@@ -24,7 +24,7 @@ impl Agent<'_> {
         let request = PlanRequest::Provision(Box::new(asked::ask(&args.change)?));
         let (reply, made) = self.planned(&request).await?;
         plan::note(self.settings, reply.selection.as_ref(), &reply.notes);
-        let roster = self.ask(&RosterRequest {}).await?.roster;
+        let roster = self.roster().await?;
         let digest = Plan::digest_of(reply.plan.as_bytes());
         plan::show(self.settings, args, reply.plan.as_bytes(), (&made, digest), &roster, self.speed)
     }
@@ -95,10 +95,12 @@ impl Agent<'_> {
 
     /// Follows what was recorded; what lacks votes only with `wait`.
     async fn go_on(&self, plan: &Plan, recorded: &OperationReply, wait: bool) -> Result<Exit, CliError> {
-        let waits = recorded.phase == Phase::AwaitingApproval.name();
-        let enough = recorded.approvals.len() >= plan.level.persons();
-        if waits && !enough {
-            let roster = self.ask(&RosterRequest {}).await?.roster;
+        let lacks = match recorded.phase == Phase::AwaitingApproval.name() && plan.level.persons() > 0 {
+            true => self.recorded(plan.plan_id.as_str()).await?.reply.still.is_some(),
+            false => false,
+        };
+        if lacks {
+            let roster = self.roster().await?;
             let how = exokit_text::operation::how_to_approve(plan, &roster);
             self.settings.output.note(&how);
             if !wait {
@@ -134,7 +136,7 @@ impl Agent<'_> {
             Ok(found) => self.start(&found.operation.plan_id, !args.once).await,
             Err(failure) if is_missing(&failure) => {
                 self.settings.output.note("Nothing is being done.");
-                let text = self.status_text(&status).await?;
+                let text = self.status_text(&status)?;
                 self.settings.output.data(&status.view, || text)?;
                 Ok(Exit::Done)
             }

@@ -61,7 +61,7 @@ impl Agent<'_> {
         let mut last = None;
         loop {
             let request = EventsRequest { after, environment: None, operation: Some(id.clone()) };
-            let page = self.ask(&request).await?;
+            let page = self.look(&request).await?;
             page.events.iter().filter_map(record).for_each(|record| progress.recorded(&record));
             let news = !page.events.is_empty();
             let more = page.next > after && page.next < page.head;

@@ -4,16 +4,13 @@ use exokit_approval::roster::SignedRoster;
 use exokit_cloud::clock::{Clock as _, SystemClock};
 use exokit_ledger::EnvironmentView;
 use exokit_model::approval::Roster;
-use exokit_model::ids::OperationId;
 use exokit_templates::TemplateSet;
 use exokit_text::operation;
-use exokit_wire::event::EventMessage;
 use exokit_wire::reply::{Environment, OperationReply, RosterReply, StatusReply};
 use exokit_wire::request::{
-    DriftRequest, EventsRequest, HistoryRequest, KeepAliveRequest, ListRequest, OrphansRequest,
-    RosterRequest, SelectRequest, StatusRequest,
+    DriftRequest, HistoryRequest, KeepAliveRequest, ListRequest, OrphansRequest, RosterRequest,
+    SelectRequest, StatusRequest,
 };
-use jiff::Timestamp;
 
 use super::Agent;
 use crate::args::{
@@ -35,64 +32,37 @@ impl Agent<'_> {
     }
 
     pub(super) async fn list(&self, args: &ListArgs) -> Result<Exit, CliError> {
-        let reply = self.ask(&ListRequest { all: args.all }).await?;
-        let shown: Result<Vec<_>, _> = reply.environments.iter().map(|one| self.view(one)).collect();
-        list::show(self.settings, &shown?, SystemClock.now())
+        let mut request = ListRequest { all: args.all, after: None };
+        let mut shown = Vec::new();
+        loop {
+            let page = self.ask(&request).await?;
+            let views: Result<Vec<_>, _> = page.environments.iter().map(|one| self.view(one)).collect();
+            shown.extend(views?);
+            // A page that does not lead on would be asked for for ever.
+            match page.next.filter(|next| Some(next) > request.after.as_ref()) {
+                Some(next) => request.after = Some(next),
+                None => return list::show(self.settings, &shown, SystemClock.now()),
+            }
+        }
     }
 
     pub(super) async fn show(&self, args: &EnvironmentArgs) -> Result<Exit, CliError> {
         let status = self.ask(&StatusRequest { environment: args.environment.clone() }).await?;
         let mut value = serde_json::to_value(&status.view).unwrap_or_default();
         value["open"] = status.open.iter().map(in_full).collect();
-        let text = self.status_text(&status).await?;
+        let text = self.status_text(&status)?;
         self.settings.output.data(&value, || text)?;
         Ok(Exit::Done)
     }
 
     /// One environment for people.
-    pub(super) async fn status_text(&self, status: &StatusReply) -> Result<String, CliError> {
+    pub(super) fn status_text(&self, status: &StatusReply) -> Result<String, CliError> {
         let now = SystemClock.now();
-        let mut lines = Vec::new();
-        for open in &status.open {
-            let until = self.startable_until(open, now).await?;
-            lines.push(operation::open_line(open, until, now));
-        }
-        Ok(exokit_text::environment::show(&self.view(&status.view)?, &lines, now))
-    }
-
-    /// Until when a plan that waits can start; none when it waits no more, is
-    /// too old, or when something else has begun since.
-    pub(super) async fn startable_until(
-        &self,
-        open: &OperationReply,
-        now: Timestamp,
-    ) -> Result<Option<Timestamp>, CliError> {
-        if open.phase != "awaiting-approval" {
-            return Ok(None);
-        }
-        let until = self.recorded(open.plan_id.as_str()).await?.plan.not_after;
-        let events = self.events_of(open).await?;
-        let at = |kind: &str, id: Option<&OperationId>| {
-            let of_kind = events.iter().filter(|event| event.event.get("type").is_some_and(|is| is == kind));
-            of_kind.filter(|event| id.is_none() || event.operation.as_ref() == id).map(|event| event.at).max()
+        let line = |open: &OperationReply| {
+            operation::open_line(open, status.startable.get(&open.plan_id).copied(), now)
         };
-        let proposed = at("plan-proposed", Some(&open.operation));
-        let overtaken = proposed.is_none_or(|proposed| at("operation-started", None) >= Some(proposed));
-        Ok((until >= now && !overtaken).then_some(until))
-    }
-
-    /// Everything that was recorded of an environment.
-    async fn events_of(&self, open: &OperationReply) -> Result<Vec<EventMessage>, CliError> {
-        let (mut events, mut after) = (Vec::new(), 0);
-        loop {
-            let environment = Some(open.environment.clone());
-            let page = self.ask(&EventsRequest { after, environment, operation: None }).await?;
-            events.extend(page.events);
-            match page.next > after && page.next < page.head {
-                true => after = page.next,
-                false => return Ok(events),
-            }
-        }
+        let lines: Vec<_> = status.open.iter().map(line).collect();
+        Ok(exokit_text::environment::show(&self.view(&status.view)?, &lines, now))
     }
 
     /// An environment as the ledger would have it: the message has the same
@@ -126,19 +96,25 @@ impl Agent<'_> {
     }
 
     pub(super) async fn approver(&self, command: &ApproverCommand) -> Result<Exit, CliError> {
+        let roster = self.roster().await?;
+        match command {
+            ApproverCommand::Policy(_) => approver::show_policy(self.settings, &roster.policy)?,
+            _ => approver::show(self.settings, &roster)?,
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Who may approve: what the root key has signed, where it is pinned here.
+    pub(super) async fn roster(&self) -> Result<Roster, CliError> {
         let reply = self.ask(&RosterRequest {}).await?;
         let root = match &self.settings.place {
             Ok(place) => keys::pinned_root(&place.state)?,
             Err(_) => None,
         };
-        if let Some(root) = root {
-            verified(self, &reply, &root)?;
+        match root {
+            Some(root) => verified(self, &reply, &root),
+            None => Ok(reply.roster),
         }
-        match command {
-            ApproverCommand::Policy(_) => approver::show_policy(self.settings, &reply.roster.policy)?,
-            _ => approver::show(self.settings, &reply.roster)?,
-        }
-        Ok(Exit::Done)
     }
 }
 

@@ -26,6 +26,7 @@ use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::keys;
 use crate::settings::{Settings, parse_speed};
+use crate::state_dir::read;
 
 /// What inboxes begin with when no user has one of its own.
 const INBOX: &str = "_INBOX.exokit";
@@ -146,7 +147,9 @@ impl<'s> Agent<'s> {
         let said = settings.person_said.then(|| settings.person.clone());
         let (way, on, person) = match address {
             Address::Http(base) => {
-                let transport = real(&NetworkOptions::default()).doing("preparing", "the network")?;
+                let authority = settings.agent_ca.as_ref().map(|path| read(path)).transpose()?;
+                let options = NetworkOptions { extra_ca_pem: authority, ..NetworkOptions::default() };
+                let transport = real(&options).doing("preparing", "the network")?;
                 let token = settings.agent_token.clone();
                 (Way::Http(HttpWay::new(transport, base.clone(), token)), base, said)
             }
@@ -168,10 +171,15 @@ impl<'s> Agent<'s> {
         Ok(self.client.ask(message).await?)
     }
 
+    /// Asks for what only looks, and waits for an agent that restarts.
+    async fn look<M: Message>(&self, message: &M) -> Result<M::Reply, CliError> {
+        Ok(self.client.look(message).await?)
+    }
+
     /// A recorded plan. What the agent says about it must be what its text
     /// says.
     async fn recorded(&self, target: &str) -> Result<Recorded, CliError> {
-        let reply = self.ask(&ShowPlanRequest { plan: target.to_owned() }).await?;
+        let reply = self.look(&ShowPlanRequest { plan: target.to_owned() }).await?;
         let plan = self.checked(&reply.plan, &reply.operation.plan_id.to_string(), |digest| {
             digest == reply.operation.digest
         })?;
@@ -232,5 +240,5 @@ async fn nats_way(settings: &Settings, url: &str, user: Option<String>) -> Resul
     let connection = connected.map_err(|error| {
         CliError::new("agent-away", "asking the agent", "", exokit_service::chain(&error), error.hint())
     })?;
-    Ok(Way::Nats(NatsWay::new(connection.client)))
+    Ok(Way::Nats(NatsWay::new(connection.client, connection.said)))
 }

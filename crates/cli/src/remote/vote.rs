@@ -2,7 +2,10 @@
 //! shown and signed is computed here, from the text of the plan and from the
 //! roster that the pinned root key has signed.
 
+use std::path::Path;
+
 use exokit_approval::keys::PublicKey;
+use exokit_approval::token::inspect;
 use exokit_core::cost::estimate;
 use exokit_engine::check_level;
 use exokit_model::approval::{Decision, Roster};
@@ -23,7 +26,7 @@ use crate::state_dir::read;
 impl Agent<'_> {
     pub(super) async fn vote(&self, args: &VoteArgs, decision: Decision) -> Result<Exit, CliError> {
         let token = match &args.token {
-            Some(path) => read(path)?.trim().to_owned(),
+            Some(path) => self.brought(args, path).await?,
             None => self.signed(args, decision).await?,
         };
         if args.print_token {
@@ -36,6 +39,23 @@ impl Agent<'_> {
             Decision::Deny => self.ask(&DenyRequest { approval_token: token }).await?,
         };
         approve::tell(self.settings, &voted)
+    }
+
+    /// A token that was signed elsewhere, which must be about the plan that is
+    /// named.
+    async fn brought(&self, args: &VoteArgs, path: &Path) -> Result<String, CliError> {
+        let token = read(path)?.trim().to_owned();
+        let signed = inspect(&token).doing("reading the token", path.display())?.claims.plan_digest;
+        let found = self.recorded(&args.target).await?;
+        self.is_meant(&args.target, &found)?;
+        match signed == found.operation.digest {
+            true => Ok(token),
+            false => {
+                let why = format!("it is about the plan with the digest {signed}");
+                let hint = "name that plan, by its digest if you have nothing else";
+                Err(CliError::new("other-plan", "voting with the token on", &args.target, why, hint))
+            }
+        }
     }
 
     async fn signed(&self, args: &VoteArgs, decision: Decision) -> Result<String, CliError> {
