@@ -232,6 +232,7 @@ class Life:
         assert status["open"] == [], status
         listed = await self.client.ask("infra.status.list")
         [found] = [each for each in listed["environments"] if each["environment"] == self.name]
+        assert status.pop("startable") == {}, status
         status.pop("open")
         assert found == status, (found, status)
         # The name is taken, for the same key of somebody else too.

@@ -38,7 +38,9 @@ def same(value):
     if isinstance(value, dict):
         return {key: "N" if key in MEASURED else same(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [same(each) for each in value]
+        each = [same(each) for each in value]
+        # Ids are in the order of what was drawn for them.
+        return sorted(each) if all(isinstance(one, str) for one in each) else each
     if isinstance(value, str):
         for pattern, word in DIFFERS:
             value = pattern.sub(word, value)
