@@ -52,9 +52,9 @@ REMOVED_EARLY = 15
 # Longest wait for the cloud's signatures to expire, and for what comes then.
 LAST_WORK = 120
 # How often something must have been done to a process or a connection, and
-# how often its effect must have been seen. CI counts at least 100 kills.
+# how often its effect must have been seen. Agent and server: 100 kills.
 INJECTED = {
-    "agent killed": 60,
+    "agent killed": 75,
     "server killed": 25,
     "store wiped": 5,
     "connection held up": 15,
@@ -378,8 +378,8 @@ class Chaos:
         kills left in doubt settles meanwhile."""
         await self.no_longer_than(20, lambda: len(self.world.ledger.plans) > 5)
         late = asyncio.ensure_future(self.ask_late(1.5))
-        await self.kill_agents(40)
-        await asyncio.gather(self.kill_agents(20), self.kill_servers(8))
+        await self.kill_agents(54)
+        await asyncio.gather(self.kill_agents(21), self.kill_servers(8))
         await asyncio.gather(self.kill_servers(18), self.cut_connections(10))
         await self.hold_connections(15)
         await self.cut_connections(20)
