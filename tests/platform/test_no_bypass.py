@@ -388,6 +388,19 @@ class NoBypass(unittest.TestCase):
             self.assertTrue(over_nats(KEYS["kim"][0].vote("kim", removal))["enough"])
             doors.wait("store", "gone")
 
+    def test_break_glass(self):
+        """Whoever wants to go past a rule needs more persons, not fewer."""
+        with self.scene.serve() as doors:
+            ask = {"template": "T1", "name": "glass", "break_glass": "the audit is not over"}
+            made = doors.post("provision", ask=ask)
+            self.assertEqual((made["level"], made["phase"]), (3, "awaiting-approval"))
+            one = KEYS["alex"][0].vote("alex", made)
+            self.assertFalse(doors.post("approve", approval_token=one)["enough"])
+            self.nothing_since(collections.Counter(), doors)
+            other = KEYS["kim"][0].vote("kim", made)
+            self.assertTrue(doors.post("approve", approval_token=other)["enough"])
+            doors.wait("glass", "ready")
+
     def test_expiry_deletes_nothing_by_itself(self):
         with self.scene.bare() as doors:
             wanted = {"template": "T1", "name": "short", "ttl_seconds": 1}

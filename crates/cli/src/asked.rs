@@ -56,6 +56,7 @@ pub(crate) fn ask(args: &ChangeArgs) -> Result<Ask, CliError> {
             AtExpiryName::Ask => AtExpiry::Ask,
             AtExpiryName::Remove => AtExpiry::Remove,
         },
+        break_glass: args.break_glass.clone(),
         level: args.level.and_then(|level| ApprovalLevel::try_from(level).ok()),
         shape: Shape {
             project: shape.project,

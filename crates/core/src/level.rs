@@ -3,6 +3,7 @@
 //!
 //! Nothing can lower a level. A requester may ask for a higher one.
 
+use exokit_model::break_glass::BreakGlass;
 use exokit_model::cost::{ApprovalLevel, CostBand, CostPolicy, LevelReason};
 use exokit_model::ids::TemplateId;
 use exokit_model::plan::Action;
@@ -35,6 +36,8 @@ pub struct LevelInput {
     pub requester_today: Decimal,
     /// The same for the requester's team.
     pub team_today: Decimal,
+    /// Why it may go past a limit of the policy.
+    pub break_glass: Option<BreakGlass>,
     /// The level that the requester asked for, if any.
     pub wanted: Option<ApprovalLevel>,
 }
@@ -61,6 +64,9 @@ pub fn level(input: &LevelInput, policy: &CostPolicy) -> Level {
     reasons.extend(input.removal.as_deref().map(removal_rule));
     if input.action != Action::Teardown {
         reasons.extend(cap_rules(input, policy));
+    }
+    if let Some(why) = &input.break_glass {
+        reasons.push(reason(ApprovalLevel::Three, format!("it breaks the glass: {why}")));
     }
     if let Some(wanted) = input.wanted {
         reasons.push(reason(wanted, "the requester asked for it".to_owned()));
@@ -175,8 +181,13 @@ mod tests {
             hourly: Decimal::ONE,
             requester_today: Decimal::ZERO,
             team_today: Decimal::ZERO,
+            break_glass: None,
             wanted: None,
         }
+    }
+
+    fn why() -> BreakGlass {
+        "the other zone is away".parse().unwrap()
     }
 
     fn policy() -> CostPolicy {
@@ -211,6 +222,7 @@ mod tests {
         check(|i| i.requester_today = Decimal::from(4), 1, "template");
         check(|i| i.requester_today = Decimal::from(5), 3, "one requester in a day");
         check(|i| i.team_today = Decimal::from(20), 3, "one team in a day");
+        check(|i| i.break_glass = Some(why()), 3, "breaks the glass: the other zone is away");
         check(|i| i.wanted = Some(Two), 2, "the requester asked");
         check(
             |i| {
@@ -259,21 +271,25 @@ mod tests {
         let data = (
             prop::collection::vec("[a-z]{1,4}", 0..2),
             prop::option::of(prop::collection::vec("[a-z]{1,4}", 0..2)),
+            prop::option::of(Just(why())),
         );
         let money = (-100i64..3000, -100i64..3000, -100i64..3000);
         (action, any_level(), class, band, data, money, prop::option::of(any_level())).prop_map(
-            |(action, template_level, class, band, (data_destroyed, removal), money, wanted)| LevelInput {
-                action,
-                template: TemplateId(1),
-                template_level,
-                class,
-                band,
-                data_destroyed,
-                removal,
-                hourly: Decimal::new(money.0, 2),
-                requester_today: Decimal::new(money.1, 2),
-                team_today: Decimal::new(money.2, 2),
-                wanted,
+            |(action, template_level, class, band, (data_destroyed, removal, break_glass), money, wanted)| {
+                LevelInput {
+                    action,
+                    template: TemplateId(1),
+                    template_level,
+                    class,
+                    band,
+                    data_destroyed,
+                    removal,
+                    hourly: Decimal::new(money.0, 2),
+                    requester_today: Decimal::new(money.1, 2),
+                    team_today: Decimal::new(money.2, 2),
+                    break_glass,
+                    wanted,
+                }
             },
         )
     }
@@ -303,6 +319,7 @@ mod tests {
                 hourly: a.hourly.max(b.hourly),
                 requester_today: a.requester_today.max(b.requester_today),
                 team_today: a.team_today.max(b.team_today),
+                break_glass: a.break_glass.clone().or(b.break_glass),
                 wanted: a.wanted.max(b.wanted),
             };
             prop_assert!(level(&more, &policy()).level >= level(&a, &policy()).level);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use exokit_model::break_glass::BreakGlass;
 use exokit_model::canonical::Digest;
 use exokit_model::cost::{ApprovalLevel, CostBand, CostEstimate, LevelReason};
 use exokit_model::graph::{Graph, GraphError, Node, Presence};
@@ -43,6 +44,8 @@ pub struct Occasion {
     pub roster_version: u64,
     /// Last event of the environment.
     pub base_seq: u64,
+    /// Why it may go past a limit of the policy.
+    pub break_glass: Option<BreakGlass>,
 }
 
 /// What it costs and what approval that needs.
@@ -173,6 +176,7 @@ fn assemble(
         rollback_destroys: Vec::new(),
         corrections: Vec::new(),
         extend_seconds: None,
+        break_glass: occasion.break_glass,
     }
 }
 

@@ -124,6 +124,7 @@ fn level_of(
         hourly,
         requester_today: Decimal::ZERO,
         team_today: Decimal::ZERO,
+        break_glass: None,
         wanted: None,
     };
     level(&input, policy)

@@ -74,6 +74,7 @@ fn occasion() -> Occasion {
         price_digest: Digest([0; 32]),
         roster_version: 1,
         base_seq: 0,
+        break_glass: None,
     }
 }
 

@@ -195,7 +195,7 @@ impl EngineError {
             }
             EngineError::LivesTooLong { most, .. } => {
                 format!(
-                    "ask for at most {most} s in all, or let the policy be changed: `exokit approver policy`"
+                    "ask for at most {most} s in all, let the policy be changed with `exokit approver policy`, or say with --break-glass why it must be: that takes approval level 3"
                 )
             }
             EngineError::NotOwner { owner, .. } => {

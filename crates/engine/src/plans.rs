@@ -63,6 +63,7 @@ mod tests {
             price_digest: Digest([0; 32]),
             roster_version: 1,
             base_seq: 0,
+            break_glass: None,
         };
         let cost = CostEstimate {
             currency: "CHF".to_owned(),

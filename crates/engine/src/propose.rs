@@ -10,6 +10,7 @@ use exokit_core::preflight;
 use exokit_kinds::Observed;
 use exokit_ledger::{Condition, LedgerError, Requested};
 use exokit_model::approval::Roster;
+use exokit_model::break_glass::BreakGlass;
 use exokit_model::canonical::Digest;
 use exokit_model::cost::{ApprovalLevel, CostEstimate, PriceList};
 use exokit_model::event::{Entry, Event};
@@ -49,6 +50,21 @@ pub struct ProvisionRequest {
     pub corrections: Vec<Correction>,
     /// A level that the requester wants at least.
     pub wanted_level: Option<ApprovalLevel>,
+    /// Why it may go past a limit of the policy.
+    pub break_glass: Option<BreakGlass>,
+}
+
+/// What a longer life is asked for with.
+#[derive(Debug, Clone)]
+pub struct ExtensionRequest {
+    /// Of which environment.
+    pub environment: EnvironmentName,
+    /// How much longer.
+    pub seconds: u64,
+    /// Who asks.
+    pub requester: PersonId,
+    /// Why it may go past a limit of the policy.
+    pub break_glass: Option<BreakGlass>,
 }
 
 /// What was asked for today by the same human and by the same team.
@@ -79,7 +95,7 @@ impl Engine {
         let offer = preflight::check(&spec, &self.catalog(&spec.zone).await?)?;
         let history = self.history(&spec.zone).await?;
         let roster = self.roster().await?;
-        check_life(&spec.environment, spec.ttl_seconds, &roster)?;
+        check_life(&spec.environment, spec.ttl_seconds, request.break_glass.as_ref(), &roster)?;
         let team = team_of(&roster, &request.requester);
         let today = self.today(&roster, &request.requester, team.as_ref()).await?;
         let cost = estimate(&spec, &request.prices);
@@ -94,6 +110,7 @@ impl Engine {
             hourly: cost.hourly,
             requester_today: today.requester,
             team_today: today.team,
+            break_glass: request.break_glass.clone(),
             wanted: request.wanted_level,
         };
         let occasion = Occasion {
@@ -106,6 +123,7 @@ impl Engine {
             price_digest: request.price_digest,
             roster_version: roster.version,
             base_seq: environment.last_seq,
+            break_glass: request.break_glass,
         };
         let judgement = judge(cost, &input, &roster);
         let plan_id = occasion.plan_id.clone();
@@ -152,6 +170,7 @@ impl Engine {
                 hourly: Decimal::ZERO,
                 requester_today: Decimal::ZERO,
                 team_today: Decimal::ZERO,
+                break_glass: None,
                 wanted: None,
             };
             judge(cost, &input, &roster)
@@ -169,17 +188,17 @@ impl Engine {
     /// policy allows.
     pub async fn plan_extend(
         &self,
-        name: &EnvironmentName,
-        seconds: u64,
-        requester: &PersonId,
+        request: ExtensionRequest,
         keyed: Option<&KeyedRequest>,
     ) -> Result<Plan, EngineError> {
+        let ExtensionRequest { environment: name, seconds, requester, break_glass } = request;
+        let (name, requester) = (&name, &requester);
         let environment = self.environment(name).await?;
         let provision = environment.provision().ok_or_else(|| EngineError::NoEnvironment(name.clone()))?;
         let roster = self.roster().await?;
         let life = provision.plan.spec.as_ref().and_then(|spec| spec.ttl_seconds);
         let life = life.map(|life| life.saturating_add(environment.extended()).saturating_add(seconds));
-        check_life(name, life, &roster)?;
+        check_life(name, life, break_glass.as_ref(), &roster)?;
         let team = team_of(&roster, requester);
         let today = self.today(&roster, requester, team.as_ref()).await?;
         let mut cost = provision.plan.cost.clone();
@@ -195,10 +214,12 @@ impl Engine {
             hourly: cost.hourly,
             requester_today: today.requester,
             team_today: today.team,
+            break_glass: break_glass.clone(),
             wanted: None,
         };
         let plan_id = self.plan_id(keyed)?;
         let occasion = self.occasion_like(plan_id, provision, requester, &roster, environment.last_seq);
+        let occasion = Occasion { break_glass, ..occasion };
         let place = (name.clone(), provision.plan.zone.clone());
         Ok(plan_build::extend(occasion, place, seconds, judge(cost, &input, &roster)))
     }
@@ -333,6 +354,7 @@ impl Engine {
             price_digest: provision.plan.price_digest,
             roster_version: roster.version,
             base_seq,
+            break_glass: None,
         }
     }
 
@@ -344,9 +366,16 @@ impl Engine {
     }
 }
 
-/// The policy bounds the whole life; none is a life without an end.
-fn check_life(name: &EnvironmentName, life: Option<u64>, roster: &Roster) -> Result<(), EngineError> {
+/// The policy bounds the whole life; none is a life without an end. Who breaks
+/// the glass goes past it, with the highest level of approval.
+pub(crate) fn check_life(
+    name: &EnvironmentName,
+    life: Option<u64>,
+    break_glass: Option<&BreakGlass>,
+    roster: &Roster,
+) -> Result<(), EngineError> {
     match (roster.policy.life_seconds_max, life) {
+        _ if break_glass.is_some() => Ok(()),
         (Some(most), life) if life.is_none_or(|life| life > most) => {
             let asked = life.map_or_else(|| "without an end".to_owned(), |life| format!("{life} s"));
             Err(EngineError::LivesTooLong { environment: name.clone(), asked, most })

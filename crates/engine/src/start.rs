@@ -15,6 +15,7 @@ use crate::consent::GivenConsent;
 use crate::engine::Engine;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
+use crate::propose::check_life;
 use crate::state::OperationState;
 use crate::turns::Turns;
 
@@ -91,11 +92,12 @@ impl Engine {
 }
 
 /// A plan whose level is lower than policy demands never starts, whoever made
-/// it. The template's own default is as the plan states it,
+/// it, and none for a longer life than the policy allows, unless it breaks the
+/// glass. The template's own default is as the plan states it,
 /// since templates may be overridden; it can only raise the level.
 ///
 /// # Errors
-/// [`EngineError::Rejected`] when the level is lower.
+/// [`EngineError::Rejected`] when the level is lower or the life longer.
 pub fn check_level(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
     let input = LevelInput {
         action: plan.action,
@@ -113,15 +115,23 @@ pub fn check_level(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
         hourly: plan.cost.hourly,
         requester_today: Decimal::ZERO,
         team_today: Decimal::ZERO,
+        break_glass: plan.break_glass.clone(),
         wanted: None,
     };
     let demanded = level(&input, &roster.policy).level;
     match plan.level >= demanded {
-        true => Ok(()),
+        true => check_life_at_start(plan, roster),
         false => Err(EngineError::Rejected {
             why: format!("it claims approval level {}, but the policy demands level {demanded}", plan.level),
         }),
     }
+}
+
+/// The policy may have become stricter since the plan was made.
+fn check_life_at_start(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
+    let Some(spec) = &plan.spec else { return Ok(()) };
+    let checked = check_life(&plan.environment, spec.ttl_seconds, plan.break_glass.as_ref(), roster);
+    checked.map_err(|error| EngineError::Rejected { why: error.to_string() })
 }
 
 /// A plan applies only to the state that it was made from: nothing else runs,

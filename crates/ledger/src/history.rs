@@ -240,7 +240,9 @@ fn proposal(plan: &Plan, digest: &str) -> String {
             format!("to let {} live {} s longer", plan.environment, plan.extend_seconds.unwrap_or(0))
         }
     };
-    format!("{} asked {about}; level {}, plan {digest}.", plan.requester, plan.level)
+    let glass = plan.break_glass.as_ref().map(|why| format!(", and breaks the glass: {why}"));
+    let glass = glass.unwrap_or_default();
+    format!("{} asked {about}{glass}; level {}, plan {digest}.", plan.requester, plan.level)
 }
 
 fn proof(certificate: &Certificate) -> String {

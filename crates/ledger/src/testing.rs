@@ -109,6 +109,7 @@ pub(crate) fn plan(number: u8, action: Action) -> Plan {
         critical_path_seconds: 10,
         corrections: Vec::new(),
         extend_seconds: (action == Action::Extend).then_some(3600),
+        break_glass: None,
     }
 }
 

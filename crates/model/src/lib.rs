@@ -6,6 +6,7 @@
 //! contract with ledgers written by earlier versions.
 
 pub mod approval;
+pub mod break_glass;
 pub mod candidate;
 pub mod canonical;
 pub mod catalog;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::break_glass::BreakGlass;
 use crate::canonical::{CanonicalError, Digest, to_canonical_bytes};
 use crate::cost::{ApprovalLevel, CostBand, CostEstimate, LevelReason};
 use crate::graph::Graph;
@@ -118,6 +119,9 @@ pub struct Plan {
     /// How many seconds longer the environment lives, for an extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extend_seconds: Option<u64>,
+    /// Why it may go past a limit of the policy; then its level is 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlass>,
 }
 
 /// Why bytes are not a plan that can be used.

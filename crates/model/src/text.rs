@@ -27,7 +27,7 @@ pub fn shown(found: &dyn Display) -> String {
 
 /// Whether a terminal acts on the character instead of showing it: controls,
 /// and the marks of Unicode that have no width or turn the direction.
-fn steers(c: char) -> bool {
+pub(crate) fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')

@@ -4,7 +4,7 @@ use exokit_core::preflight::PreflightError;
 use exokit_core::select::select;
 use exokit_engine::error::EngineError;
 use exokit_engine::idempotency::KeyedRequest;
-use exokit_engine::propose::ProvisionRequest;
+use exokit_engine::propose::{ExtensionRequest, ProvisionRequest};
 use exokit_model::cost::CostPolicy;
 use exokit_model::ids::{PersonId, Zone};
 use exokit_model::plan::Plan;
@@ -79,7 +79,13 @@ impl Service {
             }
             PlanRequest::Extend(extension) => {
                 let name = &extension.environment;
-                let plan = self.engine().plan_extend(name, extension.ttl_seconds, requester, keyed).await;
+                let request = ExtensionRequest {
+                    environment: name.clone(),
+                    seconds: extension.ttl_seconds,
+                    requester: requester.clone(),
+                    break_glass: extension.break_glass.clone(),
+                };
+                let plan = self.engine().plan_extend(request, keyed).await;
                 plan.map(plain).doing("planning to extend", name)
             }
         }
@@ -109,6 +115,7 @@ impl Service {
             requester: requester.clone(),
             corrections: wanted.corrections,
             wanted_level: ask.level,
+            break_glass: ask.break_glass.clone(),
             spec: wanted.spec,
         };
         let plan = self.engine().plan_provision(request, keyed).await.doing("planning", &what)?;

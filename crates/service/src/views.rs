@@ -37,6 +37,7 @@ pub fn plan(plan: &Plan, digest: Digest) -> PlanView {
         destroys: plan.destroys.clone(),
         rollback_destroys: plan.rollback_destroys.clone(),
         not_after: plan.not_after,
+        break_glass: plan.break_glass.clone(),
     }
 }
 

@@ -18,13 +18,13 @@ use exokit_engine::engine::{Engine, NoWatcher, Parts};
 use exokit_engine::entropy::{Entropy, EntropyError};
 use exokit_engine::keyring::Keyring;
 use exokit_engine::known::Known;
-use exokit_engine::propose::ProvisionRequest;
+use exokit_engine::propose::{ExtensionRequest, ProvisionRequest};
 use exokit_engine::state::OperationState;
 use exokit_engine::timing::Timing;
 use exokit_ledger::{Ledger, MemoryLedger};
 use exokit_model::approval::{ApprovalClaims, ApproverKey, Decision, Person, Roster};
 use exokit_model::cost::CostPolicy;
-use exokit_model::ids::{PersonId, TemplateId};
+use exokit_model::ids::{EnvironmentName, PersonId, TemplateId};
 use exokit_sim::{Config, InProcess, SharedWorld, World};
 use exokit_templates::InstantiateOptions;
 use exokit_templates::{TemplateSet, prices};
@@ -482,6 +482,13 @@ pub fn request(template: u16) -> ProvisionRequest {
     }
 }
 
+/// The request for a longer life of an environment, by `dana`.
+#[must_use]
+pub fn extension(environment: &EnvironmentName, seconds: u64) -> ExtensionRequest {
+    let (environment, requester) = (environment.clone(), person("dana"));
+    ExtensionRequest { environment, seconds, requester, break_glass: None }
+}
+
 /// Reads the templates, which takes longer than many a test.
 fn instantiated(template: u16) -> ProvisionRequest {
     let set = match TemplateSet::embedded() {
@@ -504,6 +511,7 @@ fn instantiated(template: u16) -> ProvisionRequest {
         requester: person("dana"),
         corrections: Vec::new(),
         wanted_level: None,
+        break_glass: None,
     }
 }
 

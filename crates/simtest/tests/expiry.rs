@@ -6,14 +6,17 @@
 use std::time::Duration;
 
 use exokit_approval::roster::change_policy;
+use exokit_engine::propose::ExtensionRequest;
 use exokit_engine::state::OperationState;
+use exokit_engine::vote::Voted;
 use exokit_model::approval::Decision;
+use exokit_model::break_glass::BreakGlass;
 use exokit_model::cost::{ApprovalLevel, CostPolicy};
 use exokit_model::phase::Phase;
 use exokit_model::spec::{AtExpiry, EnvironmentSpec};
 use exokit_sim::Config;
 use exokit_simtest::oracle;
-use exokit_simtest::rig::{Rig, person, request};
+use exokit_simtest::rig::{Rig, extension, person, request};
 
 const LIFE: u64 = 7_200;
 
@@ -101,7 +104,7 @@ async fn a_denial_holds_the_removal_until_the_end_has_moved() {
         assert_eq!(engine.expire().await.unwrap(), []);
         pass(LIFE).await;
     }
-    let longer = engine.plan_extend(name, 6 * LIFE, &person("dana"), None).await.unwrap();
+    let longer = engine.plan_extend(extension(name, 6 * LIFE), None).await.unwrap();
     let longer = engine.propose(&longer, None).await.unwrap();
     rig.approve(&longer).await;
     assert_eq!(engine.run(&longer.operation).await.unwrap(), Phase::Succeeded);
@@ -160,7 +163,7 @@ async fn a_warning_comes_once_for_each_end() {
     };
     assert_eq!(warnings(LIFE / 2).await, 0);
     assert_eq!(warnings(LIFE / 2 - 60).await, 1);
-    let longer = engine.plan_extend(name, LIFE, &person("dana"), None).await.unwrap();
+    let longer = engine.plan_extend(extension(name, LIFE), None).await.unwrap();
     let longer = engine.propose(&longer, None).await.unwrap();
     rig.approve(&longer).await;
     engine.run(&longer.operation).await.unwrap();
@@ -181,7 +184,7 @@ async fn the_policy_bounds_the_whole_life() {
         assert_eq!(engine.plan_provision(asked, None).await.unwrap_err().code(), "life-too-long");
     }
     let state = ready(&rig, 1, |spec| spec.ttl_seconds = Some(LIFE)).await;
-    let extend = |seconds| engine.plan_extend(&state.plan.environment, seconds, &state.plan.requester, None);
+    let extend = |seconds| engine.plan_extend(extension(&state.plan.environment, seconds), None);
     assert_eq!(extend(LIFE + 1).await.unwrap_err().code(), "life-too-long");
     for part in [LIFE / 2, LIFE - LIFE / 2] {
         let longer = engine.propose(&extend(part).await.unwrap(), None).await.unwrap();
@@ -189,4 +192,54 @@ async fn the_policy_bounds_the_whole_life() {
         assert_eq!(engine.run(&longer.operation).await.unwrap(), Phase::Succeeded);
     }
     assert_eq!(extend(1).await.unwrap_err().code(), "life-too-long", "small steps lead no further");
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn who_breaks_the_glass_goes_past_the_policy_with_two_persons() {
+    let rig = rig().await;
+    let engine = rig.engine();
+    let policy = CostPolicy { life_seconds_max: Some(LIFE), ..CostPolicy::default() };
+    let roster = change_policy(&rig.roster(), policy, rig.now()).unwrap();
+    engine.install_roster(&rig.signed(&roster)).await.unwrap();
+    let why = || Some("the audit is not over".parse().unwrap());
+    let mut asked = request(1);
+    asked.spec.ttl_seconds = None;
+    asked.break_glass = why();
+    let plan = engine.plan_provision(asked, None).await.unwrap();
+    assert_eq!(plan.level, ApprovalLevel::Three, "{:?}", plan.level_reasons);
+    assert!(plan.level_reasons[0].why.contains("the audit is not over"), "{:?}", plan.level_reasons);
+
+    let state = ready(&rig, 1, |spec| spec.ttl_seconds = Some(LIFE)).await;
+    let longer = ExtensionRequest { break_glass: why(), ..extension(&state.plan.environment, LIFE) };
+    let longer = engine.propose(&engine.plan_extend(longer, None).await.unwrap(), None).await.unwrap();
+    let one = rig.vote("alex", &longer, Decision::Approve);
+    assert!(matches!(engine.vote(&longer.operation, &one).await.unwrap(), Voted::Counted { .. }));
+    assert_eq!(engine.run(&longer.operation).await.unwrap_err().code(), "missing-votes");
+    let other = rig.vote("robin", &longer, Decision::Approve);
+    assert!(matches!(engine.vote(&longer.operation, &other).await.unwrap(), Voted::Enough { .. }));
+    assert_eq!(engine.run(&longer.operation).await.unwrap(), Phase::Succeeded);
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn a_plan_from_before_a_stricter_policy_does_not_start() {
+    let rig = rig().await;
+    let engine = rig.engine();
+    let proposed = |break_glass: Option<BreakGlass>, name: &str| {
+        let mut asked = request(1);
+        asked.spec.environment = name.parse().unwrap();
+        asked.break_glass = break_glass;
+        let engine = &engine;
+        async move {
+            let plan = engine.plan_provision(asked, None).await.unwrap();
+            engine.propose(&plan, None).await.unwrap()
+        }
+    };
+    let plain = proposed(None, "plain").await;
+    let glass = proposed(Some("the audit is not over".parse().unwrap()), "glass").await;
+    rig.approve(&glass).await;
+    let policy = CostPolicy { life_seconds_max: Some(60), ..CostPolicy::default() };
+    let roster = change_policy(&rig.roster(), policy, rig.now()).unwrap();
+    engine.install_roster(&rig.signed(&roster)).await.unwrap();
+    assert_eq!(engine.run(&plain.operation).await.unwrap_err().code(), "rejected");
+    assert_eq!(engine.run(&glass.operation).await.unwrap(), Phase::Succeeded);
 }

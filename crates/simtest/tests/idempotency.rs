@@ -18,7 +18,7 @@ use exokit_model::cost::ApprovalLevel;
 use exokit_model::event::Event;
 use exokit_model::plan::Plan;
 use exokit_sim::Config;
-use exokit_simtest::rig::{Outfit, Rig, person, request};
+use exokit_simtest::rig::{Outfit, Rig, extension, person, request};
 use exokit_simtest::story;
 
 /// A cloud, and a ledger of one of both sorts.
@@ -251,7 +251,7 @@ async fn every_sort_of_plan_has_the_id_of_its_request() {
     let name = &state.plan.environment;
     let (extend, teardown) = (keyed(&engine, "e", "extend"), keyed(&engine, "t", "teardown"));
     for _ in 0..2 {
-        let plan = engine.plan_extend(name, 3600, &dana, Some(&extend));
+        let plan = engine.plan_extend(extension(name, 3600), Some(&extend));
         let extended = engine.propose_once(&extend, plan).await.unwrap();
         assert_eq!(extended.plan.plan_id, extend.plan_id);
         let plan = engine.plan_teardown(name, &dana, Some(&teardown));

@@ -1,5 +1,6 @@
 //! What a new environment is to be, as it is asked for.
 
+use exokit_model::break_glass::BreakGlass;
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::ids::{EnvironmentName, Zone};
 use exokit_model::selection::Requirements;
@@ -19,8 +20,8 @@ pub struct Ask {
     #[serde(skip_serializing_if = "is_default")]
     pub requirements: Requirements,
     /// The text of a run file in YAML. It says all of it: only `name`, `zone`,
-    /// `ttl_seconds`, `keep_alive_seconds`, `at_expiry` and `class` may stand
-    /// beside it.
+    /// `ttl_seconds`, `keep_alive_seconds`, `at_expiry`, `level`, `break_glass`
+    /// and `class` may stand beside it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_file: Option<RunFileText>,
     /// Name of the environment; by default `stargate-tN-YYYYMMDD`.
@@ -45,6 +46,10 @@ pub struct Ask {
     /// An approval level that is wanted at least.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<ApprovalLevel>,
+    /// Why it may go past a limit of the policy, such as the longest life. Then
+    /// its level is 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlass>,
     /// What differs from the template.
     #[serde(skip_serializing_if = "is_default")]
     pub shape: Shape,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use exokit_model::approval::{Decision, Roster};
+use exokit_model::break_glass::BreakGlass;
 use exokit_model::canonical::Digest;
 use exokit_model::certificate::Certificate;
 use exokit_model::cost::{ApprovalLevel, CostBand, CostEstimate, LevelReason};
@@ -61,6 +62,9 @@ pub struct PlanView {
     pub rollback_destroys: Vec<NodeKey>,
     /// After this time it can no longer start.
     pub not_after: Timestamp,
+    /// Why it goes past a limit of the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlass>,
 }
 
 /// One resource of a plan.

@@ -1,6 +1,7 @@
 //! The bodies of requests. What stands around them is in
 //! [`Meta`](crate::envelope::Meta).
 
+use exokit_model::break_glass::BreakGlass;
 use exokit_model::canonical::Digest;
 use exokit_model::ids::{EnvironmentName, OperationId, PlanId, Zone};
 use exokit_model::selection::Requirements;
@@ -43,6 +44,9 @@ pub struct Extension {
     pub environment: EnvironmentName,
     /// How many seconds longer it is to live.
     pub ttl_seconds: u64,
+    /// Why it may live longer than the policy allows. Then the level is 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlass>,
 }
 
 /// A plan as `plan` answered with it, to be recorded now.

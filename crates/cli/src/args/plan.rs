@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use exokit_model::break_glass::BreakGlass;
 use exokit_model::ids::{EnvironmentName, PlanId, Zone};
 use exokit_text::format::parse_duration;
 use rust_decimal::Decimal;
@@ -112,6 +113,9 @@ pub(crate) struct ChangeArgs {
     /// Ask for at least this approval level
     #[arg(long, value_name = "1..3", value_parser = clap::value_parser!(u8).range(1..=3))]
     pub(crate) level: Option<u8>,
+    /// Why it may go past a limit of the policy, such as the longest life; takes level 3
+    #[arg(long, value_name = "REASON")]
+    pub(crate) break_glass: Option<BreakGlass>,
     #[command(flatten)]
     pub(crate) requirements: RequirementArgs,
     #[command(flatten)]
@@ -292,6 +296,7 @@ pub(crate) struct KeepAliveArgs {
 ///
 /// Examples:
 ///   exokit extend first --ttl 4h
+///   exokit extend first --ttl 4h --break-glass "the audit is not over"
 ///   exokit extend --plan plan_abcdefghijklmnop
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -302,8 +307,11 @@ pub(crate) struct ExtendArgs {
     /// How much longer, such as 4h
     #[arg(long, value_name = "4h", value_parser = parse_duration)]
     pub(crate) ttl: Option<u64>,
+    /// Why it may live longer than the policy allows; takes level 3
+    #[arg(long, value_name = "REASON")]
+    pub(crate) break_glass: Option<BreakGlass>,
     /// Run this recorded plan, which is approved
-    #[arg(long, value_name = "PLAN", conflicts_with_all = ["environment", "ttl"])]
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["environment", "ttl", "break_glass"])]
     pub(crate) plan: Option<PlanId>,
     /// Wait for the approvals instead of ending with exit code 3
     #[arg(long)]

@@ -1,5 +1,7 @@
 //! `exokit extend`: a longer life.
 
+use exokit_engine::propose::ExtensionRequest;
+
 use crate::args::ExtendArgs;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
@@ -16,7 +18,13 @@ pub(crate) async fn run(settings: &Settings, args: &ExtendArgs) -> Result<Exit, 
         return Err(CliError::new("usage", "reading", "the arguments", "something is missing", hint)
             .exit(Exit::Usage));
     };
-    let plan = operator.session.engine.plan_extend(name, seconds, &settings.person, None).await;
+    let request = ExtensionRequest {
+        environment: name.clone(),
+        seconds,
+        requester: settings.person.clone(),
+        break_glass: args.break_glass.clone(),
+    };
+    let plan = operator.session.engine.plan_extend(request, None).await;
     let plan = plan.doing("planning to extend", name)?;
     settings.output.note(&exokit_text::plan::heading(&plan));
     settings.output.note(exokit_text::plan::total(&plan).trim_end());

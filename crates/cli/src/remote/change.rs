@@ -72,7 +72,11 @@ impl Agent<'_> {
             let hint = "name an environment and a time, such as `exokit extend first --ttl 4h`";
             return Err(usage("reading", "the arguments", "something is missing", hint));
         };
-        let request = PlanRequest::Extend(Extension { environment, ttl_seconds });
+        let request = PlanRequest::Extend(Extension {
+            environment,
+            ttl_seconds,
+            break_glass: args.break_glass.clone(),
+        });
         let (reply, made) = self.planned(&request).await?;
         self.settings.output.note(&exokit_text::plan::heading(&made));
         self.settings.output.note(exokit_text::plan::total(&made).trim_end());
