@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use async_nats::Event;
+use async_nats::{Client, Event};
 use exokit_ledger::LedgerError;
 use exokit_service::publisher::Publisher;
 use exokit_service::worker::{Noticed, Worker, is_held};
@@ -20,7 +20,7 @@ use crate::cursor::FileCursor;
 use crate::http::{self, Links, Rates};
 use crate::metrics::Metrics;
 use crate::nats::presence::{BROADCAST, Presence};
-use crate::nats::{self, Connection, Door, NatsBus, NatsError, NatsOptions, Right};
+use crate::nats::{self, Connection, Counts, Described, Door, NatsBus, NatsError, NatsOptions, Right};
 use crate::tokens::{TokenFile, Tokens};
 
 /// Pause between two attempts to reach a server that was never reached.
@@ -300,15 +300,21 @@ impl BusTask {
             () = until_of(&stopped) => return Ok(()),
             connected = self.connect() => connected,
         };
-        let Connection { client, said } = connected?;
-        let door = Door::open(client.clone(), self.service.clone(), self.metrics.clone()).await?;
+        let (Connection { client, said }, described) = connected?;
+        let counts = Arc::new(Counts::default());
+        let (service, metrics) = (self.service.clone(), self.metrics.clone());
+        let door = Door::open(client.clone(), service, metrics, counts.clone()).await?;
         self.connected.store(true, Ordering::Relaxed);
         let _ = self.tell.send(Told::Connected);
         let presence = Presence::new(client.clone(), self.service.clone());
         let publishing = self.publish(NatsBus::new(client.clone()));
         let work = async {
-            let (_, present) = tokio::join!(door.run(until_of(&stopped)), presence.run(until_of(&stopped)));
-            present
+            let (_, present, told) = tokio::join!(
+                door.run(until_of(&stopped)),
+                presence.run(until_of(&stopped)),
+                self.describe(described, &client, counts, until_of(&stopped)),
+            );
+            present.and(told)
         };
         tokio::select! {
             biased;
@@ -323,10 +329,10 @@ impl BusTask {
     /// A server that is not there yet, or goes away again before it has said
     /// what it allows, is waited for: the ledger and HTTP do their work
     /// meanwhile.
-    async fn connect(&self) -> Result<Connection, NatsError> {
+    async fn connect(&self) -> Result<(Connection, bool), NatsError> {
         loop {
             let error = match self.allowed().await {
-                Ok(connection) => return Ok(connection),
+                Ok(allowed) => return Ok(allowed),
                 Err(error @ NatsError::Denied { .. }) => return Err(error),
                 Err(error) => error,
             };
@@ -336,11 +342,29 @@ impl BusTask {
         }
     }
 
-    /// A connection that allows what is needed.
-    async fn allowed(&self) -> Result<Connection, NatsError> {
+    /// A connection that allows what is needed, and whether it lets the agent
+    /// be described as a micro service.
+    async fn allowed(&self) -> Result<(Connection, bool), NatsError> {
         let mut connection = nats::connect(&self.nats).await?;
-        nats::preflight(&connection.client, &mut connection.said, &rights()).await?;
-        Ok(connection)
+        let (needed, wished) = (rights(), nats::description_rights());
+        let described = nats::preflight(&connection.client, &mut connection.said, &needed, &wished).await?;
+        Ok((connection, described))
+    }
+
+    /// Describes the agent as a micro service, where that is allowed.
+    async fn describe(
+        &self,
+        allowed: bool,
+        client: &Client,
+        counts: Arc<Counts>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), NatsError> {
+        if !allowed {
+            tracing::info!("not described as a NATS micro service: the server denies $SRV");
+            return Ok(());
+        }
+        let now = self.service.engine().parts().clock.now();
+        Described::new(client.clone(), counts, now).run(stop).await
     }
 
     /// Publishes events, if no other process of this ledger does.

@@ -47,7 +47,7 @@ impl Trace {
     }
 }
 
-fn fresh<const N: usize>() -> [u8; N] {
+pub(crate) fn fresh<const N: usize>() -> [u8; N] {
     use exokit_engine::entropy::{Entropy as _, SystemEntropy};
     let mut bytes = [0; N];
     // A trace without a name of its own is no reason to refuse a request; all

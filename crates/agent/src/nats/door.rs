@@ -12,14 +12,16 @@ use exokit_wire::verb::Verb;
 use futures_util::stream::{SelectAll, StreamExt as _, select_all};
 use serde_json::Value;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::micro::Counts;
 use super::{LEAVE, NatsError, is_inbox, leave};
 use crate::metrics::Metrics;
 use crate::trace::Trace;
 
 /// Queue group that the replicas share.
-const GROUP: &str = "infra";
+pub(super) const GROUP: &str = "infra";
 
 /// Header with the code of a failure, as NATS micro services have it.
 const ERROR_CODE: &str = "Nats-Service-Error-Code";
@@ -35,6 +37,7 @@ pub struct Door {
     client: Client,
     service: Service,
     metrics: Arc<Metrics>,
+    counts: Arc<Counts>,
     requests: SelectAll<Subscriber>,
 }
 
@@ -43,14 +46,19 @@ impl Door {
     ///
     /// # Errors
     /// When a subject cannot be subscribed to.
-    pub async fn open(client: Client, service: Service, metrics: Arc<Metrics>) -> Result<Self, NatsError> {
+    pub async fn open(
+        client: Client,
+        service: Service,
+        metrics: Arc<Metrics>,
+        counts: Arc<Counts>,
+    ) -> Result<Self, NatsError> {
         let mut requests = Vec::new();
         for verb in Verb::ALL {
             let subject = verb.subject().to_owned();
             let subscribed = client.queue_subscribe(subject.clone(), GROUP.to_owned()).await;
             requests.push(subscribed.map_err(|source| NatsError::Subscribe { subject, source })?);
         }
-        Ok(Self { client, service, metrics, requests: select_all(requests) })
+        Ok(Self { client, service, metrics, counts, requests: select_all(requests) })
     }
 
     /// Answers requests until `stop` comes true; then takes no new ones and
@@ -95,6 +103,7 @@ impl Door {
     /// What answers one message. Nobody else waits for it.
     fn answer(&self, message: Message) -> impl Future<Output = ()> + Send + 'static {
         let (client, service, metrics) = (self.client.clone(), self.service.clone(), self.metrics.clone());
+        let counts = self.counts.clone();
         let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str().to_owned());
         let trace = Trace::continued(header("traceparent").as_deref());
         let span =
@@ -106,9 +115,11 @@ impl Door {
                 tracing::warn!("not done: there is no inbox to answer to");
                 return;
             };
+            let begun = Instant::now();
             let outcome = service.answer(verb, &message.payload).await;
             let (outcome, body) = fitting(verb, outcome, client.server_info().max_payload);
             metrics.answered(verb, "nats", &outcome);
+            counts.answered(verb, &outcome, begun.elapsed());
             match &outcome {
                 Ok(_) => tracing::info!("answered"),
                 Err(failure) => tracing::info!(code = failure.code, why = failure.why, "refused"),

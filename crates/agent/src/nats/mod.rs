@@ -3,6 +3,7 @@
 
 mod bus;
 mod door;
+mod micro;
 mod preflight;
 pub mod presence;
 
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 
 pub use bus::NatsBus;
 pub use door::Door;
+pub use micro::{Counts, Described, rights as description_rights};
 pub use preflight::{Right, check as preflight};
 
 /// How often the server is asked whether it is there.

@@ -44,17 +44,18 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// the client hands them over by another way than replies.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Tries every right, and says which ones are missing.
+/// Tries every right. Says whether those that are wished for are there, too.
 ///
 /// # Errors
-/// [`NatsError::Denied`] with all that are missing.
+/// [`NatsError::Denied`] with all that are needed and missing.
 pub async fn check(
     client: &Client,
     said: &mut mpsc::UnboundedReceiver<Event>,
-    rights: &[Right],
-) -> Result<(), NatsError> {
+    needed: &[Right],
+    wished: &[Right],
+) -> Result<bool, NatsError> {
     let mut held = Vec::new();
-    for right in rights {
+    for right in needed.iter().chain(wished) {
         match right {
             // An empty message is no message of ours; nobody takes it for one.
             Right::Publish(subject) => {
@@ -69,22 +70,32 @@ pub async fn check(
         }
     }
     let answered = round_trip(client, ANSWER).await;
-    let denied = denied(said, rights).await;
+    let denials = denials(said).await;
+    let denied = denied(&denials, needed);
     match (denied.is_empty(), answered) {
         (false, _) => Err(NatsError::Denied { denied }),
         (true, Err(_)) => Err(NatsError::Silent(ANSWER)),
-        (true, Ok(())) => Ok(()),
+        (true, Ok(())) => Ok(self::denied(&denials, wished).is_empty()),
     }
 }
 
-async fn denied(said: &mut mpsc::UnboundedReceiver<Event>, rights: &[Right]) -> Vec<String> {
-    let mut denied = BTreeSet::new();
+/// What the server says about what it denies.
+async fn denials(said: &mut mpsc::UnboundedReceiver<Event>) -> Vec<String> {
+    let mut denials = Vec::new();
     while let Ok(Some(event)) = tokio::time::timeout(GRACE, said.recv()).await {
         if let Event::ServerError(ServerError::Other(text)) = event {
-            let text = text.to_lowercase();
-            let of = rights.iter().filter(|right| text.contains(&right.denial().to_lowercase()));
-            denied.extend(of.map(Right::words));
+            denials.push(text.to_lowercase());
         }
     }
+    denials
+}
+
+/// Which of the rights are denied, in words.
+fn denied(denials: &[String], rights: &[Right]) -> Vec<String> {
+    let is_denied = |right: &&Right| {
+        let denial = right.denial().to_lowercase();
+        denials.iter().any(|text| text.contains(&denial))
+    };
+    let denied: BTreeSet<String> = rights.iter().filter(is_denied).map(Right::words).collect();
     denied.into_iter().collect()
 }
