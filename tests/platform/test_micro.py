@@ -47,7 +47,8 @@ class Described(unittest.TestCase):
             place.folder.mkdir()
             agents.append(self.stack.enter_context(agent.Agent(place, server)))
         for running in agents:
-            agent.until("connected", lambda one=running: one.http().ask("GET", "/readyz").status == 200)
+            http = self.stack.enter_context(agent.contextlib.closing(running.http()))
+            agent.until("connected", lambda one=http: one.ask("GET", "/readyz").status == 200)
         return server, agents
 
     def test_tools_find_every_process_with_its_operations(self):
