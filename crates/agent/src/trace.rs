@@ -4,6 +4,8 @@
 use std::fmt;
 
 use data_encoding::HEXLOWER;
+use exokit_wire::failure::Failure;
+use exokit_wire::verb::{Scope, Verb};
 
 /// Where a request stands in a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,16 @@ impl Trace {
     #[must_use]
     pub fn header(&self) -> String {
         format!("00-{}-{}-{:02x}", HEXLOWER.encode(&self.id), HEXLOWER.encode(&self.span), self.flags)
+    }
+}
+
+/// What the log says of an answer. Looking changes nothing and may be done
+/// thousands of times a second, so it is told in detail only.
+pub(crate) fn log_answer<T>(verb: Verb, outcome: &Result<T, Failure>) {
+    match outcome {
+        Ok(_) if verb.scope() == Scope::Read => tracing::debug!("answered"),
+        Ok(_) => tracing::info!("answered"),
+        Err(failure) => tracing::info!(code = failure.code, why = failure.why, "refused"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use exokit_core::select::select;
+use exokit_core::select::{Priced, select};
 use exokit_model::cost::{ApprovalLevel, CostPolicy};
 use exokit_model::selection::{Requirements, Selection};
 use exokit_model::spec::{AtExpiry, DatabaseEngine, EnvironmentClass, SksLevel};
@@ -162,8 +162,8 @@ pub(crate) fn selected(
     let prices = price_list(settings)?;
     let required = required(args)?;
     // With no requirement at all the cheapest is the answer.
-    let selection =
-        select(&required, &set.candidates(), &prices, policy).doing("choosing", "the template")?;
+    let selection = select(&required, &Priced::new(set.candidates(), &prices), policy)
+        .doing("choosing", "the template")?;
     Ok((selection, set))
 }
 

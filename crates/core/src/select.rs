@@ -59,50 +59,67 @@ impl SelectError {
     }
 }
 
-/// Chooses. The order of `candidates` does not matter; of two candidates with
-/// one id the first counts.
+/// What there is to choose from, with what each costs per hour: prices are
+/// looked up once, not for every request.
+#[derive(Debug, Clone)]
+pub struct Priced {
+    currency: String,
+    /// By id, each id once.
+    candidates: Vec<(Candidate, Decimal)>,
+}
+
+impl Priced {
+    /// The candidates at the prices of a list. Their order does not matter; of
+    /// two with one id the first counts.
+    #[must_use]
+    pub fn new(mut candidates: Vec<Candidate>, prices: &PriceList) -> Self {
+        candidates.sort_by_key(|candidate| candidate.id);
+        candidates.dedup_by_key(|candidate| candidate.id);
+        let price = |candidate: Candidate| {
+            let hourly = estimate(&candidate.spec, prices).hourly;
+            (candidate, hourly)
+        };
+        let candidates = candidates.into_iter().map(price).collect();
+        Self { currency: prices.currency.clone(), candidates }
+    }
+}
+
+/// Chooses.
 ///
 /// # Errors
 /// See [`SelectError`].
 pub fn select(
     requirements: &Requirements,
-    candidates: &[Candidate],
-    prices: &PriceList,
+    priced: &Priced,
     policy: &CostPolicy,
 ) -> Result<Selection, SelectError> {
-    check(requirements, candidates)?;
-    let mut judged: Vec<(&Candidate, Verdict)> =
-        candidates.iter().map(|candidate| (candidate, judge(requirements, candidate, prices))).collect();
-    judged.sort_by_key(|(candidate, _)| candidate.id);
-    judged.dedup_by_key(|(candidate, _)| candidate.id);
-    let explanation: Vec<Verdict> = judged.iter().map(|(_, verdict)| verdict.clone()).collect();
-    let best = judged.iter().min_by_key(|(_, verdict)| {
+    check(requirements, &priced.candidates)?;
+    let judged = priced.candidates.iter().map(|(candidate, hourly)| judge(requirements, candidate, *hourly));
+    let explanation: Vec<Verdict> = judged.collect();
+    let best = priced.candidates.iter().zip(&explanation).min_by_key(|(_, verdict)| {
         let failed = verdict.failed.len();
         (failed, verdict.hourly, verdict.template)
     });
-    let Some((candidate, verdict)) = best else {
+    let Some(((candidate, hourly), verdict)) = best else {
         return Err(SelectError::NoTemplates);
     };
     let zone = match (verdict.satisfied, zone_for(requirements, candidate)) {
         (true, Some(zone)) => zone,
         _ => {
-            return Err(SelectError::NoneSatisfies(Box::new(Refusal {
-                nearest: verdict.clone(),
-                explanation,
-            })));
+            let nearest = verdict.clone();
+            return Err(SelectError::NoneSatisfies(Box::new(Refusal { nearest, explanation })));
         }
     };
-    let band = band(verdict.hourly, policy);
-    let Level { level, reasons } = level_of(requirements, candidate, verdict.hourly, policy);
+    let Level { level, reasons } = level_of(requirements, candidate, *hourly, policy);
     Ok(Selection {
         template: candidate.id,
         level,
         level_reasons: reasons,
-        band,
+        band: band(*hourly, policy),
         zone,
-        hourly: verdict.hourly,
-        ttl: requirements.ttl_seconds.map(|seconds| for_seconds(verdict.hourly, seconds)),
-        currency: prices.currency.clone(),
+        hourly: *hourly,
+        ttl: requirements.ttl_seconds.map(|seconds| for_seconds(*hourly, seconds)),
+        currency: priced.currency.clone(),
         explanation,
     })
 }
@@ -131,12 +148,13 @@ fn level_of(
 }
 
 /// Refuses what no template could ever satisfy.
-fn check(requirements: &Requirements, candidates: &[Candidate]) -> Result<(), SelectError> {
-    let known: BTreeSet<TemplateId> = candidates.iter().map(|candidate| candidate.id).collect();
-    if known.is_empty() {
+fn check(requirements: &Requirements, candidates: &[(Candidate, Decimal)]) -> Result<(), SelectError> {
+    if candidates.is_empty() {
         return Err(SelectError::NoTemplates);
     }
-    if let Some(wanted) = requirements.template.filter(|id| !known.contains(id)) {
+    let is_known = |wanted: &TemplateId| candidates.iter().any(|(candidate, _)| candidate.id == *wanted);
+    if let Some(wanted) = requirements.template.filter(|wanted| !is_known(wanted)) {
+        let known = candidates.iter().map(|(candidate, _)| candidate.id).collect();
         return Err(SelectError::UnknownTemplate { wanted, known });
     }
     if let (Some(min), Some(max)) = (requirements.replicas_min, requirements.replicas_max)
@@ -167,8 +185,7 @@ fn zone_for(requirements: &Requirements, candidate: &Candidate) -> Option<Zone> 
     std::iter::once(&candidate.spec.zone).chain(&candidate.zones).find(allowed).cloned()
 }
 
-fn judge(requirements: &Requirements, candidate: &Candidate, prices: &PriceList) -> Verdict {
-    let hourly = estimate(&candidate.spec, prices).hourly;
+fn judge(requirements: &Requirements, candidate: &Candidate, hourly: Decimal) -> Verdict {
     let mut failed = Vec::new();
     judge_identity(requirements, candidate, &mut failed);
     judge_data(requirements, candidate, &mut failed);
@@ -296,7 +313,7 @@ mod tests {
     }
 
     fn choose(requirements: &Requirements, candidates: &[Candidate]) -> Result<Selection, SelectError> {
-        select(requirements, candidates, &list(), &CostPolicy::default())
+        select(requirements, &Priced::new(candidates.to_vec(), &list()), &CostPolicy::default())
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use exokit_core::select::select;
-use exokit_model::cost::{CostPolicy, PriceList};
+use exokit_core::select::{Priced, select};
+use exokit_model::cost::CostPolicy;
 use exokit_model::selection::Requirements;
 use exokit_model::spec::EnvironmentSpec;
 use exokit_templates::{DecodeError, InstantiateOptions, RunFile, Template, TemplateSet, prices};
@@ -13,7 +13,8 @@ use crate::check_refusal;
 
 static SET: LazyLock<TemplateSet> =
     LazyLock::new(|| TemplateSet::embedded().expect("the embedded templates are good"));
-static PRICES: LazyLock<PriceList> = LazyLock::new(|| prices::embedded().expect("the embedded list is good"));
+static PRICED: LazyLock<Priced> =
+    LazyLock::new(|| Priced::new(SET.candidates(), &prices::embedded().expect("the embedded list is good")));
 
 fn check_error(error: &DecodeError) {
     assert!(error.line >= 1 && error.column >= 1, "{error}");
@@ -85,7 +86,7 @@ pub(crate) fn price_list(data: &[u8]) -> bool {
 pub(crate) fn requirements(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
     let Ok(wanted) = serde_saphyr::from_str::<Requirements>(text) else { return false };
-    if let Err(error) = select(&wanted, &SET.candidates(), &PRICES, &CostPolicy::default()) {
+    if let Err(error) = select(&wanted, &PRICED, &CostPolicy::default()) {
         check_refusal(&error.to_string(), &error.hint());
     }
     true

@@ -54,8 +54,7 @@ impl Service {
     }
 
     fn chosen(&self, required: &Requirements, policy: &CostPolicy) -> Result<Selection, Failure> {
-        let parts = &self.parts;
-        select(required, &self.candidates, &parts.prices, policy).doing("choosing", "the template")
+        select(required, &self.priced, policy).doing("choosing", "the template")
     }
 
     /// Plans what was asked for. Nothing is recorded.

@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use exokit_core::select::Priced;
 use exokit_engine::engine::Engine;
 use exokit_engine::idempotency::body_digest;
-use exokit_model::candidate::Candidate;
 use exokit_model::canonical::Digest;
 use exokit_model::cost::PriceList;
 use exokit_model::ids::{PersonId, Zone};
@@ -71,7 +71,7 @@ pub struct Service {
     pub(crate) admission: Arc<Admission>,
     pub(crate) work: Arc<Notify>,
     /// The templates as the selector sees them.
-    pub(crate) candidates: Arc<[Candidate]>,
+    pub(crate) priced: Arc<Priced>,
 }
 
 impl Service {
@@ -79,8 +79,8 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let admission = Arc::new(Admission::new(parts.limits));
-        let candidates = parts.templates.candidates().into();
-        Self { parts: Arc::new(parts), admission, work: Arc::default(), candidates }
+        let priced = Arc::new(Priced::new(parts.templates.candidates(), &parts.prices));
+        Self { parts: Arc::new(parts), admission, work: Arc::default(), priced }
     }
 
     /// The engine behind it.

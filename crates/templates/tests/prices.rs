@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use exokit_core::cost::{band, estimate};
-use exokit_core::select::select;
+use exokit_core::select::{Priced, select};
 use exokit_model::cost::CostPolicy;
 use exokit_model::selection::Requirements;
 use exokit_templates::{TemplateSet, prices};
@@ -55,8 +55,8 @@ fn requests_get_the_cheapest_template_that_has_everything() {
     fn check(json: &str, expected: &str) {
         let requirements: Requirements = serde_json::from_str(json).unwrap();
         let candidates = TemplateSet::embedded().unwrap().candidates();
-        let list = prices::embedded().unwrap();
-        let answer = match select(&requirements, &candidates, &list, &CostPolicy::default()) {
+        let priced = Priced::new(candidates, &prices::embedded().unwrap());
+        let answer = match select(&requirements, &priced, &CostPolicy::default()) {
             Ok(chosen) => format!("{} level {} {}", chosen.template, chosen.level, chosen.zone),
             Err(error) => error.to_string(),
         };

@@ -33,7 +33,7 @@ use tracing::Instrument as _;
 
 use crate::metrics::Metrics;
 use crate::tokens::{Bearer, Tokens};
-use crate::trace::Trace;
+use crate::trace::{Trace, log_answer};
 
 pub use health::Links;
 pub use limits::{RateLimits, Rates};
@@ -151,10 +151,7 @@ async fn answer(
     let outcome = outcome(verb, &app, path, query, request).instrument(span.clone());
     let outcome = tokio::time::timeout(ANSWER, outcome).await.unwrap_or_else(|_| Err(too_slow(verb)));
     app.parts.metrics.answered(verb, "http", &outcome);
-    span.in_scope(|| match &outcome {
-        Ok(_) => tracing::info!("answered"),
-        Err(failure) => tracing::info!(code = failure.code, why = failure.why, "refused"),
-    });
+    span.in_scope(|| log_answer(verb, &outcome));
     let mut response = match &outcome {
         Ok(_) => json_response(StatusCode::OK, &reply(&outcome)),
         Err(failure) => failed(failure),

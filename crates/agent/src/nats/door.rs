@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 use super::micro::Counts;
 use super::{LEAVE, NatsError, is_inbox, leave};
 use crate::metrics::Metrics;
-use crate::trace::Trace;
+use crate::trace::{Trace, log_answer};
 
 /// Queue group that the replicas share.
 pub(super) const GROUP: &str = "infra";
@@ -120,10 +120,7 @@ impl Door {
             let (outcome, body) = fitting(verb, outcome, client.server_info().max_payload);
             metrics.answered(verb, "nats", &outcome);
             counts.answered(verb, &outcome, begun.elapsed());
-            match &outcome {
-                Ok(_) => tracing::info!("answered"),
-                Err(failure) => tracing::info!(code = failure.code, why = failure.why, "refused"),
-            }
+            log_answer(verb, &outcome);
             let mut headers = HeaderMap::new();
             headers.insert("traceparent", trace.header());
             if let Err(failure) = &outcome {
