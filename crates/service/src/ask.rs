@@ -1,5 +1,7 @@
 //! From what was asked for, in any of its forms, to a plan.
 
+use std::sync::PoisonError;
+
 use exokit_core::preflight::PreflightError;
 use exokit_core::select::select;
 use exokit_engine::error::EngineError;
@@ -14,6 +16,7 @@ use exokit_templates::{InstantiateOptions, RunFile, prices};
 use exokit_wire::ask::{Ask, RunFileText};
 use exokit_wire::failure::Failure;
 use exokit_wire::request::{PlanRequest, SelectRequest};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::explain::{Doing as _, invalid};
@@ -21,6 +24,17 @@ use crate::service::Service;
 
 /// Label that names the zone of a node.
 const LABEL_ZONE: &str = "stargate.io/zone";
+
+/// For how many milliseconds a policy is good enough for advice: its reading is
+/// most of the work of a selection.
+const ADVICE_MS: i128 = 1_000;
+
+/// A policy, and when it was read.
+#[derive(Debug)]
+pub(crate) struct Advice {
+    at: Timestamp,
+    policy: CostPolicy,
+}
 
 /// A plan and what was noticed on the way to it.
 #[derive(Debug, Clone)]
@@ -45,8 +59,22 @@ impl Service {
     /// The cheapest template that satisfies the requirements. With none at all
     /// the cheapest is the answer.
     pub(crate) async fn select(&self, SelectRequest(required): SelectRequest) -> Result<Selection, Failure> {
-        let policy = self.policy().await?;
+        let policy = self.advice().await?;
         self.chosen(&required, &policy)
+    }
+
+    /// The policy for those who only ask which template they would get. What is
+    /// planned and what starts goes by the ledger as it is then.
+    async fn advice(&self) -> Result<CostPolicy, Failure> {
+        let now = self.engine().parts().clock.now();
+        let known = || self.advice.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = |advice: &&Advice| (0..ADVICE_MS).contains(&now.duration_since(advice.at).as_millis());
+        if let Some(advice) = known().as_ref().filter(recent) {
+            return Ok(advice.policy.clone());
+        }
+        let policy = self.policy().await?;
+        *known() = Some(Advice { at: now, policy: policy.clone() });
+        Ok(policy)
     }
 
     async fn policy(&self) -> Result<CostPolicy, Failure> {

@@ -1,7 +1,8 @@
 //! The service: every operation, found by its name in the table.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 
 use exokit_core::select::Priced;
 use exokit_engine::engine::Engine;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use crate::admission::{Admission, Limits};
+use crate::ask::Advice;
 use crate::explain::Doing as _;
 
 /// Who asks, and how the request is known again when it is repeated.
@@ -72,6 +74,8 @@ pub struct Service {
     pub(crate) work: Arc<Notify>,
     /// The templates as the selector sees them.
     pub(crate) priced: Arc<Priced>,
+    /// The policy as it was last read for advice.
+    pub(crate) advice: Arc<Mutex<Option<Advice>>>,
 }
 
 impl Service {
@@ -80,7 +84,7 @@ impl Service {
     pub fn new(parts: Parts) -> Self {
         let admission = Arc::new(Admission::new(parts.limits));
         let priced = Arc::new(Priced::new(parts.templates.candidates(), &parts.prices));
-        Self { parts: Arc::new(parts), admission, work: Arc::default(), priced }
+        Self { parts: Arc::new(parts), admission, work: Arc::default(), priced, advice: Arc::default() }
     }
 
     /// The engine behind it.
@@ -118,27 +122,32 @@ impl Service {
     ) -> Result<Value, Failure> {
         let _admitted = self.admission.admit(verb)?;
         let on = verb.subject();
-        match verb {
-            Verb::Select => run(fields, on, |m| self.select(m)).await,
-            Verb::Plan => run(fields, on, |m| self.plan(caller, m)).await,
-            Verb::Provision => run(fields, on, |m| self.provision(caller, m)).await,
-            Verb::Teardown => run(fields, on, |m| self.teardown(caller, m)).await,
-            Verb::Extend => run(fields, on, |m| self.extend(caller, m)).await,
-            Verb::KeepAlive => run(fields, on, |m| self.keep_alive(caller, m)).await,
-            Verb::Approve => run(fields, on, |m| self.approve(m)).await,
-            Verb::Deny => run(fields, on, |m| self.deny(m)).await,
-            Verb::Status => run(fields, on, |m| self.status(m)).await,
-            Verb::List => run(fields, on, |m| self.list(m)).await,
-            Verb::ShowPlan => run(fields, on, |m| self.show_plan(m)).await,
-            Verb::Roster => run(fields, on, |m| self.roster(m)).await,
-            Verb::History => run(fields, on, |m| self.history(m)).await,
-            Verb::Events => run(fields, on, |m| self.events(m)).await,
-            Verb::Drift => run(fields, on, |m| self.drift(m)).await,
-            Verb::Orphans => run(fields, on, |m| self.orphans(m)).await,
-            Verb::Resume => run(fields, on, |m| self.resume(caller, m)).await,
-        }
+        // Each in a box: otherwise every request would carry the room of the largest.
+        let work: Work<'_> = match verb {
+            Verb::Select => Box::pin(run(fields, on, |m| self.select(m))),
+            Verb::Plan => Box::pin(run(fields, on, |m| self.plan(caller, m))),
+            Verb::Provision => Box::pin(run(fields, on, |m| self.provision(caller, m))),
+            Verb::Teardown => Box::pin(run(fields, on, |m| self.teardown(caller, m))),
+            Verb::Extend => Box::pin(run(fields, on, |m| self.extend(caller, m))),
+            Verb::KeepAlive => Box::pin(run(fields, on, |m| self.keep_alive(caller, m))),
+            Verb::Approve => Box::pin(run(fields, on, |m| self.approve(m))),
+            Verb::Deny => Box::pin(run(fields, on, |m| self.deny(m))),
+            Verb::Status => Box::pin(run(fields, on, |m| self.status(m))),
+            Verb::List => Box::pin(run(fields, on, |m| self.list(m))),
+            Verb::ShowPlan => Box::pin(run(fields, on, |m| self.show_plan(m))),
+            Verb::Roster => Box::pin(run(fields, on, |m| self.roster(m))),
+            Verb::History => Box::pin(run(fields, on, |m| self.history(m))),
+            Verb::Events => Box::pin(run(fields, on, |m| self.events(m))),
+            Verb::Drift => Box::pin(run(fields, on, |m| self.drift(m))),
+            Verb::Orphans => Box::pin(run(fields, on, |m| self.orphans(m))),
+            Verb::Resume => Box::pin(run(fields, on, |m| self.resume(caller, m))),
+        };
+        work.await
     }
 }
+
+/// The work on one request.
+type Work<'a> = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'a>>;
 
 /// Decodes a body, does the work, and encodes the result.
 async fn run<M: Message, F>(

@@ -3,7 +3,7 @@
 use exokit_model::ids::PersonId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::SCHEMA_VERSION;
 use crate::failure::Failure;
@@ -57,14 +57,24 @@ pub fn is_key(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/-".contains(&b))
 }
 
-/// A reply as it is sent. A caller must take nothing else for a reply: on NATS
-/// a stream that captures a subject would answer too.
+/// A reply as it is sent, without a copy of what is in it.
+#[derive(Serialize)]
+struct Written<'a> {
+    schema_version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Failure>,
+}
+
+/// The text of a reply. A caller must take nothing else for a reply: on NATS a
+/// stream that captures a subject would answer too.
 #[must_use]
-pub fn reply(outcome: &Result<Value, Failure>) -> Value {
-    match outcome {
-        Ok(result) => json!({ "schema_version": SCHEMA_VERSION, "result": result }),
-        Err(failure) => json!({ "schema_version": SCHEMA_VERSION, "error": failure }),
-    }
+pub fn reply(outcome: &Result<Value, Failure>) -> String {
+    let (result, error) = (outcome.as_ref().ok(), outcome.as_ref().err());
+    let written = Written { schema_version: SCHEMA_VERSION, result, error };
+    // Everything in it has a JSON form already.
+    serde_json::to_string(&written).unwrap_or_default()
 }
 
 /// A reply as it is read.

@@ -32,7 +32,7 @@ pub(crate) struct Health {
 }
 
 pub(super) async fn alive() -> Response {
-    json_response(StatusCode::OK, &json!({ "alive": true }))
+    json_response(StatusCode::OK, json!({ "alive": true }).to_string())
 }
 
 /// Ready when all that the work needs is there; each is named.
@@ -51,7 +51,7 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     });
     let told: Value = told.collect::<serde_json::Map<_, _>>().into();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json_response(status, &json!({ "ready": ready, "checks": told }))
+    json_response(status, json!({ "ready": ready, "checks": told }).to_string())
 }
 
 async fn cloud(app: &App) -> Result<(), String> {

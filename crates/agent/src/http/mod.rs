@@ -124,7 +124,7 @@ static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| exokit_wire::openapi::document(env!("CARGO_PKG_VERSION")));
 
 async fn document() -> Response {
-    json_response(StatusCode::OK, &DOCUMENT)
+    json_response(StatusCode::OK, DOCUMENT.to_string())
 }
 
 async fn unknown() -> Response {
@@ -153,7 +153,7 @@ async fn answer(
     app.parts.metrics.answered(verb, "http", &outcome);
     span.in_scope(|| log_answer(verb, &outcome));
     let mut response = match &outcome {
-        Ok(_) => json_response(StatusCode::OK, &reply(&outcome)),
+        Ok(_) => json_response(StatusCode::OK, reply(&outcome)),
         Err(failure) => failed(failure),
     };
     if let Ok(value) = HeaderValue::from_str(&trace.header()) {
@@ -217,7 +217,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 
 pub(crate) fn failed(failure: &Failure) -> Response {
     let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json_response(status, &reply(&Err(failure.clone())));
+    let mut response = json_response(status, reply(&Err(failure.clone())));
     let headers = response.headers_mut();
     if let Some(ms) = failure.retry_after_ms {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
@@ -228,6 +228,6 @@ pub(crate) fn failed(failure: &Failure) -> Response {
     response
 }
 
-fn json_response(status: StatusCode, value: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+fn json_response(status: StatusCode, text: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

@@ -139,7 +139,7 @@ impl Door {
 /// An outcome with its answer. One that the server does not take as one message
 /// becomes a failure: otherwise the requester would wait for what never leaves.
 fn fitting(verb: Verb, outcome: Result<Value, Failure>, most: usize) -> (Result<Value, Failure>, String) {
-    let body = reply(&outcome).to_string();
+    let body = reply(&outcome);
     match body.len() + HEADERS_BYTES <= most {
         true => (outcome, body),
         false => {
@@ -150,7 +150,7 @@ fn fitting(verb: Verb, outcome: Result<Value, Failure>, most: usize) -> (Result<
             let failure =
                 Failure::new(Class::TooLarge, "answer-too-large", "answering", verb.name(), &why, hint);
             let outcome = Err(failure);
-            let body = reply(&outcome).to_string();
+            let body = reply(&outcome);
             (outcome, body)
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use exokit_model::canonical::{CanonicalError, Digest};
 use exokit_model::event::{Entry, Record};
 use exokit_model::text::shown;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use crate::check::{check_environment, check_epoch, check_head, check_unused};
@@ -182,6 +183,7 @@ pub(super) fn open(place: &Place, tell: Tell<'_>) -> Result<(Connection, Livenes
     let explain = |error: rusqlite::Error| place.explain("opening", error.into());
     let mut connection = Connection::open(place.database()).map_err(explain)?;
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(explain)?;
+    keep_plans(&connection).map_err(explain)?;
     check_format(place, &connection)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(explain)?;
@@ -220,11 +222,19 @@ fn fill(connection: &mut Connection, tell: Tell<'_>) -> Result<(), Trouble> {
     }
 }
 
+/// Keeps SQLite from planning a statement anew for each value that is bound to
+/// it: with statistics in the file, or a build that can read them, it would do
+/// that, and the planning takes longer than most of our statements.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+}
+
 /// Opens the file a second time, for reading only.
 pub(super) fn open_reader(place: &Place) -> Result<Connection, LedgerError> {
     let open = || {
         let connection = Connection::open(place.database())?;
         connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
+        keep_plans(&connection)?;
         connection.pragma_update(None, "query_only", "on")?;
         Ok(connection)
     };

@@ -85,7 +85,7 @@ async fn door(service: &Service, bus: &Arc<SimBus>, mut requests: UnboundedRecei
                 let (service, bus) = (service.clone(), Arc::clone(bus));
                 under_way.spawn(async move {
                     let outcome = service.answer(verb, &bytes).await;
-                    bus.reply(inbox, reply(&outcome));
+                    bus.reply(inbox, serde_json::from_str(&reply(&outcome)).unwrap_or_default());
                 });
             }
         }
