@@ -15,6 +15,7 @@ use exokit_wire::decode;
 use exokit_wire::envelope::Meta;
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::{Message, Verb};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
@@ -102,7 +103,7 @@ impl Service {
     ///
     /// # Errors
     /// Why it was not done.
-    pub async fn answer(&self, verb: Verb, bytes: &[u8]) -> Result<Value, Failure> {
+    pub async fn answer(&self, verb: Verb, bytes: &[u8]) -> Result<Box<RawValue>, Failure> {
         let refused = |error: decode::DecodeError| error.failure(verb.subject());
         let mut fields = decode::object(bytes).map_err(refused)?;
         let meta = decode::meta(&mut fields).map_err(refused)?;
@@ -119,7 +120,7 @@ impl Service {
         verb: Verb,
         caller: &Caller,
         fields: Map<String, Value>,
-    ) -> Result<Value, Failure> {
+    ) -> Result<Box<RawValue>, Failure> {
         let _admitted = self.admission.admit(verb)?;
         let on = verb.subject();
         // Each in a box: otherwise every request would carry the room of the largest.
@@ -147,20 +148,20 @@ impl Service {
 }
 
 /// The work on one request.
-type Work<'a> = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'a>>;
+type Work<'a> = Pin<Box<dyn Future<Output = Result<Box<RawValue>, Failure>> + Send + 'a>>;
 
 /// Decodes a body, does the work, and encodes the result.
 async fn run<M: Message, F>(
     fields: Map<String, Value>,
     on: &str,
     work: impl FnOnce(M) -> F,
-) -> Result<Value, Failure>
+) -> Result<Box<RawValue>, Failure>
 where
     F: Future<Output = Result<M::Reply, Failure>>,
 {
     let message = decode::body(fields).map_err(|error| error.failure(on))?;
     let result = work(message).await?;
-    serde_json::to_value(&result).map_err(|error| {
+    to_raw_value(&result).map_err(|error| {
         let hint = "this is a mistake in exokit; please report it";
         Failure::new(Class::Internal, "encoding", "writing the reply of", on, &error.to_string(), hint)
     })

@@ -36,7 +36,8 @@ fn service(rig: &Rig, limits: Limits) -> Service {
 async fn ask(service: &Service, verb: Verb, body: Value) -> Result<Value, Failure> {
     let mut message = json!({ "schema_version": 1, "requester": "dana" });
     message.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
-    service.answer(verb, message.to_string().as_bytes()).await
+    let answer = service.answer(verb, message.to_string().as_bytes()).await?;
+    Ok(serde_json::from_str(answer.get()).unwrap())
 }
 
 fn provision(name: &str, key: &str) -> Value {

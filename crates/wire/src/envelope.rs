@@ -4,6 +4,7 @@ use exokit_model::ids::PersonId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::SCHEMA_VERSION;
 use crate::failure::Failure;
@@ -62,7 +63,7 @@ pub fn is_key(text: &str) -> bool {
 struct Written<'a> {
     schema_version: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<&'a Value>,
+    result: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a Failure>,
 }
@@ -70,8 +71,8 @@ struct Written<'a> {
 /// The text of a reply. A caller must take nothing else for a reply: on NATS a
 /// stream that captures a subject would answer too.
 #[must_use]
-pub fn reply(outcome: &Result<Value, Failure>) -> String {
-    let (result, error) = (outcome.as_ref().ok(), outcome.as_ref().err());
+pub fn reply(outcome: &Result<Box<RawValue>, Failure>) -> String {
+    let (result, error) = (outcome.as_deref().ok(), outcome.as_ref().err());
     let written = Written { schema_version: SCHEMA_VERSION, result, error };
     // Everything in it has a JSON form already.
     serde_json::to_string(&written).unwrap_or_default()

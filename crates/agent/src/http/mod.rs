@@ -26,6 +26,7 @@ use exokit_wire::envelope::{Meta, reply};
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::{HttpMethod, Verb};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, watch};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -176,7 +177,7 @@ async fn outcome(
     path: BTreeMap<String, String>,
     query: Option<String>,
     request: Request<Body>,
-) -> Result<Value, Failure> {
+) -> Result<Box<RawValue>, Failure> {
     let bearer = auth::bearer(app, request.headers(), verb.scope())?;
     let header_key = text(request.headers(), "idempotency-key").map(str::to_owned);
     let refused = |error: DecodeError| error.failure(verb.name());

@@ -10,7 +10,7 @@ use exokit_wire::envelope::reply;
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::Verb;
 use futures_util::stream::{SelectAll, StreamExt as _, select_all};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -138,7 +138,11 @@ impl Door {
 
 /// An outcome with its answer. One that the server does not take as one message
 /// becomes a failure: otherwise the requester would wait for what never leaves.
-fn fitting(verb: Verb, outcome: Result<Value, Failure>, most: usize) -> (Result<Value, Failure>, String) {
+fn fitting(
+    verb: Verb,
+    outcome: Result<Box<RawValue>, Failure>,
+    most: usize,
+) -> (Result<Box<RawValue>, Failure>, String) {
     let body = reply(&outcome);
     match body.len() + HEADERS_BYTES <= most {
         true => (outcome, body),
