@@ -223,7 +223,12 @@ class Refused(unittest.TestCase):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         for url in (f"http://127.0.0.1:{port}", f"nats://127.0.0.1:{port}"):
-            self.assertEqual(self.refusal("list", "--agent", url)["code"], "agent-away")
+            for line in (["list"], ["up", "--plan", "plan_aaaaaaaaaaaaaaaa"]):
+                refused = WORLD.http.place.run(*line, "--agent", url, "-o", "json")
+                self.assertEqual(refused.returncode, 1, refused)
+                [said] = refused.stderr.splitlines()
+                # Only who follows work waits for an agent to come back.
+                self.assertEqual(json.loads(said)["error"]["code"], "agent-away")
 
     def test_who_follows_waits_for_an_agent_that_is_killed_and_comes_back(self):
         place = agent.Place(WORLD.folder / "killed", {"EXOKIT_CLOUD": "sim", "EXOKIT_SIM_SPEED": "40"})
@@ -331,8 +336,9 @@ class Refused(unittest.TestCase):
         self.assertEqual((voted["plan_id"], voted["enough"]), (made[0]["plan_id"], True))
 
     def test_requirements_and_the_agent_are_told_apart(self):
-        line = ["select", "--serves", "AZ-ALPHA-001", "--agent", WORLD.http.agent.url]
-        WORLD.http.place.run(*line, "-o", "json", EXOKIT_AGENT_TOKEN=WORLD.http.token)
+        line = ["select", "--serves", "librarian", "--agent", WORLD.http.agent.url]
+        chosen = WORLD.http.place.json(*line, EXOKIT_AGENT_TOKEN=WORLD.http.token)
+        self.assertEqual(chosen["template"], "T3")
 
     def test_a_vote_without_the_root_key_or_under_another_is_not_signed(self):
         variables = WORLD.http.variables()

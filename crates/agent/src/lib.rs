@@ -8,6 +8,7 @@ mod costs;
 pub mod cursor;
 pub mod exposition;
 pub mod http;
+mod log;
 pub mod metrics;
 pub mod nats;
 pub mod orchestrator;

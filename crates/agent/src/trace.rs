@@ -4,8 +4,6 @@
 use std::fmt;
 
 use data_encoding::HEXLOWER;
-use exokit_wire::failure::Failure;
-use exokit_wire::verb::{Scope, Verb};
 
 /// Where a request stands in a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,16 +50,7 @@ impl Trace {
     }
 }
 
-/// What the log says of an answer. Looking changes nothing and may be done
-/// thousands of times a second, so it is told in detail only.
-pub(crate) fn log_answer<T>(verb: Verb, outcome: &Result<T, Failure>) {
-    match outcome {
-        Ok(_) if verb.scope() == Scope::Read => tracing::debug!("answered"),
-        Ok(_) => tracing::info!("answered"),
-        Err(failure) => tracing::info!(code = failure.code, why = failure.why, "refused"),
-    }
-}
-
+/// Random bytes, for names that need not be kept from anybody.
 pub(crate) fn fresh<const N: usize>() -> [u8; N] {
     use exokit_engine::entropy::{Entropy as _, SystemEntropy};
     let mut bytes = [0; N];

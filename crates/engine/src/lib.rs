@@ -32,4 +32,4 @@ pub mod timing;
 mod turns;
 pub mod vote;
 
-pub use start::check_level;
+pub use start::check_policy;

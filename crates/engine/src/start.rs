@@ -32,7 +32,7 @@ impl Engine {
             return Err(self.reject(state, format!("it could start until {}", plan.not_after)).await?);
         }
         let verifier = self.verifier().await?;
-        check_level(plan, verifier.roster())?;
+        check_policy(plan, verifier.roster())?;
         let consent = self.consent(plan).await?;
         let consent = consent.as_ref().map(GivenConsent::get);
         let quorum = match verifier.quorum_or_consent(plan, &state.tokens, (now, now), consent) {
@@ -92,13 +92,14 @@ impl Engine {
 }
 
 /// A plan whose level is lower than policy demands never starts, whoever made
-/// it, and none for a longer life than the policy allows, unless it breaks the
-/// glass. The template's own default is as the plan states it,
+/// it, nor does one for an environment that would live longer than the policy
+/// allows, unless it breaks the glass. An extension was held against the policy
+/// when it was planned. The template's own default is as the plan states it,
 /// since templates may be overridden; it can only raise the level.
 ///
 /// # Errors
 /// [`EngineError::Rejected`] when the level is lower or the life longer.
-pub fn check_level(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
+pub fn check_policy(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
     let input = LevelInput {
         action: plan.action,
         template: plan.template,
@@ -120,7 +121,7 @@ pub fn check_level(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
     };
     let demanded = level(&input, &roster.policy).level;
     match plan.level >= demanded {
-        true => check_life_at_start(plan, roster),
+        true => check_first_life(plan, roster),
         false => Err(EngineError::Rejected {
             why: format!("it claims approval level {}, but the policy demands level {demanded}", plan.level),
         }),
@@ -128,7 +129,7 @@ pub fn check_level(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
 }
 
 /// The policy may have become stricter since the plan was made.
-fn check_life_at_start(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
+fn check_first_life(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
     let Some(spec) = &plan.spec else { return Ok(()) };
     let checked = check_life(&plan.environment, spec.ttl_seconds, plan.break_glass.as_ref(), roster);
     checked.map_err(|error| EngineError::Rejected { why: error.to_string() })

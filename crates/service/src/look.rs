@@ -161,3 +161,21 @@ fn shorten<T, W: Serialize>(items: &mut Vec<T>, written: impl Fn(&T) -> W) -> bo
     items.truncate(fits);
     cut
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_what_fits_and_at_least_one() {
+        let page = |lengths: &[usize]| {
+            let mut items: Vec<String> = lengths.iter().map(|length| "x".repeat(*length)).collect();
+            let cut = shorten(&mut items, Clone::clone);
+            (items.len(), cut)
+        };
+        assert_eq!(page(&[]), (0, false));
+        assert_eq!(page(&[10, 10]), (2, false));
+        assert_eq!(page(&[PAGE_BYTES / 2, PAGE_BYTES / 4, PAGE_BYTES / 2]), (2, true));
+        assert_eq!(page(&[2 * PAGE_BYTES, 10]), (1, true));
+    }
+}

@@ -32,9 +32,10 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tracing::Instrument as _;
 
+use crate::log;
 use crate::metrics::Metrics;
 use crate::tokens::{Bearer, Tokens};
-use crate::trace::{Trace, log_answer};
+use crate::trace::Trace;
 
 pub use health::Links;
 pub use limits::{RateLimits, Rates};
@@ -152,7 +153,7 @@ async fn answer(
     let outcome = outcome(verb, &app, path, query, request).instrument(span.clone());
     let outcome = tokio::time::timeout(ANSWER, outcome).await.unwrap_or_else(|_| Err(too_slow(verb)));
     app.parts.metrics.answered(verb, "http", &outcome);
-    span.in_scope(|| log_answer(verb, &outcome));
+    span.in_scope(|| log::answered(verb, &outcome));
     let mut response = match &outcome {
         Ok(_) => json_response(StatusCode::OK, reply(&outcome)),
         Err(failure) => failed(failure),

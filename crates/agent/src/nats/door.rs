@@ -17,8 +17,9 @@ use tracing::Instrument as _;
 
 use super::micro::Counts;
 use super::{LEAVE, NatsError, is_inbox, leave};
+use crate::log;
 use crate::metrics::Metrics;
-use crate::trace::{Trace, log_answer};
+use crate::trace::Trace;
 
 /// Queue group that the replicas share.
 pub(super) const GROUP: &str = "infra";
@@ -26,11 +27,11 @@ pub(super) const GROUP: &str = "infra";
 /// Header with the code of a failure, as NATS micro services have it.
 const ERROR_CODE: &str = "Nats-Service-Error-Code";
 
-/// Room for the headers of an answer, which count as part of the message.
-const HEADERS_BYTES: usize = 1024;
-
 /// Header with the short text of a failure.
 const ERROR: &str = "Nats-Service-Error";
+
+/// Room for the headers of an answer, which count as part of the message.
+const HEADERS_BYTES: usize = 1024;
 
 /// The door.
 pub struct Door {
@@ -120,7 +121,7 @@ impl Door {
             let (outcome, body) = fitting(verb, outcome, client.server_info().max_payload);
             metrics.answered(verb, "nats", &outcome);
             counts.answered(verb, &outcome, begun.elapsed());
-            log_answer(verb, &outcome);
+            log::answered(verb, &outcome);
             let mut headers = HeaderMap::new();
             headers.insert("traceparent", trace.header());
             if let Err(failure) = &outcome {
@@ -157,5 +158,24 @@ fn fitting(
             let body = reply(&outcome);
             (outcome, body)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_the_server_would_not_take_is_told_as_one() {
+        let most = 8 * 1024;
+        let answer = |bytes: usize| {
+            let text = serde_json::value::to_raw_value(&"x".repeat(bytes)).unwrap();
+            fitting(Verb::List, Ok(text), most)
+        };
+        let (outcome, body) = answer(1024);
+        assert!(outcome.is_ok() && body.contains("xxx"), "{body}");
+        let (outcome, body) = answer(most);
+        assert_eq!(outcome.unwrap_err().code, "answer-too-large");
+        assert!(body.contains("answer-too-large") && body.len() + HEADERS_BYTES <= most, "{body}");
     }
 }

@@ -14,7 +14,7 @@ use exokit_wire::failure::Failure;
 use exokit_wire::verb::Verb;
 use futures_util::stream::{StreamExt as _, select_all};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::door::GROUP;
 use super::preflight::Right;
@@ -158,60 +158,60 @@ impl Described {
     }
 
     fn told(&self, question: Question) -> Value {
-        let common = json!({
-            "type": question.kind(),
-            "name": SERVICE,
-            "id": self.id,
-            "version": env!("CARGO_PKG_VERSION"),
-            "metadata": { "agent": AGENT },
-        });
-        let endpoints = |one: fn(&Self, Verb) -> Value| -> Value {
-            Verb::ALL.iter().map(|verb| one(self, *verb)).collect()
-        };
-        let more = match question {
-            Question::Ping => json!({}),
-            Question::Info => json!({
-                "description": env!("CARGO_PKG_DESCRIPTION"),
-                "endpoints": endpoints(|_, verb| endpoint(verb)),
-            }),
-            Question::Stats => json!({
-                "started": self.started.to_string(),
-                "endpoints": endpoints(Self::stats),
-            }),
-        };
-        match (common, more) {
-            (Value::Object(common), Value::Object(more)) => common.into_iter().chain(more).collect(),
-            (common, _) => common,
+        let mut told = object([
+            ("type", question.kind().into()),
+            ("name", SERVICE.into()),
+            ("id", self.id.as_str().into()),
+            ("version", env!("CARGO_PKG_VERSION").into()),
+            ("metadata", json!({ "agent": AGENT })),
+        ]);
+        let verbs = Verb::ALL.iter().copied();
+        match question {
+            Question::Ping => {}
+            Question::Info => told.extend(object([
+                ("description", env!("CARGO_PKG_DESCRIPTION").into()),
+                ("endpoints", verbs.map(described).collect()),
+            ])),
+            Question::Stats => told.extend(object([
+                ("started", self.started.to_string().into()),
+                ("endpoints", verbs.map(|verb| self.stats(verb)).collect()),
+            ])),
         }
+        told.into()
     }
 
     fn stats(&self, verb: Verb) -> Value {
         let done = self.counts.of(verb);
         let nanos = u64::try_from(done.took.as_nanos()).unwrap_or(u64::MAX);
-        let average = nanos.checked_div(done.requests).unwrap_or(0);
-        let more = json!({
-            "num_requests": done.requests,
-            "num_errors": done.errors,
-            "last_error": done.last_error,
-            "processing_time": nanos,
-            "average_processing_time": average,
-        });
-        match (endpoint(verb), more) {
-            (Value::Object(mut endpoint), Value::Object(more)) => {
-                endpoint.remove("metadata");
-                endpoint.into_iter().chain(more).collect()
-            }
-            (endpoint, _) => endpoint,
-        }
+        let mut stats = endpoint(verb);
+        stats.extend(object([
+            ("num_requests", done.requests.into()),
+            ("num_errors", done.errors.into()),
+            ("last_error", done.last_error.into()),
+            ("processing_time", nanos.into()),
+            ("average_processing_time", nanos.checked_div(done.requests).unwrap_or(0).into()),
+        ]));
+        stats.into()
     }
 }
 
+fn object<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 /// One operation. Names of endpoints have no dots.
-fn endpoint(verb: Verb) -> Value {
-    json!({
-        "name": verb.name().replace('.', "-"),
-        "subject": verb.subject(),
-        "queue_group": GROUP,
-        "metadata": { "operation": verb.name(), "scope": verb.scope().as_str() },
-    })
+fn endpoint(verb: Verb) -> Map<String, Value> {
+    object([
+        ("name", verb.name().replace('.', "-").into()),
+        ("subject", verb.subject().into()),
+        ("queue_group", GROUP.into()),
+    ])
+}
+
+/// One operation with what can be told of it beforehand.
+fn described(verb: Verb) -> Value {
+    let mut endpoint = endpoint(verb);
+    let metadata = json!({ "operation": verb.name(), "scope": verb.scope().as_str() });
+    endpoint.insert("metadata".to_owned(), metadata);
+    endpoint.into()
 }

@@ -71,11 +71,11 @@ pub async fn check(
     }
     let answered = round_trip(client, ANSWER).await;
     let denials = denials(said).await;
-    let denied = denied(&denials, needed);
-    match (denied.is_empty(), answered) {
-        (false, _) => Err(NatsError::Denied { denied }),
+    let missing = denied(&denials, needed);
+    match (missing.is_empty(), answered) {
+        (false, _) => Err(NatsError::Denied { denied: missing }),
         (true, Err(_)) => Err(NatsError::Silent(ANSWER)),
-        (true, Ok(())) => Ok(self::denied(&denials, wished).is_empty()),
+        (true, Ok(())) => Ok(denied(&denials, wished).is_empty()),
     }
 }
 

@@ -10,7 +10,7 @@ use exokit_model::ids::OperationId;
 use exokit_model::plan::Plan;
 use exokit_wire::event::EventMessage;
 use exokit_wire::reply::OperationReply;
-use exokit_wire::request::EventsRequest;
+use exokit_wire::request::{EventsRequest, ShowPlanRequest};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -50,6 +50,13 @@ impl Agent<'_> {
         report(self.settings, &followed?)
     }
 
+    /// Where it stands.
+    async fn now(&self, plan: &Plan) -> Result<OperationReply, CliError> {
+        let target = plan.plan_id.to_string();
+        let reply = self.client.look(&ShowPlanRequest { plan: target.clone() }).await?;
+        Ok(self.consistent(&target, reply)?.operation)
+    }
+
     async fn to_the_end(
         &self,
         plan: &Plan,
@@ -61,7 +68,7 @@ impl Agent<'_> {
         let mut last = None;
         loop {
             let request = EventsRequest { after, environment: None, operation: Some(id.clone()) };
-            let page = self.look(&request).await?;
+            let page = self.client.look(&request).await?;
             page.events.iter().filter_map(record).for_each(|record| progress.recorded(&record));
             let news = !page.events.is_empty();
             let more = page.next > after && page.next < page.head;
@@ -71,7 +78,7 @@ impl Agent<'_> {
             }
             let now = match last.take().filter(|_| !news) {
                 Some(known) => known,
-                None => self.recorded(plan.plan_id.as_str()).await?.operation,
+                None => self.now(plan).await?,
             };
             match now.phase.as_str() {
                 "running" | "rolling-back" => {}

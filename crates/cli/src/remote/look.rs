@@ -1,5 +1,6 @@
 //! What only looks, and signs of life.
 
+use exokit_approval::keys::PublicKey;
 use exokit_approval::roster::SignedRoster;
 use exokit_cloud::clock::{Clock as _, SystemClock};
 use exokit_ledger::EnvironmentView;
@@ -104,14 +105,18 @@ impl Agent<'_> {
         Ok(Exit::Done)
     }
 
+    /// The root key that is pinned on this host.
+    pub(super) fn pinned_root(&self) -> Result<Option<PublicKey>, CliError> {
+        match &self.settings.place {
+            Ok(place) => keys::pinned_root(&place.state),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// Who may approve: what the root key has signed, where it is pinned here.
     pub(super) async fn roster(&self) -> Result<Roster, CliError> {
         let reply = self.ask(&RosterRequest {}).await?;
-        let root = match &self.settings.place {
-            Ok(place) => keys::pinned_root(&place.state)?,
-            Err(_) => None,
-        };
-        match root {
+        match self.pinned_root()? {
             Some(root) => verified(self, &reply, &root),
             None => Ok(reply.roster),
         }
@@ -119,11 +124,7 @@ impl Agent<'_> {
 }
 
 /// The roster that the root key has signed, which must be what the agent says.
-pub(super) fn verified(
-    agent: &Agent<'_>,
-    reply: &RosterReply,
-    root: &exokit_approval::keys::PublicKey,
-) -> Result<Roster, CliError> {
+pub(super) fn verified(agent: &Agent<'_>, reply: &RosterReply, root: &PublicKey) -> Result<Roster, CliError> {
     let Some(signed) = &reply.signed else {
         return Err(
             agent.contradicts("the roster", "the root key is pinned here, and the roster is not signed")

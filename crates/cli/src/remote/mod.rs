@@ -171,15 +171,14 @@ impl<'s> Agent<'s> {
         Ok(self.client.ask(message).await?)
     }
 
-    /// Asks for what only looks, and waits for an agent that restarts.
-    async fn look<M: Message>(&self, message: &M) -> Result<M::Reply, CliError> {
-        Ok(self.client.look(message).await?)
-    }
-
     /// A recorded plan. What the agent says about it must be what its text
     /// says.
     async fn recorded(&self, target: &str) -> Result<Recorded, CliError> {
-        let reply = self.look(&ShowPlanRequest { plan: target.to_owned() }).await?;
+        let reply = self.ask(&ShowPlanRequest { plan: target.to_owned() }).await?;
+        self.consistent(target, reply)
+    }
+
+    fn consistent(&self, target: &str, reply: ShowPlanReply) -> Result<Recorded, CliError> {
         let plan = self.checked(&reply.plan, &reply.operation.plan_id.to_string(), |digest| {
             digest == reply.operation.digest
         })?;

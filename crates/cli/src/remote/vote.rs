@@ -7,7 +7,7 @@ use std::path::Path;
 use exokit_approval::keys::PublicKey;
 use exokit_approval::token::inspect;
 use exokit_core::cost::estimate;
-use exokit_engine::check_level;
+use exokit_engine::check_policy;
 use exokit_model::approval::{Decision, Roster};
 use exokit_model::ids::{OperationId, PlanId};
 use exokit_model::plan::{Action, Plan};
@@ -20,7 +20,6 @@ use crate::args::VoteArgs;
 use crate::commands::approve;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::keys;
 use crate::state_dir::read;
 
 impl Agent<'_> {
@@ -72,13 +71,12 @@ impl Agent<'_> {
 
     /// The pinned root key. Without it any roster could be shown.
     fn root(&self, args: &VoteArgs) -> Result<PublicKey, CliError> {
-        let root = match (&args.root, &self.settings.place) {
-            (Some(path), _) => {
+        let root = match &args.root {
+            Some(path) => {
                 let text = read(path)?;
                 Some(PublicKey::parse(text.trim()).doing("reading the root key", path.display())?)
             }
-            (None, Ok(place)) => keys::pinned_root(&place.state)?,
-            (None, Err(_)) => None,
+            None => self.pinned_root()?,
         };
         root.ok_or_else(|| {
             let why = "no root key is pinned here, so nobody vouches for the roster";
@@ -103,10 +101,10 @@ impl Agent<'_> {
         }
     }
 
-    /// Level and price again, from the text of the plan. Neither can be lower
+    /// Level, life and price again, from the text of the plan. Neither can be lower
     /// than what the rules and the known prices give.
     fn recomputed(&self, plan: &Plan, roster: &Roster) -> Result<(), CliError> {
-        check_level(plan, roster).doing("checking the level of", &plan.plan_id)?;
+        check_policy(plan, roster).doing("holding against the policy", &plan.plan_id)?;
         let known = prices::embedded().doing("reading", "the prices")?;
         let least = match (&plan.spec, plan.action) {
             (Some(spec), Action::Provision) => estimate(spec, &known).hourly,

@@ -533,3 +533,22 @@ async fn a_flipped_byte_in_the_file_never_shows_as_a_changed_record() {
     }
     assert!(noticed > 50, "{noticed}");
 }
+
+#[tokio::test]
+async fn a_statement_is_planned_once_for_all_values() {
+    let folder = folder();
+    let ledger = open(folder.path());
+    for number in 1..=3 {
+        append(&ledger, number).await.unwrap();
+    }
+    let place = store::Place::prepare(folder.path()).unwrap();
+    let connection = store::open_reader(&place).unwrap();
+    let mut statement = connection
+        .prepare("SELECT seq FROM records WHERE seq > ?1 AND environment IS NULL AND ?2 = '' LIMIT ?3")
+        .unwrap();
+    for after in 0..3 {
+        let mut rows = statement.query(rusqlite::params![after, "", 10]).unwrap();
+        while rows.next().unwrap().is_some() {}
+    }
+    assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
+}
