@@ -9,7 +9,8 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ use std::time::{Duration, Instant};
 use async_nats::Client;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, TryStreamExt as _};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -33,6 +36,17 @@ const CHANGES: usize = 300;
 const AT_ONCE: usize = 64;
 /// How long as many as possible are made.
 const FLOOD: Duration = Duration::from_secs(3);
+/// How many environments are under way at once.
+const RUNNING: usize = 1_000;
+/// How much faster the cloud of those is than the real one, which is how many
+/// more calls the agent may make.
+const SPEED: &str = "20";
+/// How long their clusters take in that cloud, in milliseconds: longer than
+/// anybody looks.
+const CLUSTER_MS: u64 = 86_400_000;
+/// How long they may take until all are under way, and how often it is looked.
+const START: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_millis(200);
 /// How many environments are at rest in a ledger.
 const AT_REST: &str = "10000";
 /// How many records a long ledger has.
@@ -127,10 +141,7 @@ async fn answers(nats: &Nats, folder: &Path, missed: &mut Vec<String>) -> Result
 
 /// What the agent holds in memory.
 async fn memory(nats: &Nats, folder: &Path) -> Result<(), Failure> {
-    println!(
-        "\nWhat the agent holds in memory; environments under way come on top, at what *Memory of environments under \
-         way*\nsays of each.\n\n| agent | resident MB |\n|---|---|"
-    );
+    println!("\nWhat the agent holds in memory:\n\n| agent | resident MB |\n|---|---|");
     let idle = Agent::start(&folder.join("idle"), Some(&nats.url))?;
     println!("| idle | {:.1} |", idle.resident()?);
     drop(idle);
@@ -142,6 +153,23 @@ async fn memory(nats: &Nats, folder: &Path) -> Result<(), Failure> {
     one(&client, "infra.status.list", &json!({"schema_version": 1})).await?;
     println!("| {AT_REST} environments registered | {:.1} |", agent.resident()?);
     drop(agent);
+    let cloud = Cloud::start(folder)?;
+    let agent = Agent::with_room(&folder.join("busy"), &nats.url, &cloud)?;
+    let asked = stream::iter(0..RUNNING).map(|number| {
+        let ask = json!({"template": "T1", "name": format!("running-{number}")});
+        let body = json!({"schema_version": 1, "requester": "dana", "ask": ask});
+        let client = client.clone();
+        async move { one(&client, "infra.provision", &body).await }
+    });
+    asked.buffer_unordered(AT_ONCE).try_for_each(|_| std::future::ready(Ok(()))).await?;
+    let until = now() + START;
+    while agent.under_way()? < RUNNING {
+        if now() > until {
+            return Err(format!("{} of {RUNNING} environments are under way", agent.under_way()?).into());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    println!("| {RUNNING} environments of T1 under way | {:.1} |", agent.resident()?);
     Ok(())
 }
 
@@ -207,12 +235,20 @@ async fn one(client: &Client, subject: &'static str, body: &Value) -> Result<f64
     let began = now();
     let reply = client.request(subject, payload.into()).await?;
     let took = began.elapsed().as_secs_f64() * 1e3;
-    // An echo has no result, and none is looked for in it.
-    let reply: Value = serde_json::from_slice(&reply.payload)?;
-    match reply.get("error") {
+    // An echo has no result, and none is looked for in it. That nothing else is
+    // read of it keeps whoever asks from being what is measured.
+    let reply: Reply<'_> = serde_json::from_slice(&reply.payload)?;
+    match reply.error {
         Some(error) => Err(format!("{subject} was refused: {error}").into()),
         None => Ok(took),
     }
+}
+
+/// What matters of a reply.
+#[derive(Deserialize)]
+struct Reply<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
 }
 
 async fn call(client: &Client, subject: &'static str, body: &Value) -> Result<Value, Failure> {
@@ -288,6 +324,8 @@ impl Nats {
 /// An agent of its own state directory.
 struct Agent {
     process: Running,
+    /// Host and port of its HTTP door.
+    address: String,
 }
 
 impl Agent {
@@ -298,8 +336,37 @@ impl Agent {
     fn serve(mut command: Command, nats: Option<&str>) -> Result<Self, Failure> {
         command.args(["serve", "--listen", "127.0.0.1:0", "--rate", "1000000"]);
         command.args(nats.into_iter().flat_map(|url| ["--nats", url]));
-        let process = started(command)?;
-        Ok(Self { process })
+        let (process, said) = started(command)?;
+        let url = said["http"].as_str().ok_or("the agent did not say where it is")?;
+        Ok(Self { process, address: url.trim_start_matches("http://").to_owned() })
+    }
+
+    /// One whose policy lets one requester have any number, beside a cloud that
+    /// has room for them.
+    fn with_room(state: &Path, nats: &str, cloud: &Cloud) -> Result<Self, Failure> {
+        let caps = ["policy", "--requester-daily-max", "100000", "--team-daily-max", "100000"];
+        for words in [&["init"][..], &caps] {
+            let mut command = cloud.exokit(state)?;
+            let command = command.arg("approver").args(words);
+            let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+            if !status.success() {
+                return Err(format!("exokit approver {words:?}: {status}").into());
+            }
+        }
+        Self::serve(cloud.exokit(state)?, Some(nats))
+    }
+
+    /// How many environments are being made, as its metrics tell.
+    fn under_way(&self) -> Result<usize, Failure> {
+        let mut connection = TcpStream::connect(&self.address)?;
+        write!(connection, "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)?;
+        let mut text = String::new();
+        connection.read_to_string(&mut text)?;
+        let of_it =
+            |line: &&str| line.starts_with("infra_registry_clusters{") && line.contains("\"provisioning\"");
+        let counts =
+            text.lines().filter(of_it).filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
+        Ok(counts.sum())
     }
 
     fn resident(&self) -> Result<f64, Failure> {
@@ -311,14 +378,52 @@ impl Agent {
 }
 
 /// A process that says in its first line where it is.
-fn started(mut command: Command) -> Result<Running, Failure> {
+fn started(mut command: Command) -> Result<(Running, Value), Failure> {
     let mut process = Running(command.stdout(Stdio::piped()).spawn()?);
     let stdout = process.0.stdout.take().ok_or("no output")?;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
-    match line.is_empty() {
-        true => Err("a process did not say where it is".into()),
-        false => Ok(process),
+    let said = serde_json::from_str(&line).map_err(|_| "a process did not say where it is")?;
+    Ok((process, said))
+}
+
+/// `exokit sim` with quotas that are never used up, and clusters that are never
+/// done.
+struct Cloud {
+    _process: Running,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Cloud {
+    fn start(folder: &Path) -> Result<Self, Failure> {
+        let all = ["instance", "iam-key", "sks-cluster", "security-group", "anti-affinity-group"];
+        let room = all.map(|resource| {
+            let fault = json!({"kind": "quota", "resource": resource, "limit": 1_000_000});
+            json!({"match": {"times": 1}, "fault": fault})
+        });
+        let slow = json!({"create-sks-cluster": {"low_ms": CLUSTER_MS, "high_ms": CLUSTER_MS}});
+        let faults = folder.join("faults.json");
+        std::fs::write(&faults, serde_json::to_vec(&json!({"faults": room, "latencies": slow}))?)?;
+        let mut command = Command::new(variable("EXOKIT_BIN")?);
+        command.args(["sim", "--speed", SPEED, "--faults"]).arg(&faults).stderr(Stdio::null());
+        let (process, said) = started(command)?;
+        let of = |key: &str| said[key].as_str().unwrap_or_default().to_owned();
+        let variables = vec![
+            ("EXOKIT_CLOUD", "exoscale".to_owned()),
+            ("EXOKIT_SIM_SPEED", SPEED.to_owned()),
+            ("EXOSCALE_API_KEY", of("api_key")),
+            ("EXOSCALE_API_SECRET", of("api_secret")),
+            ("EXOSCALE_API_ENDPOINT", of("endpoint").replace("/v2", "/zone/{zone}/v2")),
+            ("EXOSCALE_SOS_ENDPOINT", of("sos_endpoint")),
+        ];
+        Ok(Self { _process: process, variables })
+    }
+
+    /// exokit for this cloud.
+    fn exokit(&self, state: &Path) -> Result<Command, Failure> {
+        let mut command = exokit(state)?;
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        Ok(command)
     }
 }
 

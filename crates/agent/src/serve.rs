@@ -13,6 +13,7 @@ use exokit_service::worker::{Noticed, Worker, is_held};
 use exokit_service::{Service, chain};
 use exokit_wire::verb::Verb;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -74,6 +75,9 @@ pub enum ServeError {
     /// A part of the agent broke off.
     #[error("a part of the agent broke off: {0}")]
     Broken(#[from] tokio::task::JoinError),
+    /// The thread of the bus cannot be prepared.
+    #[error("preparing the thread of the bus")]
+    Thread(#[source] std::io::Error),
     /// The ledger takes nothing more in this process.
     #[error("writing the ledger")]
     Ledger(#[source] LedgerError),
@@ -99,6 +103,7 @@ impl ServeError {
             ServeError::Ledger(_) => {
                 "check the disk, then start it again: only a new process may judge what is on it"
             }
+            ServeError::Thread(_) => "check the limits of this host on open files",
             ServeError::Tokens { .. } => "restore the file, or remove it and make new tokens",
             ServeError::Cursor { .. } => "check the disk and the rights on the folder",
         }
@@ -168,8 +173,10 @@ pub async fn serve(
     tasks.spawn(watch_ledger(service.clone(), until_of(&stopped)));
     tasks.spawn(follow_tokens(options.clone(), tokens, until_of(&stopped)));
     if let (Some(nats), Some(connected)) = (options.nats.clone(), connected) {
-        let bus = BusTask { options: options.clone(), nats, service, metrics, connected, tell: tell.clone() };
-        tasks.spawn(bus.run(stopped.clone()));
+        let (options, tell, workers) = (options.clone(), tell.clone(), Handle::current());
+        let bus = BusTask { options, nats, service, metrics, connected, tell, workers };
+        let stopped = stopped.clone();
+        tasks.spawn_blocking(move || bus.run_alone(stopped));
     }
     // Whoever started it may have gone away.
     let _ = tell.send(Told::Listening(address));
@@ -291,9 +298,18 @@ struct BusTask {
     metrics: Arc<Metrics>,
     connected: Arc<AtomicBool>,
     tell: mpsc::UnboundedSender<Told>,
+    workers: Handle,
 }
 
 impl BusTask {
+    /// Runs on this thread alone. What the server sends in one piece is read,
+    /// answered and sent back in one piece; were reading and writing on
+    /// different threads, each answer would wake the other one up.
+    fn run_alone(self, stopped: watch::Receiver<bool>) -> Result<(), ServeError> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
+        runtime.block_on(self.run(stopped))
+    }
+
     async fn run(self, stopped: watch::Receiver<bool>) -> Result<(), ServeError> {
         let connected = tokio::select! {
             biased;
@@ -303,7 +319,7 @@ impl BusTask {
         let (Connection { client, said }, described) = connected?;
         let counts = Arc::new(Counts::default());
         let (service, metrics) = (self.service.clone(), self.metrics.clone());
-        let door = Door::open(client.clone(), service, metrics, counts.clone()).await?;
+        let door = Door::open(client.clone(), service, metrics, counts.clone(), self.workers.clone()).await?;
         self.connected.store(true, Ordering::Relaxed);
         let _ = self.tell.send(Told::Connected);
         let presence = Presence::new(client.clone(), self.service.clone());

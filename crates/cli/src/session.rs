@@ -138,7 +138,7 @@ impl Session {
         let ledger = &self.engine.parts().ledger;
         let records = ledger.read(Filter::Operation(id.clone()), 0).await;
         let records = records.doing("reading the ledger", self.state.ledger().display())?;
-        let view = OperationView::fold(id, &records).map_err(LedgerError::from);
+        let view = OperationView::fold(ledger.plans(), id, &records).map_err(LedgerError::from);
         view.doing("reading the ledger", self.state.ledger().display())
     }
 }

@@ -293,12 +293,12 @@ impl Engine {
         operation: &OperationId,
         records: &[Record],
     ) -> Result<OperationState, StateError> {
-        OperationState::fold_with(&self.parts.known.plans, operation, records)
+        OperationState::fold_with(self.parts.ledger.plans(), operation, records)
     }
 
     /// As [`Engine::fold_operation`], for an environment.
     pub(crate) fn fold_environment(&self, records: &[Record]) -> Result<EnvironmentState, StateError> {
-        EnvironmentState::fold(&self.parts.known.plans, records)
+        EnvironmentState::fold(self.parts.ledger.plans(), records)
     }
 
     pub(crate) fn new_plan_id(&self) -> Result<PlanId, EngineError> {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use exokit_core::node_state::NodeState;
 use exokit_core::plan_build::Recorded;
+use exokit_ledger::Plans;
 use exokit_model::event::{Event, Record};
 use exokit_model::ids::{OperationId, OwnerToken, ResourceId};
 use exokit_model::phase::Phase;
 use exokit_model::plan::Action;
 
-use crate::plans::Plans;
 use crate::state::{OperationState, StateError};
 
 /// One environment, folded from its records.

@@ -1,4 +1,4 @@
-//! What engines have read and proven, so that none of them does it again.
+//! Rosters that engines have proven, so that none of them does it again.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,19 +7,16 @@ use exokit_approval::keys::PublicKey;
 use exokit_approval::roster::{RosterRefusal, SignedRoster};
 use exokit_approval::verify::Verifier;
 
-use crate::plans::Plans;
-
 /// Most rosters that are kept: the one in force and some before it.
 const ROSTERS_MAX: usize = 8;
 
-/// Plans by digest, and verifiers by the signed text of their roster.
+/// Verifiers by the signed text of their roster.
 ///
-/// All of it follows from the bytes alone, never from what a ledger or a cloud
-/// said at some time, so that nothing in it can grow old. Engines that live one
+/// They follow from the bytes alone, never from what a ledger or a cloud
+/// said at some time, so that none of them can grow old. Engines that live one
 /// after the other may share it; clones do.
 #[derive(Clone, Default)]
 pub struct Known {
-    pub(crate) plans: Arc<Plans>,
     verifiers: Arc<Mutex<VecDeque<Proven>>>,
 }
 

@@ -18,7 +18,6 @@ pub mod idempotency;
 pub mod keyring;
 pub mod known;
 pub mod observe;
-mod plans;
 pub mod propose;
 mod run;
 mod sealed_plan;

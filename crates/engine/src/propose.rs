@@ -250,13 +250,24 @@ impl Engine {
         request: Option<&KeyedRequest>,
         reason: Option<Event>,
     ) -> Result<OperationState, EngineError> {
-        check_key(plan, request)?;
-        self.bind_account(&plan.zone).await?;
         let bytes = plan.to_bytes()?;
         let digest = Plan::digest_of(&bytes);
-        let operation = plan.plan_id.operation();
         // Canonical JSON is UTF-8.
         let text = String::from_utf8_lossy(&bytes).into_owned();
+        self.record(plan, (digest, text), request, reason).await
+    }
+
+    /// Records a plan, of which digest and canonical text are known.
+    pub(crate) async fn record(
+        &self,
+        plan: &Plan,
+        (digest, text): (Digest, String),
+        request: Option<&KeyedRequest>,
+        reason: Option<Event>,
+    ) -> Result<OperationState, EngineError> {
+        check_key(plan, request)?;
+        self.bind_account(&plan.zone).await?;
+        let operation = plan.plan_id.operation();
         let body = request.map(|request| request.body);
         let seal = Some(self.parts().keyring.seal_plan(&digest));
         let event = Event::PlanProposed { digest, plan: text, request: body, seal };

@@ -1,7 +1,10 @@
 //! What the ledger says of one operation: its plan, phase, votes and nodes.
 
 use exokit_core::node_state::{Facts, IllegalNodeEvent};
+use exokit_ledger::OperationView;
+use exokit_ledger::plans::{Plans, PlansError};
 use exokit_model::canonical::Digest;
+use exokit_model::certificate::Certificate;
 use exokit_model::event::{Event, Record};
 use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::ids::OperationId;
@@ -9,7 +12,6 @@ use exokit_model::phase::{IllegalEvent, Phase};
 use exokit_model::plan::PlanError;
 use jiff::Timestamp;
 
-use crate::plans::Plans;
 
 /// One operation, folded from its records.
 #[derive(Debug, Clone)]
@@ -28,10 +30,14 @@ pub struct OperationState {
     pub phase: Phase,
     /// Recorded votes, yes and no, in order.
     pub tokens: Vec<String>,
+    /// When it was proposed.
+    pub proposed_at: Timestamp,
     /// When it began.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// Proof that nothing was left, after a teardown.
+    pub certificate: Option<Certificate>,
     /// Its nodes.
     pub facts: Facts,
     /// Sequence number of the last record taken in.
@@ -108,7 +114,10 @@ impl OperationState {
         let Event::PlanProposed { digest, plan: text, request, seal } = &record.entry.event else {
             return Err(StateError::NoPlan(operation.clone()));
         };
-        let plan = plans.read(record.seq, *digest, text)?;
+        let plan = plans.read(*digest, text).map_err(|error| match error {
+            PlansError::Digest => StateError::Digest { seq: record.seq },
+            PlansError::Plan(source) => StateError::Plan { seq: record.seq, source },
+        })?;
         if plan.plan_id.operation() != *operation {
             return Err(StateError::Digest { seq: record.seq });
         }
@@ -121,8 +130,10 @@ impl OperationState {
             seal: *seal,
             phase: Phase::AwaitingApproval,
             tokens: Vec::new(),
+            proposed_at: record.entry.at,
             started_at: None,
             ended_at: None,
+            certificate: None,
             last_seq: record.seq,
         })
     }
@@ -147,6 +158,7 @@ impl OperationState {
                 self.tokens.push(token.clone())
             }
             Event::OperationStarted { .. } => self.started_at = Some(record.entry.at),
+            Event::OperationSucceeded { certificate } => self.certificate.clone_from(certificate),
             _ => {}
         }
         if self.phase.is_terminal() {
@@ -154,5 +166,21 @@ impl OperationState {
         }
         self.last_seq = self.last_seq.max(record.seq);
         Ok(())
+    }
+}
+
+impl From<OperationState> for OperationView {
+    fn from(state: OperationState) -> Self {
+        Self {
+            operation: state.operation,
+            plan: state.plan,
+            digest: state.digest,
+            phase: state.phase,
+            tokens: state.tokens,
+            proposed_at: state.proposed_at,
+            started_at: state.started_at,
+            ended_at: state.ended_at,
+            certificate: state.certificate,
+        }
     }
 }

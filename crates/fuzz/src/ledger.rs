@@ -3,7 +3,7 @@
 use exokit_core::node_state::Facts;
 use exokit_ledger::export::{self, import, read};
 use exokit_ledger::history::history;
-use exokit_ledger::{Environments, Head, Ledger, MemoryLedger, OperationView, Operations, Registry};
+use exokit_ledger::{Environments, Head, Ledger, MemoryLedger, OperationView, Operations, Plans, Registry};
 use exokit_model::canonical::to_canonical_bytes;
 use exokit_model::event::{Entry, Record};
 use jiff::tz::TimeZone;
@@ -51,7 +51,7 @@ fn check_prefix(records: &[Record]) {
         let id = &summary.operation;
         assert_eq!(registry.find_operations(&Operations::Named(id.clone())), std::slice::from_ref(summary));
         // An entry that names no operation is in the registry and not here.
-        let Ok(Some(view)) = OperationView::fold(id, &records[..fit]) else { continue };
+        let Ok(Some(view)) = OperationView::fold(&Plans::default(), id, &records[..fit]) else { continue };
         let graph = &view.plan.graph;
         let mut facts = Facts::new(graph);
         for record in records[..fit].iter().filter(|record| record.entry.operation.as_ref() == Some(id)) {

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::LedgerError;
+use crate::plans::Plans;
 use crate::projection::{EnvironmentView, Environments, Holdings, OperationSummary, Operations, Request};
 
 /// How long a lease lasts after it was taken or renewed, in seconds.
@@ -161,6 +162,9 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// As [`Ledger::read`].
     async fn page(&self, filter: Filter, after: u64, most: usize) -> Result<Vec<Record>, LedgerError>;
+
+    /// The plans that were read from it, for whoever reads one again.
+    fn plans(&self) -> &Plans;
 
     /// Lets somebody see how long each commit took from now on, with the wait
     /// for the disk; only the first can. A ledger in memory has none to show.

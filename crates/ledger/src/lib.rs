@@ -11,6 +11,7 @@ pub mod export;
 pub mod history;
 pub mod ledger;
 pub mod memory;
+pub mod plans;
 pub mod projection;
 #[cfg(test)]
 mod property_tests;
@@ -24,6 +25,7 @@ pub use ledger::{
     CommitWatcher, Condition, Fence, Filter, Head, LEASE_SECONDS, Lease, Ledger, RENEW_SECONDS,
 };
 pub use memory::MemoryLedger;
+pub use plans::Plans;
 pub use projection::{
     EnvironmentStory, EnvironmentView, Environments, Holdings, OperationSummary, OperationView, Operations,
     Registry, Request, Requested,

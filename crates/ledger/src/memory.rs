@@ -16,6 +16,7 @@ use jiff::civil::Date;
 use crate::check::{check_entries, check_environment, check_epoch, check_head, check_unused};
 use crate::error::LedgerError;
 use crate::ledger::{Condition, Filter, Head, Lease, Ledger, lease_end};
+use crate::plans::Plans;
 use crate::projection::{
     EnvironmentView, Environments, Holdings, Misfit, OperationSummary, Operations, Registry, Request,
 };
@@ -25,6 +26,7 @@ use crate::projection::{
 #[derive(Debug, Clone, Default)]
 pub struct MemoryLedger {
     state: Arc<Mutex<State>>,
+    plans: Plans,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -109,7 +111,7 @@ impl MemoryLedger {
             state.places.truncate(durable);
         }
         state.durable = state.records.len();
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), plans: self.plans.clone() }
     }
 
     /// The durable records, for a judge that must not depend on the engine.
@@ -121,7 +123,7 @@ impl MemoryLedger {
 
     /// What the durable records say now.
     fn now<T>(&self, question: impl FnOnce(&Registry) -> T) -> Result<T, LedgerError> {
-        Ok(question(self.lock().caught_up()?))
+        Ok(question(self.lock().caught_up(&self.plans)?))
     }
 
     /// How many records were written, and how many of them are durable: a
@@ -143,12 +145,12 @@ impl State {
     }
 
     /// The registry, with every durable record taken in.
-    fn caught_up(&mut self) -> Result<&Registry, Misfit> {
+    fn caught_up(&mut self, plans: &Plans) -> Result<&Registry, Misfit> {
         let known = usize::try_from(self.registry.head().seq).unwrap_or(usize::MAX);
         if known < self.durable {
             let registry = Arc::make_mut(&mut self.registry);
             for record in &self.records[known..self.durable] {
-                registry.apply(record)?;
+                registry.apply_with(plans, record)?;
             }
         }
         Ok(&self.registry)
@@ -224,6 +226,10 @@ impl State {
 
 #[async_trait]
 impl Ledger for MemoryLedger {
+    fn plans(&self) -> &Plans {
+        &self.plans
+    }
+
     async fn append(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
         check_entries(condition, &entries)?;
         let (written, length) = {

@@ -3,10 +3,11 @@
 
 use exokit_engine::error::EngineError;
 use exokit_engine::idempotency::{KeyedRequest, body_digest};
+use exokit_engine::state::OperationState;
 use exokit_ledger::{LedgerError, Operations};
-use exokit_model::ids::{OperationId, PlanId};
+use exokit_model::ids::PlanId;
 use exokit_model::phase::Phase;
-use exokit_model::plan::{Action, Plan};
+use exokit_model::plan::Action;
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::reply::{KeepAliveReply, OperationReply, PlanReply};
 use exokit_wire::request::{
@@ -43,12 +44,15 @@ impl Service {
         let planned = self.planned(caller.requester()?, &request, None).await?;
         let plan = &planned.plan;
         let bytes = plan.to_bytes().map_err(EngineError::from).doing("writing", &plan.plan_id)?;
-        let digest = Plan::digest_of(&bytes);
+        // Canonical JSON is UTF-8.
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        // Read as it will be when it comes back, which is likely to be soon.
+        let read = self.engine().parts().ledger.plans().parse(&text).map_err(EngineError::Unreadable);
+        let digest = read.doing("reading again", &plan.plan_id)?.digest();
         Ok(PlanReply {
             view: views::plan(plan, digest),
-            // Canonical JSON is UTF-8.
-            plan: String::from_utf8_lossy(&bytes).into_owned(),
-            seal: self.engine().seal(plan).doing("sealing", &plan.plan_id)?,
+            plan: text,
+            seal: self.engine().seal(&digest),
             selection: planned.selection,
             notes: planned.notes,
         })
@@ -101,12 +105,11 @@ impl Service {
         source: Source,
         tokens: &Tokens,
     ) -> Result<OperationReply, Failure> {
-        let operation = match source {
-            Source::Recorded(plan) => plan.operation(),
-            Source::Wanted(request) => self.record_wanted(caller, action, &request).await?,
-            Source::Sealed(sealed) => self.record_sealed(caller, action, &sealed).await?,
+        let view = match source {
+            Source::Recorded(plan) => self.operation(&plan.operation()).await?,
+            Source::Wanted(request) => self.record_wanted(caller, action, &request).await?.into(),
+            Source::Sealed(sealed) => self.record_sealed(caller, action, sealed).await?.into(),
         };
-        let view = self.operation(&operation).await?;
         if view.plan.action != action {
             let why = format!("the plan is to {}, not to {action}", view.plan.action);
             return Err(invalid(
@@ -117,17 +120,20 @@ impl Service {
             ));
         }
         for token in tokens.as_slice() {
-            self.vote_on(&operation, token).await?;
+            self.vote_on(&view.operation, token).await?;
         }
         self.work.notify_one();
-        Ok(views::operation(&self.operation(&operation).await?))
+        match tokens.as_slice() {
+            [] => Ok(views::operation(&view)),
+            _ => Ok(views::operation(&self.operation(&view.operation).await?)),
+        }
     }
 
     /// Plans what is wanted and records it, unless the same request has led to
     /// a plan before.
     async fn record_wanted(&self, caller: &Caller, action: Action, request: &PlanRequest) -> Proposed {
         let keyed = match &caller.key {
-            Some(key) => Some(self.engine().keyed(caller.requester()?, key, caller.body)),
+            Some(key) => Some(self.engine().keyed(caller.requester()?, &key.name, key.body)),
             None => None,
         };
         let mut recorded = self.record_once(caller, action, request, keyed.as_ref()).await;
@@ -151,44 +157,40 @@ impl Service {
         action: Action,
         request: &PlanRequest,
         keyed: Option<&KeyedRequest>,
-    ) -> Result<OperationId, NotRecorded> {
+    ) -> Result<OperationState, NotRecorded> {
         let plan = async {
             self.make_room(action).await?;
             Ok::<_, NotRecorded>(self.planned(caller.requester()?, request, keyed).await?.plan)
         };
-        let recorded = match keyed {
-            Some(keyed) => self.engine().propose_once(keyed, plan).await?,
-            None => self.engine().propose(&plan.await?, None).await?,
-        };
-        Ok(recorded.operation)
-    }
-
-    async fn record_sealed(&self, caller: &Caller, action: Action, sealed: &SealedPlan) -> Proposed {
-        let request = self.sealed_request(caller, sealed)?;
-        let known = self.engine().answered(&request).await.doing("looking for", "the sealed plan")?;
-        if let Some(known) = known {
-            return Ok(known.operation);
+        match keyed {
+            Some(keyed) => self.engine().propose_once(keyed, plan).await,
+            None => Ok(self.engine().propose(&plan.await?, None).await?),
         }
-        self.make_room(action).await?;
-        let proposed = self.engine().propose_sealed(&sealed.plan, &sealed.seal, Some(&request)).await;
-        Ok(proposed.doing("recording", "the sealed plan")?.operation)
     }
 
     /// A sealed plan is its own key: however often it is sent, and with
     /// whatever votes, it is recorded once. It is taken from who asked for it,
     /// and from nobody else.
-    fn sealed_request(&self, caller: &Caller, sealed: &SealedPlan) -> Result<KeyedRequest, Failure> {
+    async fn record_sealed(&self, caller: &Caller, action: Action, sealed: SealedPlan) -> Proposed {
         let requester = caller.requester()?;
-        let plan = Plan::from_bytes(sealed.plan.as_bytes()).map_err(EngineError::Unreadable);
-        let plan = plan.doing("reading", "the sealed plan")?;
+        let body = body_digest(&sealed.plan).doing("reading", "the sealed plan")?;
+        let opened = self.engine().open_sealed(sealed.plan, &sealed.seal);
+        let opened = opened.doing("recording", "the sealed plan")?;
+        let plan = opened.plan();
         if plan.requester != *requester {
             let why = format!("{} asked for it, not {requester}", plan.requester);
             let hint = "whoever wants it asks for a plan of their own";
             let on = plan.plan_id.as_str();
             return Err(Failure::new(Class::Forbidden, "other-requester", "recording", on, &why, hint));
         }
-        let body = body_digest(&sealed.plan).doing("reading", "the sealed plan")?;
-        Ok(KeyedRequest { plan_id: plan.plan_id, body })
+        let request = KeyedRequest { plan_id: plan.plan_id.clone(), body };
+        let known = self.engine().answered(&request).await.doing("looking for", "the sealed plan")?;
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        self.make_room(action).await?;
+        let proposed = self.engine().propose_opened(opened, Some(&request)).await;
+        proposed.doing("recording", "the sealed plan")
     }
 
     /// Lets a parked operation go on, in the name of who asks.
@@ -266,4 +268,4 @@ impl From<EngineError> for NotRecorded {
 }
 
 /// The operation that a proposal led to.
-type Proposed = Result<OperationId, Failure>;
+type Proposed = Result<OperationState, Failure>;

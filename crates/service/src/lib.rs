@@ -20,4 +20,4 @@ pub mod worker;
 
 pub use ask::Planned;
 pub use explain::{Doing, Explain, chain};
-pub use service::{Caller, Service};
+pub use service::{Caller, RequestKey, Service};

@@ -28,9 +28,16 @@ use crate::explain::Doing as _;
 pub struct Caller {
     /// Who asks; none when nobody says so, which is enough to look.
     pub person: Option<PersonId>,
-    /// The idempotency key.
-    pub key: Option<String>,
-    /// Digest of the body.
+    /// By what the request is known again, if by anything.
+    pub key: Option<RequestKey>,
+}
+
+/// An idempotency key, and what it came with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// The key.
+    pub name: String,
+    /// Digest of the body: under one key there is one.
     pub body: Digest,
 }
 
@@ -40,8 +47,13 @@ impl Caller {
     /// # Errors
     /// When the body has no canonical form.
     pub fn new(meta: Meta, body: &Map<String, Value>) -> Result<Self, Failure> {
-        let body = body_digest(body).doing("reading", "the message")?;
-        Ok(Self { person: meta.requester, key: meta.idempotency_key, body })
+        let key = match meta.idempotency_key {
+            Some(name) => {
+                Some(RequestKey { name, body: body_digest(body).doing("reading", "the message")? })
+            }
+            None => None,
+        };
+        Ok(Self { person: meta.requester, key })
     }
 
     /// Who asks for a change.

@@ -17,7 +17,7 @@ impl Service {
         let ledger = &self.engine().parts().ledger;
         let records = ledger.read(Filter::Operation(id.clone()), 0).await;
         let records = records.doing("reading", "the ledger")?;
-        let view = OperationView::fold(id, &records).map_err(LedgerError::from);
+        let view = OperationView::fold(ledger.plans(), id, &records).map_err(LedgerError::from);
         view.doing("reading", "the ledger")?.ok_or_else(|| no_plan(id.plan().as_str()))
     }
 

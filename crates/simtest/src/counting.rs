@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use exokit_ledger::{
     Condition, EnvironmentView, Environments, Filter, Head, Holdings, Lease, Ledger, LedgerError,
-    OperationSummary, Operations, Request,
+    OperationSummary, Operations, Plans, Request,
 };
 use exokit_model::event::{Entry, Record};
 use exokit_model::ids::{OperationId, Zone};
@@ -42,6 +42,10 @@ impl Counting {
 
 #[async_trait]
 impl Ledger for Counting {
+    fn plans(&self) -> &Plans {
+        self.inner.plans()
+    }
+
     async fn append(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
         self.inner.append(condition, entries).await
     }

@@ -2,15 +2,18 @@
 //! shared with all replicas; each request is answered when its result is
 //! durable.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_nats::{Client, HeaderMap, Message, Subscriber};
 use exokit_service::Service;
 use exokit_wire::envelope::reply;
 use exokit_wire::failure::{Class, Failure};
-use exokit_wire::verb::Verb;
+use exokit_wire::verb::{Scope, Verb};
 use futures_util::stream::{SelectAll, StreamExt as _, select_all};
+use futures_util::{FutureExt as _, poll};
 use serde_json::value::RawValue;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -33,12 +36,17 @@ const ERROR: &str = "Nats-Service-Error";
 /// Room for the headers of an answer, which count as part of the message.
 const HEADERS_BYTES: usize = 1024;
 
+/// Longest message that is begun without a task of its own.
+const SHORT_BYTES_MAX: usize = 4096;
+
 /// The door.
 pub struct Door {
     client: Client,
     service: Service,
     metrics: Arc<Metrics>,
     counts: Arc<Counts>,
+    /// Where work is done that waits, or takes long.
+    workers: Handle,
     requests: SelectAll<Subscriber>,
 }
 
@@ -52,6 +60,7 @@ impl Door {
         service: Service,
         metrics: Arc<Metrics>,
         counts: Arc<Counts>,
+        workers: Handle,
     ) -> Result<Self, NatsError> {
         let mut requests = Vec::new();
         for verb in Verb::ALL {
@@ -59,7 +68,7 @@ impl Door {
             let subscribed = client.queue_subscribe(subject.clone(), GROUP.to_owned()).await;
             requests.push(subscribed.map_err(|source| NatsError::Subscribe { subject, source })?);
         }
-        Ok(Self { client, service, metrics, counts, requests: select_all(requests) })
+        Ok(Self { client, service, metrics, counts, workers, requests: select_all(requests) })
     }
 
     /// Answers requests until `stop` comes true; then takes no new ones and
@@ -73,7 +82,7 @@ impl Door {
                 () = &mut stop => break,
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
                 message = self.requests.next() => match message {
-                    Some(message) => { under_way.spawn(self.answer(message)); }
+                    Some(message) => self.begin(message, &mut under_way).await,
                     None => break,
                 },
             }
@@ -81,7 +90,7 @@ impl Door {
         let came_before = async {
             self.drain().await;
             while let Some(message) = self.requests.next().await {
-                under_way.spawn(self.answer(message));
+                self.begin(message, &mut under_way).await;
             }
         };
         if tokio::time::timeout(LEAVE, came_before).await.is_err() {
@@ -90,6 +99,25 @@ impl Door {
         while under_way.join_next().await.is_some() {}
         // What was answered last must leave before the process does.
         leave(&self.client).await;
+    }
+
+    /// Begins to answer one message. A short one whose answer waits for nothing,
+    /// such as a selection, has been answered then: a task of its own, and
+    /// another thread that wakes up for it, would take longer than the answer,
+    /// and answers that are ready together leave together.
+    async fn begin(&self, message: Message, under_way: &mut JoinSet<()>) {
+        let short = message.payload.len() <= SHORT_BYTES_MAX;
+        let subject = message.subject.clone();
+        // Who panics spoils one answer, not the door.
+        let answer = AssertUnwindSafe(self.answer(message)).catch_unwind();
+        let mut answer = Box::pin(answer.map(move |ended| {
+            if ended.is_err() {
+                tracing::error!(%subject, "answering a request broke off");
+            }
+        }));
+        if !short || poll!(&mut answer).is_pending() {
+            under_way.spawn_on(answer, &self.workers);
+        }
     }
 
     /// Asks the server for no more.
@@ -106,7 +134,8 @@ impl Door {
         let (client, service, metrics) = (self.client.clone(), self.service.clone(), self.metrics.clone());
         let counts = self.counts.clone();
         let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str().to_owned());
-        let trace = Trace::continued(header("traceparent").as_deref());
+        let parent = header("traceparent");
+        let trace = Trace::continued(parent.as_deref());
         let span =
             tracing::info_span!("request", way = "nats", subject = %message.subject, trace = %trace.id());
         async move {
@@ -122,19 +151,30 @@ impl Door {
             metrics.answered(verb, "nats", &outcome);
             counts.answered(verb, &outcome, begun.elapsed());
             log::answered(verb, &outcome);
-            let mut headers = HeaderMap::new();
-            headers.insert("traceparent", trace.header());
-            if let Err(failure) = &outcome {
-                headers.insert(ERROR_CODE, failure.status.to_string());
-                headers.insert(ERROR, failure.code.clone());
-            }
+            // Who only looked, with no trace, finds no trace of that in the log.
+            let plain = parent.is_none() && outcome.is_ok() && verb.scope() == Scope::Read;
+            let sent = match plain {
+                true => client.publish(to, body.into()).await,
+                false => client.publish_with_headers(to, headers(&trace, &outcome), body.into()).await,
+            };
             // The requester asks again under its key.
-            if let Err(error) = client.publish_with_headers(to, headers, body.into()).await {
+            if let Err(error) = sent {
                 tracing::warn!(%error, "a reply was not sent");
             }
         }
         .instrument(span)
     }
+}
+
+/// What stands before an answer: its trace, and what went wrong.
+fn headers<T>(trace: &Trace, outcome: &Result<T, Failure>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("traceparent", trace.header());
+    if let Err(failure) = outcome {
+        headers.insert(ERROR_CODE, failure.status.to_string());
+        headers.insert(ERROR, failure.code.clone());
+    }
+    headers
 }
 
 /// An outcome with its answer. One that the server does not take as one message

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::Misfit;
 use super::rows::read_plan;
 use super::summary::OperationSummary;
+use crate::plans::Plans;
 
 /// An operation: a plan, and how far it has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,18 +38,19 @@ pub struct OperationView {
 
 impl OperationView {
     /// Folds the records of one operation, in order; none when there are none.
-    /// Records of others are passed over.
+    /// Records of others are passed over. A plan that was read before is not
+    /// parsed again.
     ///
     /// # Errors
     /// The first record that does not fit.
-    pub fn fold(id: &OperationId, records: &[Record]) -> Result<Option<Self>, Misfit> {
+    pub fn fold(plans: &Plans, id: &OperationId, records: &[Record]) -> Result<Option<Self>, Misfit> {
         let mut own = records.iter().filter(|record| record.entry.operation.as_ref() == Some(id));
         let Some(first) = own.next() else { return Ok(None) };
         let misfit = |seq| move |why: String| Misfit { seq, why };
         let Event::PlanProposed { digest, plan, .. } = &first.entry.event else {
             return Err(misfit(first.seq)(format!("{id} was never proposed")));
         };
-        let plan = read_plan(&first.entry, *digest, plan).map_err(misfit(first.seq))?;
+        let plan = read_plan(plans, &first.entry, *digest, plan).map_err(misfit(first.seq))?;
         let mut summary = OperationSummary::new(&plan, *digest, &first.entry);
         let (mut tokens, mut certificate) = (Vec::new(), None);
         for record in own {

@@ -17,6 +17,7 @@ use super::{
     EnvironmentView, Environments, Holdings, Misfit, OperationSummary, Operations, Request, tokens_of,
 };
 use crate::ledger::Head;
+use crate::plans::Plans;
 
 /// Everything that the ledger says about now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +65,10 @@ impl Registry {
 
     /// What records say that are not all of the ledger, but all about one
     /// environment.
-    pub(super) fn of_part(records: &[Record]) -> Result<Self, Misfit> {
+    pub(super) fn of_part(plans: &Plans, records: &[Record]) -> Result<Self, Misfit> {
         let mut registry = Self::default();
         for record in records {
-            registry.take(record)?;
+            registry.take(plans, record)?;
         }
         Ok(registry)
     }
@@ -79,6 +80,11 @@ impl Registry {
     /// When it is not the next one, or its event cannot follow. The registry
     /// is unchanged then.
     pub fn apply(&mut self, record: &Record) -> Result<(), Misfit> {
+        self.apply_with(&Plans::default(), record)
+    }
+
+    /// As [`Registry::apply`], with plans that were read before.
+    pub(crate) fn apply_with(&mut self, plans: &Plans, record: &Record) -> Result<(), Misfit> {
         if record.seq <= self.head.seq {
             return Ok(());
         }
@@ -86,13 +92,13 @@ impl Registry {
             let why = format!("it does not follow record {}", self.head.seq);
             return Err(Misfit { seq: record.seq, why });
         }
-        self.take(record)?;
+        self.take(plans, record)?;
         self.head = Head::after(record);
         Ok(())
     }
 
-    fn take(&mut self, record: &Record) -> Result<(), Misfit> {
-        match take(&mut self.maps, &record.entry) {
+    fn take(&mut self, plans: &Plans, record: &Record) -> Result<(), Misfit> {
+        match take(&mut self.maps, plans, &record.entry) {
             Ok(()) => Ok(()),
             Err(Fault::Misfit(why)) => Err(Misfit { seq: record.seq, why }),
             Err(Fault::Rows(never)) => match never {},

@@ -16,6 +16,7 @@ use rust_decimal::Decimal;
 
 use super::environment::EnvironmentView;
 use super::summary::OperationSummary;
+use crate::plans::Plans;
 
 /// Most that one plan adds to the sum of a day, so that no sum overflows and
 /// what was added can be taken away again.
@@ -75,10 +76,13 @@ pub(crate) enum Fault<E> {
 type Taken<R> = Result<(), Fault<<R as Rows>::Error>>;
 
 /// Takes an entry in.
-pub(crate) fn take<R: Rows>(rows: &mut R, entry: &Entry) -> Taken<R> {
+pub(crate) fn take<R: Rows>(rows: &mut R, plans: &Plans, entry: &Entry) -> Taken<R> {
     match &entry.event {
         Event::RosterInstalled { version, .. } => install(rows, *version),
-        Event::PlanProposed { digest, plan, .. } => propose(rows, entry, *digest, plan),
+        Event::PlanProposed { digest, plan, .. } => {
+            let plan = read_plan(plans, entry, *digest, plan).map_err(Fault::Misfit)?;
+            propose(rows, entry, &plan)
+        }
         Event::AccountBound { .. }
         | Event::ApprovalRefused { .. }
         | Event::DriftObserved { .. }
@@ -109,11 +113,13 @@ pub(crate) fn day(at: Timestamp) -> Date {
 }
 
 /// Reads the plan of a proposal and checks that it is what the entry says.
-pub(super) fn read_plan(entry: &Entry, digest: Digest, bytes: &str) -> Result<FixedPlan, String> {
-    let plan = FixedPlan::from_bytes(bytes.as_bytes()).map_err(|error| error.to_string())?;
-    if plan.digest() != digest {
-        return Err("the plan does not have the recorded digest".to_owned());
-    }
+pub(super) fn read_plan(
+    plans: &Plans,
+    entry: &Entry,
+    digest: Digest,
+    text: &str,
+) -> Result<FixedPlan, String> {
+    let plan = plans.read(digest, text).map_err(|error| error.to_string())?;
     let operation = plan.plan_id.operation();
     match entry.operation.as_ref().is_some_and(|named| *named != operation)
         || entry.environment.as_ref().is_some_and(|named| *named != plan.environment)
@@ -133,9 +139,8 @@ fn install<R: Rows>(rows: &mut R, version: u64) -> Taken<R> {
     }
 }
 
-fn propose<R: Rows>(rows: &mut R, entry: &Entry, digest: Digest, bytes: &str) -> Taken<R> {
-    let plan = read_plan(entry, digest, bytes).map_err(Fault::Misfit)?;
-    let operation = OperationSummary::new(&plan, digest, entry);
+fn propose<R: Rows>(rows: &mut R, entry: &Entry, plan: &FixedPlan) -> Taken<R> {
+    let operation = OperationSummary::new(plan, plan.digest(), entry);
     if rows.operation(&operation.operation).map_err(Fault::Rows)?.is_some() {
         return Err(Fault::Misfit(format!("{} was proposed before", plan.plan_id)));
     }

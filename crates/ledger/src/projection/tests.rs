@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::*;
 use crate::ledger::Head;
+use crate::plans::Plans;
 use crate::testing::{Story, at, chain, life, operation, plan};
 
 fn demo(records: &[Record]) -> EnvironmentView {
@@ -76,7 +77,7 @@ fn a_life_ends_with_everything_gone_and_every_operation_done() {
         assert_eq!(operation.phase, Phase::Succeeded, "{id}");
         assert!(operation.ended_at > operation.started_at);
         assert!(operation.resources.is_empty(), "{id}");
-        let full = OperationView::fold(id, &records).unwrap().unwrap();
+        let full = OperationView::fold(&Plans::default(), id, &records).unwrap().unwrap();
         assert_eq!(full.tokens, ["token"]);
         assert_eq!(
             (full.digest, full.phase, full.started_at, full.ended_at),

@@ -32,6 +32,7 @@ use tokio::sync::oneshot;
 use crate::check::check_entries;
 use crate::error::LedgerError;
 use crate::ledger::{CommitWatcher, Condition, Filter, Head, Lease, Ledger};
+use crate::plans::Plans;
 use crate::projection::{EnvironmentView, Environments, Holdings, OperationSummary, Operations, Request};
 
 pub use audit::Audit;
@@ -51,6 +52,7 @@ pub struct SqliteLedger {
     reads: Option<mpsc::Sender<ReadJob>>,
     threads: Vec<JoinHandle<()>>,
     commits: Arc<OnceLock<CommitWatcher>>,
+    plans: Plans,
 }
 
 impl std::fmt::Debug for SqliteLedger {
@@ -79,7 +81,8 @@ impl SqliteLedger {
     pub fn open_telling(folder: &Path, tell: Tell<'_>) -> Result<Self, LedgerError> {
         let place = Place::prepare(folder)?;
         let high_water = HighWater::open(&place)?;
-        let (writer, liveness) = store::open(&place, tell)?;
+        let plans = Plans::default();
+        let (writer, liveness) = store::open(&place, &plans, tell)?;
         if let Err(trouble) = high_water.check(&place, &writer) {
             liveness.leave(&writer);
             return Err(place.explain("opening", trouble));
@@ -87,12 +90,12 @@ impl SqliteLedger {
         let reader = store::open_reader(&place)?;
         let (writes, write_jobs) = mpsc::channel();
         let (reads, read_jobs) = mpsc::channel::<ReadJob>();
-        let at = place.clone();
+        let (at, read) = (place.clone(), plans.clone());
         let commits = Arc::new(OnceLock::new());
         let see = commits.clone();
         let threads = vec![
             spawn(&place, "ledger-writer", move || {
-                writer::serve(writer, (liveness, at), high_water, &see, &write_jobs);
+                writer::serve(writer, (liveness, at, read), high_water, &see, &write_jobs);
             })?,
             spawn(&place, "ledger-reader", move || {
                 for job in read_jobs {
@@ -100,7 +103,7 @@ impl SqliteLedger {
                 }
             })?,
         ];
-        Ok(Self { place, writes: Some(writes), reads: Some(reads), threads, commits })
+        Ok(Self { place, writes: Some(writes), reads: Some(reads), threads, commits, plans })
     }
 
     /// Runs `work` in a transaction of the writer and waits for its commit.
@@ -195,6 +198,10 @@ impl Drop for SqliteLedger {
 
 #[async_trait]
 impl Ledger for SqliteLedger {
+    fn plans(&self) -> &Plans {
+        &self.plans
+    }
+
     async fn append(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
         check_entries(condition, &entries)?;
         let condition = condition.clone();

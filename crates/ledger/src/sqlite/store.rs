@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use crate::check::{check_environment, check_epoch, check_head, check_unused};
 use crate::error::LedgerError;
 use crate::ledger::{Condition, Filter, Head};
+use crate::plans::Plans;
 
 use super::derived::{self, State};
 use super::liveness::Liveness;
@@ -178,7 +179,11 @@ pub(super) const STEP: u64 = 5_000;
 /// Opens the file for writing, makes the tables where there are none, and
 /// fills those that are computed where they do not fit the records. From then
 /// on the ledger is shown to be open.
-pub(super) fn open(place: &Place, tell: Tell<'_>) -> Result<(Connection, Liveness), LedgerError> {
+pub(super) fn open(
+    place: &Place,
+    plans: &Plans,
+    tell: Tell<'_>,
+) -> Result<(Connection, Liveness), LedgerError> {
     let _lock = place.lock()?;
     let explain = |error: rusqlite::Error| place.explain("opening", error.into());
     let mut connection = Connection::open(place.database()).map_err(explain)?;
@@ -199,21 +204,21 @@ pub(super) fn open(place: &Place, tell: Tell<'_>) -> Result<(Connection, Livenes
     make_tables(&mut connection).map_err(trouble)?;
     connection.execute_batch(LEASES_HELD).map_err(explain)?;
     derived::check_tail(&connection).map_err(trouble)?;
-    fill(&mut connection, tell).map_err(trouble)?;
+    fill(&mut connection, plans, tell).map_err(trouble)?;
     let liveness = Liveness::enter(place, &connection).map_err(trouble)?;
     Ok((connection, liveness))
 }
 
 /// Fills the derived tables in steps, each of them durable: who is interrupted
 /// goes on from there.
-fn fill(connection: &mut Connection, tell: Tell<'_>) -> Result<(), Trouble> {
+fn fill(connection: &mut Connection, plans: &Plans, tell: Tell<'_>) -> Result<(), Trouble> {
     if !matches!(derived::state(connection)?, State::Behind) {
         return Ok(());
     }
     let of = head(connection)?.seq;
     loop {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let (seq, done) = derived::advance(&transaction, false, STEP)?;
+        let (seq, done) = derived::advance(&transaction, plans, false, STEP)?;
         transaction.commit()?;
         tell(seq, of.max(seq));
         if done {

@@ -15,6 +15,7 @@ use super::liveness::{Holder, Liveness};
 use super::store::{self, Place, Trouble, check, from_column, to_column};
 use crate::error::LedgerError;
 use crate::ledger::{CommitWatcher, Condition, Head, Lease, lease_end};
+use crate::plans::Plans;
 
 /// Most jobs in one transaction.
 const JOBS_MAX: usize = 256;
@@ -24,6 +25,7 @@ pub(super) struct Desk<'a> {
     pub(super) connection: &'a Connection,
     liveness: &'a Liveness,
     place: &'a Place,
+    plans: &'a Plans,
     rows: Derived<'a>,
     /// The end of what was appended.
     head: Option<Head>,
@@ -95,7 +97,7 @@ where
 /// Works off jobs until nobody can send any more.
 pub(super) fn serve(
     mut connection: Connection,
-    (liveness, place): (Liveness, Place),
+    (liveness, place, plans): (Liveness, Place, Plans),
     mut high_water: HighWater,
     see: &OnceLock<CommitWatcher>,
     jobs: &mpsc::Receiver<Box<dyn Job>>,
@@ -106,7 +108,7 @@ pub(super) fn serve(
         group.extend(jobs.try_iter().take(JOBS_MAX - 1));
         let error = match &failed {
             Some(why) => Some(LedgerError::Failed { why: why.clone() }),
-            None => match timed(see, || commit(&mut connection, &liveness, &place, &mut group)) {
+            None => match timed(see, || commit(&mut connection, &liveness, (&place, &plans), &mut group)) {
                 Ok(head) => {
                     head.into_iter().for_each(|head| high_water.note(head));
                     None
@@ -145,13 +147,13 @@ fn timed<T>(see: &OnceLock<CommitWatcher>, commit: impl FnOnce() -> T) -> T {
 fn commit(
     connection: &mut Connection,
     liveness: &Liveness,
-    place: &Place,
+    (place, plans): (&Place, &Plans),
     group: &mut [Box<dyn Job>],
 ) -> Result<Option<Head>, LedgerError> {
     let explain = |error: rusqlite::Error| place.explain("writing", error.into());
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
-    let mut desk = Desk { connection: &transaction, liveness, place, rows: Derived::Unread, head: None };
+    let mut desk = Desk { connection: &transaction, liveness, place, plans, rows: Derived::Unread, head: None };
     for job in group {
         job.run(&mut desk).map_err(explain)?;
     }
@@ -182,7 +184,7 @@ impl<'a> Desk<'a> {
         let records = store::insert(self.connection, before, entries)?;
         self.head = records.last().map(Head::after).or(self.head);
         if matches!(self.rows, Derived::Unread) {
-            self.rows = Self::begin(self.connection, before)?;
+            self.rows = Self::begin(self.connection, self.plans, before)?;
         }
         let Derived::Kept(sheet) = &mut self.rows else { return Ok(records) };
         match records.iter().try_for_each(|record| sheet.take(record)) {
@@ -194,8 +196,8 @@ impl<'a> Desk<'a> {
         Ok(records)
     }
 
-    fn begin(connection: &'a Connection, head: Head) -> Result<Derived<'a>, Trouble> {
-        let sheet = Sheet::open(connection)?.filter(|sheet| sheet.stands_at(head));
+    fn begin(connection: &'a Connection, plans: &'a Plans, head: Head) -> Result<Derived<'a>, Trouble> {
+        let sheet = Sheet::open(connection, plans)?.filter(|sheet| sheet.stands_at(head));
         Ok(sheet.map_or(Derived::Behind, |sheet| Derived::Kept(Box::new(sheet))))
     }
 
@@ -211,7 +213,7 @@ impl<'a> Desk<'a> {
     /// they have.
     pub(super) fn catch_up(&mut self, afresh: bool, most: u64) -> Result<bool, Trouble> {
         self.flush()?;
-        Ok(derived::advance(self.connection, afresh, most)?.1)
+        Ok(derived::advance(self.connection, self.plans, afresh, most)?.1)
     }
 
     fn seat(&self, operation: &OperationId) -> Result<Option<Seat>, Trouble> {
@@ -321,7 +323,8 @@ mod tests {
     fn a_holder_can_be_proven_dead_until_the_end_of_its_lease_is_durable() {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::prepare(folder.path()).unwrap();
-        let open = || store::open(&place, &mut |_, _| {}).unwrap();
+        let plans = Plans::default();
+        let open = || store::open(&place, &plans, &mut |_, _| {}).unwrap();
         let acquire =
             |holder: &'static str| task(move |desk| desk.acquire(operation(1), holder.to_owned(), at(1)));
         let holder = |connection: &Connection| {
@@ -329,27 +332,27 @@ mod tests {
             Holder::read(&connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap())
         };
         let (mut connection, first) = open();
-        commit(&mut connection, &first, &place, &mut [acquire("first")]).unwrap();
+        commit(&mut connection, &first, (&place, &plans), &mut [acquire("first")]).unwrap();
         first.leave(&connection);
 
         let (mut connection, second) = open();
         // What ends the lease never becomes durable: by a takeover, by a release.
-        commit(&mut connection, &second, &place, &mut [acquire("second"), failing()]).unwrap_err();
+        commit(&mut connection, &second, (&place, &plans), &mut [acquire("second"), failing()]).unwrap_err();
         assert!(second.is_dead(&holder(&connection)), "its file is still there");
-        commit(&mut connection, &second, &place, &mut [acquire("second")]).unwrap();
+        commit(&mut connection, &second, (&place, &plans), &mut [acquire("second")]).unwrap();
         assert!(!second.is_dead(&holder(&connection)), "nobody is dead to itself");
         let lease = Lease { operation: operation(1), epoch: 2, holder: "second".to_owned(), until: at(9) };
         let release = || {
             let lease = lease.clone();
             task(move |desk| desk.release(&lease))
         };
-        commit(&mut connection, &second, &place, &mut [release(), failing()]).unwrap_err();
+        commit(&mut connection, &second, (&place, &plans), &mut [release(), failing()]).unwrap_err();
         second.leave(&connection);
 
         let (mut connection, third) = open();
         let dead = holder(&connection);
         assert!(third.is_dead(&dead), "its file is still there");
-        commit(&mut connection, &third, &place, &mut [release()]).unwrap();
+        commit(&mut connection, &third, (&place, &plans), &mut [release()]).unwrap();
         let (_, fourth) = open();
         assert!(!fourth.is_dead(&dead), "its file is gone after its lease");
     }

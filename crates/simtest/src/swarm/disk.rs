@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use exokit_ledger::projection::EnvironmentView;
 use exokit_ledger::{
     Condition, Environments, Filter, Head, Holdings, Lease, Ledger, LedgerError, MemoryLedger,
-    OperationSummary, Operations, Request,
+    OperationSummary, Operations, Plans, Request,
 };
 use exokit_model::event::{Entry, Record};
 use exokit_model::ids::{OperationId, Zone};
@@ -63,6 +63,10 @@ impl Disk {
 
 #[async_trait]
 impl Ledger for Disk {
+    fn plans(&self) -> &Plans {
+        self.inner.plans()
+    }
+
     async fn append(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
         let written = self.write(condition, entries).await;
         match &written {

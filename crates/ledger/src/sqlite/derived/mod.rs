@@ -18,6 +18,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::store::{self, Trouble, from_column, to_column};
 use crate::error::LedgerError;
 use crate::ledger::Head;
+use crate::plans::Plans;
 use crate::projection::Misfit;
 
 pub(super) use load::load;
@@ -214,7 +215,12 @@ pub(super) fn exist(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Takes in at most so many records, in the transaction of the caller. Returns
 /// up to which record the tables stand, and whether nothing is left to do.
-pub(super) fn advance(connection: &Connection, afresh: bool, most: u64) -> Result<(u64, bool), Trouble> {
+pub(super) fn advance(
+    connection: &Connection,
+    plans: &Plans,
+    afresh: bool,
+    most: u64,
+) -> Result<(u64, bool), Trouble> {
     let standing = match afresh {
         true => None,
         false => Standing::read(connection)?,
@@ -226,7 +232,7 @@ pub(super) fn advance(connection: &Connection, afresh: bool, most: u64) -> Resul
     if !fits {
         clear(connection)?;
     }
-    let Some(mut sheet) = Sheet::open(connection)? else { return Err(Trouble::Spoiled) };
+    let Some(mut sheet) = Sheet::open(connection, plans)? else { return Err(Trouble::Spoiled) };
     let taken = store::each(connection, sheet.standing().head, most, |record| sheet.take(record));
     match taken {
         Ok(()) => {}

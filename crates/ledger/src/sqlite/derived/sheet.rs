@@ -13,12 +13,14 @@ use rust_decimal::Decimal;
 use super::query::{self, environment_row, operation_row};
 use super::{Standing, sum};
 use crate::ledger::Head;
+use crate::plans::Plans;
 use crate::projection::{EnvironmentView, Fault, OperationSummary, ReadyKey, RequestKey, Rows, take};
 use crate::sqlite::store::{Trouble, damaged};
 
 /// The rows of one transaction.
 pub(in crate::sqlite) struct Sheet<'c> {
     connection: &'c Connection,
+    plans: &'c Plans,
     standing: Standing,
     operations: BTreeMap<OperationId, Kept<OperationSummary>>,
     environments: BTreeMap<EnvironmentName, Kept<EnvironmentView>>,
@@ -48,10 +50,11 @@ impl<T> Kept<T> {
 
 impl<'c> Sheet<'c> {
     /// None when the tables do not say up to where they stand.
-    pub(in crate::sqlite) fn open(connection: &'c Connection) -> Result<Option<Self>, Trouble> {
+    pub(in crate::sqlite) fn open(connection: &'c Connection, plans: &'c Plans) -> Result<Option<Self>, Trouble> {
         let standing = Standing::read(connection)?;
         Ok(standing.map(|standing| Self {
             connection,
+            plans,
             standing,
             operations: BTreeMap::new(),
             environments: BTreeMap::new(),
@@ -81,7 +84,7 @@ impl<'c> Sheet<'c> {
         if record.seq != self.standing.head.seq + 1 || record.prev != self.standing.head.hash {
             return Err(damaged(record.seq, "it does not follow the record before it"));
         }
-        match take(self, &record.entry) {
+        match take(self, self.plans, &record.entry) {
             Ok(()) => self.standing.head = Head::after(record),
             Err(Fault::Misfit(why)) => self.standing.misfit = Some(why),
             Err(Fault::Rows(trouble)) => return Err(trouble),

@@ -94,13 +94,13 @@ async fn a_ledger_without_tables_gets_them_and_an_interruption_only_delays_it() 
         }
         for _ in 1..interrupted_after {
             let transaction = connection.transaction().unwrap();
-            assert!(!advance(&transaction, false, 5).unwrap().1);
+            assert!(!advance(&transaction, &Plans::default(), false, 5).unwrap().1);
             transaction.commit().unwrap();
         }
         // A kill in the middle of a step: its transaction never ends.
         if interrupted_after > 0 {
             let transaction = connection.transaction().unwrap();
-            advance(&transaction, false, 5).unwrap();
+            advance(&transaction, &Plans::default(), false, 5).unwrap();
         }
         drop(connection);
         let mut told = Vec::new();
