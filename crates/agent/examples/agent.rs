@@ -39,7 +39,7 @@ const FLOOD: Duration = Duration::from_secs(3);
 /// How many environments are under way at once.
 const RUNNING: usize = 1_000;
 /// How much faster the cloud of those is than the real one, which is how many
-/// more calls the agent may make.
+/// times more often the agent may call it.
 const SPEED: &str = "20";
 /// How long their clusters take in that cloud, in milliseconds: longer than
 /// anybody looks.
@@ -148,13 +148,16 @@ async fn memory(nats: &Nats, folder: &Path) -> Result<(), Failure> {
     let rest = folder.join("rest");
     write_ledger("park", &rest, AT_REST)?;
     let agent = Agent::start(&rest, Some(&nats.url))?;
-    let client = async_nats::connect(&nats.url).await?;
+    // Many wait at once for their turn at the cloud.
+    let patient = async_nats::ConnectOptions::new().request_timeout(Some(START));
+    let client = patient.connect(&nats.url).await?;
     // A list reads from every one of them.
     one(&client, "infra.status.list", &json!({"schema_version": 1})).await?;
     println!("| {AT_REST} environments registered | {:.1} |", agent.resident()?);
     drop(agent);
     let cloud = Cloud::start(folder)?;
-    let agent = Agent::with_room(&folder.join("busy"), &nats.url, &cloud)?;
+    let busy = folder.join("busy");
+    let agent = Agent::with_room(&busy, &nats.url, &cloud)?;
     let asked = stream::iter(0..RUNNING).map(|number| {
         let ask = json!({"template": "T1", "name": format!("running-{number}")});
         let body = json!({"schema_version": 1, "requester": "dana", "ask": ask});
@@ -162,13 +165,13 @@ async fn memory(nats: &Nats, folder: &Path) -> Result<(), Failure> {
         async move { one(&client, "infra.provision", &body).await }
     });
     asked.buffer_unordered(AT_ONCE).try_for_each(|_| std::future::ready(Ok(()))).await?;
-    let until = now() + START;
-    while agent.under_way()? < RUNNING {
-        if now() > until {
-            return Err(format!("{} of {RUNNING} environments are under way", agent.under_way()?).into());
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+    agent
+        .wait_for(|line| line.starts_with("infra_registry_clusters{") && line.contains("\"provisioning\""))
+        .await?;
+    drop(agent);
+    // What making the plans took is gone with that process; this one takes them all up.
+    let agent = Agent::serve(cloud.exokit(&busy, SPEED)?, Some(&nats.url))?;
+    agent.wait_for(|line| line.starts_with("infra_cloud_calls_total{operation=\"get-operation\"")).await?;
     println!("| {RUNNING} environments of T1 under way | {:.1} |", agent.resident()?);
     Ok(())
 }
@@ -346,27 +349,38 @@ impl Agent {
     fn with_room(state: &Path, nats: &str, cloud: &Cloud) -> Result<Self, Failure> {
         let caps = ["policy", "--requester-daily-max", "100000", "--team-daily-max", "100000"];
         for words in [&["init"][..], &caps] {
-            let mut command = cloud.exokit(state)?;
+            let mut command = cloud.exokit(state, "max")?;
             let command = command.arg("approver").args(words);
             let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
             if !status.success() {
                 return Err(format!("exokit approver {words:?}: {status}").into());
             }
         }
-        Self::serve(cloud.exokit(state)?, Some(nats))
+        Self::serve(cloud.exokit(state, "max")?, Some(nats))
     }
 
-    /// How many environments are being made, as its metrics tell.
-    fn under_way(&self) -> Result<usize, Failure> {
+    /// Waits until the values of some of its metrics come to as many as are
+    /// under way.
+    async fn wait_for(&self, counts: impl Fn(&str) -> bool) -> Result<(), Failure> {
+        let until = now() + START;
+        loop {
+            let text = self.metrics()?;
+            let of_it = text.lines().filter(|line| counts(line));
+            let sum: usize = of_it.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum();
+            match (sum >= RUNNING, now() > until) {
+                (true, _) => return Ok(()),
+                (false, true) => return Err(format!("only {sum} of {RUNNING} came about in time").into()),
+                (false, false) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    fn metrics(&self) -> Result<String, Failure> {
         let mut connection = TcpStream::connect(&self.address)?;
         write!(connection, "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)?;
         let mut text = String::new();
         connection.read_to_string(&mut text)?;
-        let of_it =
-            |line: &&str| line.starts_with("infra_registry_clusters{") && line.contains("\"provisioning\"");
-        let counts =
-            text.lines().filter(of_it).filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
-        Ok(counts.sum())
+        Ok(text)
     }
 
     fn resident(&self) -> Result<f64, Failure> {
@@ -410,7 +424,6 @@ impl Cloud {
         let of = |key: &str| said[key].as_str().unwrap_or_default().to_owned();
         let variables = vec![
             ("EXOKIT_CLOUD", "exoscale".to_owned()),
-            ("EXOKIT_SIM_SPEED", SPEED.to_owned()),
             ("EXOSCALE_API_KEY", of("api_key")),
             ("EXOSCALE_API_SECRET", of("api_secret")),
             ("EXOSCALE_API_ENDPOINT", of("endpoint").replace("/v2", "/zone/{zone}/v2")),
@@ -419,10 +432,12 @@ impl Cloud {
         Ok(Self { _process: process, variables })
     }
 
-    /// exokit for this cloud.
-    fn exokit(&self, state: &Path) -> Result<Command, Failure> {
+    /// exokit for this cloud, which may call it so many times more often than
+    /// the real one.
+    fn exokit(&self, state: &Path, speed: &str) -> Result<Command, Failure> {
         let mut command = exokit(state)?;
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.env("EXOKIT_SIM_SPEED", speed);
         Ok(command)
     }
 }

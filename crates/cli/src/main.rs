@@ -27,11 +27,6 @@ use error::{CliError, Doing as _};
 use exit::Exit;
 use settings::Settings;
 
-/// An agent makes and drops small things on many threads, thousands of times
-/// per second.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

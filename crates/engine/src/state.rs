@@ -12,7 +12,6 @@ use exokit_model::phase::{IllegalEvent, Phase};
 use exokit_model::plan::PlanError;
 use jiff::Timestamp;
 
-
 /// One operation, folded from its records.
 #[derive(Debug, Clone)]
 pub struct OperationState {

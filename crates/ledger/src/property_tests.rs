@@ -184,8 +184,12 @@ async fn follow(teller: &Teller, ends: &[(Registry, bool)]) -> Result<(), TestCa
 async fn same_answers(ledger: &dyn Ledger, fold: &Registry) -> Result<(), TestCaseError> {
     let now = at(40 * 977);
     let name = || ENVIRONMENTS[0].parse().unwrap();
+    let page = |all, after, most| Environments::Page { after, all, most };
+    let pages = [page(true, None, 1), page(false, None, 9), page(true, Some(name()), 9)];
     for which in
         [Environments::All, Environments::Present, Environments::Named(name()), Environments::Expired(now)]
+            .into_iter()
+            .chain(pages)
     {
         proptest::prop_assert_eq!(
             ledger.environments(which.clone()).await.unwrap(),

@@ -9,8 +9,8 @@ use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::event::EventMessage;
 use exokit_wire::failure::Failure;
 use exokit_wire::reply::{
-    DriftReply, EventsReply, HistoryLine, HistoryReply, ListReply, OrphansReply, RosterReply, ShowPlanReply,
-    StatusReply,
+    DriftReply, Environment, EventsReply, HistoryLine, HistoryReply, ListReply, OrphansReply, RosterReply,
+    ShowPlanReply, StatusReply,
 };
 use exokit_wire::request::{
     DriftRequest, EventsRequest, HistoryRequest, ListRequest, OrphansRequest, RosterRequest, ShowPlanRequest,
@@ -24,6 +24,10 @@ use crate::views;
 
 /// Most records that are looked at for one page of events.
 const PAGE_RECORDS: usize = 1_000;
+
+/// How many environments are read at once for a page of them: about as many as
+/// fit into one.
+const PAGE_ENVIRONMENTS: u32 = 100;
 
 /// Most bytes of events, or of environments, in one reply.
 const PAGE_BYTES: usize = MESSAGE_BYTES_MAX / 2;
@@ -42,16 +46,22 @@ impl Service {
     }
 
     pub(crate) async fn list(&self, request: ListRequest) -> Result<ListReply, Failure> {
-        let which = if request.all { Environments::All } else { Environments::Present };
-        let found = self.engine().parts().ledger.environments(which).await.doing("reading", "the ledger")?;
-        let mut shown: Vec<_> = found
-            .iter()
-            .filter(|one| request.after.as_ref().is_none_or(|after| one.environment > *after))
-            .map(views::environment)
-            .collect();
-        let cut = shorten(&mut shown, Clone::clone);
-        let next = shown.last().filter(|_| cut).map(|last| last.environment.clone());
-        Ok(ListReply { environments: shown, next })
+        let ListRequest { all, mut after } = request;
+        let (ledger, mut shown) = (&self.engine().parts().ledger, Vec::new());
+        loop {
+            // No more is read at once than may be sent, however many there are.
+            let page = Environments::Page { after, all, most: PAGE_ENVIRONMENTS };
+            let found = ledger.environments(page).await.doing("reading", "the ledger")?;
+            shown.extend(found.iter().map(views::environment));
+            let full = found.len() == PAGE_ENVIRONMENTS as usize;
+            let cut = shorten(&mut shown, Clone::clone);
+            after = shown.last().map(|last: &Environment| last.environment.clone());
+            match (cut, full) {
+                (true, _) => return Ok(ListReply { environments: shown, next: after }),
+                (false, false) => return Ok(ListReply { environments: shown, next: None }),
+                (false, true) => {}
+            }
+        }
     }
 
     pub(crate) async fn show_plan(&self, request: ShowPlanRequest) -> Result<ShowPlanReply, Failure> {

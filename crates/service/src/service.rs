@@ -48,9 +48,7 @@ impl Caller {
     /// When the body has no canonical form.
     pub fn new(meta: Meta, body: &Map<String, Value>) -> Result<Self, Failure> {
         let key = match meta.idempotency_key {
-            Some(name) => {
-                Some(RequestKey { name, body: body_digest(body).doing("reading", "the message")? })
-            }
+            Some(name) => Some(RequestKey { name, body: body_digest(body).doing("reading", "the message")? }),
             None => None,
         };
         Ok(Self { person: meta.requester, key })

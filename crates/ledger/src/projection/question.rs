@@ -13,6 +13,15 @@ pub enum Environments {
     All,
     /// Those that are not gone, rolled back or rejected.
     Present,
+    /// A page of them: the first so many whose names come after that one.
+    Page {
+        /// After which name; from the first without one.
+        after: Option<EnvironmentName>,
+        /// Whether those that are over are among them.
+        all: bool,
+        /// Most of them.
+        most: u32,
+    },
     /// The one with this name.
     Named(EnvironmentName),
     /// Those present whose time was over at this time.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::ops::Bound;
 
 use exokit_model::canonical::Digest;
 use exokit_model::event::Record;
@@ -155,6 +156,12 @@ impl Registry {
             Environments::All => maps.environments.values().cloned().collect(),
             Environments::Present => {
                 maps.environments.values().filter(|view| !view.is_over()).cloned().collect()
+            }
+            Environments::Page { after, all, most } => {
+                let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+                let later = maps.environments.range::<EnvironmentName, _>((from, Bound::Unbounded));
+                let shown = later.map(|(_, view)| view).filter(|view| *all || !view.is_over());
+                shown.take(usize::try_from(*most).unwrap_or(usize::MAX)).cloned().collect()
             }
             Environments::Named(name) => maps.environments.get(name).cloned().into_iter().collect(),
             Environments::Expired(now) => {

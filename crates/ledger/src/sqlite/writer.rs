@@ -153,7 +153,8 @@ fn commit(
     let explain = |error: rusqlite::Error| place.explain("writing", error.into());
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
-    let mut desk = Desk { connection: &transaction, liveness, place, plans, rows: Derived::Unread, head: None };
+    let mut desk =
+        Desk { connection: &transaction, liveness, place, plans, rows: Derived::Unread, head: None };
     for job in group {
         job.run(&mut desk).map_err(explain)?;
     }

@@ -134,6 +134,14 @@ pub(super) fn environments_sql(which: &Environments) -> (String, Vec<Value>) {
     let (clause, values) = match which {
         Environments::All => ("1", Vec::new()),
         Environments::Present => ("over = 0", Vec::new()),
+        Environments::Page { after, all, most } => {
+            let clause = match all {
+                true => "environment > ?1 ORDER BY environment LIMIT ?2",
+                false => "over = 0 AND environment > ?1 ORDER BY environment LIMIT ?2",
+            };
+            let after = after.as_ref().map(ToString::to_string).unwrap_or_default();
+            (clause, vec![after.into(), i64::from(*most).into()])
+        }
         Environments::Named(name) => ("environment = ?1", vec![name.to_string().into()]),
         Environments::Expired(now) => {
             ("over = 0 AND until IS NOT NULL AND until <= ?1", vec![now.as_second().into()])

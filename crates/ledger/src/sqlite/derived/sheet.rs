@@ -50,7 +50,10 @@ impl<T> Kept<T> {
 
 impl<'c> Sheet<'c> {
     /// None when the tables do not say up to where they stand.
-    pub(in crate::sqlite) fn open(connection: &'c Connection, plans: &'c Plans) -> Result<Option<Self>, Trouble> {
+    pub(in crate::sqlite) fn open(
+        connection: &'c Connection,
+        plans: &'c Plans,
+    ) -> Result<Option<Self>, Trouble> {
         let standing = Standing::read(connection)?;
         Ok(standing.map(|standing| Self {
             connection,

@@ -238,7 +238,9 @@ fn no_question_reads_what_is_at_rest() {
     drop(SqliteLedger::open(folder.path()).unwrap());
     let connection = file(folder.path());
     let name = || "demo".parse().unwrap();
-    let environments = [Environments::Present, Environments::Named(name()), Environments::Expired(at(0))];
+    let page = |all| Environments::Page { after: Some(name()), all, most: 9 };
+    let named = [Environments::Named(name()), Environments::Expired(at(0))];
+    let environments = named.into_iter().chain([page(true), page(false), Environments::Present]);
     let operations = [
         Operations::Named(operation(1)),
         Operations::Active,
@@ -247,7 +249,8 @@ fn no_question_reads_what_is_at_rest() {
         Operations::Digest("ab".to_owned()),
     ];
     let texts = |count: usize| vec![Value::from("x".to_owned()); count];
-    let mut questions: Vec<(String, Vec<Value>)> = environments.iter().map(query::environments_sql).collect();
+    let mut questions: Vec<(String, Vec<Value>)> =
+        environments.map(|which| query::environments_sql(&which)).collect();
     questions.extend(operations.iter().map(query::operations_sql));
     questions.push((query::REQUESTS.to_owned(), texts(1)));
     questions.push((query::HELD.to_owned(), texts(1)));
