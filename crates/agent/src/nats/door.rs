@@ -19,6 +19,7 @@ use super::micro::Counts;
 use super::{LEAVE, NatsError, is_inbox, leave};
 use crate::log;
 use crate::metrics::Metrics;
+use crate::span;
 use crate::trace::Trace;
 
 /// Queue group that the replicas share.
@@ -106,9 +107,11 @@ impl Door {
         let (client, service, metrics) = (self.client.clone(), self.service.clone(), self.metrics.clone());
         let counts = self.counts.clone();
         let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str().to_owned());
-        let trace = Trace::continued(header("traceparent").as_deref());
-        let span =
+        let span = span::nats(&message, GROUP);
+        let trace = Trace::continued(header("traceparent").as_deref(), &span);
+        let logged =
             tracing::info_span!("request", way = "nats", subject = %message.subject, trace = %trace.id());
+        let exported = span.clone();
         async move {
             // The subscriptions are to these subjects alone.
             let Some(verb) = Verb::of_subject(message.subject.as_str()) else { return };
@@ -122,6 +125,7 @@ impl Door {
             metrics.answered(verb, "nats", &outcome);
             counts.answered(verb, &outcome, begun.elapsed());
             log::answered(verb, &outcome);
+            span::ended(&span, &outcome);
             let mut headers = HeaderMap::new();
             headers.insert("traceparent", trace.header());
             if let Err(failure) = &outcome {
@@ -133,7 +137,8 @@ impl Door {
                 tracing::warn!(%error, "a reply was not sent");
             }
         }
-        .instrument(span)
+        .instrument(logged)
+        .instrument(exported)
     }
 }
 
