@@ -27,7 +27,7 @@ pub(crate) fn http(verb: Verb) -> Span {
         http.request.method = method(),
         http.route = verb.path(),
         http.response.status_code = Empty,
-        infra.operation = verb.name(),
+        infra.request = verb.name(),
         "error.type" = Empty,
     )
 }

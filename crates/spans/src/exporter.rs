@@ -133,3 +133,109 @@ impl Exporter {
 fn is_ours(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && *metadata.level() == Level::TRACE && metadata.target().starts_with("exokit")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use bytes::Bytes;
+    use exokit_cloud::transport::{HttpRequest, TransportError};
+    use tracing::Span;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+    use crate::place::{self, Place};
+
+    /// What a collector that always answers so was sent while `work` ran, and
+    /// how many spans were lost.
+    fn sent(status: u16, work: impl FnOnce()) -> (Vec<HttpRequest>, u64) {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let kept = seen.clone();
+        let transport = Transport::new(tower::service_fn(move |request: HttpRequest| {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+            let answer = http::Response::builder().status(status).body(Bytes::new()).unwrap();
+            async { Ok::<_, TransportError>(answer) }
+        }));
+        let mut headers = HeaderMap::new();
+        headers.insert("x-key", http::HeaderValue::from_static("secret"));
+        let endpoint = Uri::from_static("http://127.0.0.1:4318/v1/traces");
+        let limit = Duration::from_secs(5);
+        let options = Options { endpoint, headers, limit, service: "az".to_owned(), version: "1" };
+        let exporter = Exporter::start(options, transport, runtime.handle().clone()).unwrap();
+        let dropped = exporter.dropped();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(exporter.layer()), work);
+        exporter.finish();
+        let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
+        (seen, dropped.count())
+    }
+
+    fn has(requests: &[HttpRequest], bytes: &[u8]) -> bool {
+        requests.iter().any(|request| request.body().windows(bytes.len()).any(|part| part == bytes))
+    }
+
+    fn ours() -> Span {
+        tracing::trace_span!(target: "exokit_agent", "ours", "error.type" = tracing::field::Empty)
+    }
+
+    #[test]
+    fn only_spans_of_ours_leave_and_no_event() {
+        let (requests, lost) = sent(200, || {
+            ours().in_scope(|| tracing::info!("told"));
+            drop(tracing::trace_span!(target: "hyper", "theirs"));
+            drop(tracing::info_span!(target: "exokit_agent", "logged"));
+        });
+        assert_eq!((requests.len(), lost), (1, 0));
+        assert_eq!(requests[0].headers()["x-key"], "secret");
+        assert!(has(&requests, b"ours") && has(&requests, b"az"));
+        for other in [&b"told"[..], b"theirs", b"logged", b"secret"] {
+            assert!(!has(&requests, other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_span_joins_the_trace_that_it_is_told_of_and_keeps_its_place() {
+        let above = Place { trace: [7; 16], span: [9; 8], sampled: true };
+        let mut seen = None;
+        let (requests, _) = sent(200, || {
+            let span = ours();
+            place::join(&span, above);
+            seen = place::of(&span);
+            span.record("error.type", "busy");
+            span.in_scope(|| drop(tracing::trace_span!(target: "exokit_cloud", "call")));
+        });
+        let own = seen.unwrap();
+        assert_eq!((own.trace, own.sampled), (above.trace, true));
+        assert_ne!(own.span, above.span);
+        for part in [&[7; 16][..], &[9; 8], &own.span, b"busy", b"call"] {
+            assert!(has(&requests, part), "{part:?}");
+        }
+    }
+
+    #[test]
+    fn who_was_not_sampled_above_is_not_exported() {
+        let above = Place { trace: [7; 16], span: [9; 8], sampled: false };
+        let mut seen = None;
+        let (requests, lost) = sent(200, || {
+            let span = ours();
+            place::join(&span, above);
+            seen = place::of(&span);
+            span.in_scope(|| drop(tracing::trace_span!(target: "exokit_cloud", "call")));
+        });
+        assert_eq!((requests.len(), lost), (0, 0));
+        assert_eq!(seen.map(|own| (own.trace, own.sampled)), Some((above.trace, false)));
+    }
+
+    #[test]
+    fn what_a_collector_refuses_is_counted() {
+        let (requests, lost) = sent(400, || (0..3).for_each(|_| drop(ours())));
+        assert_eq!((requests.len(), lost), (1, 3));
+    }
+
+    #[test]
+    fn without_an_exporter_a_span_has_no_place() {
+        assert_eq!(place::of(&ours()), None);
+        place::join(&ours(), Place { trace: [7; 16], span: [9; 8], sampled: true });
+    }
+}
