@@ -46,7 +46,7 @@ pub(crate) fn nats(message: &Message, group: &str) -> Span {
         "messaging.operation.type" = "process",
         messaging.destination.name = %message.subject,
         messaging.consumer.group.name = group,
-        messaging.message.body.size = message.payload.len(),
+        messaging.message.body.size = size(message.payload.len()),
         "error.type" = Empty,
     )
 }
@@ -66,7 +66,7 @@ pub(crate) fn task(message: &Message, group: &str) -> Span {
         messaging.destination.name = %message.subject,
         messaging.destination.template = format_args!("{TASK_PREFIX}>"),
         messaging.consumer.group.name = group,
-        messaging.message.body.size = message.payload.len(),
+        messaging.message.body.size = size(message.payload.len()),
         "error.type" = Empty,
     )
 }
@@ -83,9 +83,14 @@ pub(crate) fn asking(subject: &str, bytes: usize) -> Span {
         messaging.operation.name = "send",
         "messaging.operation.type" = "send",
         messaging.destination.name = subject,
-        messaging.message.body.size = bytes,
+        messaging.message.body.size = size(bytes),
         "error.type" = Empty,
     )
+}
+
+/// Numbers leave as such only when they have a sign.
+fn size(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// Says in a span how it ended. What was refused for the requester's own
@@ -96,7 +101,7 @@ pub(crate) fn ended<T>(span: &Span, outcome: &Result<T, Failure>) {
     }
     let status = outcome.as_ref().err().map_or(200, |failure| failure.status);
     // Only spans of HTTP have this field; elsewhere nothing is recorded.
-    span.record("http.response.status_code", status);
+    span.record("http.response.status_code", i64::from(status));
     if let Err(failure) = outcome {
         span.record("error.type", failure.code.as_str());
         if failure.status >= Class::Internal.status() {

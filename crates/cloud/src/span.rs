@@ -27,7 +27,8 @@ pub(crate) fn close(span: &Span, outcome: &Result<HttpResponse, TransportError>)
     if span.is_disabled() {
         return;
     }
-    let status = outcome.as_ref().ok().map(|reply| reply.status().as_u16());
+    // Numbers leave as such only when they have a sign.
+    let status = outcome.as_ref().ok().map(|reply| i64::from(reply.status().as_u16()));
     if let Some(status) = status {
         span.record("http.response.status_code", status);
     }

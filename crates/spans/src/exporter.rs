@@ -60,7 +60,7 @@ impl StartError {
     /// What to do.
     #[must_use]
     pub fn hint(&self) -> &'static str {
-        "check the variables that begin with OTEL_EXPORTER_OTLP_; spans leave over http/protobuf, uncompressed"
+        "check the variables that begin with OTEL_EXPORTER_OTLP_"
     }
 }
 
@@ -74,7 +74,7 @@ impl Exporter {
     /// Starts the thread that sends batches through `transport`, on `runtime`.
     ///
     /// # Errors
-    /// When the environment asks for what cannot be done, such as compression.
+    /// When the library refuses the options.
     pub fn start(options: Options, transport: Transport, runtime: Handle) -> Result<Self, StartError> {
         let Options { endpoint, headers, limit, service, version } = options;
         let way = Way { transport, headers, limit, runtime };
@@ -108,6 +108,7 @@ impl Exporter {
             .with_context_activation(false)
             .with_tracked_inactivity(false)
             .with_location(false)
+            .with_target(false)
             .with_threads(false)
             .with_filter(FilterFn::new(is_ours).with_max_level_hint(LevelFilter::TRACE))
     }
