@@ -88,7 +88,7 @@ pub(crate) fn asking(subject: &str, bytes: usize) -> Span {
     )
 }
 
-/// Numbers leave as such only when they have a sign.
+/// Numbers without a sign would be exported as text.
 fn size(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }

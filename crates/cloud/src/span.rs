@@ -27,7 +27,7 @@ pub(crate) fn close(span: &Span, outcome: &Result<HttpResponse, TransportError>)
     if span.is_disabled() {
         return;
     }
-    // Numbers leave as such only when they have a sign.
+    // Numbers without a sign would be exported as text.
     let status = outcome.as_ref().ok().map(|reply| i64::from(reply.status().as_u16()));
     if let Some(status) = status {
         span.record("http.response.status_code", status);
