@@ -26,6 +26,7 @@ const PLATFORM: &[&str] = &[
     "tests/platform/test_chaos.py",
     "tests/platform/test_nats_conf.py",
     "tests/platform/test_orchestrator.py",
+    "tests/platform/test_traces.py",
     "tests/platform/test_outsider.py",
     "tests/platform/test_security.py",
     "tests/platform/test_no_bypass.py",

@@ -351,7 +351,7 @@ impl Agent {
         for words in [&["init"][..], &caps] {
             let mut command = cloud.exokit(state, "max")?;
             let command = command.arg("approver").args(words);
-            let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+            let status = command.stdout(Stdio::null()).status()?;
             if !status.success() {
                 return Err(format!("exokit approver {words:?}: {status}").into());
             }
@@ -448,7 +448,8 @@ fn exokit(state: &Path) -> Result<Command, Failure> {
     command.env("EXOKIT_PERSON", "dana").env("EXOKIT_PASSPHRASE", "for a benchmark only");
     // Ledgers that were told again have no secret of their own.
     command.env("EXOKIT_ROOT_SECRET", "05".repeat(32));
-    command.env("EXOKIT_LOG", "error").stdin(Stdio::null());
+    // It logs what it logs by default.
+    command.env_remove("EXOKIT_LOG").stderr(Stdio::null()).stdin(Stdio::null());
     Ok(command)
 }
 

@@ -13,5 +13,6 @@ pub mod metrics;
 pub mod nats;
 pub mod orchestrator;
 pub mod serve;
+mod span;
 pub mod tokens;
 pub mod trace;

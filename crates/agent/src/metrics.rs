@@ -2,7 +2,7 @@
 //! requester chooses becomes one, but those of the dearest environments.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use exokit_engine::engine::Watcher;
@@ -11,6 +11,7 @@ use exokit_ledger::{EnvironmentView, Environments, Ledger, LedgerError, Operatio
 use exokit_model::event::{Event, Record};
 use exokit_model::ids::OperationId;
 use exokit_model::plan::Action;
+use exokit_spans::queue::Dropped;
 use exokit_wire::failure::Failure;
 use exokit_wire::verb::Verb;
 use jiff::Timestamp;
@@ -104,6 +105,8 @@ pub struct Metrics {
     commit_seconds: Histogram,
     costs: Costs,
     lost: Counter,
+    spans: Counter,
+    dropped: Dropped,
     tell: mpsc::Sender<Happening>,
     told: Mutex<Option<mpsc::Receiver<Happening>>>,
 }
@@ -124,16 +127,10 @@ enum What {
     End(&'static str),
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Metrics {
-    /// All families, empty.
+    /// All families, empty, with what is told of lost spans.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(dropped: Dropped) -> Self {
         let histogram = || Histogram::new(BUCKETS);
         let (tell, told) = mpsc::channel(WAITING_MAX);
         let metrics = Self {
@@ -155,6 +152,8 @@ impl Metrics {
             commit_seconds: Histogram::new(COMMIT_BUCKETS),
             costs: Costs::default(),
             lost: Counter::default(),
+            spans: Counter::default(),
+            dropped,
             tell,
             told: Mutex::new(Some(told)),
         };
@@ -213,6 +212,8 @@ impl Metrics {
         );
         self.costs.register(r);
         r.register("infra_uncounted", "Votes and ends that were not counted", self.lost.clone());
+        let help = "Spans that no collector took: there was no room, or it failed";
+        r.register("infra_spans_dropped", help, self.spans.clone());
     }
 
     /// Counts a request that was answered.
@@ -250,6 +251,7 @@ impl Metrics {
         self.records.set(i64::try_from(records).unwrap_or(i64::MAX));
         self.set_environments(&environments, now);
         self.set_calls(calls);
+        self.spans.inner().store(self.dropped.count(), Ordering::Relaxed);
         for level in 1..=3 {
             let depth = waiting.iter().filter(|operation| u8::from(operation.level) == level).count();
             let depth = i64::try_from(depth).unwrap_or(i64::MAX);

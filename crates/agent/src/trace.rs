@@ -4,6 +4,11 @@
 use std::fmt;
 
 use data_encoding::HEXLOWER;
+use exokit_spans::place::{self, Place};
+use tracing::Span;
+
+/// The flag that says that a trace is recorded.
+const SAMPLED: u8 = 1;
 
 /// Where a request stands in a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,17 +29,39 @@ impl fmt::Display for TraceId<'_> {
 
 impl Trace {
     /// Goes on with the trace of a header; begins one where there is none, or
-    /// none that can be read.
+    /// none that can be read. A span that was just opened for it, and that is
+    /// exported, is joined to the trace and gives it its names.
     #[must_use]
-    pub fn continued(header: Option<&str>) -> Self {
-        match header.and_then(parse) {
-            Some((id, flags)) => Self { id, span: fresh(), flags },
-            None => {
+    pub fn continued(header: Option<&str>, span: &Span) -> Self {
+        let before = header.and_then(parse);
+        if let Some(before) = &before {
+            place::join(span, before.place());
+        }
+        match (place::of(span), before) {
+            (Some(place), before) => Self::at(place, before.map_or(0, |before| before.flags)),
+            (None, Some(before)) => Self { span: fresh(), ..before },
+            (None, None) => {
                 // Drawn at once: each draw is a call to the system.
                 let [id @ .., a, b, c, d, e, f, g, h] = fresh::<24>();
-                Self { id, span: [a, b, c, d, e, f, g, h], flags: 1 }
+                Self { id, span: [a, b, c, d, e, f, g, h], flags: SAMPLED }
             }
         }
+    }
+
+    /// Where a part of this request stands that has a span of its own.
+    #[must_use]
+    pub fn within(&self, span: &Span) -> Self {
+        place::of(span).map_or_else(|| self.clone(), |place| Self::at(place, self.flags))
+    }
+
+    /// A place, with the flags that came along.
+    fn at(place: Place, flags: u8) -> Self {
+        let sampled = if place.sampled { SAMPLED } else { 0 };
+        Self { id: place.trace, span: place.span, flags: flags & !SAMPLED | sampled }
+    }
+
+    fn place(&self) -> Place {
+        Place { trace: self.id, span: self.span, sampled: self.flags & SAMPLED != 0 }
     }
 
     /// Its id.
@@ -62,17 +89,17 @@ pub(crate) fn fresh<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Trace id and flags of a header of version 00, or of a later one that begins
-/// in the same way.
-fn parse(header: &str) -> Option<([u8; 16], u8)> {
+/// What a header of version 00 says, or of a later one that begins in the same
+/// way.
+fn parse(header: &str) -> Option<Trace> {
     let mut parts = header.split('-');
     let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let known = version.len() == 2 && version != "ff" && (version != "00" || parts.next().is_none());
     let bytes = |text: &str| HEXLOWER.decode(text.as_bytes()).ok();
     let id: [u8; 16] = bytes(id)?.try_into().ok()?;
     let span: [u8; 8] = bytes(span)?.try_into().ok()?;
-    let flags: [u8; 1] = bytes(flags)?.try_into().ok()?;
-    (known && id != [0; 16] && span != [0; 8]).then_some((id, flags[0]))
+    let [flags]: [u8; 1] = bytes(flags)?.try_into().ok()?;
+    (known && id != [0; 16] && span != [0; 8]).then_some(Trace { id, span, flags })
 }
 
 #[cfg(test)]
@@ -82,7 +109,8 @@ mod tests {
     #[test]
     fn a_good_header_is_continued_and_a_bad_one_is_not() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let trace = Trace::continued(Some(good));
+        let continued = |header| Trace::continued(header, &Span::none());
+        let trace = continued(Some(good));
         assert_eq!(trace.id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert!(trace.header().starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
         assert!(!trace.header().contains("00f067aa0ba902b7"));
@@ -95,8 +123,8 @@ mod tests {
             "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
         ] {
-            assert_ne!(Trace::continued(Some(bad)).id().to_string(), trace.id().to_string(), "{bad}");
+            assert_ne!(continued(Some(bad)).id().to_string(), trace.id().to_string(), "{bad}");
         }
-        assert_ne!(Trace::continued(None), Trace::continued(None));
+        assert_ne!(continued(None), continued(None));
     }
 }

@@ -2,11 +2,13 @@
 
 mod args;
 mod asked;
+mod collector;
 mod commands;
 mod embedded;
 mod error;
 mod exit;
 mod keys;
+mod log;
 mod operate;
 mod output;
 mod progress;
@@ -19,10 +21,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use tracing::Dispatch;
-use tracing_subscriber::EnvFilter;
+use exokit_spans::exporter::Exporter;
 
-use args::{Cli, Command, Format, LogFormat};
+use args::{Cli, Command, Format};
 use error::{CliError, Doing as _};
 use exit::Exit;
 use settings::Settings;
@@ -47,7 +48,6 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Exit, CliError> {
     let settings = Settings::resolve(&cli.global)?;
-    let log = log(&cli.command, &settings);
     let runtime = match &cli.command {
         // Requests and operations must not wait for each other.
         Command::Serve(_) | Command::Orchestrator(_) => {
@@ -55,27 +55,16 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
         }
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     };
-    log.map_or(Ok(()), tracing::dispatcher::set_global_default).doing("starting", "the log")?;
     let runtime = runtime.doing("starting", "the runtime")?;
-    runtime.block_on(commands::run(cli.command, &settings))
-}
-
-/// The program's own log: of the agent always, of a command when it is asked
-/// for.
-fn log(command: &Command, settings: &Settings) -> Option<Dispatch> {
-    let (filter, format) = match (command, &settings.log) {
-        (Command::Serve(args), filter) => (filter.clone().unwrap_or("info".to_owned()), args.log_format),
-        (Command::Orchestrator(args), filter) => {
-            (filter.clone().unwrap_or("info".to_owned()), args.log_format)
-        }
-        (_, Some(filter)) => (filter.clone(), LogFormat::Text),
-        (_, None) => return None,
-    };
-    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr);
-    Some(match format {
-        LogFormat::Json => Dispatch::new(log.json().flatten_event(true).finish()),
-        LogFormat::Text => Dispatch::new(log.with_ansi(settings.output.colour_notes).finish()),
-    })
+    let exporter = collector::start(&cli.command, &settings, runtime.handle())?;
+    let log = log::log(&cli.command, &settings, exporter.as_ref());
+    log.map_or(Ok(()), tracing::dispatcher::set_global_default).doing("starting", "the log")?;
+    let dropped = exporter.as_ref().map(Exporter::dropped).unwrap_or_default();
+    let ended = runtime.block_on(commands::run(cli.command, &settings, dropped));
+    if let Some(exporter) = exporter {
+        exporter.finish();
+    }
+    ended
 }
 
 /// What clap says: help and versions are no errors.

@@ -129,6 +129,11 @@ impl Settings {
         self.variables.iter().filter(move |(name, _)| leads(name))
     }
 
+    /// A variable that other programs know too; none when it is empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
     /// Credentials, zone and endpoints of the Exoscale account.
     pub(crate) fn account(&self) -> Result<CloudConfig, CliError> {
         account(&self.variables)

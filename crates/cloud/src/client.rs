@@ -12,6 +12,7 @@ use bytes::Bytes;
 use exokit_model::ids::Zone;
 use jiff::Timestamp;
 use tower::ServiceExt;
+use tracing::Instrument as _;
 
 use crate::budget::Budget;
 use crate::clock::{Clock, Skew};
@@ -21,6 +22,7 @@ use crate::outcome::{CallError, Fault};
 use crate::outgoing::{RequestError, api_request, storage_request};
 use crate::reply::{Reply, message, retry_after};
 use crate::signing::Credentials;
+use crate::span;
 use crate::storage::{self, Call};
 use crate::tally::{Counts, Tally};
 use crate::transport::{HttpRequest, HttpResponse, REPLY_BYTES_MAX, Transport, TransportError, host_of};
@@ -187,7 +189,9 @@ impl Client {
         request: HttpRequest,
         limit: Duration,
     ) -> Result<HttpResponse, TransportError> {
-        let outcome = self.exchange_uncounted(request, limit).await;
+        let span = span::open(operation, &request);
+        let outcome = self.exchange_uncounted(request, limit).instrument(span.clone()).await;
+        span::close(&span, &outcome);
         self.inner.tally.count(operation, &outcome);
         outcome
     }

@@ -9,6 +9,7 @@
 //! - [`budget`] spaces the calls, [`clock`] tells the time and the skew;
 //! - [`client`] reads; [`change`] sends changes, the only place that does, and
 //!   asks for a permit first; [`reply`] and [`outcome`] are what they come to.
+//!   Each call is a span.
 
 mod account_file;
 pub mod budget;
@@ -24,6 +25,7 @@ pub mod outcome;
 pub mod outgoing;
 pub mod reply;
 pub mod signing;
+mod span;
 mod storage;
 pub mod tally;
 #[cfg(test)]

@@ -33,7 +33,7 @@ impl Answer {
         }
     }
 
-    fn of(outcome: &Result<HttpResponse, TransportError>) -> Self {
+    pub(crate) fn of(outcome: &Result<HttpResponse, TransportError>) -> Self {
         match outcome.as_ref().map(|reply| reply.status().as_u16()) {
             Ok(200..=299) => Answer::Done,
             Ok(429) => Answer::Throttled,

@@ -1,5 +1,7 @@
 //! The rounds: what can go on is taken up, what has expired is asked to go.
 
+mod span;
+
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use exokit_model::plan::Plan;
 use exokit_wire::failure::Failure;
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::explain::Doing as _;
 use crate::service::Service;
@@ -144,8 +147,11 @@ impl Worker {
             };
             let engine = self.service.engine().clone();
             self.under_way.spawn(async move {
-                let result = AssertUnwindSafe(engine.run(&work.0)).catch_unwind().await;
-                (work, result.ok())
+                let span = span::open(&work);
+                let run = AssertUnwindSafe(engine.run(&work.0)).catch_unwind();
+                let result = run.instrument(span.clone()).await.ok();
+                span::close(&span, result.as_ref());
+                (work, result)
             });
         }
         true

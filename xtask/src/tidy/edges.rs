@@ -64,6 +64,7 @@ const LAYERS: &[Layer] = &[
         ],
         tests: &[],
     },
+    Layer { package: "exokit-spans", normal: &["exokit-cloud"], tests: &[] },
     Layer {
         package: "exokit-agent",
         normal: &[
@@ -73,6 +74,7 @@ const LAYERS: &[Layer] = &[
             "exokit-engine",
             "exokit-service",
             "exokit-wire",
+            "exokit-spans",
         ],
         tests: &[],
     },
@@ -98,6 +100,7 @@ const EVERYTHING: &[&str] = &[
     "exokit-text",
     "exokit-wire",
     "exokit-service",
+    "exokit-spans",
     "exokit-agent",
     "exokit-client",
 ];

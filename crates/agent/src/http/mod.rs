@@ -34,6 +34,7 @@ use tracing::Instrument as _;
 
 use crate::log;
 use crate::metrics::Metrics;
+use crate::span;
 use crate::tokens::{Bearer, Tokens};
 use crate::trace::Trace;
 
@@ -148,12 +149,15 @@ async fn answer(
     RawQuery(query): RawQuery,
     request: Request<Body>,
 ) -> Response {
-    let trace = Trace::continued(text(request.headers(), "traceparent"));
-    let span = tracing::info_span!("request", way = "http", operation = verb.name(), trace = %trace.id());
-    let outcome = outcome(verb, &app, path, query, request).instrument(span.clone());
+    let span = span::http(verb);
+    let trace = Trace::continued(text(request.headers(), "traceparent"), &span);
+    let logged = tracing::info_span!("request", way = "http", operation = verb.name(), trace = %trace.id());
+    let outcome =
+        outcome(verb, &app, path, query, request).instrument(logged.clone()).instrument(span.clone());
     let outcome = tokio::time::timeout(ANSWER, outcome).await.unwrap_or_else(|_| Err(too_slow(verb)));
     app.parts.metrics.answered(verb, "http", &outcome);
-    span.in_scope(|| log::answered(verb, &outcome));
+    logged.in_scope(|| log::answered(verb, &outcome));
+    span::ended(&span, &outcome);
     let mut response = match &outcome {
         Ok(_) => json_response(StatusCode::OK, reply(&outcome)),
         Err(failure) => failed(failure),

@@ -22,6 +22,7 @@ use super::micro::Counts;
 use super::{LEAVE, NatsError, is_inbox, leave};
 use crate::log;
 use crate::metrics::Metrics;
+use crate::span;
 use crate::trace::Trace;
 
 /// Queue group that the replicas share.
@@ -134,10 +135,11 @@ impl Door {
         let (client, service, metrics) = (self.client.clone(), self.service.clone(), self.metrics.clone());
         let counts = self.counts.clone();
         let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str().to_owned());
-        let parent = header("traceparent");
-        let trace = Trace::continued(parent.as_deref());
-        let span =
+        let (parent, span) = (header("traceparent"), span::nats(&message, GROUP));
+        let trace = Trace::continued(parent.as_deref(), &span);
+        let logged =
             tracing::info_span!("request", way = "nats", subject = %message.subject, trace = %trace.id());
+        let exported = span.clone();
         async move {
             // The subscriptions are to these subjects alone.
             let Some(verb) = Verb::of_subject(message.subject.as_str()) else { return };
@@ -151,8 +153,10 @@ impl Door {
             metrics.answered(verb, "nats", &outcome);
             counts.answered(verb, &outcome, begun.elapsed());
             log::answered(verb, &outcome);
-            // Who only looked, with no trace, finds no trace of that in the log.
-            let plain = parent.is_none() && outcome.is_ok() && verb.scope() == Scope::Read;
+            span::ended(&span, &outcome);
+            // Who only looked, with no trace, finds no trace of that anywhere.
+            let unseen = parent.is_none() && span.is_disabled();
+            let plain = unseen && outcome.is_ok() && verb.scope() == Scope::Read;
             let sent = match plain {
                 true => client.publish(to, body.into()).await,
                 false => client.publish_with_headers(to, headers(&trace, &outcome), body.into()).await,
@@ -162,7 +166,8 @@ impl Door {
                 tracing::warn!(%error, "a reply was not sent");
             }
         }
-        .instrument(span)
+        .instrument(logged)
+        .instrument(exported)
     }
 }
 

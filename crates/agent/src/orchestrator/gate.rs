@@ -17,7 +17,7 @@ use exokit_wire::request::{RosterRequest, ShowPlanRequest, Tokens};
 use exokit_wire::verb::Message;
 use serde_json::{Map, Value};
 
-use super::Orchestrator;
+use super::Asker;
 use super::routes::{Gate, Route};
 
 /// The first template that needs a vote before it is handed on.
@@ -37,14 +37,14 @@ enum About {
 /// The votes that a task carries and that verify; none are needed where the
 /// gate is open.
 pub(super) async fn check(
-    orchestrator: &Orchestrator,
+    asker: &Asker<'_>,
     route: &Route,
     fields: &Map<String, Value>,
 ) -> Result<Vec<ApprovalClaims>, Failure> {
     if route.gate == Gate::Open {
         return Ok(Vec::new());
     }
-    let plan = match about(orchestrator, fields).await? {
+    let plan = match about(asker, fields).await? {
         About::Unmade(template) => {
             let small: Option<TemplateId> = template.and_then(|name| name.split('-').next()?.parse().ok());
             return match (route.gate, small) {
@@ -64,8 +64,8 @@ pub(super) async fn check(
     if tokens.is_empty() {
         return Err(needed(route));
     }
-    let verifier = verifier(orchestrator).await?;
-    let now = (orchestrator.now)();
+    let verifier = verifier(asker).await?;
+    let now = (asker.orchestrator.now)();
     let votes = tokens.as_slice().iter().map(|token| verifier.check_vote(token, &plan, now));
     votes.collect::<Result<Vec<_>, Refusal>>().map_err(|refusal| {
         let why = refusal.to_string();
@@ -88,13 +88,13 @@ fn tokens(fields: &Map<String, Value>) -> Result<Tokens, Failure> {
     })
 }
 
-async fn about(orchestrator: &Orchestrator, fields: &Map<String, Value>) -> Result<About, Failure> {
+async fn about(asker: &Asker<'_>, fields: &Map<String, Value>) -> Result<About, Failure> {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     if let Some(sealed) = fields.get("sealed") {
         return Ok(About::Text(text(sealed.get("plan")).unwrap_or_default()));
     }
     if let Some(plan) = text(fields.get("plan_id")) {
-        let shown: ShowPlanReply = ask(orchestrator, &ShowPlanRequest { plan }).await?;
+        let shown: ShowPlanReply = ask(asker, &ShowPlanRequest { plan }).await?;
         return Ok(About::Text(shown.plan));
     }
     Ok(About::Unmade(text(fields.get("ask").and_then(|ask| ask.get("template")))))
@@ -102,25 +102,26 @@ async fn about(orchestrator: &Orchestrator, fields: &Map<String, Value>) -> Resu
 
 /// Judges by the roster that the pinned root key has signed. The bus could
 /// hold back a newer one; the agent, which has it, judges again.
-async fn verifier(orchestrator: &Orchestrator) -> Result<Verifier, Failure> {
+async fn verifier(asker: &Asker<'_>) -> Result<Verifier, Failure> {
     let refused = |why: &str| {
         let hint = "pin the root key with --state or --root, and install a roster with `exokit approver`";
         Failure::new(Class::Unavailable, "roster", "checking", "the approval", why, hint)
     };
-    let root: &PublicKey = orchestrator.root.as_ref().ok_or_else(|| refused("no root key is pinned here"))?;
-    let reply: RosterReply = ask(orchestrator, &RosterRequest {}).await?;
+    let root: &PublicKey =
+        asker.orchestrator.root.as_ref().ok_or_else(|| refused("no root key is pinned here"))?;
+    let reply: RosterReply = ask(asker, &RosterRequest {}).await?;
     let signed = reply.signed.ok_or_else(|| refused("the agent has no roster"))?;
     Verifier::signed(root, &SignedRoster::from_text(&signed)).map_err(|error| refused(&error.to_string()))
 }
 
 /// Asks the agent for something and reads the answer.
-async fn ask<M: Message>(orchestrator: &Orchestrator, message: &M) -> Result<M::Reply, Failure> {
+async fn ask<M: Message>(asker: &Asker<'_>, message: &M) -> Result<M::Reply, Failure> {
     let broken = |why: String| {
         let hint = "agent and orchestrator may be of different versions";
         Failure::new(Class::Internal, "foreign-reply", "asking", M::VERB.subject(), &why, hint)
     };
     let request = Meta::bare().around(message).map_err(|error| broken(error.to_string()))?;
-    let answer = orchestrator.ask(M::VERB.subject(), request.to_string().into(), ASK).await?;
+    let answer = asker.ask(M::VERB.subject(), request.to_string().into(), ASK).await?;
     let answer: Answer<M::Reply> =
         serde_json::from_value(answer).map_err(|error| broken(error.to_string()))?;
     match (answer.result, answer.error) {

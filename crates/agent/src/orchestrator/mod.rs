@@ -12,7 +12,7 @@ mod routes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, Message, RequestErrorKind, Subject};
+use async_nats::{Client, HeaderMap, Message, RequestErrorKind, Subject};
 use exokit_approval::keys::PublicKey;
 use exokit_wire::SCHEMA_VERSION;
 use exokit_wire::decode;
@@ -23,8 +23,11 @@ use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::task::JoinSet;
+use tracing::{Instrument as _, Span};
 
 use crate::nats::{NatsError, is_inbox};
+use crate::span;
+use crate::trace::Trace;
 
 pub use audit::Audit;
 pub use routes::{Gate, Route, Routes};
@@ -63,6 +66,15 @@ struct Task {
     kind: String,
     reply: Subject,
     payload: bytes::Bytes,
+    trace: Trace,
+    /// Open until the task is answered.
+    span: Span,
+}
+
+/// Who asks the agent, for one task.
+struct Asker<'a> {
+    orchestrator: &'a Orchestrator,
+    trace: &'a Trace,
 }
 
 impl Orchestrator {
@@ -86,12 +98,9 @@ impl Orchestrator {
                     let Some(task) = task_of(message) else { continue };
                     let shared = shared.clone();
                     let has_room = under_way.len() < TASKS_MAX;
-                    under_way.spawn(async move {
-                        match has_room {
-                            true => shared.work(&task).await,
-                            false => shared.tell(&task, Update::Refused(crowded(&task.kind))).await,
-                        }
-                    });
+                    let logged = tracing::info_span!("task", task = task.kind, trace = %task.trace.id());
+                    let work = async move { shared.work(task, has_room).await };
+                    under_way.spawn(work.instrument(logged));
                 }
             }
         }
@@ -100,18 +109,26 @@ impl Orchestrator {
         Ok(())
     }
 
-    async fn work(&self, task: &Task) {
-        match self.forward(task).await {
+    async fn work(&self, mut task: Task, has_room: bool) {
+        let span = std::mem::replace(&mut task.span, Span::none());
+        let outcome = match has_room {
+            true => self.forward(&task).instrument(span.clone()).await,
+            false => Err(crowded(&task.kind)),
+        };
+        span::asked(&span, &outcome);
+        // What follows may take an hour.
+        drop(span);
+        match outcome {
             Ok(answer) => {
                 let environment = began(&answer);
                 match environment {
-                    Some((name, operation)) => self.follow(task, answer, &name, &operation).await,
-                    None => self.tell(task, Update::Answered(answer)).await,
+                    Some((name, operation)) => self.follow(&task, answer, &name, &operation).await,
+                    None => self.tell(&task, Update::Answered(answer)).await,
                 }
             }
             Err(failure) => {
-                tracing::info!(task = task.kind, code = failure.code, why = failure.why, "refused");
-                self.tell(task, Update::Refused(failure)).await;
+                tracing::info!(code = failure.code, why = failure.why, "refused");
+                self.tell(&task, Update::Refused(failure)).await;
             }
         }
     }
@@ -124,20 +141,27 @@ impl Orchestrator {
             Failure::new(Class::NotFound, "unknown-task", "routing", &task.kind, why, hint)
         })?;
         let fields = decode::object(&task.payload).map_err(|error| error.failure(&task.kind))?;
-        let votes = gate::check(self, route, &fields).await?;
+        let asker = Asker { orchestrator: self, trace: &task.trace };
+        let votes = gate::check(&asker, route, &fields).await?;
         self.audit.write(&task.kind, &votes, (self.now)()).map_err(|error| {
             let hint = "check the disk of the audit log; without it no vote is handed on";
             Failure::new(Class::Unavailable, "audit", "writing down", "the votes", &error.to_string(), hint)
         })?;
-        self.ask(&route.subject, task.payload.clone(), route.timeout()).await
+        asker.ask(&route.subject, task.payload.clone(), route.timeout()).await
     }
 
     /// Asks the agent. Only what carries our version is an answer.
-    async fn ask(&self, subject: &str, payload: bytes::Bytes, within: Duration) -> Result<Value, Failure> {
+    async fn ask(
+        &self,
+        subject: &str,
+        headers: HeaderMap,
+        payload: bytes::Bytes,
+        within: Duration,
+    ) -> Result<Value, Failure> {
         let failed = |class, code: &str, why: String, hint: &str| {
             Err(Failure::new(class, code, "asking", subject, &why, hint))
         };
-        let asked = self.client.request(subject.to_owned(), payload);
+        let asked = self.client.request_with_headers(subject.to_owned(), headers, payload);
         let message = match tokio::time::timeout(within, asked).await {
             Ok(Ok(message)) => message,
             Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
@@ -174,7 +198,7 @@ impl Orchestrator {
         let Ok(events) = events else { return };
         let followed = tokio::time::timeout(FOLLOW, self.hand_on(task, events, operation)).await;
         if followed.is_err() {
-            tracing::warn!(task = task.kind, environment, "no longer followed");
+            tracing::warn!(environment, "no longer followed");
         }
     }
 
@@ -196,21 +220,43 @@ impl Orchestrator {
         let update = TaskUpdate { schema_version: SCHEMA_VERSION, task: task.kind.clone(), update };
         let Ok(body) = serde_json::to_vec(&update) else { return };
         // Who gave the task asks for the status when nothing comes.
-        if let Err(error) = self.client.publish(task.reply.clone(), body.into()).await {
-            tracing::warn!(%error, task = task.kind, "an update was not sent");
+        let (to, headers) = (task.reply.clone(), headers(&task.trace));
+        if let Err(error) = self.client.publish_with_headers(to, headers, body.into()).await {
+            tracing::warn!(%error, "an update was not sent");
         }
     }
+}
+
+impl Asker<'_> {
+    /// Asks the agent, in the trace of the task.
+    async fn ask(&self, subject: &str, payload: bytes::Bytes, within: Duration) -> Result<Value, Failure> {
+        let span = span::asking(subject, payload.len());
+        let headers = headers(&self.trace.within(&span));
+        let asked = self.orchestrator.ask(subject, headers, payload, within);
+        let outcome = asked.instrument(span.clone()).await;
+        span::asked(&span, &outcome);
+        outcome
+    }
+}
+
+/// Headers with which a trace travels.
+fn headers(trace: &Trace) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("traceparent", trace.header());
+    headers
 }
 
 /// A task of a message; none when there is no inbox to answer to.
 fn task_of(message: Message) -> Option<Task> {
     let kind = message.subject.as_str().strip_prefix(TASK_PREFIX)?.to_owned();
-    let reply = message.reply.filter(is_inbox);
-    let Some(reply) = reply else {
+    let Some(reply) = message.reply.clone().filter(is_inbox) else {
         tracing::warn!(task = kind, "not routed: there is no inbox to answer to");
         return None;
     };
-    Some(Task { kind, reply, payload: message.payload })
+    let span = span::task(&message, GROUP);
+    let header = message.headers.as_ref().and_then(|headers| headers.get("traceparent"));
+    let trace = Trace::continued(header.map(|value| value.as_str()), &span);
+    Some(Task { kind, reply, payload: message.payload, trace, span })
 }
 
 /// Environment and operation that an answer says were begun or wait to begin.

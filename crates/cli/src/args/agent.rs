@@ -17,6 +17,7 @@ use super::PaceArgs;
 /// requests, answers those under way and leaves work to whoever comes next.
 /// The password comes from EXOKIT_NATS_PASSWORD, the seed of an nkey from
 /// EXOKIT_NATS_NKEY.
+/// With OTEL_EXPORTER_OTLP_ENDPOINT it exports spans to that collector.
 ///
 /// Examples:
 ///   exokit --cloud sim serve
@@ -51,6 +52,7 @@ pub(crate) struct ServeArgs {
 /// and its gates, hands them on, and sends back what comes of them. Provision
 /// of T3 and above and every teardown need an approval_token that verifies.
 /// Votes that are handed on are written to the audit log first.
+/// With OTEL_EXPORTER_OTLP_ENDPOINT it exports spans to that collector.
 ///
 /// Examples:
 ///   exokit orchestrator --nats tls://nats:4222 --nats-user orchestrator

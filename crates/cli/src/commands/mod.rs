@@ -30,6 +30,7 @@ mod token;
 mod watch;
 
 use exokit_model::approval::Decision;
+use exokit_spans::queue::Dropped;
 
 use crate::args::Command;
 use crate::error::CliError;
@@ -37,8 +38,8 @@ use crate::exit::Exit;
 use crate::remote;
 use crate::settings::Settings;
 
-/// Runs one command.
-pub(crate) async fn run(command: Command, settings: &Settings) -> Result<Exit, CliError> {
+/// Runs one command. `dropped` counts the spans of a service that are lost.
+pub(crate) async fn run(command: Command, settings: &Settings, dropped: Dropped) -> Result<Exit, CliError> {
     if let Some(address) = &settings.agent {
         return remote::run(command, settings, address).await;
     }
@@ -64,7 +65,7 @@ pub(crate) async fn run(command: Command, settings: &Settings) -> Result<Exit, C
         Command::Demo(args) => demo::run(settings, &args).await,
         Command::Audit(args) => audit::run(settings, &args).await,
         Command::Registry(args) => registry::run(settings, &args.command).await,
-        Command::Serve(args) => serve::run(settings, &args).await,
+        Command::Serve(args) => serve::run(settings, &args, dropped).await,
         Command::Orchestrator(args) => orchestrator::run(settings, &args).await,
         Command::Token(args) => token::run(settings, args.command),
         Command::Schema(args) => schema::run(settings, &args),

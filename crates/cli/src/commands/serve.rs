@@ -6,6 +6,7 @@ use exokit_agent::http::Rates;
 use exokit_agent::metrics::Metrics;
 use exokit_agent::serve::{ServeError, ServeOptions, Told, serve};
 use exokit_service::admission::Limits;
+use exokit_spans::queue::Dropped;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -17,8 +18,8 @@ use crate::operate::interrupted;
 use crate::session::{Reach, Session};
 use crate::settings::Settings;
 
-pub(crate) async fn run(settings: &Settings, args: &ServeArgs) -> Result<Exit, CliError> {
-    let metrics = Arc::new(Metrics::new());
+pub(crate) async fn run(settings: &Settings, args: &ServeArgs, dropped: Dropped) -> Result<Exit, CliError> {
+    let metrics = Arc::new(Metrics::new(dropped));
     let session = Session::watched(settings, Reach::Cloud, args.pace.steps_at_once, metrics.clone()).await?;
     let limits = Limits { requests: args.requests, operations: args.operations };
     let service = session.service(settings, limits)?;
