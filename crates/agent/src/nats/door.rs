@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::bus::round_trip;
 use super::micro::Counts;
 use super::{LEAVE, NatsError, is_inbox, leave};
 use crate::log;
@@ -68,6 +69,11 @@ impl Door {
             let subject = verb.subject().to_owned();
             let subscribed = client.queue_subscribe(subject.clone(), GROUP.to_owned()).await;
             requests.push(subscribed.map_err(|source| NatsError::Subscribe { subject, source })?);
+        }
+        // Whoever is told that the door is open may send at once. A server that
+        // went away meanwhile hears of the subscriptions when it is back.
+        if let Err(error) = round_trip(&client, LEAVE).await {
+            tracing::warn!(%error, "the server has not confirmed the subscriptions yet");
         }
         Ok(Self { client, service, metrics, counts, workers, requests: select_all(requests) })
     }

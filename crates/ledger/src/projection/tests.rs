@@ -5,7 +5,7 @@ use exokit_model::event::{Entry, Event, Record};
 use exokit_model::ids::{PersonId, RoleName};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
-use exokit_model::plan::Action;
+use exokit_model::plan::{Action, Plan};
 use rust_decimal::Decimal;
 use serde_json::json;
 
@@ -192,7 +192,7 @@ fn a_record_that_cannot_follow_is_named_and_changes_nothing() {
             e.event = Event::PlanProposed { digest, plan, request: None, seal: None };
         }),
         ("decoding", &|e| {
-            let (digest, plan) = (Digest::of("test", b"other"), "{}".to_owned());
+            let (digest, plan) = (Plan::digest_of(b"{}"), "{}".to_owned());
             e.event = Event::PlanProposed { digest, plan, request: None, seal: None };
         }),
         ("another operation or environment", &|e| {

@@ -2,12 +2,14 @@
 //!
 //! One thread owns the writing connection. It takes what has queued up, up to
 //! 256 jobs, into one transaction, and answers after the commit has reached
-//! the disk, so that many waiters share one fsync. After a failed write it
+//! the disk, so that many waiters share one fsync; another thread copies the
+//! write-ahead log into the database. After a failed write it
 //! writes nothing more: only a new process may judge what is on the disk.
 
 mod audit;
 mod derived;
 mod high_water;
+mod keeper;
 mod liveness;
 mod store;
 #[cfg(test)]
@@ -38,9 +40,10 @@ use crate::projection::{EnvironmentView, Environments, Holdings, OperationSummar
 pub use audit::Audit;
 use derived::Reply;
 use high_water::HighWater;
+use keeper::Gauge;
 pub use store::Tell;
 use store::{Place, Trouble};
-use writer::{Desk, Job, Task};
+use writer::{Desk, Job, Sees, Task};
 
 type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -91,12 +94,15 @@ impl SqliteLedger {
         let (writes, write_jobs) = mpsc::channel();
         let (reads, read_jobs) = mpsc::channel::<ReadJob>();
         let (at, read) = (place.clone(), plans.clone());
+        let (kept_at, (gauge, due)) = (place.clone(), Gauge::new());
         let commits = Arc::new(OnceLock::new());
         let see = commits.clone();
         let threads = vec![
             spawn(&place, "ledger-writer", move || {
-                writer::serve(writer, (liveness, at, read), high_water, &see, &write_jobs);
+                let sees = Sees { high_water, gauge, commits: &see };
+                writer::serve(writer, (liveness, at, read), sees, &write_jobs);
             })?,
+            spawn(&place, "ledger-keeper", move || keeper::serve(&kept_at, &due))?,
             spawn(&place, "ledger-reader", move || {
                 for job in read_jobs {
                     job(&reader);

@@ -205,6 +205,8 @@ pub(super) fn open(
     connection.execute_batch(LEASES_HELD).map_err(explain)?;
     derived::check_tail(&connection).map_err(trouble)?;
     fill(&mut connection, plans, tell).map_err(trouble)?;
+    // From here on the keeper does that.
+    connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(explain)?;
     let liveness = Liveness::enter(place, &connection).map_err(trouble)?;
     Ok((connection, liveness))
 }
@@ -244,6 +246,14 @@ pub(super) fn open_reader(place: &Place) -> Result<Connection, LedgerError> {
         Ok(connection)
     };
     open().map_err(|error: rusqlite::Error| place.explain("opening", error.into()))
+}
+
+/// Opens the file once more, for copying the log into the database.
+pub(super) fn open_keeper(place: &Place) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(place.database())?;
+    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    Ok(connection)
 }
 
 fn check_format(place: &Place, connection: &Connection) -> Result<(), LedgerError> {
@@ -329,13 +339,13 @@ pub(super) fn check(connection: &Connection, condition: &Condition) -> Result<()
     Ok(())
 }
 
-/// Puts entries behind the head. Nothing is written when one of them cannot
+/// Puts entries behind the head, and says how many bytes they have. Nothing is written when one of them cannot
 /// be.
 pub(super) fn insert(
     connection: &Connection,
     mut head: Head,
     entries: Vec<Entry>,
-) -> Result<Vec<Record>, Trouble> {
+) -> Result<(Vec<Record>, usize), Trouble> {
     let mut rows = Vec::with_capacity(entries.len());
     for entry in entries {
         let text = entry.to_bytes()?;
@@ -346,7 +356,7 @@ pub(super) fn insert(
     }
     let mut statement =
         connection.prepare_cached("INSERT INTO records (seq, prev, hash, entry) VALUES (?1, ?2, ?3, ?4)")?;
-    let mut written = Vec::with_capacity(rows.len());
+    let (mut written, mut bytes) = (Vec::with_capacity(rows.len()), 0);
     for (record, text) in rows {
         statement.execute(params![
             to_column(record.seq),
@@ -355,8 +365,9 @@ pub(super) fn insert(
             String::from_utf8_lossy(&text),
         ])?;
         written.push(record);
+        bytes += text.len();
     }
-    Ok(written)
+    Ok((written, bytes))
 }
 
 /// Reads records, and checks each against its own hash and the one before.

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::derived::{self, Sheet};
 use super::high_water::HighWater;
+use super::keeper::Gauge;
 use super::liveness::{Holder, Liveness};
 use super::store::{self, Place, Trouble, check, from_column, to_column};
 use crate::error::LedgerError;
@@ -29,6 +30,8 @@ pub(super) struct Desk<'a> {
     rows: Derived<'a>,
     /// The end of what was appended.
     head: Option<Head>,
+    /// Bytes of the records that were appended.
+    bytes: usize,
 }
 
 /// The derived rows during one transaction.
@@ -94,12 +97,18 @@ where
     }
 }
 
+/// Who sees what was committed.
+pub(super) struct Sees<'a> {
+    pub(super) high_water: HighWater,
+    pub(super) gauge: Gauge,
+    pub(super) commits: &'a OnceLock<CommitWatcher>,
+}
+
 /// Works off jobs until nobody can send any more.
 pub(super) fn serve(
     mut connection: Connection,
     (liveness, place, plans): (Liveness, Place, Plans),
-    mut high_water: HighWater,
-    see: &OnceLock<CommitWatcher>,
+    mut sees: Sees<'_>,
     jobs: &mpsc::Receiver<Box<dyn Job>>,
 ) {
     let mut failed: Option<String> = None;
@@ -108,13 +117,17 @@ pub(super) fn serve(
         group.extend(jobs.try_iter().take(JOBS_MAX - 1));
         let error = match &failed {
             Some(why) => Some(LedgerError::Failed { why: why.clone() }),
-            None => match timed(see, || commit(&mut connection, &liveness, (&place, &plans), &mut group)) {
-                Ok(head) => {
-                    head.into_iter().for_each(|head| high_water.note(head));
-                    None
+            None => {
+                match timed(sees.commits, || commit(&mut connection, &liveness, (&place, &plans), &mut group))
+                {
+                    Ok(Committed { head, bytes }) => {
+                        head.into_iter().for_each(|head| sees.high_water.note(head));
+                        sees.gauge.note(bytes);
+                        None
+                    }
+                    Err(error) => Some(error),
                 }
-                Err(error) => Some(error),
-            },
+            }
         };
         if let Some(error) = &error
             && !matches!(error, LedgerError::Busy { .. })
@@ -142,28 +155,43 @@ fn timed<T>(see: &OnceLock<CommitWatcher>, commit: impl FnOnce() -> T) -> T {
     outcome
 }
 
-/// Does a group of jobs in one transaction. Says how far the ledger is, if
-/// something was appended.
+/// What one transaction came to.
+#[derive(Debug)]
+struct Committed {
+    /// How far the ledger is, if something was appended.
+    head: Option<Head>,
+    /// Bytes of the records that were appended.
+    bytes: usize,
+}
+
+/// Does a group of jobs in one transaction.
 fn commit(
     connection: &mut Connection,
     liveness: &Liveness,
     (place, plans): (&Place, &Plans),
     group: &mut [Box<dyn Job>],
-) -> Result<Option<Head>, LedgerError> {
+) -> Result<Committed, LedgerError> {
     let explain = |error: rusqlite::Error| place.explain("writing", error.into());
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
-    let mut desk =
-        Desk { connection: &transaction, liveness, place, plans, rows: Derived::Unread, head: None };
+    let mut desk = Desk {
+        connection: &transaction,
+        liveness,
+        place,
+        plans,
+        rows: Derived::Unread,
+        head: None,
+        bytes: 0,
+    };
     for job in group {
         job.run(&mut desk).map_err(explain)?;
     }
     desk.flush().map_err(|trouble| place.explain("writing", trouble))?;
-    let head = desk.head;
+    let committed = Committed { head: desk.head, bytes: desk.bytes };
     drop(desk);
     // From here on the outcome of an error is not known.
     transaction.commit().map_err(|error| LedgerError::Failed { why: error.to_string() })?;
-    Ok(head)
+    Ok(committed)
 }
 
 struct Seat {
@@ -182,7 +210,8 @@ impl<'a> Desk<'a> {
     ) -> Result<Vec<Record>, Trouble> {
         check(self.connection, condition)?;
         let before = store::head(self.connection)?;
-        let records = store::insert(self.connection, before, entries)?;
+        let (records, bytes) = store::insert(self.connection, before, entries)?;
+        self.bytes += bytes;
         self.head = records.last().map(Head::after).or(self.head);
         if matches!(self.rows, Derived::Unread) {
             self.rows = Self::begin(self.connection, self.plans, before)?;

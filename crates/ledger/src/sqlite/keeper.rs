@@ -1,0 +1,110 @@
+//! The thread that copies what was committed from the write-ahead log into the
+//! database, so that no commit has to. SQLite would let every thousandth page
+//! do it for all before it, and whoever waited for that commit waited for
+//! several flushes of the disk instead of one.
+
+use std::sync::mpsc;
+
+use rusqlite::Connection;
+
+use super::store::{self, Place};
+
+/// After so many bytes it is copied. The log is read when the ledger is opened
+/// after a crash, so it must not grow for ever.
+const BYTES: usize = 8 << 20;
+
+/// What a commit puts into the log besides its records: pages of indexes and of
+/// tables that are computed.
+const COMMIT_BYTES: usize = 32 << 10;
+
+/// A log of so many pages is copied to its end, even if readers and the writer
+/// must wait for that; 64 MiB.
+const PAGES_MAX: i64 = 16_384;
+
+/// Counts what is committed, and says when it is time.
+pub(super) struct Gauge {
+    due: mpsc::Sender<()>,
+    bytes: usize,
+}
+
+impl Gauge {
+    /// A gauge, and what hears when it is time.
+    pub(super) fn new() -> (Self, mpsc::Receiver<()>) {
+        let (due, heard) = mpsc::channel();
+        (Self { due, bytes: 0 }, heard)
+    }
+
+    /// Notes a commit with so many bytes of records.
+    pub(super) fn note(&mut self, bytes: usize) {
+        self.bytes += bytes + COMMIT_BYTES;
+        if self.bytes >= BYTES {
+            self.bytes = 0;
+            // Without the thread it is copied when the ledger is closed.
+            let _ = self.due.send(());
+        }
+    }
+}
+
+/// Copies each time that it is due. What cannot be copied stays in the log, is
+/// read from there, and is copied the next time.
+pub(super) fn serve(place: &Place, due: &mpsc::Receiver<()>) {
+    let mut kept = None;
+    while let Ok(()) = due.recv() {
+        let opened = kept.take().map_or_else(|| store::open_keeper(place), Ok);
+        let Ok(connection) = opened else { continue };
+        let _ = copy(&connection);
+        kept = Some(connection);
+    }
+}
+
+/// Copies as much as can be copied without waiting for anybody; all of it when
+/// that is too little for too long.
+fn copy(connection: &Connection) -> rusqlite::Result<()> {
+    let pages = |mode| {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        connection.query_row(&sql, [], |row| row.get::<_, i64>(1))
+    };
+    match pages("PASSIVE")? > PAGES_MAX {
+        true => pages("RESTART").map(drop),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Condition, Ledger as _};
+    use crate::sqlite::SqliteLedger;
+    use crate::testing::entry;
+    use exokit_model::event::{Entry, Event};
+
+    #[tokio::test]
+    async fn what_was_committed_reaches_the_database_without_a_commit_that_copies_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = SqliteLedger::open(folder.path()).unwrap();
+        let length = || std::fs::metadata(folder.path().join("ledger.db")).unwrap().len();
+        let before = length();
+        let long = |number| {
+            let signed = "x".repeat(1 << 20);
+            Entry { event: Event::RosterInstalled { version: number, signed }, ..entry(number) }
+        };
+        for number in 1..8 {
+            ledger.append(&Condition::default(), vec![long(number)]).await.unwrap();
+        }
+        assert_eq!(length(), before, "by no commit");
+        ledger.append(&Condition::default(), vec![long(8)]).await.unwrap();
+        while length() < 8 << 20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ledger.head().await.unwrap().seq, 8);
+    }
+
+    #[test]
+    fn a_gauge_says_once_that_it_is_time() {
+        let (mut gauge, due) = Gauge::new();
+        gauge.note(BYTES - COMMIT_BYTES - 1);
+        assert!(due.try_recv().is_err());
+        gauge.note(0);
+        assert!(due.try_recv().is_ok() && due.try_recv().is_err());
+    }
+}
