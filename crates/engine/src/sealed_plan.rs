@@ -3,6 +3,7 @@
 
 use exokit_model::canonical::Digest;
 use exokit_model::plan::Plan;
+use exokit_mutant::{Mutant, planted};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -38,7 +39,7 @@ impl Engine {
     ) -> Result<OperationState, EngineError> {
         let plan = Plan::from_bytes(plan_text.as_bytes()).map_err(EngineError::Unreadable)?;
         let digest = Plan::digest_of(plan_text.as_bytes());
-        match self.parts().keyring.opens_plan(&digest, seal) {
+        match self.parts().keyring.opens_plan(&digest, seal) || planted(Mutant::AnySeal) {
             true => self.propose(&plan, request).await,
             false => Err(EngineError::NotOurs),
         }
