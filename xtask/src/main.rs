@@ -82,7 +82,7 @@ fn help() -> String {
          alone is tested, with `--no-clients` all but those in Python.\n\
          `fuzz [--seconds N] [TARGET]` runs each target, or that one, for so long.\n\
          `swarm --seeds N --from S [--faults F9,F16]` runs N seeds, `swarm --replay FILE` one schedule;\n\
-         `mutants --budget N` lets a mistake live for N seeds.\n\
+         `mutants --budget N` lets a mistake live for N seeds, `--only NAME` hunts one.\n\
          `bench NAME` runs one benchmark: ready, crowd, memory or ledger. Further arguments are passed on to\n\
          it, and then nothing is written.\n",
     );

@@ -10,6 +10,7 @@ use exokit_ledger::Filter;
 use exokit_model::canonical::{CanonicalError, Digest, to_canonical_bytes};
 use exokit_model::ids::{PersonId, PlanId};
 use exokit_model::plan::Plan;
+use exokit_mutant::{Mutant, planted};
 use serde::Serialize;
 
 use crate::engine::Engine;
@@ -38,7 +39,12 @@ impl Engine {
     /// in every other engine with the same root secret.
     #[must_use]
     pub fn keyed(&self, requester: &PersonId, key: &str, body: Digest) -> KeyedRequest {
-        KeyedRequest { plan_id: self.parts().keyring.plan_id(requester, key), body }
+        let parts = self.parts();
+        let plan_id = match planted(Mutant::KeyOfProcess) {
+            true => parts.keyring.plan_id(requester, &format!("{key}/{}", parts.holder)),
+            false => parts.keyring.plan_id(requester, key),
+        };
+        KeyedRequest { plan_id, body }
     }
 
     /// The operation that a request led to; none when it was not heard of.
@@ -53,7 +59,7 @@ impl Engine {
             return Ok(None);
         }
         let state = self.fold_operation(&operation, &records)?;
-        match state.request == Some(request.body) {
+        match state.request == Some(request.body) || planted(Mutant::AnyBody) {
             true => Ok(Some(state)),
             false => Err(EngineError::OtherBody { operation }),
         }
@@ -77,6 +83,7 @@ impl Engine {
         let proposed = async { Ok(self.propose(&plan.await?, Some(request)).await?) };
         match proposed.await {
             Ok(state) => Ok(state),
+            Err(error) if planted(Mutant::LookOnce) => Err(error),
             // The same request may have been quicker elsewhere, and what it led
             // to is what was in the way: the name is taken, or busy.
             Err(error) => self.answered(request).await?.ok_or(error),

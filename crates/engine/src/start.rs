@@ -1,6 +1,7 @@
 //! Whether a plan may start now.
 
 use exokit_approval::refusal::Refusal;
+use exokit_approval::verify::Quorum;
 use exokit_core::cost::band;
 use exokit_core::level::{LevelInput, level, removal};
 use exokit_ledger::{Condition, Filter, LedgerError};
@@ -9,6 +10,7 @@ use exokit_model::event::{Event, Record};
 use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
 use exokit_model::spec::EnvironmentClass;
+use exokit_mutant::{Mutant, planted};
 use rust_decimal::Decimal;
 
 use crate::consent::GivenConsent;
@@ -37,6 +39,9 @@ impl Engine {
         let consent = consent.as_ref().map(GivenConsent::get);
         let quorum = match verifier.quorum_or_consent(plan, &state.tokens, (now, now), consent) {
             Ok(quorum) => quorum,
+            Err(_) if planted(Mutant::CountVotes) && state.tokens.len() >= plan.level.persons() => {
+                Quorum { voters: Vec::new() }
+            }
             Err(refusal @ Refusal::Denied { .. }) => {
                 return Err(self.reject(state, refusal.to_string()).await?);
             }

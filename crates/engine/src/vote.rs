@@ -2,6 +2,7 @@
 //! recorded with the outcome.
 
 use exokit_approval::refusal::Refusal;
+use exokit_approval::token::inspect;
 use exokit_approval::verify::{Earlier, Quorum};
 use exokit_ledger::Condition;
 use exokit_model::approval::Decision;
@@ -10,6 +11,7 @@ use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::ids::{OperationId, PersonId};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
+use exokit_mutant::{Mutant, planted};
 
 use crate::consent::GivenConsent;
 use crate::engine::Engine;
@@ -66,6 +68,7 @@ impl Engine {
         let earlier = Earlier { tokens: &state.tokens, executed };
         let claims = match verifier.admit(token, &state.plan, earlier, self.now()) {
             Ok(claims) => claims,
+            Err(_) if planted(Mutant::RecordUnverified) => inspect(token)?.claims,
             Err(refusal) => {
                 let event =
                     Event::ApprovalRefused { code: refusal.code().to_owned(), why: refusal.to_string() };
@@ -85,14 +88,19 @@ impl Engine {
             }
             Decision::Deny => Event::DenialRecorded { digest, person: person.clone(), token: token.clone() },
         };
-        let denies = claims.decision == Decision::Deny;
+        let denies = claims.decision == Decision::Deny && !planted(Mutant::DenialWaits);
         // A denial of a plan that has started is recorded all the same: it
         // stops every further creation.
         if !(denies
             && self.reject_waiting(&state, vec![event.clone()], &format!("{person} denied it")).await?)
         {
             let entry = self.entry(Some(&state.plan.environment), Some(operation), event);
-            self.append(&Condition::default(), vec![entry]).await?;
+            if planted(Mutant::AnswerEarly) {
+                let engine = self.clone();
+                tokio::spawn(async move { engine.append(&Condition::default(), vec![entry]).await });
+            } else {
+                self.append(&Condition::default(), vec![entry]).await?;
+            }
         }
         let tokens: Vec<String> = state.tokens.iter().cloned().chain([token]).collect();
         Ok(match verifier.quorum(&state.plan, &tokens, self.now()) {

@@ -5,57 +5,93 @@
 //! [`planted`] is the constant `false`, and the compiler leaves nothing of it.
 
 /// Makes the enumeration of the mistakes, and the list of all of them, from one
-/// table.
+/// table: first those that any life may meet, then those that only requests
+/// over a bus reach.
 macro_rules! mistakes {
-    ($($name:ident: $breaks:literal;)*) => {
+    (anywhere: { $($name:ident: $breaks:literal;)* } over_a_bus: { $($other:ident: $harms:literal;)* }) => {
         /// A mistake, named for what goes wrong.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Mutant {
             $(#[doc = concat!("The code ", $breaks, ".")] $name,)*
+            $(#[doc = concat!("The code ", $harms, ".")] $other,)*
         }
 
         impl Mutant {
             /// Every mistake.
-            pub const ALL: &[Mutant] = &[$(Mutant::$name,)*];
+            pub const ALL: &[Mutant] = &[$(Mutant::$name,)* $(Mutant::$other,)*];
 
             /// What the code does wrong, for a table.
             #[must_use]
             pub fn breaks(self) -> &'static str {
                 match self {
                     $(Mutant::$name => $breaks,)*
+                    $(Mutant::$other => $harms,)*
                 }
+            }
+
+            /// Whether it is looked for in lives that are asked for over a bus.
+            #[must_use]
+            pub fn is_over_a_bus(self) -> bool {
+                matches!(self, $(Mutant::$other)|*)
             }
         }
     };
 }
 
 mistakes! {
-    IntentAfterSend: "sends before the intent is durable";
-    SettleAtOnce: "settles while the signature still holds";
-    SettleOnce: "settles after one list";
-    SignLong: "signs for ten minutes";
-    OutliveLease: "signs beyond the lease";
-    SendAgain: "sends a change again";
-    ForgetFailed: "forgets what a failed operation leaves";
-    UnreadableIsAbsent: "takes unreadable for absent";
-    AdoptAnything: "adopts whatever carries the token";
-    AdoptKey: "adopts a key whose secret is lost";
-    NoFence: "writes without the fence";
-    SameEpoch: "does not raise the epoch";
-    AckEarly: "acknowledges before the flush";
-    RollbackForgets: "rolls back without settling";
-    GoneAtOnce: "takes accepted for gone";
-    SelfApproval: "counts the requester's vote";
-    VoteTwice: "counts a person twice";
-    VoteForEver: "counts expired votes";
-    RevokedCounts: "counts revoked keys";
-    DenialIgnored: "goes on after a denial";
-    PlanIdTwice: "gives one id to two plans";
-    NoDailySum: "does not add up the day";
-    ExpireAgain: "asks for a teardown twice";
-    DriftBlind: "does not see what is gone";
-    NoBudget: "ignores the API budget";
-    NoDiscovery: "overlooks the controllers' resources";
+    anywhere: {
+        IntentAfterSend: "sends before the intent is durable";
+        SettleAtOnce: "settles while the signature still holds";
+        SettleOnce: "settles after one list";
+        SignLong: "signs for ten minutes";
+        OutliveLease: "signs beyond the lease";
+        SendAgain: "sends a change again";
+        ForgetFailed: "forgets what a failed operation leaves";
+        UnreadableIsAbsent: "takes unreadable for absent";
+        AdoptAnything: "adopts whatever carries the token";
+        AdoptKey: "adopts a key whose secret is lost";
+        NoFence: "writes without the fence";
+        SameEpoch: "does not raise the epoch";
+        AckEarly: "acknowledges before the flush";
+        RollbackForgets: "rolls back without settling";
+        GoneAtOnce: "takes accepted for gone";
+        SelfApproval: "counts the requester's vote";
+        VoteTwice: "counts a person twice";
+        VoteForEver: "counts expired votes";
+        RevokedCounts: "counts revoked keys";
+        DenialIgnored: "goes on after a denial";
+        PlanIdTwice: "gives one id to two plans";
+        NoDailySum: "does not add up the day";
+        ExpireAgain: "asks for a teardown twice";
+        DriftBlind: "does not see what is gone";
+        NoBudget: "ignores the API budget";
+        NoDiscovery: "overlooks the controllers' resources";
+    }
+    over_a_bus: {
+        AnswerEarly: "answers a vote before its record is durable";
+        AnyBody: "answers another body as if it were the same";
+        KeyOfProcess: "forgets idempotency keys at a restart";
+        LookOnce: "does not look who was quicker with the same key";
+        PlanOnce: "fails a request because somebody else wrote";
+        SealOfAnybody: "takes a sealed plan from who did not ask for it";
+        AnySeal: "does not check seals";
+        RecordUnverified: "records votes that do not verify";
+        VoteOnce: "refuses a vote that comes again";
+        CountVotes: "starts by the number of recorded votes";
+        DenialWaits: "records a denial and lets the plan wait on";
+        OlderRoster: "takes an older roster";
+        FreeExtensions: "does not add up extensions";
+        NeverBusy: "takes on whatever comes";
+        AnyLength: "takes messages of any length";
+        LastField: "takes the last of two fields of one name";
+        BrokenOff: "never takes up again what broke off";
+        NewsOnly: "overlooks what waited before the process began";
+        CursorFirst: "moves the cursor before the confirmation";
+        PlansFirst: "publishes plans before what is older";
+        FromTheHead: "publishes after a restart only what is new";
+        NoMessageId: "publishes without message ids";
+        FirstEventMissing: "begins a list of events one too late";
+    }
 }
 
 #[cfg(feature = "plant")]

@@ -4,6 +4,7 @@ use exokit_engine::error::EngineError;
 use exokit_ledger::history::history;
 use exokit_ledger::{Environments, Filter};
 use exokit_model::phase::Phase;
+use exokit_mutant::{Mutant, planted};
 use exokit_text::operation::can_start;
 use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::event::EventMessage;
@@ -128,8 +129,8 @@ impl Service {
         };
         let ledger = &self.engine().parts().ledger;
         let head = ledger.head().await.doing("reading", "the ledger")?.seq;
-        let mut records =
-            ledger.page(filter, request.after, PAGE_RECORDS).await.doing("reading", "the ledger")?;
+        let after = request.after + u64::from(planted(Mutant::FirstEventMissing));
+        let mut records = ledger.page(filter, after, PAGE_RECORDS).await.doing("reading", "the ledger")?;
         let cut = records.len() == PAGE_RECORDS || shorten(&mut records, EventMessage::of);
         let next = match (cut, records.last()) {
             (true, Some(last)) => last.seq,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use exokit_ledger::Filter;
 use exokit_model::event::{Event, Record};
+use exokit_mutant::{Mutant, planted};
 use exokit_wire::SCHEMA_VERSION;
 use exokit_wire::event::{APPROVAL_REQUESTED, ApprovalRequested, EventMessage, subject};
 use exokit_wire::failure::Failure;
@@ -83,6 +84,9 @@ impl<'a> Publisher<'a> {
 
     /// Publishes for ever.
     pub async fn run(&self) {
+        if planted(Mutant::FromTheHead) {
+            drop(self.begin_at_head().await);
+        }
         loop {
             let pause = match self.round().await {
                 Ok(0) => LOOK,
@@ -106,21 +110,30 @@ impl<'a> Publisher<'a> {
         let ledger = &self.service.engine().parts().ledger;
         let after = match self.cursor.read().await? {
             Some(seq) => seq,
-            None => {
-                // Nobody has listened before: there is nothing to catch up on.
-                let head = ledger.head().await.doing("reading", "the ledger")?.seq;
-                self.cursor.write(head).await?;
-                head
-            }
+            None => self.begin_at_head().await?,
         };
-        let records = ledger.page(Filter::All, after, BATCH).await.doing("reading", "the ledger")?;
+        let mut records = ledger.page(Filter::All, after, BATCH).await.doing("reading", "the ledger")?;
+        let Some(last) = records.last().map(|record| record.seq) else { return Ok(0) };
+        if planted(Mutant::PlansFirst) {
+            records.sort_by_key(|record| record.entry.event.name() != "plan-proposed");
+        }
         for record in &records {
             self.publish(record).await?;
         }
-        let Some(last) = records.last() else { return Ok(0) };
+        if planted(Mutant::CursorFirst) {
+            self.cursor.write(last).await?;
+        }
         self.bus.confirm().await?;
-        self.cursor.write(last.seq).await?;
+        self.cursor.write(last).await?;
         Ok(records.len())
+    }
+
+    /// Nobody has listened before: there is nothing to catch up on.
+    async fn begin_at_head(&self) -> Result<u64, PublishError> {
+        let ledger = &self.service.engine().parts().ledger;
+        let head = ledger.head().await.doing("reading", "the ledger")?.seq;
+        self.cursor.write(head).await?;
+        Ok(head)
     }
 
     async fn publish(&self, record: &Record) -> Result<(), PublishError> {
@@ -155,6 +168,7 @@ impl<'a> Publisher<'a> {
 
     async fn send(&self, subject: String, id: String, body: &impl Serialize) -> Result<(), PublishError> {
         let body = serde_json::to_vec(body).map_err(std::io::Error::other)?;
-        Ok(self.bus.publish(Publication { subject, id: Some(id), body }).await?)
+        let id = Some(id).filter(|_| !planted(Mutant::NoMessageId));
+        Ok(self.bus.publish(Publication { subject, id, body }).await?)
     }
 }

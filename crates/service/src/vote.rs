@@ -7,6 +7,7 @@ use exokit_engine::vote::Voted;
 use exokit_ledger::OperationView;
 use exokit_model::approval::{ApprovalClaims, Decision};
 use exokit_model::ids::OperationId;
+use exokit_mutant::{Mutant, planted};
 use exokit_wire::failure::Failure;
 use exokit_wire::reply::VoteReply;
 use exokit_wire::request::{ApproveRequest, DenyRequest};
@@ -39,7 +40,7 @@ impl Service {
     /// is answered as the first time.
     pub(crate) async fn vote_on(&self, operation: &OperationId, token: &str) -> Result<VoteReply, Failure> {
         let view = self.operation(operation).await?;
-        if view.tokens.iter().any(|known| known == token) {
+        if view.tokens.iter().any(|known| known == token) && !planted(Mutant::VoteOnce) {
             let claims = inspect(token).doing("reading", "the token")?.claims;
             return self.recorded(&view, &claims).await;
         }

@@ -25,11 +25,15 @@ struct Args {
     /// How many mistakes at once.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Only these, such as `AnyBody,AnySeal`; what each is found by is told in
+    /// full.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
 }
 
 /// What became of a mistake.
 enum End {
-    /// It was found with this many seeds, by this invariant.
+    /// It was found with this many seeds, by this.
     Found(u64, String),
     /// It survived.
     Survived,
@@ -37,35 +41,54 @@ enum End {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let ends = side_by_side(Mutant::ALL, args.jobs, |mutant| hunt(*mutant, args.budget));
-    tell(&ends)
+    let named = |mutant: &Mutant| args.only.is_empty() || args.only.contains(&format!("{mutant:?}"));
+    let mutants: Vec<Mutant> = Mutant::ALL.iter().copied().filter(named).collect();
+    let ends = side_by_side(&mutants, args.jobs, |mutant| hunt(*mutant, args.budget));
+    if !args.only.is_empty() {
+        tell_in_full(&mutants, &ends);
+    }
+    tell(&mutants, &ends)
 }
 
 fn hunt(mutant: Mutant, budget: u64) -> End {
     plant(Some(mutant));
     let finding = (0..budget).find_map(|seed| {
-        let report = swarm::run(&generate::schedule(seed)).ok()?;
-        report.wrong.first().map(|finding| (seed + 1, invariant(finding).to_owned()))
+        let schedule = match mutant.is_over_a_bus() {
+            true => generate::conversation(seed),
+            false => generate::schedule(seed),
+        };
+        let report = swarm::run(&schedule).ok()?;
+        report.wrong.first().map(|finding| (seed + 1, finding.clone()))
     });
     plant(None);
     match finding {
-        Some((seeds, invariant)) => End::Found(seeds, invariant),
+        Some((seeds, finding)) => End::Found(seeds, finding),
         None => End::Survived,
     }
 }
 
-fn tell(ends: &[End]) -> ExitCode {
-    println!("| mistake | what it does | found by | after seeds |\n|---|---|---|---|");
+fn tell_in_full(mutants: &[Mutant], ends: &[End]) {
+    for (mutant, end) in mutants.iter().zip(ends) {
+        if let End::Found(_, finding) = end {
+            println!("{mutant:?}: {finding}");
+        }
+    }
+    println!();
+}
+
+fn tell(mutants: &[Mutant], ends: &[End]) -> ExitCode {
+    println!("| mistake | what it does | in lives | found by | after seeds |\n|---|---|---|---|---|");
     let mut survivors = 0;
-    for (mutant, end) in Mutant::ALL.iter().zip(ends) {
+    for (mutant, end) in mutants.iter().zip(ends) {
         let (by, after) = match end {
-            End::Found(seeds, invariant) => (invariant.as_str(), seeds.to_string()),
+            End::Found(seeds, finding) => (invariant(finding), seeds.to_string()),
             End::Survived => {
                 survivors += 1;
                 ("–", "survived".to_owned())
             }
         };
-        println!("| {mutant:?} | {} | {by} | {after} |", mutant.breaks());
+        let lives = if mutant.is_over_a_bus() { "over a bus" } else { "direct" };
+        println!("| {mutant:?} | {} | {lives} | {by} | {after} |", mutant.breaks());
     }
     println!("\n{} mistakes, {survivors} survived", ends.len());
     match survivors {

@@ -44,7 +44,7 @@ const LAYERS: &[Layer] = &[
         ],
         tests: &["exokit-sim", "exokit-templates"],
     },
-    Layer { package: "exokit-wire", normal: &["exokit-model"], tests: &[] },
+    Layer { package: "exokit-wire", normal: &["exokit-model", "exokit-mutant"], tests: &[] },
     Layer {
         package: "exokit-text",
         normal: &["exokit-model", "exokit-core", "exokit-approval", "exokit-ledger", "exokit-wire"],
@@ -61,6 +61,7 @@ const LAYERS: &[Layer] = &[
             "exokit-engine",
             "exokit-text",
             "exokit-wire",
+            "exokit-mutant",
         ],
         tests: &[],
     },

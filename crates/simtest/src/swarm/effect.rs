@@ -151,6 +151,7 @@ pub const ROWS: &[Row] = &[
     row(28, "vote refused: bad-signature", &[A]),
     row(28, "denied while it ran", &[P, T]),
     row(28, "key revoked while it ran", &[P, T]),
+    row(28, "denied over the bus, and it came to nothing", &[]),
     row(29, "altered plan refused", &[A]),
     row(29, "policy moved after the vote", &[A]),
     row(30, "structuring raised the level", &[A]),

@@ -136,6 +136,12 @@ const ON_THE_BUS: &[Class] = &[
     class(32, 30, 3, |draw| stranger_on_the_bus(draw, &HOSTILE)),
     class(34, 20, 1, |draw| What::Bus(Trouble::Flood { at: draw.second(), requests: draw.0.u32(20..60) })),
     class(34, 20, 1, |draw| What::Bus(Trouble::BreaksOff { call: draw.0.u32(1..80) })),
+    // What came later stands last: all that is drawn before it stays what it was.
+    class(28, 15, 1, |_| What::Bus(Trouble::Denied)),
+    class(13, 20, 1, |draw| {
+        let (nth, ms) = (draw.0.u32(1..4), draw.0.u64(1..600));
+        What::Bus(Trouble::Request { nth, mood: Mood::Twice { ms } })
+    }),
 ];
 
 const FORGERIES: [Foreign; 4] =

@@ -217,6 +217,8 @@ pub enum Trouble {
     Leaves,
     /// The requester asks for more and more time in small parts.
     Structuring,
+    /// Somebody asks for an environment besides, and an approver denies it.
+    Denied,
 }
 
 /// What becomes of a request on the bus.

@@ -1,8 +1,10 @@
 //! The agent without its connections: door, rounds and publisher of one
 //! process, which crashes and starts again.
 
+use std::future::poll_fn;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -77,19 +79,46 @@ pub(super) async fn process(service: &Service, bus: &Arc<SimBus>, cursor: &Kept,
 /// Answers each request in a task of its own, as the agent's door does.
 async fn door(service: &Service, bus: &Arc<SimBus>, mut requests: UnboundedReceiver<Delivery>) {
     let mut under_way = JoinSet::new();
+    let crowd = Arc::new(AtomicUsize::new(0));
     loop {
         tokio::select! {
             biased;
             Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
             Some(Delivery { verb, bytes, inbox }) = requests.recv() => {
-                let (service, bus) = (service.clone(), Arc::clone(bus));
+                let (service, bus, crowd) = (service.clone(), Arc::clone(bus), Arc::clone(&crowd));
                 under_way.spawn(async move {
-                    let outcome = service.answer(verb, &bytes).await;
-                    bus.reply(inbox, serde_json::from_str(&reply(&outcome)).unwrap_or_default());
+                    let outcome = counted(service.answer(verb, &bytes), &crowd, &bus).await;
+                    let reply = serde_json::from_str(&reply(&outcome)).unwrap_or_default();
+                    bus.note_answer(&bytes, &reply);
+                    bus.reply(inbox, reply);
                 });
             }
         }
     }
+}
+
+/// One of the requests that are being answered, also when its task breaks off.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts an answer from when it has to wait until it is there: what finds no
+/// room is refused before that.
+async fn counted<T>(answer: impl Future<Output = T>, crowd: &AtomicUsize, bus: &SimBus) -> T {
+    let (mut answer, mut waiting) = (pin!(answer), None);
+    let answered = poll_fn(|context| {
+        let polled = answer.as_mut().poll(context);
+        if polled.is_pending() && waiting.is_none() {
+            bus.note_crowd(crowd.fetch_add(1, Ordering::Relaxed) + 1);
+            waiting = Some(Waiting(crowd));
+        }
+        polled
+    });
+    answered.await
 }
 
 /// A way to the cloud on which the task breaks off at one call, as a mistake

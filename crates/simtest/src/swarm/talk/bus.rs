@@ -55,6 +55,10 @@ struct State {
     stream: Vec<EventMessage>,
     known: BTreeSet<String>,
     arrived: Vec<EventMessage>,
+    /// Most requests that one process answered at once.
+    crowd: usize,
+    /// What each request was answered, whoever heard of it.
+    answers: BTreeMap<Vec<u8>, Vec<Value>>,
     /// The ledger's length when the bus went away.
     away_since: BTreeMap<u32, usize>,
 }
@@ -203,6 +207,27 @@ impl SimBus {
     /// Every event in the order in which it reached the server.
     pub(super) fn arrived(&self) -> Vec<EventMessage> {
         self.lock().arrived.clone()
+    }
+
+    /// A request was answered, and nobody may hear of it.
+    pub(super) fn note_answer(&self, request: &[u8], answer: &Value) {
+        self.lock().answers.entry(request.to_vec()).or_default().push(answer.clone());
+    }
+
+    /// What each request was answered.
+    pub(super) fn answers(&self) -> BTreeMap<Vec<u8>, Vec<Value>> {
+        self.lock().answers.clone()
+    }
+
+    /// So many requests are being answered.
+    pub(super) fn note_crowd(&self, requests: usize) {
+        let mut state = self.lock();
+        state.crowd = state.crowd.max(requests);
+    }
+
+    /// Most requests that one process answered at once.
+    pub(super) fn crowd(&self) -> usize {
+        self.lock().crowd
     }
 
     /// Counts work that was recorded while the bus was away.

@@ -41,7 +41,7 @@ pub(super) fn message(key: &str, body: Value) -> Value {
 }
 
 /// What an operation replied; the schema is checked elsewhere.
-fn operation(reply: Value) -> Result<OperationReply, String> {
+pub(super) fn operation(reply: Value) -> Result<OperationReply, String> {
     serde_json::from_value(reply).map_err(|error| format!("I26 a reply cannot be read: {error}"))
 }
 
@@ -77,21 +77,23 @@ impl Talk {
     /// Everybody who wants something.
     pub(super) async fn requesters(&self) {
         let seed = self.play.borrow().schedule.seed;
-        match seed.is_multiple_of(4) {
-            true => {
-                let later = async {
+        let second = async {
+            match seed.is_multiple_of(4) {
+                true => {
                     tokio::time::sleep(Duration::from_secs(20)).await;
                     self.life("two").await
-                };
-                let (one, two) = tokio::join!(self.life("one"), later);
-                [one, two].into_iter().filter_map(Result::err).for_each(|what| self.wrong(what));
-            }
-            false => {
-                if let Err(what) = self.life("one").await {
-                    self.wrong(what);
                 }
+                false => Ok(()),
             }
-        }
+        };
+        let unwanted = async {
+            match self.troubles.contains(&Trouble::Denied) {
+                true => self.denied().await,
+                false => Ok(()),
+            }
+        };
+        let (one, two, three) = tokio::join!(self.life("one"), second, unwanted);
+        [one, two, three].into_iter().filter_map(Result::err).for_each(|what| self.wrong(what));
     }
 
     /// One environment, from the wish to its end.
@@ -114,7 +116,6 @@ impl Talk {
         if removed.phase != "succeeded" {
             return Err(format!("I12 {name} was not removed: {} {:?}", removed.phase, removed.cause));
         }
-        self.lives.borrow_mut().push(name.to_owned());
         Ok(())
     }
 

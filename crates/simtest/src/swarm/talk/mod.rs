@@ -6,6 +6,7 @@
 mod agent;
 mod bus;
 mod clients;
+mod denial;
 mod judge;
 mod strangers;
 mod subscriber;
@@ -51,8 +52,6 @@ struct Talk {
     view: RefCell<BTreeMap<u64, Digest>>,
     /// The first operation that was asked for.
     target: RefCell<Option<Value>>,
-    /// Environments of which everything went as asked.
-    lives: RefCell<Vec<String>>,
     over: Cell<bool>,
 }
 
@@ -75,7 +74,6 @@ pub(super) async fn played(play: Play) -> Report {
         broke: Arc::default(),
         view: RefCell::default(),
         target: RefCell::default(),
-        lives: RefCell::default(),
         over: Cell::new(false),
     };
     match after_polls(tokio::time::timeout(PATIENCE, talk.all()), POLLS_MAX).await {

@@ -49,38 +49,40 @@ impl Talk {
             }
         };
         let sealed = |plan: Value, seal: Value, requester: &str| json!({ "schema_version": 1, "requester": requester, "sealed": { "plan": plan, "seal": seal } });
-        let ask = |name: &str| json!({ "ask": { "template": "T1", "name": name } });
         let (effect, code, reply) = match sends {
             Foreign::ForgedVote => {
                 let token = self.forged(&target);
                 let vote = json!({ "schema_version": 1, "approval_token": token });
-                ("forged vote refused over the bus", None, self.call(Verb::Approve, &vote).await)
+                ("forged vote refused over the bus", "bad-signature", self.call(Verb::Approve, &vote).await)
             }
             Foreign::AlteredPlan => {
                 let Some((plan, seal)) = self.sealed().await else { return };
                 let altered = plan.replace(OTHER, "othes");
                 let message = sealed(altered.into(), seal, "dana");
                 let reply = self.call(Verb::Provision, &message).await;
-                ("altered sealed plan refused", None, reply)
+                ("altered sealed plan refused", "plan-seal", reply)
             }
             Foreign::OthersPlan => {
                 let Some((plan, seal)) = self.sealed().await else { return };
                 let reply = self.call(Verb::Provision, &sealed(plan.into(), seal, "kim")).await;
-                ("sealed plan of another refused", Some("other-requester"), reply)
+                ("sealed plan of another refused", "other-requester", reply)
             }
             Foreign::OthersKey => {
-                let reply = self.call(Verb::Provision, &message(FIRST_KEY, ask(OTHER))).await;
-                ("key of another refused", Some("idempotency-conflict"), reply)
+                let wish = json!({ "ask": { "template": "T1", "name": OTHER } });
+                let reply = self.call(Verb::Provision, &message(FIRST_KEY, wish)).await;
+                ("key of another refused", "idempotency-conflict", reply)
             }
             hostile => {
-                let reply = self.call_bytes(Verb::Provision, &bytes(hostile)).await;
-                ("hostile message refused", None, reply)
+                let (text, code) = text(hostile);
+                let reply = self.call_bytes(Verb::Provision, text.as_bytes()).await;
+                ("hostile message refused", code, reply)
             }
         };
         match reply {
             Ok(reply) => self.wrong(format!("I14 {sends:?} was taken: {reply}")),
-            Err(error) if code.is_some_and(|code| error["code"] != code) => {
-                self.wrong(format!("I11 {sends:?} was refused as {error}"));
+            // What is refused for another reason may be taken the next time.
+            Err(error) if error["code"] != code => {
+                self.wrong(format!("I14 {sends:?} was refused as {error}, not as {code}"));
             }
             Err(_) => self.witness.note(effect),
         }
@@ -132,17 +134,22 @@ impl Talk {
     }
 }
 
-/// A message that must be refused as it is.
-fn bytes(hostile: Foreign) -> Vec<u8> {
-    let text = match hostile {
-        Foreign::Oversize => " ".repeat(MESSAGE_BYTES_MAX + 1),
-        Foreign::Bidi => {
-            json!({ "schema_version": 1, "requester": "dana", "ask": { "name": "other\u{202e}" } })
-                .to_string()
-        }
-        Foreign::Twice => r#"{"schema_version":1,"requester":"dana","requester":"sam"}"#.to_owned(),
-        Foreign::Deep => format!(r#"{{"schema_version":1,"ask":{}1{}}}"#, "[".repeat(40), "]".repeat(40)),
-        _ => "\u{0}".to_owned(),
+/// A message that must be refused as it is, and how. Where it can be, all else
+/// about it is good, so that it is taken when nobody looks at that one thing.
+fn text(hostile: Foreign) -> (String, &'static str) {
+    let ask = |shape: Value| {
+        let ask = json!({ "template": "T1", "name": OTHER, "shape": shape });
+        json!({ "schema_version": 1, "requester": "dana", "ask": ask }).to_string()
     };
-    text.into_bytes()
+    let good = ask(json!({}));
+    match hostile {
+        Foreign::Oversize => (good + &" ".repeat(MESSAGE_BYTES_MAX), "too-large"),
+        Foreign::Bidi => (ask(json!({ "project": "other\u{202e}" })), "malformed"),
+        Foreign::Twice => (good.replacen('{', r#"{"requester":"sam","#, 1), "malformed"),
+        Foreign::Deep => {
+            let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
+            (good.replacen(r#""T1""#, &deep, 1), "malformed")
+        }
+        _ => ("\u{0}".to_owned(), "malformed"),
+    }
 }

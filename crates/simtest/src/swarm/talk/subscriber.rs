@@ -93,8 +93,13 @@ impl Talk {
                     self.witness.note("gap filled from the list");
                 }
             }
-            if Some(self.whole()) == head {
-                return;
+            match (self.whole(), head) {
+                (whole, Some(head)) if whole == head => return,
+                (whole, head) if whole == after => {
+                    return self
+                        .wrong(format!("F14 the list after {after} lacks the next event of {head:?}"));
+                }
+                _ => {}
             }
         }
     }
