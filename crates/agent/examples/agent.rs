@@ -78,7 +78,7 @@ async fn report() -> Result<bool, Failure> {
          responder that sends back what it gets (*echo*). Each row: {SINGLE} requests one after the other, then as\n\
          many as possible for {} s with {AT_ONCE} at once. `infra.plan` reads what the cloud offers each time, from a\n\
          cloud in the same process that keeps its state in a file. `infra.provision` takes a plan that it made before\n\
-         and is answered when that is durable: {CHANGES} of T4, each of which waits for approval. *fsync*: 100 bytes appended and synced on the same disk.\n",
+         and is answered when that is durable: {CHANGES} of T4, each of which waits for approval. *fsync*: after each of\nthose, as many bytes as it had, appended and synced on the same disk.\n",
         FLOOD.as_secs()
     );
     let folder = tempfile::tempdir()?;
@@ -109,18 +109,8 @@ async fn answers(nats: &Nats, folder: &Path, missed: &mut Vec<String>) -> Result
     let echo = row(&client, "bench.echo", &select).await?;
     let select = row(&client, "infra.select", &select).await?;
     row(&client, "infra.plan", &plan).await?;
-    let mut times = Vec::new();
-    for number in 0..CHANGES {
-        let wanted = json!({"template": "T4", "name": format!("change-{number}")});
-        let made = json!({"schema_version": 1, "requester": "dana", "provision": wanted});
-        let made = call(&client, "infra.plan", &made).await?;
-        let sealed = json!({"plan": made["result"]["plan"], "seal": made["result"]["seal"]});
-        let body = json!({"schema_version": 1, "requester": "dana", "sealed": sealed});
-        times.push(one(&client, "infra.provision", &body).await?);
-    }
-    let change = Quantiles::of(times);
+    let (change, fsync) = changes(&client, folder).await?;
     println!("| infra.provision | {:.3} | {:.3} | |", change.p50, change.p99);
-    let fsync = fsyncs(folder)?;
     println!("| fsync | {:.3} | {:.3} | |", fsync.p50, fsync.p99);
     println!(
         "\n`infra.select` takes {:.3} ms more than echo at p50 (limit 0.2) and {:.2} of its throughput (limit \
@@ -259,16 +249,25 @@ async fn call(client: &Client, subject: &'static str, body: &Value) -> Result<Va
     Ok(serde_json::from_slice(&reply.payload)?)
 }
 
-fn fsyncs(folder: &Path) -> Result<Quantiles, Failure> {
+/// Changes that are answered when they are durable, one after the other, and
+/// after each the same disk with as many bytes as the change had.
+async fn changes(client: &Client, folder: &Path) -> Result<(Quantiles, Quantiles), Failure> {
     let mut file = File::create(folder.join("fsync"))?;
-    let mut times = Vec::new();
-    for _ in 0..CHANGES {
+    let (mut changes, mut fsyncs) = (Vec::new(), Vec::new());
+    for number in 0..CHANGES {
+        let wanted = json!({"template": "T4", "name": format!("change-{number}")});
+        let made = json!({"schema_version": 1, "requester": "dana", "provision": wanted});
+        let made = call(client, "infra.plan", &made).await?;
+        let sealed = json!({"plan": made["result"]["plan"], "seal": made["result"]["seal"]});
+        let body = json!({"schema_version": 1, "requester": "dana", "sealed": sealed});
+        changes.push(one(client, "infra.provision", &body).await?);
+        let bytes = serde_json::to_vec(&body)?;
         let began = now();
-        file.write_all(&[7; 100])?;
+        file.write_all(&bytes)?;
         file.sync_data()?;
-        times.push(began.elapsed().as_secs_f64() * 1e3);
+        fsyncs.push(began.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(Quantiles::of(times))
+    Ok((Quantiles::of(changes), Quantiles::of(fsyncs)))
 }
 
 /// Milliseconds.

@@ -4,7 +4,7 @@
 use exokit_engine::error::EngineError;
 use exokit_engine::idempotency::{KeyedRequest, body_digest};
 use exokit_engine::state::OperationState;
-use exokit_ledger::{LedgerError, Operations};
+use exokit_ledger::LedgerError;
 use exokit_model::ids::PlanId;
 use exokit_model::phase::Phase;
 use exokit_model::plan::Action;
@@ -185,11 +185,11 @@ impl Service {
             return Err(Failure::new(Class::Forbidden, "other-requester", "recording", on, &why, hint));
         }
         let request = KeyedRequest { plan_id: plan.plan_id.clone(), body };
-        let known = self.engine().answered(&request).await.doing("looking for", "the sealed plan")?;
-        if let Some(known) = known {
-            return Ok(known);
+        if let Err(full) = self.make_room(action).await {
+            // What is recorded already needs no more room.
+            let known = self.engine().answered(&request).await.doing("looking for", "the sealed plan")?;
+            return known.ok_or(full);
         }
-        self.make_room(action).await?;
         let proposed = self.engine().propose_opened(opened, Some(&request)).await;
         proposed.doing("recording", "the sealed plan")
     }
@@ -218,8 +218,7 @@ impl Service {
         if action == Action::Teardown {
             return Ok(());
         }
-        let active = self.engine().parts().ledger.operations(Operations::Active).await;
-        let active = active.doing("reading", "the ledger")?.len();
+        let active = self.engine().parts().ledger.active().await.doing("reading", "the ledger")?;
         match active < self.operations_max().get() {
             true => Ok(()),
             false => {

@@ -259,6 +259,10 @@ impl Ledger for SqliteLedger {
         self.ask(move |connection| derived::operations(connection, &which)).await
     }
 
+    async fn active(&self) -> Result<usize, LedgerError> {
+        self.ask(derived::active).await
+    }
+
     async fn requested(&self, day: Date) -> Result<Vec<Request>, LedgerError> {
         self.ask(move |connection| derived::requested(connection, day)).await
     }

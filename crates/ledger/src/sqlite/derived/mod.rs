@@ -22,7 +22,7 @@ use crate::plans::Plans;
 use crate::projection::Misfit;
 
 pub(super) use load::load;
-pub(super) use query::{environments, holdings, operations, ready_times, requested};
+pub(super) use query::{active, environments, holdings, operations, ready_times, requested};
 pub(super) use sheet::Sheet;
 
 /// Version of the tables and of what is computed into them.

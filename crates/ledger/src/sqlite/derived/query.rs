@@ -199,6 +199,16 @@ pub(in crate::sqlite) fn operations(
     Ok(found)
 }
 
+/// Counts the active operations without reading them.
+pub(super) const ACTIVE: &str = "SELECT count(*) FROM derived_operations
+    WHERE phase IN ('running', 'rolling-back') AND phase NOT IN ('succeeded', 'rolled-back', 'rejected')";
+
+/// How many operations are active.
+pub(in crate::sqlite) fn active(connection: &Connection) -> Result<usize, Trouble> {
+    let count: i64 = connection.prepare_cached(ACTIVE)?.query_row([], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
 pub(super) fn environment(
     connection: &Connection,
     name: &EnvironmentName,
