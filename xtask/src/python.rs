@@ -31,6 +31,7 @@ const PLATFORM: &[&str] = &[
     "tests/platform/test_security.py",
     "tests/platform/test_no_bypass.py",
     "tests/platform/test_openapi.py",
+    "tests/platform/test_schemas.py",
     "tests/platform/test_live_events.py",
     "tests/platform/test_metrics.py",
     "tests/platform/test_through_agent.py",
