@@ -32,7 +32,10 @@ pub(crate) const VERBS: &[(&str, &str)] = &[
     ("swarm", "seeded schedules of faults against the engine, judged from outside"),
     ("mutants", "mistakes planted on purpose, each of which the swarm must find"),
     ("size", "the release binary is under 30 MB and `exokit --help` is quick"),
-    ("bench", "time to ready, a thousand at once, memory, a long ledger: writes docs/benchmarks.md"),
+    (
+        "bench",
+        "time to ready, a thousand at once, memory, a long ledger, the agent: writes docs/benchmarks.md",
+    ),
     ("ci", "lint, test, swarm, mutants, fuzz and size, in this order"),
     ("help", "this text"),
 ];
@@ -83,8 +86,8 @@ fn help() -> String {
          `fuzz [--seconds N] [TARGET]` runs each target, or that one, for so long.\n\
          `swarm --seeds N --from S [--faults F9,F16]` runs N seeds, `swarm --replay FILE` one schedule;\n\
          `mutants --budget N` lets a mistake live for N seeds, `--only NAME` hunts one.\n\
-         `bench NAME` runs one benchmark: ready, crowd, memory or ledger. Further arguments are passed on to\n\
-         it, and then nothing is written.\n",
+         `bench NAME` runs one benchmark: ready, crowd, memory, ledger or agent. Further arguments are passed\n\
+         on to it, and then nothing is written.\n",
     );
     text
 }

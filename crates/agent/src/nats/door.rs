@@ -38,7 +38,7 @@ const ERROR: &str = "Nats-Service-Error";
 /// Room for the headers of an answer, which count as part of the message.
 const HEADERS_BYTES: usize = 1024;
 
-/// Longest message that is begun without a task of its own.
+/// Longest selection that is begun without a task of its own.
 const SHORT_BYTES_MAX: usize = 4096;
 
 /// The door.
@@ -108,12 +108,14 @@ impl Door {
         leave(&self.client).await;
     }
 
-    /// Begins to answer one message. A short one whose answer waits for nothing,
-    /// such as a selection, has been answered then: a task of its own, and
-    /// another thread that wakes up for it, would take longer than the answer,
-    /// and answers that are ready together leave together.
+    /// Begins to answer one message. A selection, which waits for nothing, has
+    /// been answered then: a task of its own, and another thread that wakes up
+    /// for it, would take longer than the answer, and answers that are ready
+    /// together leave together. Nothing else is begun on this thread: what it
+    /// started to wait for would be tied to it.
     async fn begin(&self, message: Message, under_way: &mut JoinSet<()>) {
-        let short = message.payload.len() <= SHORT_BYTES_MAX;
+        let selects = message.subject.as_str() == Verb::Select.subject();
+        let at_once = selects && message.payload.len() <= SHORT_BYTES_MAX;
         let subject = message.subject.clone();
         // Who panics spoils one answer, not the door.
         let answer = AssertUnwindSafe(self.answer(message)).catch_unwind();
@@ -122,7 +124,7 @@ impl Door {
                 tracing::error!(%subject, "answering a request broke off");
             }
         }));
-        if !short || poll!(&mut answer).is_pending() {
+        if !at_once || poll!(&mut answer).is_pending() {
             under_way.spawn_on(answer, &self.workers);
         }
     }

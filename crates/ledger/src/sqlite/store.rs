@@ -16,6 +16,7 @@ use crate::ledger::{Condition, Filter, Head};
 use crate::plans::Plans;
 
 use super::derived::{self, State};
+use super::keeper;
 use super::liveness::Liveness;
 
 /// Format of the file; grows with each change of the tables. Format 1 had no
@@ -206,7 +207,7 @@ pub(super) fn open(
     derived::check_tail(&connection).map_err(trouble)?;
     fill(&mut connection, plans, tell).map_err(trouble)?;
     // From here on the keeper does that.
-    connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(explain)?;
+    connection.pragma_update(None, "wal_autocheckpoint", keeper::PAGES_MAX).map_err(explain)?;
     let liveness = Liveness::enter(place, &connection).map_err(trouble)?;
     Ok((connection, liveness))
 }
