@@ -85,9 +85,12 @@ mod tests {
         }
         assert_eq!(length(), before, "by no commit");
         ledger.append(&Condition::default(), vec![long(8)]).await.unwrap();
-        while length() < 8 << 20 {
-            tokio::task::yield_now().await;
-        }
+        let copied = async {
+            while length() < 8 << 20 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), copied).await.unwrap();
         assert_eq!(ledger.head().await.unwrap().seq, 8);
     }
 
