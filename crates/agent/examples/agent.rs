@@ -78,7 +78,8 @@ async fn report() -> Result<bool, Failure> {
          responder that sends back what it gets (*echo*). Each row: {SINGLE} requests one after the other, then as\n\
          many as possible for {} s with {AT_ONCE} at once. `infra.plan` reads what the cloud offers each time, from a\n\
          cloud in the same process that keeps its state in a file. `infra.provision` takes a plan that it made before\n\
-         and is answered when that is durable: {CHANGES} of T4, each of which waits for approval. *fsync*: after each of\nthose, as many bytes as it had, appended and synced on the same disk.\n",
+         and is answered when that is durable: {CHANGES} of T4, each of which waits for approval. *fsync*: after each of\n\
+         those, as many bytes as it had, appended and synced on the same disk.\n",
         FLOOD.as_secs()
     );
     let folder = tempfile::tempdir()?;

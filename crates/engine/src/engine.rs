@@ -64,7 +64,7 @@ pub struct Parts {
     pub steps_at_once: Option<NonZeroUsize>,
     /// Sees what is recorded.
     pub watcher: Arc<dyn Watcher>,
-    /// What was read and proven before.
+    /// Rosters that were proven before.
     pub known: Known,
 }
 

@@ -7,7 +7,7 @@ use exokit_model::canonical::Digest;
 use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::plan::{Plan, PlanError};
 
-/// Most plans that are kept. Each is some 25 KB of JSON, which takes longer to
+/// Most plans that are kept. Each is some 12 KB of JSON, which takes longer to
 /// parse and to check than most steps take altogether.
 const PLANS_MAX: usize = 64;
 

@@ -1,5 +1,5 @@
-//! The schemas that are checked in are those of the types, they are schemas,
-//! and what the types accept and refuse is what they say.
+//! The schemas that are checked in are those of the types, and the types accept
+//! and refuse what a table says that is put to the schemas, too.
 
 use std::collections::BTreeSet;
 use std::fs;

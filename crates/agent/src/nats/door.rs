@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 
 use super::bus::round_trip;
 use super::micro::Counts;
-use super::{LEAVE, NatsError, is_inbox, leave};
+use super::{LEAVE, NatsError, headers, is_inbox, leave};
 use crate::log;
 use crate::metrics::Metrics;
 use crate::span;
@@ -167,7 +167,7 @@ impl Door {
             let plain = unseen && outcome.is_ok() && verb.scope() == Scope::Read;
             let sent = match plain {
                 true => client.publish(to, body.into()).await,
-                false => client.publish_with_headers(to, headers(&trace, &outcome), body.into()).await,
+                false => client.publish_with_headers(to, headers_of(&trace, &outcome), body.into()).await,
             };
             // The requester asks again under its key.
             if let Err(error) = sent {
@@ -180,9 +180,8 @@ impl Door {
 }
 
 /// What stands before an answer: its trace, and what went wrong.
-fn headers<T>(trace: &Trace, outcome: &Result<T, Failure>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert("traceparent", trace.header());
+fn headers_of<T>(trace: &Trace, outcome: &Result<T, Failure>) -> HeaderMap {
+    let mut headers = headers(trace);
     if let Err(failure) = outcome {
         headers.insert(ERROR_CODE, failure.status.to_string());
         headers.insert(ERROR, failure.code.clone());

@@ -10,9 +10,11 @@ pub mod presence;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, Subject};
+use async_nats::{Client, ConnectOptions, Event, HeaderMap, Subject};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::mpsc;
+
+use crate::trace::Trace;
 
 pub use bus::NatsBus;
 pub use door::Door;
@@ -39,6 +41,13 @@ pub async fn leave(client: &Client) {
         Ok(Err(error)) => tracing::warn!(%error, "the last messages may not have left"),
         Err(_) => tracing::warn!("the last messages may not have left: the server is not there"),
     }
+}
+
+/// Headers with which a trace travels.
+pub(crate) fn headers(trace: &Trace) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("traceparent", trace.header());
+    headers
 }
 
 /// What the inboxes of requesters begin with.

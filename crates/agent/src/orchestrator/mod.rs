@@ -25,7 +25,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, Span};
 
-use crate::nats::{NatsError, is_inbox};
+use crate::nats::{NatsError, headers, is_inbox};
 use crate::span;
 use crate::trace::Trace;
 
@@ -237,13 +237,6 @@ impl Asker<'_> {
         span::asked(&span, &outcome);
         outcome
     }
-}
-
-/// Headers with which a trace travels.
-fn headers(trace: &Trace) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert("traceparent", trace.header());
-    headers
 }
 
 /// A task of a message; none when there is no inbox to answer to.

@@ -48,12 +48,12 @@ impl Gauge {
 /// Copies each time that it is due. What cannot be copied stays in the log, is
 /// read from there, and is copied the next time.
 pub(super) fn serve(place: &Place, due: &mpsc::Receiver<()>) {
-    let mut kept = None;
-    while let Ok(()) = due.recv() {
-        let opened = kept.take().map_or_else(|| store::open_keeper(place), Ok);
-        let Ok(connection) = opened else { continue };
-        let _ = copy(&connection);
-        kept = Some(connection);
+    let mut opened = None;
+    while due.recv().is_ok() {
+        opened = opened.or_else(|| store::open_keeper(place).ok());
+        if let Some(connection) = &opened {
+            let _ = copy(connection);
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! One thread owns the writing connection. It takes what has queued up, up to
 //! 256 jobs, into one transaction, and answers after the commit has reached
-//! the disk, so that many waiters share one fsync; another thread copies the
-//! write-ahead log into the database. After a failed write it
-//! writes nothing more: only a new process may judge what is on the disk.
+//! the disk, so that many waiters share one fsync. After a failed write it
+//! writes nothing more: only a new process may judge what is on the disk. Another
+//! thread copies the write-ahead log into the database, a third one reads.
 
 mod audit;
 mod derived;

@@ -340,8 +340,8 @@ pub(super) fn check(connection: &Connection, condition: &Condition) -> Result<()
     Ok(())
 }
 
-/// Puts entries behind the head, and says how many bytes they have. Nothing is written when one of them cannot
-/// be.
+/// Puts entries behind the head, and says how many bytes they have. Nothing is
+/// written when one of them cannot be.
 pub(super) fn insert(
     connection: &Connection,
     mut head: Head,

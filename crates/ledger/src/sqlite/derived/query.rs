@@ -25,6 +25,9 @@ use crate::sqlite::store::Trouble;
 /// As the indexes on unfinished operations say it, so that they are used.
 const OPEN: &str = "phase NOT IN ('succeeded', 'rolled-back', 'rejected')";
 
+/// Began, and neither ended nor waits for a human.
+const ACTIVE: &str = "phase IN ('running', 'rolling-back')";
+
 /// A row of `derived_operations`.
 pub(super) struct OperationRow {
     pub(super) key: String,
@@ -169,7 +172,7 @@ pub(super) fn operations_sql(which: &Operations) -> (String, Vec<Value>) {
     let (clause, values) = match which {
         Operations::All => ("1".to_owned(), Vec::new()),
         Operations::Named(id) => ("operation = ?1".to_owned(), vec![id.to_string().into()]),
-        Operations::Active => (format!("phase IN ('running', 'rolling-back') AND {OPEN}"), Vec::new()),
+        Operations::Active => (format!("{ACTIVE} AND {OPEN}"), Vec::new()),
         Operations::Waiting(now) => (
             format!("phase = '{}' AND until >= ?1 AND {OPEN}", Phase::AwaitingApproval.name()),
             vec![now.as_second().into()],
@@ -200,12 +203,13 @@ pub(in crate::sqlite) fn operations(
 }
 
 /// Counts the active operations without reading them.
-pub(super) const ACTIVE: &str = "SELECT count(*) FROM derived_operations
-    WHERE phase IN ('running', 'rolling-back') AND phase NOT IN ('succeeded', 'rolled-back', 'rejected')";
+pub(super) fn active_sql() -> String {
+    format!("SELECT count(*) FROM derived_operations WHERE {ACTIVE} AND {OPEN}")
+}
 
 /// How many operations are active.
 pub(in crate::sqlite) fn active(connection: &Connection) -> Result<usize, Trouble> {
-    let count: i64 = connection.prepare_cached(ACTIVE)?.query_row([], |row| row.get(0))?;
+    let count: i64 = connection.prepare_cached(&active_sql())?.query_row([], |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or(0))
 }
 

@@ -252,7 +252,7 @@ fn no_question_reads_what_is_at_rest() {
     let mut questions: Vec<(String, Vec<Value>)> =
         environments.map(|which| query::environments_sql(&which)).collect();
     questions.extend(operations.iter().map(query::operations_sql));
-    questions.push((query::ACTIVE.to_owned(), Vec::new()));
+    questions.push((query::active_sql(), Vec::new()));
     questions.push((query::REQUESTS.to_owned(), texts(1)));
     questions.push((query::HELD.to_owned(), texts(1)));
     questions.push((query::MARKED.to_owned(), texts(2)));
