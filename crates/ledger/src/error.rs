@@ -124,6 +124,16 @@ pub enum LedgerError {
     /// A record cannot follow those before it.
     #[error(transparent)]
     Misfit(#[from] Misfit),
+    /// The tables that are computed from the records.
+    #[error("{doing} the tables at {path}: {why}")]
+    Tables {
+        /// What was being done.
+        doing: &'static str,
+        /// Where they are.
+        path: String,
+        /// What the storage said.
+        why: String,
+    },
     /// Another error of the storage.
     #[error("{doing} the ledger at {path}: {why}")]
     Storage {
@@ -168,6 +178,10 @@ impl LedgerError {
                 "run `exokit audit verify` and restore the ledger from an export or a backup"
             }
             LedgerError::Misfit(misfit) => misfit.hint(),
+            LedgerError::Tables { .. } => {
+                "everything in that file is computed from the ledger: stop what uses it, remove it, and try \
+                 again. If that does not help, check the disk"
+            }
             LedgerError::Storage { .. } => "check the disk and the rights on the state folder",
         }
     }

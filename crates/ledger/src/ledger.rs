@@ -224,14 +224,6 @@ pub trait Ledger: Send + Sync {
     /// As [`Ledger::environments`].
     async fn operations(&self, which: Operations) -> Result<Vec<OperationSummary>, LedgerError>;
 
-    /// How many operations began and neither ended nor wait for a human.
-    ///
-    /// # Errors
-    /// As [`Ledger::environments`].
-    async fn active(&self) -> Result<usize, LedgerError> {
-        Ok(self.operations(Operations::Active).await?.len())
-    }
-
     /// What was asked for on a UTC day, by requester and team.
     ///
     /// # Errors

@@ -3,7 +3,9 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use exokit_model::plan::Action;
 use exokit_mutant::{Mutant, planted};
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::Verb;
@@ -25,6 +27,10 @@ impl Default for Limits {
     }
 }
 
+/// When to come again after there was no room for an operation, in
+/// milliseconds: about as long as a quick step of one takes.
+const OPERATION_RETRY_MS: u64 = 10_000;
+
 /// When to come again after a request found no room, in milliseconds.
 const REQUEST_RETRY_MS: u64 = 500;
 
@@ -32,14 +38,47 @@ const REQUEST_RETRY_MS: u64 = 500;
 #[derive(Debug)]
 pub struct Admission {
     requests: Arc<Semaphore>,
+    under_way: Arc<AtomicUsize>,
     limits: Limits,
+}
+
+/// An operation that is under way here, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Admission {
     /// Doors that let so many in.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { requests: Arc::new(Semaphore::new(limits.requests.get())), limits }
+        let requests = Arc::new(Semaphore::new(limits.requests.get()));
+        Self { requests, under_way: Arc::default(), limits }
+    }
+
+    /// Counts an operation that begins here.
+    pub(crate) fn begin(&self) -> UnderWay {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self.under_way.clone())
+    }
+
+    /// Whether one more operation has room here.
+    ///
+    /// # Errors
+    /// `busy` when as many are under way as may be.
+    pub(crate) fn room(&self, action: Action) -> Result<(), Failure> {
+        let under_way = self.under_way.load(Ordering::Relaxed);
+        match under_way < self.limits.operations.get() {
+            true => Ok(()),
+            false => {
+                let why = format!("{under_way} operations are under way");
+                Err(busy(&action.to_string(), &why, OPERATION_RETRY_MS))
+            }
+        }
     }
 
     /// Lets one request in, until the result is dropped.
@@ -58,7 +97,7 @@ impl Admission {
 }
 
 /// Too much at once.
-pub(crate) fn busy(on: &str, why: &str, retry_after_ms: u64) -> Failure {
+fn busy(on: &str, why: &str, retry_after_ms: u64) -> Failure {
     let hint = "nothing was recorded; send the same again after the time in retry_after_ms";
     let failure = Failure::new(Class::Busy, "busy", "taking on", on, why, hint);
     Failure { retry_after_ms: Some(retry_after_ms), ..failure }

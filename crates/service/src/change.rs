@@ -16,14 +16,9 @@ use exokit_wire::request::{
     TeardownRequest, Tokens,
 };
 
-use crate::admission::busy;
 use crate::explain::{Doing as _, explained, invalid};
 use crate::service::{Caller, Service};
 use crate::views;
-
-/// When to come again after there was no room for an operation, in
-/// milliseconds: about as long as a quick step of one takes.
-const OPERATION_RETRY_MS: u64 = 10_000;
 
 /// How often one wish is planned when the environment changes meanwhile.
 const PLANS_MAX: u32 = 5;
@@ -160,7 +155,7 @@ impl Service {
         keyed: Option<&KeyedRequest>,
     ) -> Result<OperationState, NotRecorded> {
         let plan = async {
-            self.make_room(action).await?;
+            self.make_room(action)?;
             Ok::<_, NotRecorded>(self.planned(caller.requester()?, request, keyed).await?.plan)
         };
         match keyed {
@@ -174,10 +169,10 @@ impl Service {
     /// and from nobody else.
     async fn record_sealed(&self, caller: &Caller, action: Action, sealed: SealedPlan) -> Proposed {
         let requester = caller.requester()?;
-        let body = body_digest(&sealed.plan).doing("reading", "the sealed plan")?;
         let opened = self.engine().open_sealed(sealed.plan, &sealed.seal);
         let opened = opened.doing("recording", "the sealed plan")?;
         let plan = opened.plan();
+        let body = body_digest(&plan.digest()).doing("reading", "the sealed plan")?;
         if plan.requester != *requester && !planted(Mutant::SealOfAnybody) {
             let why = format!("{} asked for it, not {requester}", plan.requester);
             let hint = "whoever wants it asks for a plan of their own";
@@ -185,7 +180,7 @@ impl Service {
             return Err(Failure::new(Class::Forbidden, "other-requester", "recording", on, &why, hint));
         }
         let request = KeyedRequest { plan_id: plan.plan_id.clone(), body };
-        if let Err(full) = self.make_room(action).await {
+        if let Err(full) = self.make_room(action) {
             // What is recorded already needs no more room.
             let known = self.engine().answered(&request).await.doing("looking for", "the sealed plan")?;
             return known.ok_or(full);
@@ -214,17 +209,10 @@ impl Service {
     }
 
     /// A removal always finds room: it makes some.
-    async fn make_room(&self, action: Action) -> Result<(), Failure> {
-        if action == Action::Teardown {
-            return Ok(());
-        }
-        let active = self.engine().parts().ledger.active().await.doing("reading", "the ledger")?;
-        match active < self.operations_max().get() {
-            true => Ok(()),
-            false => {
-                let why = format!("{active} operations are under way");
-                Err(busy(&action.to_string(), &why, OPERATION_RETRY_MS))
-            }
+    fn make_room(&self, action: Action) -> Result<(), Failure> {
+        match action {
+            Action::Teardown => Ok(()),
+            _ => self.admission.room(action),
         }
     }
 }

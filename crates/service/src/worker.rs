@@ -24,6 +24,10 @@ use crate::service::Service;
 /// Longest time between two rounds: other processes may have recorded votes.
 const ROUND: Duration = Duration::from_secs(2);
 
+/// How long more is waited for once there is something to do: it is done
+/// together then, and the answer that it follows on leaves first.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// Most records looked at in one go for what has changed.
 const PAGE: usize = 1_000;
 
@@ -91,7 +95,7 @@ impl Worker {
                         tell(noticed);
                     }
                 }
-                () = self.service.work.notified() => {}
+                () = self.service.work.notified() => tokio::time::sleep(GATHER).await,
                 _ = round.tick() => self.rested(),
             }
         }
@@ -147,8 +151,9 @@ impl Worker {
                 (false, false) => return false,
                 (false, true) => self.busy.insert(work.0.clone()),
             };
-            let engine = self.service.engine().clone();
+            let (engine, counted) = (self.service.engine().clone(), self.service.admission.begin());
             self.under_way.spawn(async move {
+                let _counted = counted;
                 let span = span::open(&work);
                 let run = AssertUnwindSafe(engine.run(&work.0)).catch_unwind();
                 let result = run.instrument(span.clone()).await.ok();

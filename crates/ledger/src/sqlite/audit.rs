@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use super::store::{Trouble, damaged, each};
+use super::store::{Files, Trouble, damaged, each};
 use super::{SqliteLedger, derived};
 use crate::error::LedgerError;
 use crate::ledger::Head;
@@ -18,8 +18,8 @@ pub struct Audit {
     pub environments: usize,
     /// How many plans were ever proposed.
     pub operations: usize,
-    /// Whether the computed tables said what the records say. Where they did
-    /// not, they were computed again.
+    /// Whether the computed tables said what the records say, up to the one that
+    /// they stand for. Where they did not, they were computed again.
     pub tables_agreed: bool,
 }
 
@@ -33,7 +33,7 @@ impl SqliteLedger {
     /// written, [`LedgerError::Misfit`] with the first that cannot follow, and
     /// when the storage cannot be read.
     pub async fn audit(&self, anchor: Option<Head>) -> Result<Audit, LedgerError> {
-        let audit = self.query(move |connection| audit(connection, anchor)).await?;
+        let audit = self.query(move |files| audit(files, anchor)).await?;
         if !audit.tables_agreed {
             self.fill(true).await?;
         }
@@ -41,31 +41,42 @@ impl SqliteLedger {
     }
 }
 
-fn audit(connection: &Connection, anchor: Option<Head>) -> Result<Audit, Trouble> {
-    let transaction = connection.unchecked_transaction()?;
+fn audit(files: &Files, anchor: Option<Head>) -> Result<Audit, Trouble> {
+    let tables = files.tables.unchecked_transaction()?;
     let mut registry = Registry::default();
-    each(&transaction, Head::EMPTY, u64::MAX, |record| {
+    // The newest records may not have been taken into them yet.
+    let standing = derived::stands_at(&tables)?;
+    let mut tables_agreed = standing == Some(Head::EMPTY) && agree(&tables, &registry)?;
+    each(&files.records, Head::EMPTY, u64::MAX, |record| {
         if let Some(anchor) = anchor.filter(|anchor| anchor.seq == record.seq)
             && anchor != Head::after(record)
         {
             return Err(damaged(record.seq, "it is not the record that was anchored"));
         }
-        Ok(registry.apply(record).map_err(LedgerError::from)?)
+        registry.apply(record).map_err(LedgerError::from)?;
+        if standing == Some(registry.head()) {
+            tables_agreed = agree(&tables, &registry)?;
+        }
+        Ok(())
     })?;
     let head = registry.head();
     if let Some(anchor) = anchor.filter(|anchor| anchor.seq > head.seq) {
         let why = format!("it is missing: the ledger ends at {}, the anchor is {}", head.seq, anchor.seq);
         return Err(damaged(head.seq + 1, &why));
     }
-    let tables_agreed = match derived::load(&transaction) {
-        Ok(loaded) => loaded.as_ref() == Some(&registry),
-        Err(Trouble::Spoiled) => false,
-        Err(trouble) => return Err(trouble),
-    };
     Ok(Audit {
         head,
         environments: registry.environments().len(),
         operations: registry.operations().len(),
         tables_agreed,
     })
+}
+
+/// Whether the tables say the same as what was folded.
+fn agree(tables: &Connection, registry: &Registry) -> Result<bool, Trouble> {
+    match derived::load(tables) {
+        Ok(loaded) => Ok(loaded.as_ref() == Some(registry)),
+        Err(Trouble::Spoiled) => Ok(false),
+        Err(trouble) => Err(trouble),
+    }
 }

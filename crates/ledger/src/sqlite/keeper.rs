@@ -1,5 +1,5 @@
-//! The thread that copies what was committed from the write-ahead log into the
-//! database, so that no commit has to. SQLite would let every thousandth page
+//! The thread that copies what was committed from the write-ahead logs into the
+//! databases, so that no commit has to. SQLite would let every thousandth page
 //! do it for all before it, and whoever waited for that commit waited for
 //! several flushes of the disk instead of one.
 
@@ -11,7 +11,7 @@ use super::store::{self, Place};
 
 /// After so many bytes it is copied. The log is read when the ledger is opened
 /// after a crash, so it must not grow for ever.
-const BYTES: usize = 8 << 20;
+const BYTES: usize = 16 << 20;
 
 /// What a commit puts into the log besides its records: pages of indexes and of
 /// tables that are computed.
@@ -51,7 +51,7 @@ pub(super) fn serve(place: &Place, due: &mpsc::Receiver<()>) {
     let mut opened = None;
     while due.recv().is_ok() {
         opened = opened.or_else(|| store::open_keeper(place).ok());
-        if let Some(connection) = &opened {
+        for connection in opened.iter().flat_map(|files| [&files.records, &files.tables]) {
             let _ = copy(connection);
         }
     }
@@ -80,18 +80,18 @@ mod tests {
             let signed = "x".repeat(1 << 20);
             Entry { event: Event::RosterInstalled { version: number, signed }, ..entry(number) }
         };
-        for number in 1..8 {
+        for number in 1..16 {
             ledger.append(&Condition::default(), vec![long(number)]).await.unwrap();
         }
         assert_eq!(length(), before, "by no commit");
-        ledger.append(&Condition::default(), vec![long(8)]).await.unwrap();
+        ledger.append(&Condition::default(), vec![long(16)]).await.unwrap();
         let copied = async {
-            while length() < 8 << 20 {
+            while length() < 16 << 20 {
                 tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(std::time::Duration::from_secs(60), copied).await.unwrap();
-        assert_eq!(ledger.head().await.unwrap().seq, 8);
+        assert_eq!(ledger.head().await.unwrap().seq, 16);
     }
 
     #[test]

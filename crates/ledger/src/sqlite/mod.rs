@@ -3,8 +3,10 @@
 //! One thread owns the writing connection. It takes what has queued up, up to
 //! 256 jobs, into one transaction, and answers after the commit has reached
 //! the disk, so that many waiters share one fsync. After a failed write it
-//! writes nothing more: only a new process may judge what is on the disk. Another
-//! thread copies the write-ahead log into the database, a third one reads.
+//! writes nothing more: only a new process may judge what is on the disk. Where
+//! nobody waits for it, it brings the tables that are computed from the records
+//! in line with them. Another thread copies the write-ahead logs into the
+//! databases, a third one reads.
 
 mod audit;
 mod derived;
@@ -42,16 +44,17 @@ use derived::Reply;
 use high_water::HighWater;
 use keeper::Gauge;
 pub use store::Tell;
-use store::{Place, Trouble};
-use writer::{Desk, Job, Sees, Task};
+use store::{Files, Place, Trouble};
+use writer::{Desk, Order, Sees, Task, Writer};
 
-type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
+type ReadJob = Box<dyn FnOnce(&Files) + Send>;
 
-/// A ledger in the file `ledger.db` of a folder. Several processes of one
+/// A ledger in the file `ledger.db` of a folder; what is computed from it is in
+/// `derived.db` beside it, and can be removed. Several processes of one
 /// machine may open it at once; network file systems are not supported.
 pub struct SqliteLedger {
     place: Place,
-    writes: Option<mpsc::Sender<Box<dyn Job>>>,
+    writes: Option<mpsc::Sender<Order>>,
     reads: Option<mpsc::Sender<ReadJob>>,
     threads: Vec<JoinHandle<()>>,
     commits: Arc<OnceLock<CommitWatcher>>,
@@ -85,23 +88,21 @@ impl SqliteLedger {
         let place = Place::prepare(folder)?;
         let high_water = HighWater::open(&place)?;
         let plans = Plans::default();
-        let (writer, liveness) = store::open(&place, &plans, tell)?;
-        if let Err(trouble) = high_water.check(&place, &writer) {
-            liveness.leave(&writer);
+        let (files, liveness) = store::open(&place, &plans, tell)?;
+        if let Err(trouble) = high_water.check(&place, &files.records) {
+            liveness.leave(&files.records);
             return Err(place.explain("opening", trouble));
         }
         let reader = store::open_reader(&place)?;
-        let (writes, write_jobs) = mpsc::channel();
+        let (writes, orders) = mpsc::channel();
         let (reads, read_jobs) = mpsc::channel::<ReadJob>();
         let (at, read) = (place.clone(), plans.clone());
         let (kept_at, (gauge, due)) = (place.clone(), Gauge::new());
         let commits = Arc::new(OnceLock::new());
-        let see = commits.clone();
+        let sees = Sees { high_water, gauge, commits: commits.clone() };
+        let writer = Writer { files, liveness, place: at, plans: read, sees, failed: None, owed: 0 };
         let threads = vec![
-            spawn(&place, "ledger-writer", move || {
-                let sees = Sees { high_water, gauge, commits: &see };
-                writer::serve(writer, (liveness, at, read), sees, &write_jobs);
-            })?,
+            spawn(&place, "ledger-writer", move || writer.serve(&orders))?,
             spawn(&place, "ledger-keeper", move || keeper::serve(&kept_at, &due))?,
             spawn(&place, "ledger-reader", move || {
                 for job in read_jobs {
@@ -119,10 +120,30 @@ impl SqliteLedger {
         W: FnOnce(&mut Desk<'_>) -> Result<T, Trouble> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job: Box<dyn Job> = Box::new(Task::new(work, reply));
-        let sent = self.writes.as_ref().is_some_and(|to| to.send(job).is_ok());
+        let order = Order::Commit(Box::new(Task::new(work, reply)));
+        let sent = self.writes.as_ref().is_some_and(|to| to.send(order).is_ok());
         match (sent, answer.await) {
             (true, Ok(answer)) => answer,
+            _ => Err(stopped()),
+        }
+    }
+
+    /// Lets the writer do `work` between two of its transactions.
+    async fn between<T, W>(&self, work: W) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Writer) -> Result<T, Trouble> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Between(Box::new(move |writer| {
+            // Whoever asked may have gone away.
+            let _ = reply.send(work(writer));
+        }));
+        let sent = self.writes.as_ref().is_some_and(|to| to.send(order).is_ok());
+        match (sent, answer.await) {
+            (true, Ok(answer)) => {
+                answer.map_err(|trouble| self.place.explain_tables("bringing in line", trouble))
+            }
             _ => Err(stopped()),
         }
     }
@@ -130,22 +151,32 @@ impl SqliteLedger {
     async fn query<T, W>(&self, work: W) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
+        W: FnOnce(&Files) -> Result<T, Trouble> + Send + 'static,
+    {
+        self.look(work).await?.map_err(|trouble| self.place.explain("reading", trouble))
+    }
+
+    /// Lets the reader look.
+    async fn look<T, W>(&self, work: W) -> Result<Result<T, Trouble>, LedgerError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Files) -> Result<T, Trouble> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job: ReadJob = Box::new(move |connection| {
+        let job: ReadJob = Box::new(move |files| {
             // Whoever asked may have gone away.
-            let _ = reply.send(work(connection));
+            let _ = reply.send(work(files));
         });
         let sent = self.reads.as_ref().is_some_and(|to| to.send(job).is_ok());
         match (sent, answer.await) {
-            (true, Ok(answer)) => answer.map_err(|trouble| self.place.explain("reading", trouble)),
+            (true, Ok(answer)) => Ok(answer),
             _ => Err(stopped()),
         }
     }
 
     /// Asks the derived tables. Where they do not stand for all records they
-    /// are filled first.
+    /// are filled first, and where they are behind again each time the writer
+    /// asks them, between two of its transactions.
     async fn ask<T, W>(&self, question: W) -> Result<T, LedgerError>
     where
         T: Send + 'static,
@@ -153,24 +184,25 @@ impl SqliteLedger {
     {
         for _ in 0..FILLS_MAX {
             let asked = question.clone();
-            match self.query(move |connection| derived::ask(connection, asked)).await? {
-                Reply::Known(answer) => return Ok(answer),
-                Reply::Behind { afresh } => self.fill(afresh).await?,
+            match self.look(move |files| derived::ask(files, asked)).await? {
+                Ok(Reply::Known(answer)) => return Ok(answer),
+                Ok(Reply::Behind { afresh }) => self.fill(afresh).await?,
+                Err(trouble) => return Err(self.place.explain_tables("reading", trouble)),
             }
         }
-        Err(self.place.explain("reading", Trouble::Spoiled))
+        self.between(move |writer| writer.ask(question)).await
     }
 
     async fn fill(&self, mut afresh: bool) -> Result<(), LedgerError> {
-        while !self.write(move |desk| desk.catch_up(afresh, store::STEP)).await? {
+        while !self.between(move |writer| writer.catch_up(afresh)).await? {
             afresh = false;
         }
         Ok(())
     }
 }
 
-/// How often the derived tables are filled for one question. More than once is
-/// needed only when another process empties them meanwhile.
+/// How often the derived tables are filled for one question before the writer
+/// asks it: while much is appended they are behind most of the time.
 const FILLS_MAX: usize = 3;
 
 fn spawn(
@@ -215,7 +247,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn page(&self, filter: Filter, after: u64, most: usize) -> Result<Vec<Record>, LedgerError> {
-        self.query(move |connection| store::select(connection, &filter, after, most)).await
+        self.query(move |files| store::select(&files.records, &filter, after, most)).await
     }
 
     fn watch_commits(&self, see: CommitWatcher) {
@@ -228,7 +260,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn head(&self) -> Result<Head, LedgerError> {
-        self.query(store::head).await
+        self.query(|files| store::head(&files.records)).await
     }
 
     async fn acquire(
@@ -257,10 +289,6 @@ impl Ledger for SqliteLedger {
 
     async fn operations(&self, which: Operations) -> Result<Vec<OperationSummary>, LedgerError> {
         self.ask(move |connection| derived::operations(connection, &which)).await
-    }
-
-    async fn active(&self) -> Result<usize, LedgerError> {
-        self.ask(derived::active).await
     }
 
     async fn requested(&self, day: Date) -> Result<Vec<Request>, LedgerError> {

@@ -15,19 +15,19 @@ use crate::error::LedgerError;
 use crate::ledger::{Condition, Filter, Head};
 use crate::plans::Plans;
 
-use super::derived::{self, State};
+use super::derived;
 use super::keeper;
 use super::liveness::Liveness;
 
-/// Format of the file; grows with each change of the tables. Format 1 had no
-/// derived tables.
-const FORMAT: i64 = 2;
+/// Format of the file; grows with each change of the tables. Format 2 had the
+/// derived tables in the same file.
+const FORMAT: i64 = 3;
 
 /// Marks the file as an exokit ledger ("exok").
 const APPLICATION: i64 = 0x6578_6f6b;
 
 /// How long to wait for another process that writes.
-pub(super) const BUSY_SECONDS: u64 = 10;
+const BUSY_SECONDS: u64 = 10;
 
 /// `environment`, `operation` and `epoch` are computed from the entry, so they
 /// cannot contradict it.
@@ -116,6 +116,11 @@ impl Place {
         self.folder.join("ledger.db")
     }
 
+    /// Where the tables are that are computed from the records.
+    pub(super) fn tables(&self) -> PathBuf {
+        self.folder.join("derived.db")
+    }
+
     /// Where it is noted how far the ledger had come.
     pub(super) fn high_water(&self) -> PathBuf {
         self.folder.join("ledger.head")
@@ -130,15 +135,31 @@ impl Place {
         LedgerError::NotWritable { path: self.file(), why }
     }
 
+    /// As [`Place::explain`], about the tables that are computed.
+    pub(super) fn explain_tables(&self, doing: &'static str, trouble: Trouble) -> LedgerError {
+        let path = self.tables().display().to_string();
+        match trouble {
+            Trouble::Refused(error) => error,
+            Trouble::Storage(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DiskFull) => LedgerError::Full { path },
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                    LedgerError::Busy { seconds: derived::BUSY_SECONDS }
+                }
+                _ => LedgerError::Tables { doing, path, why: error.to_string() },
+            },
+            Trouble::Spoiled => {
+                let why = "they do not stay as they were written".to_owned();
+                LedgerError::Tables { doing, path, why }
+            }
+        }
+    }
+
     /// Puts an error of SQLite into words that help.
     pub(super) fn explain(&self, doing: &'static str, trouble: Trouble) -> LedgerError {
         let error = match trouble {
             Trouble::Refused(error) => return error,
             Trouble::Storage(error) => error,
-            Trouble::Spoiled => {
-                let why = "what is computed from its records does not stay as it was written".to_owned();
-                return LedgerError::Storage { doing, path: self.file(), why };
-            }
+            Trouble::Spoiled => return self.explain_tables(doing, trouble),
         };
         let path = self.file();
         let why = error.to_string();
@@ -177,15 +198,31 @@ pub type Tell<'a> = &'a mut dyn FnMut(u64, u64);
 /// How many records are taken in by one transaction while tables are filled.
 pub(super) const STEP: u64 = 5_000;
 
-/// Opens the file for writing, makes the tables where there are none, and
+/// The two files of a ledger, opened.
+pub(super) struct Files {
+    /// The records and the leases.
+    pub(super) records: Connection,
+    /// The tables that are computed from the records.
+    pub(super) tables: Connection,
+}
+
+/// Opens the files for writing, makes the tables where there are none, and
 /// fills those that are computed where they do not fit the records. From then
 /// on the ledger is shown to be open.
-pub(super) fn open(
-    place: &Place,
-    plans: &Plans,
-    tell: Tell<'_>,
-) -> Result<(Connection, Liveness), LedgerError> {
+pub(super) fn open(place: &Place, plans: &Plans, tell: Tell<'_>) -> Result<(Files, Liveness), LedgerError> {
     let _lock = place.lock()?;
+    let records = open_records(place)?;
+    let trouble = |trouble| place.explain("opening", trouble);
+    check_tail(&records).map_err(trouble)?;
+    let tables = derived::open(place).map_err(|error| place.explain_tables("opening", error.into()))?;
+    let files = Files { records, tables };
+    derived::fill(&files, plans, tell).map_err(|trouble| place.explain_tables("filling", trouble))?;
+    let liveness = Liveness::enter(place, &files.records).map_err(trouble)?;
+    Ok((files, liveness))
+}
+
+/// Opens the file of the records for writing, and makes it where there is none.
+fn open_records(place: &Place) -> Result<Connection, LedgerError> {
     let explain = |error: rusqlite::Error| place.explain("opening", error.into());
     let mut connection = Connection::open(place.database()).map_err(explain)?;
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(explain)?;
@@ -201,60 +238,43 @@ pub(super) fn open(
         });
     }
     connection.pragma_update(None, "synchronous", "full").map_err(explain)?;
-    let trouble = |trouble| place.explain("opening", trouble);
-    make_tables(&mut connection).map_err(trouble)?;
+    make_tables(&mut connection).map_err(|trouble| place.explain("opening", trouble))?;
     connection.execute_batch(LEASES_HELD).map_err(explain)?;
-    derived::check_tail(&connection).map_err(trouble)?;
-    fill(&mut connection, plans, tell).map_err(trouble)?;
     // From here on the keeper does that.
     connection.pragma_update(None, "wal_autocheckpoint", keeper::PAGES_MAX).map_err(explain)?;
-    let liveness = Liveness::enter(place, &connection).map_err(trouble)?;
-    Ok((connection, liveness))
-}
-
-/// Fills the derived tables in steps, each of them durable: who is interrupted
-/// goes on from there.
-fn fill(connection: &mut Connection, plans: &Plans, tell: Tell<'_>) -> Result<(), Trouble> {
-    if !matches!(derived::state(connection)?, State::Behind) {
-        return Ok(());
-    }
-    let of = head(connection)?.seq;
-    loop {
-        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let (seq, done) = derived::advance(&transaction, plans, false, STEP)?;
-        transaction.commit()?;
-        tell(seq, of.max(seq));
-        if done {
-            return Ok(());
-        }
-    }
+    Ok(connection)
 }
 
 /// Keeps SQLite from planning a statement anew for each value that is bound to
 /// it: with statistics in the file, or a build that can read them, it would do
 /// that, and the planning takes longer than most of our statements.
-fn keep_plans(connection: &Connection) -> rusqlite::Result<bool> {
+pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<bool> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
 }
 
-/// Opens the file a second time, for reading only.
-pub(super) fn open_reader(place: &Place) -> Result<Connection, LedgerError> {
-    let open = || {
-        let connection = Connection::open(place.database())?;
+/// Opens the files a second time, for reading only.
+pub(super) fn open_reader(place: &Place) -> Result<Files, LedgerError> {
+    let open = |path: PathBuf| {
+        let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
         keep_plans(&connection)?;
         connection.pragma_update(None, "query_only", "on")?;
         Ok(connection)
     };
-    open().map_err(|error: rusqlite::Error| place.explain("opening", error.into()))
+    let explain = |error: rusqlite::Error| place.explain("opening", error.into());
+    let records = open(place.database()).map_err(explain)?;
+    Ok(Files { records, tables: open(place.tables()).map_err(explain)? })
 }
 
-/// Opens the file once more, for copying the log into the database.
-pub(super) fn open_keeper(place: &Place) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(place.database())?;
-    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
-    connection.pragma_update(None, "synchronous", "full")?;
-    Ok(connection)
+/// Opens the files once more, for copying their logs into them.
+pub(super) fn open_keeper(place: &Place) -> rusqlite::Result<Files> {
+    let open = |path: PathBuf| {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        Ok::<_, rusqlite::Error>(connection)
+    };
+    Ok(Files { records: open(place.database())?, tables: open(place.tables())? })
 }
 
 fn check_format(place: &Place, connection: &Connection) -> Result<(), LedgerError> {
@@ -279,17 +299,19 @@ fn check_format(place: &Place, connection: &Connection) -> Result<(), LedgerErro
     }
 }
 
-pub(super) fn make_tables(connection: &mut Connection) -> Result<(), Trouble> {
+fn make_tables(connection: &mut Connection) -> Result<(), Trouble> {
     let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if format == FORMAT && derived::exist(connection)? {
+    if format == FORMAT {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    if format == 0 {
-        transaction.execute_batch(TABLES)?;
-        transaction.pragma_update(None, "application_id", APPLICATION)?;
+    match format {
+        0 => {
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+        }
+        _ => derived::remove(&transaction)?,
     }
-    derived::clear(&transaction)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     Ok(transaction.commit()?)
 }
@@ -438,6 +460,16 @@ pub(super) fn each(
         head = Head::after(&record);
     }
     Ok(())
+}
+
+/// How many records at the end of the ledger are checked at every start.
+const TAIL: u64 = 64;
+
+/// Checks the end of the ledger: what a crash, a bad disk or a hand may have
+/// changed last. The whole chain is checked by an audit.
+fn check_tail(connection: &Connection) -> Result<(), Trouble> {
+    let from = before(connection, head(connection)?.seq.saturating_sub(TAIL) + 1)?;
+    each(connection, from, TAIL, |_| Ok(()))
 }
 
 pub(super) fn damaged(seq: u64, why: &str) -> Trouble {

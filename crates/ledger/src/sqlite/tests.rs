@@ -542,8 +542,9 @@ async fn a_statement_is_planned_once_for_all_values() {
         append(&ledger, number).await.unwrap();
     }
     let place = store::Place::prepare(folder.path()).unwrap();
-    let connection = store::open_reader(&place).unwrap();
-    let mut statement = connection
+    let files = store::open_reader(&place).unwrap();
+    let mut statement = files
+        .records
         .prepare("SELECT seq FROM records WHERE seq > ?1 AND environment IS NULL AND ?2 = '' LIMIT ?3")
         .unwrap();
     for after in 0..3 {

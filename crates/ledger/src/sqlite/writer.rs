@@ -1,7 +1,9 @@
-//! The thread that writes: group commit, and the leases.
+//! The thread that writes: group commit, what is computed from it, and the
+//! leases.
 
-use std::sync::{OnceLock, mpsc};
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use exokit_model::event::{Entry, Record};
 use exokit_model::ids::OperationId;
@@ -9,11 +11,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use super::derived::{self, Sheet};
+use super::derived::{self, Reply};
 use super::high_water::HighWater;
 use super::keeper::Gauge;
 use super::liveness::{Holder, Liveness};
-use super::store::{self, Place, Trouble, check, from_column, to_column};
+use super::store::{self, Files, Place, Trouble, check, from_column, to_column};
 use crate::error::LedgerError;
 use crate::ledger::{CommitWatcher, Condition, Head, Lease, lease_end};
 use crate::plans::Plans;
@@ -21,27 +23,32 @@ use crate::plans::Plans;
 /// Most jobs in one transaction.
 const JOBS_MAX: usize = 256;
 
+/// Nothing is asked for so long, and then the derived tables are brought in
+/// line: the answers that were just given leave first. Who asks for the tables
+/// earlier has them brought in line earlier.
+const QUIET: Duration = Duration::from_millis(2);
+
+/// Where there is no such pause, they are brought in line after so many records.
+const OWED_MAX: usize = 1_000;
+
+/// What the writer is asked to do.
+pub(super) enum Order {
+    /// In a transaction with others.
+    Commit(Box<dyn Job>),
+    /// Between two transactions.
+    Between(Box<dyn FnOnce(&Writer) + Send>),
+}
+
 /// What a job works with, inside the transaction of its group.
 pub(super) struct Desk<'a> {
     pub(super) connection: &'a Connection,
     liveness: &'a Liveness,
     place: &'a Place,
-    plans: &'a Plans,
-    rows: Derived<'a>,
     /// The end of what was appended.
     head: Option<Head>,
-    /// Bytes of the records that were appended.
+    /// How many records were appended, and how many bytes they have.
+    count: usize,
     bytes: usize,
-}
-
-/// The derived rows during one transaction.
-enum Derived<'a> {
-    /// Nothing was appended yet.
-    Unread,
-    /// They are kept in line with the records.
-    Kept(Box<Sheet<'a>>),
-    /// They are not in line; whoever asks for them lets them catch up.
-    Behind,
 }
 
 /// One piece of work for the writer: done in a transaction with others,
@@ -98,50 +105,117 @@ where
 }
 
 /// Who sees what was committed.
-pub(super) struct Sees<'a> {
+pub(super) struct Sees {
     pub(super) high_water: HighWater,
     pub(super) gauge: Gauge,
-    pub(super) commits: &'a OnceLock<CommitWatcher>,
+    pub(super) commits: Arc<OnceLock<CommitWatcher>>,
 }
 
-/// Works off jobs until nobody can send any more.
-pub(super) fn serve(
-    mut connection: Connection,
-    (liveness, place, plans): (Liveness, Place, Plans),
-    mut sees: Sees<'_>,
-    jobs: &mpsc::Receiver<Box<dyn Job>>,
-) {
-    let mut failed: Option<String> = None;
-    while let Ok(first) = jobs.recv() {
-        let mut group = vec![first];
-        group.extend(jobs.try_iter().take(JOBS_MAX - 1));
-        let error = match &failed {
-            Some(why) => Some(LedgerError::Failed { why: why.clone() }),
-            None => {
-                match timed(sees.commits, || commit(&mut connection, &liveness, (&place, &plans), &mut group))
-                {
-                    Ok(Committed { head, bytes }) => {
-                        head.into_iter().for_each(|head| sees.high_water.note(head));
-                        sees.gauge.note(bytes);
-                        None
-                    }
-                    Err(error) => Some(error),
-                }
+/// The writer: it owns the connections that write.
+pub(super) struct Writer {
+    pub(super) files: Files,
+    pub(super) liveness: Liveness,
+    pub(super) place: Place,
+    pub(super) plans: Plans,
+    pub(super) sees: Sees,
+    /// Why nothing is written any more.
+    pub(super) failed: Option<String>,
+    /// How many records are not taken into the derived tables yet.
+    pub(super) owed: usize,
+}
+
+impl Writer {
+    /// Does what is ordered until nobody can order any more.
+    pub(super) fn serve(mut self, orders: &mpsc::Receiver<Order>) {
+        loop {
+            match self.next(orders) {
+                Ok(first) => self.work(first, orders),
+                Err(RecvTimeoutError::Timeout) => self.follow(),
+                Err(RecvTimeoutError::Disconnected) => break,
             }
-        };
-        if let Some(error) = &error
-            && !matches!(error, LedgerError::Busy { .. })
-            && failed.is_none()
-        {
-            failed = Some(error.to_string());
         }
-        for job in group {
-            job.answer(error.clone());
+        while self.owed > 0 {
+            self.follow();
+        }
+        // After a failed write nobody knows which leases the disk has.
+        if self.failed.is_none() {
+            self.liveness.leave(&self.files.records);
         }
     }
-    // After a failed write nobody knows which leases the disk has.
-    if failed.is_none() {
-        liveness.leave(&connection);
+
+    fn next(&self, orders: &mpsc::Receiver<Order>) -> Result<Order, RecvTimeoutError> {
+        match self.owed {
+            0 => Ok(orders.recv()?),
+            _ => orders.recv_timeout(QUIET),
+        }
+    }
+
+    /// Does what has queued up: jobs in one transaction, then the rest.
+    fn work(&mut self, first: Order, orders: &mpsc::Receiver<Order>) {
+        let (mut group, mut between) = (Vec::new(), Vec::new());
+        for order in std::iter::once(first).chain(orders.try_iter().take(JOBS_MAX - 1)) {
+            match order {
+                Order::Commit(job) => group.push(job),
+                Order::Between(work) => between.push(work),
+            }
+        }
+        if !group.is_empty() {
+            self.commit(group);
+        }
+        between.into_iter().for_each(|work| work(self));
+        if self.owed >= OWED_MAX {
+            self.follow();
+        }
+    }
+
+    /// Does jobs in one transaction, and answers.
+    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
+        let committed = match &self.failed {
+            Some(why) => Err(LedgerError::Failed { why: why.clone() }),
+            None => timed(&self.sees.commits, || {
+                commit(&mut self.files.records, &self.liveness, &self.place, &mut group)
+            }),
+        };
+        for job in group {
+            job.answer(committed.as_ref().err().cloned());
+        }
+        match committed {
+            Ok(Committed { head: Some(head), count, bytes }) => {
+                self.sees.high_water.note(head);
+                self.sees.gauge.note(bytes);
+                self.owed += count;
+            }
+            Ok(Committed { head: None, .. }) | Err(LedgerError::Busy { .. }) => {}
+            Err(error) => {
+                self.failed.get_or_insert_with(|| error.to_string());
+            }
+        }
+    }
+
+    /// Takes what was appended into the derived tables, a step at a time. Where
+    /// that fails they stay behind, and whoever asks for them hears of it: what
+    /// is computed keeps no record from being written.
+    fn follow(&mut self) {
+        let done = derived::follow(&self.files, &self.plans).unwrap_or(true);
+        self.owed = usize::from(!done);
+    }
+
+    /// Lets the derived tables catch up with the records by a step. Says
+    /// whether they have.
+    pub(super) fn catch_up(&self, afresh: bool) -> Result<bool, Trouble> {
+        Ok(derived::advance(&self.files, &self.plans, afresh)?.1)
+    }
+
+    /// Asks the derived tables while nobody appends here.
+    pub(super) fn ask<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        self.catch_up(false)?;
+        match derived::ask(&self.files, question)? {
+            Reply::Known(answer) => Ok(answer),
+            Reply::Behind { .. } => Err(Trouble::Spoiled),
+        }
     }
 }
 
@@ -160,7 +234,8 @@ fn timed<T>(see: &OnceLock<CommitWatcher>, commit: impl FnOnce() -> T) -> T {
 struct Committed {
     /// How far the ledger is, if something was appended.
     head: Option<Head>,
-    /// Bytes of the records that were appended.
+    /// How many records were appended, and how many bytes they have.
+    count: usize,
     bytes: usize,
 }
 
@@ -168,27 +243,17 @@ struct Committed {
 fn commit(
     connection: &mut Connection,
     liveness: &Liveness,
-    (place, plans): (&Place, &Plans),
+    place: &Place,
     group: &mut [Box<dyn Job>],
 ) -> Result<Committed, LedgerError> {
     let explain = |error: rusqlite::Error| place.explain("writing", error.into());
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
-    let mut desk = Desk {
-        connection: &transaction,
-        liveness,
-        place,
-        plans,
-        rows: Derived::Unread,
-        head: None,
-        bytes: 0,
-    };
+    let mut desk = Desk { connection: &transaction, liveness, place, head: None, count: 0, bytes: 0 };
     for job in group {
         job.run(&mut desk).map_err(explain)?;
     }
-    desk.flush().map_err(|trouble| place.explain("writing", trouble))?;
-    let committed = Committed { head: desk.head, bytes: desk.bytes };
-    drop(desk);
+    let committed = Committed { head: desk.head, count: desk.count, bytes: desk.bytes };
     // From here on the outcome of an error is not known.
     transaction.commit().map_err(|error| LedgerError::Failed { why: error.to_string() })?;
     Ok(committed)
@@ -200,9 +265,8 @@ struct Seat {
     until: Timestamp,
 }
 
-impl<'a> Desk<'a> {
-    /// Puts entries behind the head if the condition holds, and takes them
-    /// into the derived rows.
+impl Desk<'_> {
+    /// Puts entries behind the head if the condition holds.
     pub(super) fn append(
         &mut self,
         condition: &Condition,
@@ -212,38 +276,9 @@ impl<'a> Desk<'a> {
         let before = store::head(self.connection)?;
         let (records, bytes) = store::insert(self.connection, before, entries)?;
         self.bytes += bytes;
+        self.count += records.len();
         self.head = records.last().map(Head::after).or(self.head);
-        if matches!(self.rows, Derived::Unread) {
-            self.rows = Self::begin(self.connection, self.plans, before)?;
-        }
-        let Derived::Kept(sheet) = &mut self.rows else { return Ok(records) };
-        match records.iter().try_for_each(|record| sheet.take(record)) {
-            Ok(()) => {}
-            Err(Trouble::Storage(error)) => return Err(error.into()),
-            // What is computed must not keep the records from being written.
-            Err(Trouble::Refused(_) | Trouble::Spoiled) => self.rows = Derived::Behind,
-        }
         Ok(records)
-    }
-
-    fn begin(connection: &'a Connection, plans: &'a Plans, head: Head) -> Result<Derived<'a>, Trouble> {
-        let sheet = Sheet::open(connection, plans)?.filter(|sheet| sheet.stands_at(head));
-        Ok(sheet.map_or(Derived::Behind, |sheet| Derived::Kept(Box::new(sheet))))
-    }
-
-    /// Writes the derived rows that were changed.
-    fn flush(&mut self) -> Result<(), Trouble> {
-        match std::mem::replace(&mut self.rows, Derived::Unread) {
-            Derived::Kept(sheet) => sheet.flush(),
-            Derived::Unread | Derived::Behind => Ok(()),
-        }
-    }
-
-    /// Lets the derived rows catch up with the records a little. Says whether
-    /// they have.
-    pub(super) fn catch_up(&mut self, afresh: bool, most: u64) -> Result<bool, Trouble> {
-        self.flush()?;
-        Ok(derived::advance(self.connection, self.plans, afresh, most)?.1)
     }
 
     fn seat(&self, operation: &OperationId) -> Result<Option<Seat>, Trouble> {
@@ -354,7 +389,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::prepare(folder.path()).unwrap();
         let plans = Plans::default();
-        let open = || store::open(&place, &plans, &mut |_, _| {}).unwrap();
+        let open = || {
+            let (files, liveness) = store::open(&place, &plans, &mut |_, _| {}).unwrap();
+            (files.records, liveness)
+        };
         let acquire =
             |holder: &'static str| task(move |desk| desk.acquire(operation(1), holder.to_owned(), at(1)));
         let holder = |connection: &Connection| {
@@ -362,27 +400,27 @@ mod tests {
             Holder::read(&connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap())
         };
         let (mut connection, first) = open();
-        commit(&mut connection, &first, (&place, &plans), &mut [acquire("first")]).unwrap();
+        commit(&mut connection, &first, &place, &mut [acquire("first")]).unwrap();
         first.leave(&connection);
 
         let (mut connection, second) = open();
         // What ends the lease never becomes durable: by a takeover, by a release.
-        commit(&mut connection, &second, (&place, &plans), &mut [acquire("second"), failing()]).unwrap_err();
+        commit(&mut connection, &second, &place, &mut [acquire("second"), failing()]).unwrap_err();
         assert!(second.is_dead(&holder(&connection)), "its file is still there");
-        commit(&mut connection, &second, (&place, &plans), &mut [acquire("second")]).unwrap();
+        commit(&mut connection, &second, &place, &mut [acquire("second")]).unwrap();
         assert!(!second.is_dead(&holder(&connection)), "nobody is dead to itself");
         let lease = Lease { operation: operation(1), epoch: 2, holder: "second".to_owned(), until: at(9) };
         let release = || {
             let lease = lease.clone();
             task(move |desk| desk.release(&lease))
         };
-        commit(&mut connection, &second, (&place, &plans), &mut [release(), failing()]).unwrap_err();
+        commit(&mut connection, &second, &place, &mut [release(), failing()]).unwrap_err();
         second.leave(&connection);
 
         let (mut connection, third) = open();
         let dead = holder(&connection);
         assert!(third.is_dead(&dead), "its file is still there");
-        commit(&mut connection, &third, (&place, &plans), &mut [release()]).unwrap();
+        commit(&mut connection, &third, &place, &mut [release()]).unwrap();
         let (_, fourth) = open();
         assert!(!fourth.is_dead(&dead), "its file is gone after its lease");
     }

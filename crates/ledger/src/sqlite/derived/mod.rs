@@ -1,10 +1,12 @@
 //! The projection in tables: rows that stand for the records up to a sequence
-//! number, written in the same transaction as the records.
+//! number, in a file of their own.
 //!
-//! They are computed and never believed over the records. Each row carries a
-//! digest of itself; where one does not fit, where the tables are missing or
-//! of another version, or where they name another record than the ledger has,
-//! they are emptied and filled again from the first record.
+//! They are computed and never believed over the records. They are written
+//! after the records, and nobody waits for the disk to have them: what a power
+//! failure takes of them is computed again. Each row carries a digest of
+//! itself; where one does not fit, where the tables are missing or of another
+//! version, or where they name another record than the ledger has, they are
+//! emptied and filled again from the first record.
 
 mod load;
 mod query;
@@ -12,24 +14,25 @@ mod sheet;
 #[cfg(test)]
 mod tests;
 
-use exokit_model::canonical::Digest;
-use rusqlite::{Connection, OptionalExtension, params};
+use std::fs;
+use std::time::Duration;
 
-use super::store::{self, Trouble, from_column, to_column};
+use exokit_model::canonical::Digest;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::keeper;
+use super::store::{self, Files, Place, Tell, Trouble, from_column, keep_plans, to_column};
 use crate::error::LedgerError;
 use crate::ledger::Head;
 use crate::plans::Plans;
 use crate::projection::Misfit;
 
 pub(super) use load::load;
-pub(super) use query::{active, environments, holdings, operations, ready_times, requested};
-pub(super) use sheet::Sheet;
+pub(super) use query::{environments, holdings, operations, ready_times, requested};
+use sheet::Sheet;
 
 /// Version of the tables and of what is computed into them.
 const VERSION: i64 = 3;
-
-/// How many records at the end of the ledger are checked at every start.
-const TAIL: u64 = 64;
 
 const NAMES: [&str; 7] =
     ["standing", "operations", "environments", "requests", "ready_times", "marks", "holdings"];
@@ -146,7 +149,7 @@ impl Standing {
 }
 
 /// How the tables stand to the records.
-pub(super) enum State {
+enum State {
     /// They say what the records say.
     Current,
     /// A record cannot be taken in, so they say what held before it.
@@ -156,12 +159,13 @@ pub(super) enum State {
 }
 
 /// How the tables stand to the records now.
-pub(super) fn state(connection: &Connection) -> Result<State, Trouble> {
-    let Some(standing) = Standing::read(connection)? else { return Ok(State::Behind) };
-    let head = store::head(connection)?;
+fn state(files: &Files) -> Result<State, Trouble> {
+    // The tables first: what is appended after they were looked at shows.
+    let Some(standing) = Standing::read(&files.tables)? else { return Ok(State::Behind) };
+    let head = store::head(&files.records)?;
     match standing.misfit {
         _ if standing.head == head => Ok(State::Current),
-        Some(why) if store::holds(connection, standing.head)? => {
+        Some(why) if store::holds(&files.records, standing.head)? => {
             Ok(State::Stuck(LedgerError::Misfit(Misfit { seq: standing.head.seq + 1, why })))
         }
         _ => Ok(State::Behind),
@@ -181,12 +185,12 @@ pub(super) enum Reply<T> {
 
 /// Asks the tables, if they say what the records say.
 pub(super) fn ask<T>(
-    connection: &Connection,
+    files: &Files,
     question: impl FnOnce(&Connection) -> Result<T, Trouble>,
 ) -> Result<Reply<T>, Trouble> {
-    // One view of records and tables: nobody writes between the two.
-    let transaction = connection.unchecked_transaction()?;
-    match state(&transaction)? {
+    // One view of the tables: the one that was compared with the records.
+    let transaction = files.tables.unchecked_transaction()?;
+    match state(files)? {
         State::Current => {}
         State::Stuck(misfit) => return Err(misfit.into()),
         State::Behind => return Ok(Reply::Behind { afresh: false }),
@@ -197,69 +201,145 @@ pub(super) fn ask<T>(
     }
 }
 
-/// Makes the tables where they are missing or incomplete, and empties them.
-pub(super) fn clear(connection: &Connection) -> Result<(), Trouble> {
-    for name in NAMES {
-        connection.execute_batch(&format!("DROP TABLE IF EXISTS derived_{name}"))?;
+/// Bytes of a page of a new file. A plan changes one row or two in each of some
+/// twenty pages, and each of those is written whole.
+const PAGE_BYTES: u32 = 1024;
+
+/// How long to wait for another process that writes the tables. Records wait
+/// meanwhile, and whoever needs longer was stopped.
+pub(super) const BUSY_SECONDS: u64 = 1;
+
+/// Opens the file of the tables for writing, and makes it where there is none.
+/// One that is no database, or is damaged, is replaced.
+pub(super) fn open(place: &Place) -> rusqlite::Result<Connection> {
+    match open_file(place) {
+        Err(error) if is_broken(&error) => {
+            for end in ["", "-wal", "-shm"] {
+                // What stays shows when the file is opened again.
+                let _ = fs::remove_file(format!("{}{end}", place.tables().display()));
+            }
+            open_file(place)
+        }
+        opened => opened,
     }
-    connection.execute_batch(TABLES)?;
+}
+
+fn is_broken(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+}
+
+fn open_file(place: &Place) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(place.tables())?;
+    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
+    keep_plans(&connection)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    // The file stays whole whatever happens; what was written last may be lost.
+    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "wal_autocheckpoint", keeper::PAGES_MAX)?;
+    if !exist(&connection)? {
+        let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
+        make(&transaction)?;
+        transaction.commit()?;
+    }
+    Ok(connection)
+}
+
+/// Removes the tables.
+pub(super) fn remove(connection: &Connection) -> rusqlite::Result<()> {
+    NAMES
+        .iter()
+        .try_for_each(|name| connection.execute_batch(&format!("DROP TABLE IF EXISTS derived_{name}")))
+}
+
+/// Makes the tables, in place of those that are there.
+fn make(connection: &Connection) -> rusqlite::Result<()> {
+    remove(connection)?;
+    connection.execute_batch(TABLES)
+}
+
+/// Makes the tables where they are missing or incomplete, and empties them.
+fn clear(connection: &Connection) -> Result<(), Trouble> {
+    make(connection)?;
     Standing::EMPTY.write(connection)
 }
 
 /// Whether all tables are there.
-pub(super) fn exist(connection: &Connection) -> rusqlite::Result<bool> {
+fn exist(connection: &Connection) -> rusqlite::Result<bool> {
     let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE 'derived_%'";
     let count: i64 = connection.query_row(sql, [], |row| row.get(0))?;
     Ok(usize::try_from(count) == Ok(NAMES.len()))
 }
 
-/// Takes in at most so many records, in the transaction of the caller. Returns
-/// up to which record the tables stand, and whether nothing is left to do.
-pub(super) fn advance(
-    connection: &Connection,
-    plans: &Plans,
-    afresh: bool,
-    most: u64,
-) -> Result<(u64, bool), Trouble> {
+/// Up to which record the tables stand; none when they do not say.
+pub(super) fn stands_at(tables: &Connection) -> Result<Option<Head>, Trouble> {
+    Ok(Standing::read(tables)?.map(|standing| standing.head))
+}
+
+/// Fills the tables where they are behind, in steps: who is interrupted goes on
+/// from there. Where more than a step is missing it tells how far it has come.
+pub(super) fn fill(files: &Files, plans: &Plans, tell: Tell<'_>) -> Result<(), Trouble> {
+    let of = store::head(&files.records)?.seq;
+    let from = stands_at(&files.tables)?.map_or(0, |head| head.seq);
+    loop {
+        let (seq, done) = advance(files, plans, false)?;
+        if from.abs_diff(of) > store::STEP {
+            tell(seq, of.max(seq));
+        }
+        if done {
+            return Ok(());
+        }
+    }
+}
+
+/// Takes in a step of what was appended, and says whether nothing is left to do.
+/// Tables of another version, or of another ledger, are left to whoever asks
+/// for them.
+pub(super) fn follow(files: &Files, plans: &Plans) -> Result<bool, Trouble> {
+    match stands_at(&files.tables)? {
+        Some(head) if store::holds(&files.records, head)? => Ok(advance(files, plans, false)?.1),
+        _ => Ok(true),
+    }
+}
+
+/// Takes in a step of records, from the first one where it is to be done
+/// afresh. Returns up to which record the tables stand, and whether nothing is
+/// left to do.
+pub(super) fn advance(files: &Files, plans: &Plans, afresh: bool) -> Result<(u64, bool), Trouble> {
+    let transaction = Transaction::new_unchecked(&files.tables, TransactionBehavior::Immediate)?;
+    let done = step(files, plans, afresh, store::STEP)?;
+    transaction.commit()?;
+    Ok(done)
+}
+
+/// As [`advance`], in the transaction of the caller, with so many records.
+fn step(files: &Files, plans: &Plans, afresh: bool, most: u64) -> Result<(u64, bool), Trouble> {
     let standing = match afresh {
         true => None,
-        false => Standing::read(connection)?,
+        false => Standing::read(&files.tables)?,
     };
     let fits = match &standing {
-        Some(standing) => store::holds(connection, standing.head)?,
+        Some(standing) if !matches!(state(files)?, State::Behind) => return Ok((standing.head.seq, true)),
+        Some(standing) => store::holds(&files.records, standing.head)?,
         None => false,
     };
     if !fits {
-        clear(connection)?;
+        clear(&files.tables)?;
     }
-    let Some(mut sheet) = Sheet::open(connection, plans)? else { return Err(Trouble::Spoiled) };
-    let taken = store::each(connection, sheet.standing().head, most, |record| sheet.take(record));
+    let Some(mut sheet) = Sheet::open(&files.tables, plans)? else { return Err(Trouble::Spoiled) };
+    let taken = store::each(&files.records, sheet.standing().head, most, |record| sheet.take(record));
     match taken {
         Ok(()) => {}
         // A damaged row: begin again.
         Err(Trouble::Spoiled) => {
-            clear(connection)?;
+            clear(&files.tables)?;
             return Ok((0, false));
         }
         Err(trouble) => return Err(trouble),
     }
     let seq = sheet.standing().head.seq;
     sheet.flush()?;
-    Ok((seq, !matches!(state(connection)?, State::Behind)))
-}
-
-/// Checks the end of the ledger: what a crash, a bad disk or a hand may have
-/// changed last. The whole chain is checked by an audit.
-pub(super) fn check_tail(connection: &Connection) -> Result<(), Trouble> {
-    let head = store::head(connection)?;
-    if let Some(standing) = Standing::read(connection)?
-        && standing.head.seq > head.seq
-    {
-        let why = format!("it is missing: the ledger ends at {}, and once ended later", head.seq);
-        return Err(LedgerError::Damaged { seq: head.seq + 1, why }.into());
-    }
-    let from = store::before(connection, head.seq.saturating_sub(TAIL) + 1)?;
-    store::each(connection, from, TAIL, |_| Ok(()))
+    Ok((seq, !matches!(state(files)?, State::Behind)))
 }
 
 /// The digest of a row, over its columns.

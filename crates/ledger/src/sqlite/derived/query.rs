@@ -202,17 +202,6 @@ pub(in crate::sqlite) fn operations(
     Ok(found)
 }
 
-/// Counts the active operations without reading them.
-pub(super) fn active_sql() -> String {
-    format!("SELECT count(*) FROM derived_operations WHERE {ACTIVE} AND {OPEN}")
-}
-
-/// How many operations are active.
-pub(in crate::sqlite) fn active(connection: &Connection) -> Result<usize, Trouble> {
-    let count: i64 = connection.prepare_cached(&active_sql())?.query_row([], |row| row.get(0))?;
-    Ok(usize::try_from(count).unwrap_or(0))
-}
-
 pub(super) fn environment(
     connection: &Connection,
     name: &EnvironmentName,

@@ -18,7 +18,7 @@ use crate::projection::{EnvironmentView, Fault, OperationSummary, ReadyKey, Requ
 use crate::sqlite::store::{Trouble, damaged};
 
 /// The rows of one transaction.
-pub(in crate::sqlite) struct Sheet<'c> {
+pub(super) struct Sheet<'c> {
     connection: &'c Connection,
     plans: &'c Plans,
     standing: Standing,
@@ -50,10 +50,7 @@ impl<T> Kept<T> {
 
 impl<'c> Sheet<'c> {
     /// None when the tables do not say up to where they stand.
-    pub(in crate::sqlite) fn open(
-        connection: &'c Connection,
-        plans: &'c Plans,
-    ) -> Result<Option<Self>, Trouble> {
+    pub(super) fn open(connection: &'c Connection, plans: &'c Plans) -> Result<Option<Self>, Trouble> {
         let standing = Standing::read(connection)?;
         Ok(standing.map(|standing| Self {
             connection,
@@ -73,14 +70,9 @@ impl<'c> Sheet<'c> {
         &self.standing
     }
 
-    /// Whether the next record can be taken in: nothing is missing before it.
-    pub(in crate::sqlite) fn stands_at(&self, head: Head) -> bool {
-        self.standing.head == head
-    }
-
     /// Takes in the next record. After one that does not fit, nothing more is
     /// taken in.
-    pub(in crate::sqlite) fn take(&mut self, record: &Record) -> Result<(), Trouble> {
+    pub(super) fn take(&mut self, record: &Record) -> Result<(), Trouble> {
         if self.standing.misfit.is_some() {
             return Ok(());
         }
@@ -96,7 +88,7 @@ impl<'c> Sheet<'c> {
     }
 
     /// Writes what was changed.
-    pub(in crate::sqlite) fn flush(self) -> Result<(), Trouble> {
+    pub(super) fn flush(self) -> Result<(), Trouble> {
         let changed = self.operations.values().filter(|kept| kept.changed);
         for operation in changed.filter_map(|kept| kept.row.as_ref()) {
             write_operation(self.connection, operation)?;

@@ -1,8 +1,10 @@
 //! Tests of the derived tables: they say what the records say, always.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use exokit_model::event::Record;
+use exokit_model::plan::Action;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
@@ -10,9 +12,19 @@ use super::*;
 use crate::ledger::{Condition, Filter, Ledger as _};
 use crate::projection::{Environments, Operations, Registry};
 use crate::sqlite::SqliteLedger;
-use crate::testing::{at, entry, life, operation};
+use crate::testing::{Story, at, entry, life, operation, plan};
 
-fn file(folder: &Path) -> Connection {
+fn files(folder: &Path) -> Files {
+    store::open_reader(&Place::prepare(folder).unwrap()).unwrap()
+}
+
+/// The tables, to be changed.
+fn tables(folder: &Path) -> Connection {
+    Connection::open(folder.join("derived.db")).unwrap()
+}
+
+/// The records, to be changed.
+fn records_of(folder: &Path) -> Connection {
     Connection::open(folder.join("ledger.db")).unwrap()
 }
 
@@ -30,11 +42,11 @@ async fn filled() -> TempDir {
 }
 
 fn loaded(folder: &Path) -> Registry {
-    load(&file(folder)).unwrap().unwrap()
+    load(&tables(folder)).unwrap().unwrap()
 }
 
 fn is_current(folder: &Path) -> bool {
-    matches!(state(&file(folder)).unwrap(), State::Current)
+    matches!(state(&files(folder)).unwrap(), State::Current)
 }
 
 #[tokio::test]
@@ -49,71 +61,109 @@ async fn the_tables_follow_every_record_without_being_filled() {
 }
 
 #[tokio::test]
-async fn a_torn_write_leaves_records_and_tables_in_line() {
+async fn whatever_a_power_failure_leaves_of_the_tables_they_are_in_line_again() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = SqliteLedger::open(folder.path()).unwrap();
     for record in life() {
         ledger.append(&Condition::default(), vec![record.entry]).await.unwrap();
+        // Who asks for the tables has them brought in line.
+        ledger.operations(Operations::Active).await.unwrap();
     }
-    let (database, wal) = (folder.path().join("ledger.db"), folder.path().join("ledger.db-wal"));
-    let (database, wal) = (std::fs::read(database).unwrap(), std::fs::read(wal).unwrap());
-    let mut heads = std::collections::BTreeSet::new();
-    // Every page of the log has 4,120 bytes with its header.
-    for length in (0..wal.len()).step_by(2_060) {
+    let names = ["ledger.db", "ledger.db-wal", "derived.db"];
+    let wal = std::fs::read(folder.path().join("derived.db-wal")).unwrap();
+    let fold = Registry::fold(&life()).unwrap();
+    let mut stood = std::collections::BTreeSet::new();
+    // In and between pages, each with 24 bytes before it.
+    let page = PAGE_BYTES as usize + 24;
+    for length in (0..wal.len()).step_by(page * 5 / 2) {
         let torn = tempfile::tempdir().unwrap();
-        std::fs::write(torn.path().join("ledger.db"), &database).unwrap();
-        std::fs::write(torn.path().join("ledger.db-wal"), &wal[..length]).unwrap();
-        let connection = file(torn.path());
-        if !connection.table_exists(None, "records").unwrap() {
-            continue;
+        for name in names {
+            std::fs::copy(folder.path().join(name), torn.path().join(name)).unwrap();
         }
-        assert!(matches!(state(&connection).unwrap(), State::Current), "{length}");
-        let head = load(&connection).unwrap().unwrap().head();
-        assert_eq!(head, store::head(&connection).unwrap());
-        drop(connection);
-        let audit = SqliteLedger::open(torn.path()).unwrap().audit(None).await.unwrap();
-        assert_eq!((audit.head, audit.tables_agreed), (head, true), "{length}");
-        heads.insert(head.seq);
+        std::fs::write(torn.path().join("derived.db-wal"), &wal[..length]).unwrap();
+        if exist(&tables(torn.path())).unwrap()
+            && let Some(head) = stands_at(&tables(torn.path())).unwrap()
+        {
+            assert_eq!(load(&tables(torn.path())).unwrap().map(|found| found.head()), Some(head));
+            stood.insert(head.seq);
+        }
+        drop(SqliteLedger::open(torn.path()).unwrap());
+        assert_eq!(loaded(torn.path()), fold, "{length}");
     }
-    assert!(heads.len() > life().len() / 2, "{heads:?}");
+    assert!(stood.len() > life().len() / 2, "{stood:?}");
+}
+
+/// The tables where format 2 had them.
+fn as_format_2(folder: &Path) {
+    let records = records_of(folder);
+    make(&records).unwrap();
+    records.pragma_update(None, "user_version", 2).unwrap();
+    std::fs::remove_file(folder.join("derived.db")).unwrap();
 }
 
 #[tokio::test]
-async fn a_ledger_without_tables_gets_them_and_an_interruption_only_delays_it() {
-    let records = life();
-    let fold = Registry::fold(&records).unwrap();
-    for interrupted_after in 0..6 {
+async fn a_ledger_of_an_earlier_format_gets_tables_of_their_own() {
+    let folder = filled().await;
+    as_format_2(folder.path());
+    let ledger = SqliteLedger::open(folder.path()).unwrap();
+    assert_eq!(ledger.read(Filter::All, 0).await.unwrap(), life());
+    assert_eq!(loaded(folder.path()), Registry::fold(&life()).unwrap());
+    let left: i64 = records_of(folder.path())
+        .query_row("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'derived_%'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn an_interruption_only_delays_the_filling() {
+    let fold = Registry::fold(&life()).unwrap();
+    for interrupted_after in 0..4 {
         let folder = filled().await;
-        let mut connection = file(folder.path());
-        for name in NAMES {
-            connection.execute_batch(&format!("DROP TABLE derived_{name}")).unwrap();
-        }
-        connection.pragma_update(None, "user_version", 1).unwrap();
-        if interrupted_after > 0 {
-            store::make_tables(&mut connection).unwrap();
-        }
-        for _ in 1..interrupted_after {
-            let transaction = connection.transaction().unwrap();
-            assert!(!advance(&transaction, &Plans::default(), false, 5).unwrap().1);
-            transaction.commit().unwrap();
+        let place = Place::prepare(folder.path()).unwrap();
+        std::fs::remove_file(folder.path().join("derived.db")).unwrap();
+        let files = Files { tables: open(&place).unwrap(), ..files(folder.path()) };
+        let part = || {
+            let transaction = files.tables.unchecked_transaction().unwrap();
+            assert!(!step(&files, &Plans::default(), false, 4).unwrap().1);
+            transaction
+        };
+        for _ in 0..interrupted_after {
+            part().commit().unwrap();
         }
         // A kill in the middle of a step: its transaction never ends.
-        if interrupted_after > 0 {
-            let transaction = connection.transaction().unwrap();
-            advance(&transaction, &Plans::default(), false, 5).unwrap();
-        }
-        drop(connection);
-        let mut told = Vec::new();
-        let ledger = SqliteLedger::open_telling(folder.path(), &mut |seq, of| told.push((seq, of))).unwrap();
-        let length = records.len() as u64;
-        assert_eq!(told, [(length, length)], "{interrupted_after}");
-        let format: i64 = file(folder.path()).query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-        assert_eq!(format, 2);
-        assert_eq!(loaded(folder.path()), fold);
-        assert_eq!(ledger.read(Filter::All, 0).await.unwrap(), records);
-        drop(ledger);
-        SqliteLedger::open_telling(folder.path(), &mut |_, _| panic!("filled twice")).unwrap();
+        drop(part());
+        drop(files);
+        assert!(!is_current(folder.path()));
+        drop(SqliteLedger::open(folder.path()).unwrap());
+        assert_eq!(loaded(folder.path()), fold, "{interrupted_after}");
+        assert!(is_current(folder.path()));
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_replaced() {
+    let folder = filled().await;
+    std::fs::write(folder.path().join("derived.db"), "This is no database. ".repeat(500)).unwrap();
+    drop(SqliteLedger::open(folder.path()).unwrap());
+    assert_eq!(loaded(folder.path()), Registry::fold(&life()).unwrap());
+}
+
+#[tokio::test]
+async fn tables_that_cannot_be_written_keep_no_record_from_being_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = SqliteLedger::open(folder.path()).unwrap();
+    // As a disk that is full: whatever is asked for cannot be computed.
+    tables(folder.path()).execute_batch("DROP TABLE derived_operations").unwrap();
+    for record in life() {
+        ledger.append(&Condition::default(), vec![record.entry]).await.unwrap();
+    }
+    let asked = ledger.environments(Environments::All).await.unwrap_err();
+    assert!(matches!(asked, LedgerError::Tables { .. }), "{asked:?}");
+    assert!(asked.to_string().contains("derived.db"), "{asked}");
+    assert_eq!(ledger.read(Filter::All, 0).await.unwrap(), life());
+    drop(ledger);
+    drop(SqliteLedger::open(folder.path()).unwrap());
+    assert_eq!(loaded(folder.path()), Registry::fold(&life()).unwrap());
 }
 
 #[tokio::test]
@@ -128,10 +178,8 @@ async fn tables_that_do_not_fit_the_records_are_filled_again() {
         "DROP TABLE derived_marks",
     ] {
         let folder = filled().await;
-        file(folder.path()).execute_batch(damage).unwrap();
-        let mut told = 0;
-        drop(SqliteLedger::open_telling(folder.path(), &mut |_, _| told += 1).unwrap());
-        assert!(told > 0, "{damage}");
+        tables(folder.path()).execute_batch(damage).unwrap();
+        drop(SqliteLedger::open(folder.path()).unwrap());
         assert_eq!(loaded(folder.path()), fold, "{damage}");
     }
 }
@@ -147,7 +195,7 @@ async fn a_row_that_was_changed_is_never_shown() {
         "UPDATE derived_requests SET hourly = '0.01'",
     ] {
         let folder = filled().await;
-        assert!(file(folder.path()).execute(damage, []).unwrap() > 0, "{damage}");
+        assert!(tables(folder.path()).execute(damage, []).unwrap() > 0, "{damage}");
         let ledger = SqliteLedger::open(folder.path()).unwrap();
         let fold = Registry::fold(&records).unwrap();
         let environments = ledger.environments(Environments::All).await.unwrap();
@@ -170,7 +218,7 @@ async fn an_audit_finds_rows_that_are_missing_and_puts_them_back() {
         "INSERT INTO derived_marks (token, operation) VALUES ('x', 'op_aaaaaaaaaaaaaaaa')",
     ] {
         let folder = filled().await;
-        file(folder.path()).execute_batch(damage).unwrap();
+        tables(folder.path()).execute_batch(damage).unwrap();
         let ledger = SqliteLedger::open(folder.path()).unwrap();
         let audit = ledger.audit(None).await.unwrap();
         assert_eq!((audit.tables_agreed, audit.environments, audit.operations), (false, 1, 3), "{damage}");
@@ -181,7 +229,6 @@ async fn an_audit_finds_rows_that_are_missing_and_puts_them_back() {
 #[tokio::test]
 async fn records_that_were_changed_or_cut_off_at_the_end_stop_the_start() {
     for (damage, seq) in [
-        ("DELETE FROM records WHERE seq = (SELECT max(seq) FROM records)", life().len() as u64),
         (
             "UPDATE records SET hash = zeroblob(32) WHERE seq = (SELECT max(seq) FROM records)",
             life().len() as u64,
@@ -190,7 +237,7 @@ async fn records_that_were_changed_or_cut_off_at_the_end_stop_the_start() {
         ("DELETE FROM records WHERE seq = 10", 11),
     ] {
         let folder = filled().await;
-        let connection = file(folder.path());
+        let connection = records_of(folder.path());
         connection.execute_batch("DROP TRIGGER records_unchanged; DROP TRIGGER records_kept").unwrap();
         assert_eq!(connection.execute(damage, []).unwrap(), 1, "{damage}");
         drop(connection);
@@ -223,20 +270,59 @@ async fn tables_that_another_program_left_behind_catch_up_when_they_are_asked() 
     let records = life();
     let (known, missed) = records.split_at(9);
     write(folder.path(), known).await;
-    let before = store::head(&file(folder.path())).unwrap();
+    let before = store::head(&records_of(folder.path())).unwrap();
     let entries = missed.iter().map(|record| record.entry.clone()).collect();
-    store::insert(&file(folder.path()), before, entries).unwrap();
+    store::insert(&records_of(folder.path()), before, entries).unwrap();
     assert!(!is_current(folder.path()));
     let found = ledger.environments(Environments::All).await.unwrap();
     assert_eq!(found[0].phase, "gone");
     assert_eq!(loaded(folder.path()), Registry::fold(&records).unwrap());
 }
 
+#[tokio::test]
+async fn an_audit_compares_tables_that_are_behind_with_what_they_stand_for() {
+    for (damage, agreed) in [
+        ("SELECT 1", true),
+        ("DELETE FROM derived_operations", false),
+        ("DELETE FROM derived_standing", false),
+    ] {
+        let folder = filled().await;
+        let ledger = SqliteLedger::open(folder.path()).unwrap();
+        let other = records_of(folder.path());
+        store::insert(&other, store::head(&other).unwrap(), vec![entry(9)]).unwrap();
+        tables(folder.path()).execute_batch(damage).unwrap();
+        assert!(!is_current(folder.path()), "{damage}");
+        assert_eq!(ledger.audit(None).await.unwrap().tables_agreed, agreed, "{damage}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_appended_finds_it_at_once_however_many_append_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Arc::new(SqliteLedger::open(folder.path()).unwrap());
+    let lives = (0..8).map(|writer| {
+        let ledger = ledger.clone();
+        tokio::spawn(async move {
+            for number in 0..25 {
+                let planned = Story::new(plan(writer * 25 + number, Action::Provision), 0);
+                let id = planned.plan.plan_id.operation();
+                ledger.append(&Condition::default(), planned.entries).await.unwrap();
+                let found = ledger.operations(Operations::Named(id.clone())).await.unwrap();
+                assert_eq!(found.iter().map(|found| &found.operation).collect::<Vec<_>>(), [&id]);
+            }
+        })
+    });
+    for life in lives.collect::<Vec<_>>() {
+        life.await.unwrap();
+    }
+    assert!(ledger.audit(None).await.unwrap().tables_agreed);
+}
+
 #[test]
 fn no_question_reads_what_is_at_rest() {
     let folder = tempfile::tempdir().unwrap();
     drop(SqliteLedger::open(folder.path()).unwrap());
-    let connection = file(folder.path());
+    let connection = tables(folder.path());
     let name = || "demo".parse().unwrap();
     let page = |all| Environments::Page { after: Some(name()), all, most: 9 };
     let named = [Environments::Named(name()), Environments::Expired(at(0))];
@@ -252,7 +338,6 @@ fn no_question_reads_what_is_at_rest() {
     let mut questions: Vec<(String, Vec<Value>)> =
         environments.map(|which| query::environments_sql(&which)).collect();
     questions.extend(operations.iter().map(query::operations_sql));
-    questions.push((query::active_sql(), Vec::new()));
     questions.push((query::REQUESTS.to_owned(), texts(1)));
     questions.push((query::HELD.to_owned(), texts(1)));
     questions.push((query::MARKED.to_owned(), texts(2)));
