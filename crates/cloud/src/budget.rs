@@ -2,8 +2,9 @@
 //!
 //! The rate limits of the Exoscale API are not published, so exokit keeps its
 //! own: a bucket of tokens in tokio's time, which tests can pause. Callers get
-//! their turns in the order in which they asked. When the cloud answers with
-//! `Retry-After`, everyone waits, because the limit belongs to the account and
+//! their turns in the order in which they asked, but those who only look again
+//! at what they wait for let the others go first: otherwise a plan would wait
+//! for the looks of all environments. When the cloud answers with `Retry-After`, everyone waits, because the limit belongs to the account and
 //! not to the caller that happened to hit it.
 
 use std::collections::BTreeMap;
@@ -20,12 +21,18 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// A turn that is not taken within this time is given up.
 const TURN_MAX: Duration = Duration::from_secs(1);
 
+/// How long a patient caller lets others go first, once it is the first of the
+/// patient ones.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A shared token bucket. Clones share the same tokens and counters.
 #[derive(Debug, Clone)]
 pub struct Budget {
     interval: Duration,
     tolerance: Duration,
     state: Arc<Mutex<State>>,
+    /// Where patient callers stand in line; its lock is fair.
+    line: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +49,8 @@ impl Budget {
     #[must_use]
     pub fn new(per_second: NonZeroU32, burst: NonZeroU32) -> Self {
         let interval = Duration::from_secs(1) / per_second.get();
-        Self { interval, tolerance: interval * (burst.get() - 1), state: Arc::default() }
+        let tolerance = interval * (burst.get() - 1);
+        Self { interval, tolerance, state: Arc::default(), line: Arc::default() }
     }
 
     /// Waits for a turn, takes it, and counts the call under `operation`.
@@ -73,6 +81,23 @@ impl Budget {
         }
     }
 
+    /// As [`Budget::take`], for a caller that can wait: it takes a turn that
+    /// nobody else wants, or after two seconds one like everybody. Of patient
+    /// callers only the first is in the way of the others.
+    pub async fn take_patiently(&self, operation: &str) {
+        let _first = self.line.lock().await;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let now = Instant::now();
+            let (turn, _) = self.next(&self.state(), now);
+            if turn <= now || now >= until {
+                break;
+            }
+            sleep_until(turn.min(until)).await;
+        }
+        self.take(operation).await;
+    }
+
     /// Makes every caller wait for `pause`, at most [`PAUSE_MAX`]. A pause
     /// that is already longer stays.
     pub fn pause(&self, pause: Duration) {
@@ -92,11 +117,17 @@ impl Budget {
     /// Takes the next free turn and says when it is.
     fn reserve(&self, now: Instant) -> Instant {
         let mut state = self.state();
+        let (turn, full_at) = self.next(&state, now);
+        state.full_at = Some(full_at + self.interval);
+        turn
+    }
+
+    /// The next free turn, and when the bucket is full if it is not taken.
+    fn next(&self, state: &State, now: Instant) -> (Instant, Instant) {
         let earliest = state.paused_until.map_or(now, |until| until.max(now));
         let full_at = state.full_at.map_or(earliest, |full_at| full_at.max(earliest));
         let turn = full_at.checked_sub(self.tolerance).map_or(earliest, |turn| turn.max(earliest));
-        state.full_at = Some(full_at + self.interval);
-        turn
+        (turn, full_at)
     }
 
     /// The state is plain counters, valid even if a thread died holding it.
@@ -187,6 +218,59 @@ mod tests {
         }
         turns.sort_unstable();
         assert_eq!(turns, [60, 61, 62]);
+    }
+
+    /// Lets callers queue up, and says when each had its turn.
+    async fn queued(budget: &Budget, callers: u32, patient: bool) -> Vec<tokio::task::JoinHandle<u64>> {
+        let start = Instant::now();
+        let called = (0..callers).map(|_| {
+            let budget = budget.clone();
+            tokio::spawn(async move {
+                match patient {
+                    true => budget.take_patiently("look").await,
+                    false => budget.take("change").await,
+                }
+                start.elapsed().as_secs()
+            })
+        });
+        let called = called.collect();
+        tokio::task::yield_now().await;
+        called
+    }
+
+    async fn turns(called: Vec<tokio::task::JoinHandle<u64>>) -> Vec<u64> {
+        let mut turns = Vec::new();
+        for called in called {
+            turns.push(called.await.unwrap());
+        }
+        turns
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_hurries_waits_for_one_who_is_patient_and_not_for_all() {
+        let budget = budget(1, 1);
+        let patient = queued(&budget, 100, true).await;
+        let hurried = queued(&budget, 3, false).await;
+        assert_eq!(turns(hurried).await, [1, 2, 3]);
+        assert_eq!(turns(patient).await.last(), Some(&102));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_patient_is_not_forgotten() {
+        let budget = budget(10, 1);
+        let hurrying = (0..5).map(|_| {
+            let budget = budget.clone();
+            tokio::spawn(async move {
+                loop {
+                    budget.take("change").await;
+                }
+            })
+        });
+        let hurrying: Vec<_> = hurrying.collect();
+        tokio::task::yield_now().await;
+        let patient = turns(queued(&budget, 5, true).await).await;
+        assert!(patient.is_sorted() && patient.last().is_some_and(|last| *last <= 5 * 3), "{patient:?}");
+        hurrying.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,6 +47,8 @@ const UNSIGNED_PATH: &str = "/v2/zone";
 #[derive(Clone)]
 pub struct Client {
     pub(crate) inner: Arc<Inner>,
+    /// Whether its reads let those of others go first.
+    patient: bool,
 }
 
 pub(crate) struct Inner {
@@ -78,7 +80,14 @@ impl Client {
             skew: Mutex::new(None),
             tally: Tally::default(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), patient: false }
+    }
+
+    /// The same client for who only looks again at what it waits for: its reads
+    /// let other calls go first, as [`Budget::take_patiently`] says.
+    #[must_use]
+    pub fn patient(&self) -> Self {
+        Self { patient: true, ..self.clone() }
     }
 
     /// The budget that all calls go through, with its counters.
@@ -153,7 +162,10 @@ impl Client {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            self.inner.budget.take(operation).await;
+            match self.patient {
+                true => self.inner.budget.take_patiently(operation).await,
+                false => self.inner.budget.take(operation).await,
+            }
             let request = build(self.inner.clock.now())
                 .map_err(|source| CallError::Request { operation: operation.to_owned(), source })?;
             let fault = match self.exchange(operation, request, READ_TIMEOUT).await {

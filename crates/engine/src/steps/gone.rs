@@ -20,7 +20,7 @@ pub(crate) async fn run(
 ) -> Result<(), StepEnd> {
     let node = node_of(run, key)?;
     let timing = run.engine.parts().timing;
-    let client = &run.engine.parts().client;
+    let client = &run.engine.parts().client.patient();
     let gone_seconds = exokit_kinds::of(node.kind).predicted().gone_seconds;
     let forecast = Forecast::guess(timing.scaled(Duration::from_secs(u64::from(gone_seconds))));
     let started = tokio::time::Instant::now();
@@ -58,7 +58,7 @@ async fn refused_after_all(
     lifecycle: Lifecycle,
 ) -> Option<String> {
     let operation = operation?;
-    match observe::operation(&run.engine.parts().client, operation, zone).await {
+    match observe::operation(&run.engine.parts().client.patient(), operation, zone).await {
         Ok(CloudOperation::Failure(reason)) if lifecycle != Lifecycle::Deleting => Some(reason),
         _ => None,
     }

@@ -96,7 +96,7 @@ impl Follow<'_, '_> {
     async fn look(&mut self, overdue: bool, missing_since: &mut Option<Instant>) -> Result<Look, StepEnd> {
         let watch_only = exokit_kinds::of(self.node.kind).watch_resource();
         if let (Some(operation), false) = (self.cloud_operation.clone(), watch_only) {
-            let client = &self.run.engine.parts().client;
+            let client = &self.run.engine.parts().client.patient();
             let seen = observe::operation(client, &operation, &self.node.zone).await;
             match self.patience.ask(seen).await? {
                 None => return Ok(Look::Pending),
@@ -126,7 +126,7 @@ impl Follow<'_, '_> {
     /// The resource, by id or, while that is not known, by its mark. None when
     /// it could not be read, some none when it is not there.
     async fn resource(&mut self) -> Result<Option<Option<Observed>>, StepEnd> {
-        let client = &self.run.engine.parts().client;
+        let client = &self.run.engine.parts().client.patient();
         let (kind, zone) = (self.node.kind, &self.node.zone);
         match (&self.id, &self.node.token) {
             (Some(id), _) => {
