@@ -1,11 +1,14 @@
 //! How far events were published, in a file beside the ledger.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use exokit_service::publisher::Cursor;
+
+/// Digits of the longest number.
+const DIGITS: usize = 20;
 
 /// A file with one number.
 #[derive(Debug)]
@@ -45,12 +48,13 @@ impl Cursor for FileCursor {
         }
     }
 
-    /// A torn file would stop publishing, so it is replaced as a whole. It need
-    /// not reach the disk at once: an older number only repeats events.
+    /// Each number is as long as the longest and replaces the one before in one
+    /// write. It need not reach the disk at once: an older number only repeats
+    /// events.
     async fn write(&self, seq: u64) -> io::Result<()> {
-        let new = self.path.with_extension("cursor.new");
-        File::create(&new)?.write_all(format!("{seq}\n").as_bytes())?;
-        std::fs::rename(new, &self.path)
+        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.path)?;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(format!("{seq:<DIGITS$}\n").as_bytes())
     }
 }
 

@@ -15,6 +15,7 @@ use exokit_model::cost::CostPolicy;
 use exokit_model::event::{Entry, Event, Record};
 use exokit_model::ids::{EnvironmentName, OperationId, PlanId, ResourceId, Zone};
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use crate::entropy::Entropy;
 use crate::environment::EnvironmentState;
@@ -73,6 +74,7 @@ pub struct Parts {
 pub struct Engine {
     parts: Arc<Parts>,
     view: Arc<Mutex<AccountView>>,
+    news: Arc<Notify>,
 }
 
 /// What the ledger says of the account as a whole, and how far it was read.
@@ -91,7 +93,7 @@ impl Engine {
     /// An engine made of `parts`.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), view: Arc::default() }
+        Self { parts: Arc::new(parts), view: Arc::default(), news: Arc::default() }
     }
 
     /// What it is made of.
@@ -265,7 +267,14 @@ impl Engine {
     ) -> Result<Vec<Record>, EngineError> {
         let records = self.parts.ledger.append(condition, entries).await?;
         records.iter().for_each(|record| self.parts.watcher.recorded(record));
+        self.news.notify_one();
         Ok(records)
+    }
+
+    /// Waits until something is recorded, or returns at once when something was
+    /// since it was waited for last. One may wait at a time.
+    pub async fn news(&self) {
+        self.news.notified().await;
     }
 
     /// One operation, as the ledger has it.

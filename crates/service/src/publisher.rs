@@ -27,6 +27,10 @@ const BATCH: usize = 256;
 /// How often the ledger is looked at for what other processes wrote.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// How long more is waited for once something was recorded here: it is published
+/// together then, and the answer that it follows on leaves first.
+const GATHER: Duration = Duration::from_millis(10);
+
 /// Pause after the bus did not take something.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
@@ -88,15 +92,22 @@ impl<'a> Publisher<'a> {
             drop(self.begin_at_head().await);
         }
         loop {
-            let pause = match self.round().await {
-                Ok(0) => LOOK,
-                Ok(_) => Duration::ZERO,
+            match self.round().await {
+                Ok(BATCH) => {}
+                Ok(_) => self.wait().await,
                 Err(error) => {
                     tracing::warn!(error = %crate::explain::chain(&error), "events wait to be published");
-                    AFTER_ERROR
+                    tokio::time::sleep(AFTER_ERROR).await;
                 }
-            };
-            tokio::time::sleep(pause).await;
+            }
+        }
+    }
+
+    /// Waits until there may be something to publish.
+    async fn wait(&self) {
+        tokio::select! {
+            () = self.service.engine().news() => tokio::time::sleep(GATHER).await,
+            () = tokio::time::sleep(LOOK) => {}
         }
     }
 

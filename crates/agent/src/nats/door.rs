@@ -41,6 +41,11 @@ const HEADERS_BYTES: usize = 1024;
 /// Longest selection that is begun without a task of its own.
 const SHORT_BYTES_MAX: usize = 4096;
 
+/// Field of a change that was planned before, and where in the message it is
+/// looked for.
+const SEALED: &[u8] = b"\"sealed\"";
+const SEALED_WITHIN: usize = 512;
+
 /// The door.
 pub struct Door {
     client: Client,
@@ -111,11 +116,12 @@ impl Door {
     /// Begins to answer one message. A selection, which waits for nothing, has
     /// been answered then: a task of its own, and another thread that wakes up
     /// for it, would take longer than the answer, and answers that are ready
-    /// together leave together. Nothing else is begun on this thread: what it
-    /// started to wait for would be tied to it.
+    /// together leave together. A change that was planned before waits for the
+    /// disk alone, and stays on this thread for the same reason. Everything else
+    /// is done elsewhere: it may take long, and what it started to wait for would
+    /// be tied to this thread.
     async fn begin(&self, message: Message, under_way: &mut JoinSet<()>) {
-        let selects = message.subject.as_str() == Verb::Select.subject();
-        let at_once = selects && message.payload.len() <= SHORT_BYTES_MAX;
+        let place = place(&message);
         let subject = message.subject.clone();
         // Who panics spoils one answer, not the door.
         let answer = AssertUnwindSafe(self.answer(message)).catch_unwind();
@@ -124,8 +130,10 @@ impl Door {
                 tracing::error!(%subject, "answering a request broke off");
             }
         }));
-        if !at_once || poll!(&mut answer).is_pending() {
-            under_way.spawn_on(answer, &self.workers);
+        match place {
+            Place::AtOnce if poll!(&mut answer).is_ready() => {}
+            Place::Here => drop(under_way.spawn(answer)),
+            Place::AtOnce | Place::Elsewhere => drop(under_way.spawn_on(answer, &self.workers)),
         }
     }
 
@@ -160,7 +168,6 @@ impl Door {
             let (outcome, body) = fitting(verb, outcome, client.server_info().max_payload);
             metrics.answered(verb, "nats", &outcome);
             counts.answered(verb, &outcome, begun.elapsed());
-            log::answered(verb, &outcome);
             span::ended(&span, &outcome);
             // Who only looked, with no trace, finds no trace of that anywhere.
             let unseen = parent.is_none() && span.is_disabled();
@@ -169,6 +176,7 @@ impl Door {
                 true => client.publish(to, body.into()).await,
                 false => client.publish_with_headers(to, headers_of(&trace, &outcome), body.into()).await,
             };
+            log::answered(verb, &outcome);
             // The requester asks again under its key.
             if let Err(error) = sent {
                 tracing::warn!(%error, "a reply was not sent");
@@ -176,6 +184,25 @@ impl Door {
         }
         .instrument(logged)
         .instrument(exported)
+    }
+}
+
+/// Where a message is answered. It decides how soon that is, and nothing else.
+enum Place {
+    /// On the thread of the bus, before the next message.
+    AtOnce,
+    /// On the thread of the bus, in a task.
+    Here,
+    /// On the other threads.
+    Elsewhere,
+}
+
+fn place(message: &Message) -> Place {
+    let start = &message.payload[..message.payload.len().min(SEALED_WITHIN)];
+    match Verb::of_subject(message.subject.as_str()) {
+        Some(Verb::Select) if message.payload.len() <= SHORT_BYTES_MAX => Place::AtOnce,
+        Some(Verb::Provision) if start.windows(SEALED.len()).any(|part| part == SEALED) => Place::Here,
+        _ => Place::Elsewhere,
     }
 }
 
