@@ -13,12 +13,13 @@ use super::store::{self, Place};
 /// after a crash, so it must not grow for ever.
 const BYTES: usize = 16 << 20;
 
-/// What a commit puts into the log besides its records: pages of indexes and of
-/// tables that are computed.
+/// What a commit puts into the log of the records besides them, for their
+/// indexes. What is computed from it is no longer than that in its own log.
 const COMMIT_BYTES: usize = 32 << 10;
 
 /// With a log of so many pages commits copy it after all: other processes write,
-/// too, and none of them may have written much. 64 MiB.
+/// too, and none of them may have written much. 64 MiB of the records, a quarter
+/// of that of the tables, whose pages are smaller.
 pub(super) const PAGES_MAX: u32 = 16_384;
 
 /// Counts what is committed, and says when it is time.

@@ -44,11 +44,7 @@ pub(super) struct Desk<'a> {
     pub(super) connection: &'a Connection,
     liveness: &'a Liveness,
     place: &'a Place,
-    /// The end of what was appended.
-    head: Option<Head>,
-    /// How many records were appended, and how many bytes they have.
-    count: usize,
-    bytes: usize,
+    appended: Appended,
 }
 
 /// One piece of work for the writer: done in a transaction with others,
@@ -180,12 +176,12 @@ impl Writer {
             job.answer(committed.as_ref().err().cloned());
         }
         match committed {
-            Ok(Committed { head: Some(head), count, bytes }) => {
+            Ok(Appended { head: Some(head), count, bytes }) => {
                 self.sees.high_water.note(head);
                 self.sees.gauge.note(bytes);
                 self.owed += count;
             }
-            Ok(Committed { head: None, .. }) | Err(LedgerError::Busy { .. }) => {}
+            Ok(Appended { head: None, .. }) | Err(LedgerError::Busy { .. }) => {}
             Err(error) => {
                 self.failed.get_or_insert_with(|| error.to_string());
             }
@@ -229,9 +225,9 @@ fn timed<T>(see: &OnceLock<CommitWatcher>, commit: impl FnOnce() -> T) -> T {
     outcome
 }
 
-/// What one transaction came to.
-#[derive(Debug)]
-struct Committed {
+/// What one transaction appended.
+#[derive(Debug, Default)]
+struct Appended {
     /// How far the ledger is, if something was appended.
     head: Option<Head>,
     /// How many records were appended, and how many bytes they have.
@@ -245,18 +241,18 @@ fn commit(
     liveness: &Liveness,
     place: &Place,
     group: &mut [Box<dyn Job>],
-) -> Result<Committed, LedgerError> {
+) -> Result<Appended, LedgerError> {
     let explain = |error: rusqlite::Error| place.explain("writing", error.into());
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
-    let mut desk = Desk { connection: &transaction, liveness, place, head: None, count: 0, bytes: 0 };
+    let mut desk = Desk { connection: &transaction, liveness, place, appended: Appended::default() };
     for job in group {
         job.run(&mut desk).map_err(explain)?;
     }
-    let committed = Committed { head: desk.head, count: desk.count, bytes: desk.bytes };
+    let appended = desk.appended;
     // From here on the outcome of an error is not known.
     transaction.commit().map_err(|error| LedgerError::Failed { why: error.to_string() })?;
-    Ok(committed)
+    Ok(appended)
 }
 
 struct Seat {
@@ -275,9 +271,9 @@ impl Desk<'_> {
         check(self.connection, condition)?;
         let before = store::head(self.connection)?;
         let (records, bytes) = store::insert(self.connection, before, entries)?;
-        self.bytes += bytes;
-        self.count += records.len();
-        self.head = records.last().map(Head::after).or(self.head);
+        self.appended.bytes += bytes;
+        self.appended.count += records.len();
+        self.appended.head = records.last().map(Head::after).or(self.appended.head);
         Ok(records)
     }
 

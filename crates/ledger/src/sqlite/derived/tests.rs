@@ -152,7 +152,7 @@ async fn a_file_that_is_no_database_is_replaced() {
 async fn tables_that_cannot_be_written_keep_no_record_from_being_written() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = SqliteLedger::open(folder.path()).unwrap();
-    // As a disk that is full: whatever is asked for cannot be computed.
+    // Whatever is appended cannot be taken into the tables that are left.
     tables(folder.path()).execute_batch("DROP TABLE derived_operations").unwrap();
     for record in life() {
         ledger.append(&Condition::default(), vec![record.entry]).await.unwrap();
@@ -244,6 +244,15 @@ async fn records_that_were_changed_or_cut_off_at_the_end_stop_the_start() {
         let found = SqliteLedger::open(folder.path()).unwrap_err();
         assert!(matches!(found, LedgerError::Damaged { seq: at, .. } if at == seq), "{damage}: {found:?}");
     }
+    let folder = filled().await;
+    let connection = records_of(folder.path());
+    connection.execute_batch("DROP TRIGGER records_kept").unwrap();
+    let cut = connection.execute("DELETE FROM records WHERE seq = (SELECT max(seq) FROM records)", []);
+    assert_eq!(cut.unwrap(), 1);
+    drop(connection);
+    let (noted, refused) = (life().len() as u64, SqliteLedger::open(folder.path()).unwrap_err());
+    let told = matches!(refused, LedgerError::RolledBack { noted: at, found, .. } if (at, found) == (noted, noted - 1));
+    assert!(told, "{refused:?}");
 }
 
 #[tokio::test]
