@@ -67,15 +67,19 @@ impl Admission {
     }
 
     /// Whether one more operation has room here.
+    pub(crate) fn has_room(&self) -> bool {
+        self.under_way.load(Ordering::Relaxed) < self.limits.operations.get()
+    }
+
+    /// Lets one more operation be asked for.
     ///
     /// # Errors
     /// `busy` when as many are under way as may be.
     pub(crate) fn room(&self, action: Action) -> Result<(), Failure> {
-        let under_way = self.under_way.load(Ordering::Relaxed);
-        match under_way < self.limits.operations.get() {
+        match self.has_room() {
             true => Ok(()),
             false => {
-                let why = format!("{under_way} operations are under way");
+                let why = format!("{} operations are under way", self.limits.operations);
                 Err(busy(&action.to_string(), &why, OPERATION_RETRY_MS))
             }
         }

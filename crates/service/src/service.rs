@@ -1,6 +1,5 @@
 //! The service: every operation, found by its name in the table.
 
-use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
@@ -102,11 +101,6 @@ impl Service {
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.parts.engine
-    }
-
-    /// Most operations under way at once.
-    pub(crate) fn operations_max(&self) -> NonZeroUsize {
-        self.parts.limits.operations
     }
 
     /// Answers one request as it came: strictly decoded, admitted, done.

@@ -144,9 +144,8 @@ impl Worker {
 
     /// Begins what is not under way yet; whether there was room for all.
     fn begin(&mut self, works: Vec<Work>) -> bool {
-        let most = self.service.operations_max().get();
         for work in works {
-            match (self.busy.contains(&work.0), self.under_way.len() < most) {
+            match (self.busy.contains(&work.0), self.service.admission.has_room()) {
                 (true, _) => continue,
                 (false, false) => return false,
                 (false, true) => self.busy.insert(work.0.clone()),
