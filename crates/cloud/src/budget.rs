@@ -83,7 +83,7 @@ impl Budget {
 
     /// As [`Budget::take`], for a caller that can wait. Patient callers stand in
     /// line; the first takes a turn that nobody else wants, or after
-    /// [`PATIENCE`] one like everybody, and is the only one in the way of others.
+    /// two seconds one like everybody, and is the only one in the way of others.
     pub async fn take_patiently(&self, operation: &str) {
         let _first = self.line.lock().await;
         let until = Instant::now() + PATIENCE;

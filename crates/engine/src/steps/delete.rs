@@ -73,11 +73,12 @@ async fn accepted(
 /// Waits for a cloud operation; the reason, if it failed.
 async fn wait(run: &Run<'_>, node: &Node, operation: &str) -> Result<Option<String>, StepEnd> {
     let timing = run.engine.parts().timing;
+    let client = &run.engine.parts().client.patient();
     let forecast = Forecast::guess(timing.scaled(Duration::from_secs(2)));
     let started = tokio::time::Instant::now();
     let mut patience = Patience::default();
     while started.elapsed() < timing.gone_max {
-        let seen = observe::operation(&run.engine.parts().client, operation, &node.zone).await;
+        let seen = observe::operation(client, operation, &node.zone).await;
         match patience.ask(seen).await? {
             Some(CloudOperation::Success | CloudOperation::Unknown) => return Ok(None),
             Some(CloudOperation::Failure(reason)) => return Ok(Some(reason)),
