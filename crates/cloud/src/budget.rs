@@ -4,8 +4,9 @@
 //! own: a bucket of tokens in tokio's time, which tests can pause. Callers get
 //! their turns in the order in which they asked, but those who only look again
 //! at what they wait for let the others go first: otherwise a plan would wait
-//! for the looks of all environments. When the cloud answers with `Retry-After`, everyone waits, because the limit belongs to the account and
-//! not to the caller that happened to hit it.
+//! for the looks of all environments. When the cloud answers with `Retry-After`,
+//! everyone waits, because the limit belongs to the account and not to the
+//! caller that happened to hit it.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -21,9 +22,9 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// A turn that is not taken within this time is given up.
 const TURN_MAX: Duration = Duration::from_secs(1);
 
-/// How long a patient caller lets others go first, once it is the first of the
-/// patient ones.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// For how many turns a patient caller lets others go first, once it is the
+/// first of the patient ones: these get every second turn at worst.
+const PATIENCE: u32 = 2;
 
 /// A shared token bucket. Clones share the same tokens and counters.
 #[derive(Debug, Clone)]
@@ -82,20 +83,25 @@ impl Budget {
     }
 
     /// As [`Budget::take`], for a caller that can wait. Patient callers stand in
-    /// line; the first takes a turn that nobody else wants, or after
-    /// two seconds one like everybody, and is the only one in the way of others.
+    /// a line of their own; the first of them takes a turn that nobody else
+    /// wants, or after two turns asks for one like everybody.
     pub async fn take_patiently(&self, operation: &str) {
+        self.let_others_go().await;
+        self.take(operation).await;
+    }
+
+    /// Waits to be the first of the patient ones, and then for a while.
+    async fn let_others_go(&self) {
         let _first = self.line.lock().await;
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.interval * PATIENCE;
         loop {
             let now = Instant::now();
             let (turn, _) = self.next(&self.state(), now);
             if turn <= now || now >= until {
-                break;
+                return;
             }
             sleep_until(turn.min(until)).await;
         }
-        self.take(operation).await;
     }
 
     /// Makes every caller wait for `pause`, at most [`PAUSE_MAX`]. A pause
@@ -255,10 +261,11 @@ mod tests {
         assert_eq!(turns(patient).await.last(), Some(&102));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn who_is_patient_is_not_forgotten() {
+    /// When the last of so many patient callers had its turn, while so many
+    /// others always want one: of 10 turns per second.
+    async fn last_of(patient: u32, hurrying: u32) -> u64 {
         let budget = budget(10, 1);
-        let hurrying = (0..5).map(|_| {
+        let hurrying = (0..hurrying).map(|_| {
             let budget = budget.clone();
             tokio::spawn(async move {
                 loop {
@@ -268,9 +275,18 @@ mod tests {
         });
         let hurrying: Vec<_> = hurrying.collect();
         tokio::task::yield_now().await;
-        let patient = turns(queued(&budget, 5, true).await).await;
-        assert!(patient.is_sorted() && patient.last().is_some_and(|last| *last <= 5 * 3), "{patient:?}");
+        let patient = turns(queued(&budget, patient, true).await).await;
         hurrying.iter().for_each(tokio::task::JoinHandle::abort);
+        assert!(patient.is_sorted(), "{patient:?}");
+        patient.last().copied().unwrap_or_default()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_patient_is_not_forgotten() {
+        // Behind 256 in line the first waits 25.6 s; the others follow it closely.
+        assert_eq!(last_of(1, 256).await, 25);
+        assert!(last_of(100, 256).await <= 2 * 35);
+        assert!(last_of(5, 5).await <= 2);
     }
 
     #[tokio::test(start_paused = true)]

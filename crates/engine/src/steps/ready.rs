@@ -50,11 +50,15 @@ pub(crate) async fn run(
     pause(forecast.first_look(before)).await;
     loop {
         let asked = elapsed();
-        let look = match started.elapsed() >= timing.ready_max {
-            true => Look::Failed(follow.id.clone(), "it did not become ready in time".to_owned()),
-            false => follow.look(forecast.is_overdue(asked), &mut missing_since).await?,
-        };
+        // Judged before the look: calls may have to wait, and what is ready by
+        // then is not late.
+        let is_last = started.elapsed() >= timing.ready_max;
+        let look = follow.look(forecast.is_overdue(asked), &mut missing_since).await?;
         let event = match look {
+            Look::Pending if is_last => {
+                let reason = "it did not become ready in time".to_owned();
+                Event::ResourceFailed { node: key.clone(), id: follow.id.clone(), reason }
+            }
             Look::Pending => {
                 pending = Some(asked);
                 pause(forecast.next_look(elapsed())).await;
