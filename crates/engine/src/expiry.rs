@@ -22,55 +22,84 @@ const WARN_MAX: SignedDuration = SignedDuration::from_hours(1);
 const WARN_PARTS: i32 = 10;
 
 impl Engine {
-    /// Proposes a teardown for every environment that has expired and has no
-    /// teardown proposed or running; not again after somebody denied it. The
-    /// request is made in the name of the environment's owner. Returns the plans.
+    /// Environments that have expired.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn expired(&self) -> Result<Vec<EnvironmentView>, EngineError> {
+        Ok(self.parts().ledger.environments(Environments::Expired(self.now())).await?)
+    }
+
+    /// Proposes the teardown of an environment that has expired, unless one is
+    /// proposed or runs; not again after somebody denied it. The request is made
+    /// in the name of the environment's owner. Returns the plan.
     ///
     /// # Errors
     /// When ledger or cloud cannot be read.
-    pub async fn expire(&self) -> Result<Vec<Plan>, EngineError> {
-        let ledger = &self.parts().ledger;
-        let mut proposed = Vec::new();
-        for view in ledger.environments(Environments::Expired(self.now())).await? {
-            let (name, Some(expired_at)) = (&view.environment, view.expires_at) else { continue };
-            let open = ledger.operations(Operations::Open(name.clone())).await?;
-            if open.iter().any(|operation| self.occupies(operation)) && !planted(Mutant::ExpireAgain) {
-                continue;
-            }
-            let environment = self.environment(name).await?;
-            if environment.provision().is_none() || was_denied(&environment, expired_at) {
-                continue;
-            }
-            let plan = self.plan_teardown(name, &view.owner, None).await?;
-            let reason = Event::ExpiryNoticed { expired_at, digest: plan.digest()? };
-            self.propose_because(&plan, None, Some(reason)).await?;
-            proposed.push(plan);
+    pub async fn expire_one(&self, view: &EnvironmentView) -> Result<Option<Plan>, EngineError> {
+        let (name, Some(expired_at)) = (&view.environment, view.expires_at) else { return Ok(None) };
+        let open = self.parts().ledger.operations(Operations::Open(name.clone())).await?;
+        if open.iter().any(|operation| self.occupies(operation)) && !planted(Mutant::ExpireAgain) {
+            return Ok(None);
         }
-        Ok(proposed)
+        let environment = self.environment(name).await?;
+        if environment.provision().is_none() || was_denied(&environment, expired_at) {
+            return Ok(None);
+        }
+        let plan = self.plan_teardown(name, &view.owner, None).await?;
+        let reason = Event::ExpiryNoticed { expired_at, digest: plan.digest()? };
+        self.propose_because(&plan, None, Some(reason)).await?;
+        Ok(Some(plan))
+    }
+
+    /// Proposes the teardown of every environment that has expired, as
+    /// [`Engine::expire_one`] does. Returns the plans.
+    ///
+    /// # Errors
+    /// The first, once all were tried.
+    pub async fn expire(&self) -> Result<Vec<Plan>, EngineError> {
+        let mut proposed = Vec::new();
+        let mut failed = Ok(());
+        for view in self.expired().await? {
+            match self.expire_one(&view).await {
+                Ok(plan) => proposed.extend(plan),
+                Err(error) => failed = failed.and(Err(error)),
+            }
+        }
+        failed.map(|()| proposed)
     }
 
     /// Warns of the end of every environment that is near it, once for each end.
     /// Returns their names.
     ///
     /// # Errors
-    /// When the ledger cannot be read or written.
+    /// When the ledger cannot be read or written: the first, once all were tried.
     pub async fn warn(&self) -> Result<Vec<EnvironmentName>, EngineError> {
         let now = self.now();
         let soon = now.checked_add(WARN_MAX).unwrap_or(Timestamp::MAX);
         let mut warned = Vec::new();
+        let mut failed = Ok(());
         for view in self.parts().ledger.environments(Environments::Expired(soon)).await? {
-            let Some(expires_at) = view.expires_at.filter(|end| is_near(&view, *end, now)) else { continue };
-            let name = &view.environment;
-            let environment = self.environment(name).await?;
-            let entry = self.entry(Some(name), None, Event::ExpiryWarned { expires_at });
-            match self.append(&Condition::environment(name, environment.last_seq), vec![entry]).await {
-                Ok(_) => warned.push(name.clone()),
-                // Somebody else wrote; if that was no warning, the next look warns.
-                Err(EngineError::Ledger(LedgerError::Stale { .. })) => {}
-                Err(error) => return Err(error),
+            let Some(end) = view.expires_at.filter(|end| is_near(&view, *end, now)) else { continue };
+            match self.warn_one(&view.environment, end).await {
+                Ok(true) => warned.push(view.environment),
+                Ok(false) => {}
+                Err(error) => failed = failed.and(Err(error)),
             }
         }
-        Ok(warned)
+        failed.map(|()| warned)
+    }
+
+    /// Warns of one end; false when somebody else wrote meanwhile: if that was
+    /// no warning, the next look warns.
+    async fn warn_one(&self, name: &EnvironmentName, expires_at: Timestamp) -> Result<bool, EngineError> {
+        let environment = self.environment(name).await?;
+        let entry = self.entry(Some(name), None, Event::ExpiryWarned { expires_at });
+        match self.append(&Condition::environment(name, environment.last_seq), vec![entry]).await {
+            Ok(_) => Ok(true),
+            Err(EngineError::Ledger(LedgerError::Stale { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes a sign of life, and says until when the environment is kept. It

@@ -1,5 +1,7 @@
-//! The rounds: what can go on is taken up, what has expired is asked to go.
+//! The rounds: what can go on is taken up, what has expired is asked to go. What
+//! fails for one environment is told, and holds up no other.
 
+mod expiry;
 mod span;
 
 use std::collections::BTreeSet;
@@ -15,9 +17,11 @@ use exokit_model::plan::Plan;
 use exokit_mutant::{Mutant, planted};
 use exokit_wire::failure::Failure;
 use futures_util::FutureExt as _;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+use self::expiry::Expiry;
 use crate::explain::Doing as _;
 use crate::service::Service;
 
@@ -40,7 +44,7 @@ pub enum Noticed {
     Expired(Box<Plan>),
     /// An environment expires soon.
     Ending(EnvironmentName),
-    /// A round could not look; the next one may.
+    /// Something could not be looked at; a later round may.
     Blind(Failure),
 }
 
@@ -57,6 +61,8 @@ pub struct Worker {
     seen: u64,
     /// Environments whose waiting plans are to be looked at again.
     touched: BTreeSet<EnvironmentName>,
+    /// Those of them that could not be looked at; not at once again.
+    unseen: BTreeSet<EnvironmentName>,
     busy: BTreeSet<OperationId>,
     /// What could not be run. It is tried again, but not at once.
     resting: Vec<Work>,
@@ -71,6 +77,7 @@ impl Worker {
             service,
             seen: 0,
             touched: BTreeSet::new(),
+            unseen: BTreeSet::new(),
             busy: BTreeSet::new(),
             resting: Vec::new(),
             under_way: JoinSet::new(),
@@ -80,16 +87,17 @@ impl Worker {
     /// Works in rounds, and tells what it notices, until `stop` comes true.
     /// Work under way is dropped then, which loses nothing.
     pub async fn run(mut self, stop: impl Future<Output = ()>, mut tell: impl FnMut(Noticed)) {
-        tokio::pin!(stop);
+        let (heard, mut notices) = mpsc::unbounded_channel();
+        let expiry = Expiry::new(self.service.clone()).run(heard);
+        tokio::pin!(stop, expiry);
         let mut round = tokio::time::interval(ROUND);
         loop {
-            match self.take_up().await {
-                Ok(noticed) => noticed.into_iter().for_each(&mut tell),
-                Err(failure) => tell(Noticed::Blind(failure)),
-            }
+            self.take_up(&mut tell).await;
             tokio::select! {
                 biased;
                 () = &mut stop => return,
+                never = &mut expiry => match never {},
+                Some(noticed) = notices.recv() => tell(noticed),
                 Some(Ok(ended)) = self.under_way.join_next() => {
                     if let Some(noticed) = self.ended(ended) {
                         tell(noticed);
@@ -120,26 +128,30 @@ impl Worker {
             self.busy.remove(&operation);
             self.touched.insert(environment);
         }
+        self.touched.append(&mut self.unseen);
     }
 
-    /// Warns of what expires soon, proposes the teardown of what has expired,
-    /// and takes up what can go on.
-    async fn take_up(&mut self) -> Result<Vec<Noticed>, Failure> {
-        let engine = self.service.engine();
-        let expired = engine.expire().await.doing("looking for", "expired environments")?;
-        let ending = engine.warn().await.doing("looking for", "environments that expire soon")?;
-        let expired = expired.into_iter().map(|plan| Noticed::Expired(Box::new(plan)));
-        let noticed = expired.chain(ending.into_iter().map(Noticed::Ending)).collect();
-        self.begin(self.unfinished().await?);
-        self.look_what_changed().await?;
+    /// Takes up what can go on: what began before, then what may start.
+    async fn take_up(&mut self, tell: &mut impl FnMut(Noticed)) {
+        match self.unfinished().await {
+            Ok(unfinished) => drop(self.begin(unfinished)),
+            Err(failure) => tell(Noticed::Blind(failure)),
+        }
+        if let Err(failure) = self.look_what_changed().await {
+            tell(Noticed::Blind(failure));
+        }
         for name in self.touched.clone() {
-            let approved = self.approved(&name).await?;
-            // What finds no room now is looked at again when something ends.
-            if self.begin(approved) {
-                self.touched.remove(&name);
+            match self.approved(&name).await.map(|approved| self.begin(approved)) {
+                Ok(true) => drop(self.touched.remove(&name)),
+                // What finds no room now is looked at again when something ends.
+                Ok(false) => {}
+                Err(failure) => {
+                    self.touched.remove(&name);
+                    self.unseen.insert(name);
+                    tell(Noticed::Blind(failure));
+                }
             }
         }
-        Ok(noticed)
     }
 
     /// Begins what is not under way yet; whether there was room for all.

@@ -139,8 +139,16 @@ fn worse(a: Exit, b: Exit) -> Exit {
 /// finds what can go on.
 async fn found(operator: &Operator<'_>, busy: &BTreeSet<OperationId>) -> Result<Vec<OperationId>, CliError> {
     let (engine, output) = (&operator.session.engine, &operator.settings.output);
-    for plan in engine.expire().await.doing("looking for", "expired environments")? {
-        output.note(&format!("{} has expired; {}", plan.environment, removal(operator, &plan).await?));
+    for view in engine.expired().await.doing("looking for", "expired environments")? {
+        let name = &view.environment;
+        match engine.expire_one(&view).await {
+            Ok(None) => {}
+            Ok(Some(plan)) => {
+                output.note(&format!("{name} has expired; {}", removal(operator, &plan).await?));
+            }
+            // Others can be worked on.
+            Err(error) => output.note(&format!("{name} has expired; its removal cannot be planned: {error}")),
+        }
     }
     for name in engine.warn().await.doing("looking for", "environments that expire soon")? {
         output.note(&format!("{name} expires soon: exokit show {name}"));
