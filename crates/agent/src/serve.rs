@@ -1,5 +1,6 @@
 //! The process: all doors, the rounds and the events, from start to stop.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use async_nats::{Client, Event};
 use exokit_ledger::LedgerError;
-use exokit_service::publisher::Publisher;
+use exokit_service::publisher::{self, Publisher};
 use exokit_service::worker::{Noticed, Worker, is_held};
 use exokit_service::{Service, chain};
 use exokit_wire::verb::Verb;
@@ -18,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::cursor::FileCursor;
-use crate::http::{self, Links, Rates};
+use crate::http::{self, Links, Rates, Waits};
 use crate::metrics::Metrics;
 use crate::nats::presence::{BROADCAST, Presence};
 use crate::nats::{self, Connection, Counts, Described, Door, NatsBus, NatsError, NatsOptions, Right};
@@ -151,8 +152,8 @@ pub async fn serve(
     let mut tasks: JoinSet<Result<(), ServeError>> = JoinSet::new();
     let until = until_of(&stopped);
     tasks.spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(until).await;
-        served.map_err(|source| ServeError::Listen { listen: address, source })
+        http::serve(listener, router, Waits::default(), until).await;
+        Ok(())
     });
     let (worker, until_stopped) = (Worker::new(service.clone()), until_of(&stopped));
     tasks.spawn(async move {
@@ -311,6 +312,7 @@ impl BusTask {
     }
 
     async fn run(self, stopped: watch::Receiver<bool>) -> Result<(), ServeError> {
+        self.begin_events().await?;
         let connected = tokio::select! {
             biased;
             () = until_of(&stopped) => return Ok(()),
@@ -323,7 +325,7 @@ impl BusTask {
         self.connected.store(true, Ordering::Relaxed);
         let _ = self.tell.send(Told::Connected);
         let presence = Presence::new(client.clone(), self.service.clone());
-        let publishing = self.publish(NatsBus::new(client.clone()));
+        let publishing = self.publish(NatsBus::new(client.clone()).await?);
         let work = async {
             let (_, present, told) = tokio::join!(
                 door.run(until_of(&stopped)),
@@ -335,23 +337,43 @@ impl BusTask {
         tokio::select! {
             biased;
             present = work => present?,
-            failed = publishing => failed?,
+            never = publishing => match never {},
             () = listen(said, self.connected.clone()) => {}
         }
         nats::leave(&client).await;
         Ok(())
     }
 
+    /// Events begin with what is recorded from now on, though the server may be
+    /// reached much later.
+    async fn begin_events(&self) -> Result<(), ServeError> {
+        // Whoever has the cursor has begun.
+        let Some(cursor) = self.cursor()? else { return Ok(()) };
+        if let Err(error) = publisher::begin(&self.service, &cursor).await {
+            tracing::warn!(error = %chain(&error), "events do not begin yet");
+        }
+        Ok(())
+    }
+
+    /// The cursor of the events; none when another process has it.
+    fn cursor(&self) -> Result<Option<FileCursor>, ServeError> {
+        let folder = &self.options.folder;
+        FileCursor::open(folder).map_err(|source| ServeError::Cursor { folder: folder.clone(), source })
+    }
+
     /// A server that is not there yet, or goes away again before it has said
     /// what it allows, is waited for: the ledger and HTTP do their work
-    /// meanwhile.
+    /// meanwhile. Missing rights end an agent that has just been started, and
+    /// none that has begun to work.
     async fn connect(&self) -> Result<(Connection, bool), NatsError> {
+        let mut just_started = true;
         loop {
             let error = match self.allowed().await {
                 Ok(allowed) => return Ok(allowed),
-                Err(error @ NatsError::Denied { .. }) => return Err(error),
+                Err(error @ NatsError::Denied { .. }) if just_started => return Err(error),
                 Err(error) => error,
             };
+            just_started = false;
             let _ = self.tell.send(Told::Unreached(chain(&error)));
             tracing::warn!(error = %chain(&error), "NATS is not reached yet");
             tokio::time::sleep(RETRY).await;
@@ -384,15 +406,14 @@ impl BusTask {
     }
 
     /// Publishes events, if no other process of this ledger does.
-    async fn publish(&self, bus: NatsBus) -> Result<(), ServeError> {
-        let folder = &self.options.folder;
+    async fn publish(&self, bus: NatsBus) -> Infallible {
         loop {
-            let cursor = FileCursor::open(folder);
-            let cursor = cursor.map_err(|source| ServeError::Cursor { folder: folder.clone(), source })?;
-            if let Some(cursor) = cursor {
-                Publisher::new(&self.service, &bus, &cursor).run().await;
+            match self.cursor() {
+                Ok(Some(cursor)) => Publisher::new(&self.service, &bus, &cursor).run().await,
+                // Another process publishes; it may end.
+                Ok(None) => {}
+                Err(error) => tracing::warn!(error = %chain(&error), "events wait to be published"),
             }
-            // Another process publishes; it may end.
             tokio::time::sleep(RETRY).await;
         }
     }

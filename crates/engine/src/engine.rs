@@ -203,6 +203,13 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether the account is known to be the one of the ledger. Until then the
+    /// cloud is asked before anything is recorded.
+    #[must_use]
+    pub fn knows_account(&self) -> bool {
+        self.view().confirmed
+    }
+
     fn view(&self) -> MutexGuard<'_, AccountView> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -346,7 +346,9 @@ impl Engine {
         if planted(Mutant::NoDailySum) {
             return Ok(Today { requester: Decimal::ZERO, team: Decimal::ZERO });
         }
-        let requested = Requested::sum(&requests, requester, team, &|person| roster.principal(person));
+        // Whoever is in no roster may take any name, so all of them are one.
+        let principal = |person: &PersonId| roster.person(person).map(|_| roster.principal(person));
+        let requested = Requested::sum(&requests, requester, team, &principal);
         Ok(Today { requester: requested.by_requester, team: requested.by_team })
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use exokit_model::plan::Action;
 use exokit_mutant::{Mutant, planted};
+use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::Verb;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,6 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Limits {
     /// Requests answered at once.
     pub requests: NonZeroUsize,
+    /// Bytes of their messages together. A message is decoded into several times
+    /// its size.
+    pub bytes: NonZeroUsize,
     /// Operations under way at once. One takes about 80 kB of memory.
     pub operations: NonZeroUsize,
 }
@@ -23,7 +27,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let limit = |n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN);
-        Self { requests: limit(256), operations: limit(2_000) }
+        Self { requests: limit(256), bytes: limit(16 << 20), operations: limit(2_000) }
     }
 }
 
@@ -38,8 +42,17 @@ const REQUEST_RETRY_MS: u64 = 500;
 #[derive(Debug)]
 pub struct Admission {
     requests: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
     under_way: Arc<AtomicUsize>,
     limits: Limits,
+}
+
+/// A request that was let in, until this is dropped.
+#[derive(Debug)]
+pub struct Admitted {
+    pub(crate) verb: Verb,
+    _request: OwnedSemaphorePermit,
+    _bytes: OwnedSemaphorePermit,
 }
 
 /// An operation that is under way here, until it is dropped.
@@ -57,7 +70,8 @@ impl Admission {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let requests = Arc::new(Semaphore::new(limits.requests.get()));
-        Self { requests, under_way: Arc::default(), limits }
+        let bytes = Arc::new(Semaphore::new(limits.bytes.get().min(Semaphore::MAX_PERMITS)));
+        Self { requests, bytes, under_way: Arc::default(), limits }
     }
 
     /// Counts an operation that begins here.
@@ -85,18 +99,26 @@ impl Admission {
         }
     }
 
-    /// Lets one request in, until the result is dropped.
+    /// Lets one request in, with a message of so many bytes, before any of them
+    /// is looked at.
     ///
     /// # Errors
-    /// `busy` when as many are being answered as may be.
-    pub fn admit(&self, verb: Verb) -> Result<OwnedSemaphorePermit, Failure> {
+    /// `busy` when as many, or as large ones, are being answered as may be.
+    pub(crate) fn admit(&self, verb: Verb, bytes: usize) -> Result<Admitted, Failure> {
         if planted(Mutant::NeverBusy) {
             self.requests.add_permits(1);
         }
-        self.requests.clone().try_acquire_owned().map_err(|_| {
+        let request = self.requests.clone().try_acquire_owned().map_err(|_| {
             let why = format!("{} requests are being answered", self.limits.requests);
             busy(verb.subject(), &why, REQUEST_RETRY_MS)
-        })
+        })?;
+        // What is too long is refused for that, and never decoded.
+        let counted = u32::try_from(bytes.min(MESSAGE_BYTES_MAX)).unwrap_or(u32::MAX);
+        let bytes = self.bytes.clone().try_acquire_many_owned(counted).map_err(|_| {
+            let why = format!("messages of {} bytes are being answered", self.limits.bytes);
+            busy(verb.subject(), &why, REQUEST_RETRY_MS)
+        })?;
+        Ok(Admitted { verb, _request: request, _bytes: bytes })
     }
 }
 

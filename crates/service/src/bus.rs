@@ -22,6 +22,16 @@ pub struct BusError {
     pub why: String,
 }
 
+/// Where a stream keeps what was handed over since the last confirmation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The position of the first message that it did not have before; none when
+    /// it had all of them.
+    pub first_new: Option<u64>,
+    /// The highest position of all of them.
+    pub last: u64,
+}
+
 /// A bus.
 #[async_trait]
 pub trait Bus: Send + Sync {
@@ -31,9 +41,14 @@ pub trait Bus: Send + Sync {
     /// When it is known that it was not taken.
     async fn publish(&self, publication: Publication) -> Result<(), BusError>;
 
-    /// Waits until everything handed over before has reached the server.
+    /// Waits until everything handed over before has reached the server, and
+    /// says where a stream keeps it: none when no stream keeps all of it.
     ///
     /// # Errors
-    /// When that is not known.
-    async fn confirm(&self) -> Result<(), BusError>;
+    /// When it is not known whether it has reached the server.
+    async fn confirm(&self) -> Result<Option<Kept>, BusError>;
+
+    /// Which connection it is. Over another one than before, streams may be
+    /// other ones too.
+    fn connection(&self) -> u64;
 }

@@ -101,6 +101,10 @@ impl Service {
         source: Source,
         tokens: &Tokens,
     ) -> Result<OperationReply, Failure> {
+        if let (Some(key), Source::Recorded(_) | Source::Sealed(_)) = (&caller.key, &source) {
+            let why = "a plan that exists is its own key: however often it is sent, it is carried out once";
+            return Err(invalid("reading", &key.name, why.to_owned(), "leave idempotency_key out"));
+        }
         let view = match source {
             Source::Recorded(plan) => self.operation(&plan.operation()).await?,
             Source::Wanted(request) => self.record_wanted(caller, action, &request).await?.into(),

@@ -11,6 +11,7 @@ pub mod bus;
 mod change;
 mod explain;
 mod look;
+pub mod progress;
 pub mod publisher;
 pub mod service;
 mod target;

@@ -3,8 +3,10 @@
 //!
 //! How far it has come is kept beside the ledger and not in it. It moves only
 //! after the bus has confirmed, so what may have been lost is published again,
-//! under the same message id.
+//! under the same message id. Over a new connection the last record comes once
+//! more: where a stream keeps it shows whether the stream has lost others.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +20,7 @@ use serde::Serialize;
 
 use crate::bus::{Bus, BusError, Publication};
 use crate::explain::Doing as _;
+use crate::progress::Progress;
 use crate::service::Service;
 use crate::views;
 
@@ -37,18 +40,17 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Where it is kept how far publishing has come.
 #[async_trait]
 pub trait Cursor: Send + Sync {
-    /// Sequence number of the last record that was published and confirmed;
-    /// none when nothing was ever kept.
+    /// How far it has come; none when nothing was ever kept.
     ///
     /// # Errors
     /// When it cannot be read.
-    async fn read(&self) -> std::io::Result<Option<u64>>;
+    async fn read(&self) -> std::io::Result<Option<Progress>>;
 
     /// Keeps it.
     ///
     /// # Errors
     /// When it cannot be written; the records are published again then.
-    async fn write(&self, seq: u64) -> std::io::Result<()>;
+    async fn write(&self, progress: Progress) -> std::io::Result<()>;
 }
 
 /// Why a round of publishing ended early.
@@ -76,6 +78,30 @@ pub struct Publisher<'a> {
     service: &'a Service,
     bus: &'a dyn Bus,
     cursor: &'a dyn Cursor,
+    /// The connection over which something was confirmed last.
+    connection: AtomicU64,
+}
+
+/// No connection: they are counted from the first.
+const NO_CONNECTION: u64 = u64::MAX;
+
+/// Keeps that nothing is to be caught up on, where nothing was ever kept:
+/// nobody has listened before.
+///
+/// # Errors
+/// When ledger or cursor cannot be read or written.
+pub async fn begin(service: &Service, cursor: &dyn Cursor) -> Result<Progress, PublishError> {
+    match cursor.read().await? {
+        Some(progress) => Ok(progress),
+        None => begin_at_head(service, cursor).await,
+    }
+}
+
+async fn begin_at_head(service: &Service, cursor: &dyn Cursor) -> Result<Progress, PublishError> {
+    let ledger = &service.engine().parts().ledger;
+    let head = Progress::at(ledger.head().await.doing("reading", "the ledger")?.seq);
+    cursor.write(head).await?;
+    Ok(head)
 }
 
 impl<'a> Publisher<'a> {
@@ -83,13 +109,13 @@ impl<'a> Publisher<'a> {
     /// twice.
     #[must_use]
     pub fn new(service: &'a Service, bus: &'a dyn Bus, cursor: &'a dyn Cursor) -> Self {
-        Self { service, bus, cursor }
+        Self { service, bus, cursor, connection: AtomicU64::new(NO_CONNECTION) }
     }
 
     /// Publishes for ever.
     pub async fn run(&self) {
         if planted(Mutant::FromTheHead) {
-            drop(self.begin_at_head().await);
+            drop(begin_at_head(self.service, self.cursor).await);
         }
         loop {
             match self.round().await {
@@ -119,11 +145,13 @@ impl<'a> Publisher<'a> {
     /// began.
     pub async fn round(&self) -> Result<usize, PublishError> {
         let ledger = &self.service.engine().parts().ledger;
-        let after = match self.cursor.read().await? {
-            Some(seq) => seq,
-            None => self.begin_at_head().await?,
+        let progress = begin(self.service, self.cursor).await?;
+        let connection = self.bus.connection();
+        let from = match self.connection.load(Ordering::Relaxed) == connection {
+            true => progress.published,
+            false => progress.published.saturating_sub(1),
         };
-        let mut records = ledger.page(Filter::All, after, BATCH).await.doing("reading", "the ledger")?;
+        let mut records = ledger.page(Filter::All, from, BATCH).await.doing("reading", "the ledger")?;
         let Some(last) = records.last().map(|record| record.seq) else { return Ok(0) };
         if planted(Mutant::PlansFirst) {
             records.sort_by_key(|record| record.entry.event.name() != "plan-proposed");
@@ -132,19 +160,17 @@ impl<'a> Publisher<'a> {
             self.publish(record).await?;
         }
         if planted(Mutant::CursorFirst) {
-            self.cursor.write(last).await?;
+            self.cursor.write(Progress { published: last, ..progress }).await?;
         }
-        self.bus.confirm().await?;
-        self.cursor.write(last).await?;
+        let kept = self.bus.confirm().await?;
+        let next = progress.after(from, last, kept);
+        if next.published < from {
+            let (back, published) = (next.published, progress.published);
+            tracing::warn!(back, published, "the stream has lost events; they are published again");
+        }
+        self.cursor.write(next).await?;
+        self.connection.store(connection, Ordering::Relaxed);
         Ok(records.len())
-    }
-
-    /// Nobody has listened before: there is nothing to catch up on.
-    async fn begin_at_head(&self) -> Result<u64, PublishError> {
-        let ledger = &self.service.engine().parts().ledger;
-        let head = ledger.head().await.doing("reading", "the ledger")?.seq;
-        self.cursor.write(head).await?;
-        Ok(head)
     }
 
     async fn publish(&self, record: &Record) -> Result<(), PublishError> {

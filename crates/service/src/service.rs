@@ -18,7 +18,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
-use crate::admission::{Admission, Limits};
+use crate::admission::{Admission, Admitted, Limits};
 use crate::ask::Advice;
 use crate::explain::Doing as _;
 
@@ -103,29 +103,38 @@ impl Service {
         &self.parts.engine
     }
 
-    /// Answers one request as it came: strictly decoded, admitted, done.
+    /// Lets a request in, with a message of so many bytes.
+    ///
+    /// # Errors
+    /// `busy` when as many, or as large ones, are being answered as may be.
+    pub fn admit(&self, verb: Verb, bytes: usize) -> Result<Admitted, Failure> {
+        self.admission.admit(verb, bytes)
+    }
+
+    /// Answers one request as it came: admitted, strictly decoded, done.
     ///
     /// # Errors
     /// Why it was not done.
     pub async fn answer(&self, verb: Verb, bytes: &[u8]) -> Result<Box<RawValue>, Failure> {
+        let admitted = self.admit(verb, bytes.len())?;
         let refused = |error: decode::DecodeError| error.failure(verb.subject());
         let mut fields = decode::object(bytes).map_err(refused)?;
         let meta = decode::meta(&mut fields).map_err(refused)?;
         let caller = Caller::new(meta, &fields)?;
-        self.call(verb, &caller, fields).await
+        self.call(admitted, &caller, fields).await
     }
 
-    /// Does one operation for a caller.
+    /// Does the operation that was let in, for a caller.
     ///
     /// # Errors
     /// Why it was not done.
     pub async fn call(
         &self,
-        verb: Verb,
+        admitted: Admitted,
         caller: &Caller,
         fields: Map<String, Value>,
     ) -> Result<Box<RawValue>, Failure> {
-        let _admitted = self.admission.admit(verb)?;
+        let verb = admitted.verb;
         let on = verb.subject();
         // Each in a box: otherwise every request would carry the room of the largest.
         let work: Work<'_> = match verb {

@@ -12,7 +12,8 @@ use exokit_cloud::clock::Clock as _;
 use exokit_ledger::{Filter, LEASE_SECONDS, Ledger as _, Operations};
 use exokit_service::Service;
 use exokit_service::admission::Limits;
-use exokit_service::bus::{Bus, BusError, Publication};
+use exokit_service::bus::{Bus, BusError, Kept, Publication};
+use exokit_service::progress::Progress;
 use exokit_service::publisher::{Cursor, Publisher};
 use exokit_service::service::Parts;
 use exokit_service::worker::{Noticed, Worker};
@@ -105,7 +106,7 @@ async fn too_much_at_once_is_told_and_not_recorded() {
     let rig = Rig::new(Config::default());
     rig.install_roster().await;
     let one = NonZeroUsize::MIN;
-    let narrow = service(&rig, Limits { requests: one, operations: one });
+    let narrow = service(&rig, Limits { requests: one, operations: one, ..Limits::default() });
     let (first, second) = tokio::join!(
         ask(&narrow, Verb::Provision, provision("one", "k1")),
         ask(&narrow, Verb::Provision, provision("two", "k2")),
@@ -198,7 +199,7 @@ impl Bus for Moody {
         Ok(())
     }
 
-    async fn confirm(&self) -> Result<(), BusError> {
+    async fn confirm(&self) -> Result<Option<Kept>, BusError> {
         tokio::time::sleep(Duration::from_millis(5)).await;
         let taken = std::mem::take(&mut *self.taken.lock().unwrap());
         let mut arrived = self.arrived.lock().unwrap();
@@ -210,22 +211,26 @@ impl Bus for Moody {
             return Err(gone());
         }
         arrived.extend(taken);
-        Ok(())
+        Ok(None)
+    }
+
+    fn connection(&self) -> u64 {
+        1
     }
 }
 
 /// Keeps the number in memory, like a file that a crash leaves.
 #[derive(Default)]
-struct Kept(Mutex<Option<u64>>);
+struct Noted(Mutex<Option<Progress>>);
 
 #[async_trait]
-impl Cursor for Kept {
-    async fn read(&self) -> std::io::Result<Option<u64>> {
+impl Cursor for Noted {
+    async fn read(&self) -> std::io::Result<Option<Progress>> {
         Ok(*self.0.lock().unwrap())
     }
 
-    async fn write(&self, seq: u64) -> std::io::Result<()> {
-        *self.0.lock().unwrap() = Some(seq);
+    async fn write(&self, progress: Progress) -> std::io::Result<()> {
+        *self.0.lock().unwrap() = Some(progress);
         Ok(())
     }
 }
@@ -236,8 +241,8 @@ async fn every_record_is_published_in_order_whatever_the_bus_does_and_work_goes_
     for seed in 0..20 {
         let rig = Rig::new(Config::default());
         let service = service(&rig, Limits::default());
-        let (bus, cursor) = (Moody::new(seed), Kept::default());
-        cursor.write(0).await.unwrap();
+        let (bus, cursor) = (Moody::new(seed), Noted::default());
+        cursor.write(Progress::at(0)).await.unwrap();
         rig.install_roster().await;
         ask(&service, Verb::Provision, provision("one", "k")).await.unwrap();
         // Publishing stops and begins again, as processes do.
@@ -251,7 +256,7 @@ async fn every_record_is_published_in_order_whatever_the_bus_does_and_work_goes_
         let work = async {
             assert_eq!(rounds(&service, 1).await, 1);
             let head = rig.ledger.head().await.unwrap().seq;
-            while cursor.read().await.unwrap() != Some(head) {
+            while cursor.read().await.unwrap() != Some(Progress::at(head)) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         };

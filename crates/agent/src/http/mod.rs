@@ -6,6 +6,7 @@ mod events;
 mod fields;
 mod health;
 mod limits;
+mod server;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, RwLock};
@@ -40,6 +41,7 @@ use crate::trace::Trace;
 
 pub use health::Links;
 pub use limits::{RateLimits, Rates};
+pub(crate) use server::{Waits, serve};
 
 /// Longest time in which a request must have come and been answered. Planning
 /// asks the cloud a dozen times.
@@ -186,23 +188,27 @@ async fn outcome(
     let bearer = auth::bearer(app, request.headers(), verb.scope())?;
     let header_key = text(request.headers(), "idempotency-key").map(str::to_owned);
     let refused = |error: DecodeError| error.failure(verb.name());
-    let (mut meta, mut fields) = match verb.method() {
-        HttpMethod::Get => (Meta::bare(), fields::of_query(verb, query.as_deref())?),
+    let (admitted, mut meta, mut fields) = match verb.method() {
+        HttpMethod::Get => {
+            let admitted = app.parts.service.admit(verb, 0)?;
+            (admitted, Meta::bare(), fields::of_query(verb, query.as_deref())?)
+        }
         HttpMethod::Post => {
             let bytes = axum::body::to_bytes(request.into_body(), MESSAGE_BYTES_MAX).await;
             let bytes = bytes.map_err(|_| {
                 let found = MESSAGE_BYTES_MAX + 1;
                 refused(DecodeError::TooLarge { found, most: MESSAGE_BYTES_MAX })
             })?;
+            let admitted = app.parts.service.admit(verb, bytes.len())?;
             let mut fields = decode::object(&bytes).map_err(refused)?;
-            (decode::meta(&mut fields).map_err(refused)?, fields)
+            (admitted, decode::meta(&mut fields).map_err(refused)?, fields)
         }
     };
     fields::add_path(verb, &mut fields, path)?;
     meta.requester = Some(speaks_for(&bearer, meta.requester)?);
     meta.idempotency_key = fields::one_key(verb, meta.idempotency_key, header_key)?;
     let caller = Caller::new(meta, &fields)?;
-    app.parts.service.call(verb, &caller, fields).await
+    app.parts.service.call(admitted, &caller, fields).await
 }
 
 /// A token speaks for its person alone.

@@ -7,7 +7,10 @@ use std::time::Duration;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::{Client, HeaderMap, RequestErrorKind};
 use async_trait::async_trait;
-use exokit_service::bus::{Bus, BusError, Publication};
+use exokit_service::bus::{Bus, BusError, Kept, Publication};
+
+use super::NatsError;
+use super::acks::Acks;
 
 /// Longest wait for the server's answer.
 const CONFIRM: Duration = Duration::from_secs(5);
@@ -27,18 +30,18 @@ pub struct NatsBus {
     client: Client,
     /// The connection at the time of the first message that is not confirmed.
     since: Mutex<Option<u64>>,
+    acks: tokio::sync::Mutex<Acks>,
 }
 
 impl NatsBus {
     /// A bus on a connection.
-    #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { client, since: Mutex::new(None) }
-    }
-
-    /// Which connection it is, counted from the first.
-    fn connection(&self) -> u64 {
-        self.client.statistics().connects.load(Ordering::Relaxed)
+    ///
+    /// # Errors
+    /// When the answers of streams cannot be subscribed to.
+    pub async fn new(client: Client) -> Result<Self, NatsError> {
+        let acks = Acks::listen(&client).await;
+        let acks = acks.map_err(|source| NatsError::Subscribe { subject: "its inbox".to_owned(), source })?;
+        Ok(Self { client, since: Mutex::new(None), acks: tokio::sync::Mutex::new(acks) })
     }
 
     fn since(&self) -> MutexGuard<'_, Option<u64>> {
@@ -51,26 +54,37 @@ impl Bus for NatsBus {
     async fn publish(&self, publication: Publication) -> Result<(), BusError> {
         let Publication { subject, id, body } = publication;
         self.since().get_or_insert_with(|| self.connection());
-        let failed = |error: async_nats::PublishError| BusError { why: error.to_string() };
-        match id {
-            None => self.client.publish(subject, body.into()).await.map_err(failed),
-            Some(id) => {
-                let mut headers = HeaderMap::new();
-                headers.insert(NATS_MESSAGE_ID, id);
-                self.client.publish_with_headers(subject, headers, body.into()).await.map_err(failed)
-            }
+        let mut headers = HeaderMap::new();
+        if let Some(id) = id {
+            headers.insert(NATS_MESSAGE_ID, id);
         }
+        let reply = self.acks.lock().await.reply();
+        let published = self.client.publish_with_reply_and_headers(subject, reply, headers, body.into());
+        published.await.map_err(|error| BusError { why: error.to_string() })
     }
 
-    async fn confirm(&self) -> Result<(), BusError> {
+    async fn confirm(&self) -> Result<Option<Kept>, BusError> {
         let since = self.since().take();
-        round_trip(&self.client, CONFIRM).await?;
-        match since {
+        let reached = round_trip(&self.client, CONFIRM).await;
+        let reached = reached.and_then(|()| match since {
             Some(since) if since != self.connection() => {
                 Err(BusError { why: "the connection was lost meanwhile".to_owned() })
             }
             _ => Ok(()),
+        });
+        let mut acks = self.acks.lock().await;
+        match reached {
+            Ok(()) => Ok(acks.confirm(self.connection()).await),
+            Err(error) => {
+                acks.forget();
+                Err(error)
+            }
         }
+    }
+
+    /// Counted from the first.
+    fn connection(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
     }
 }
 

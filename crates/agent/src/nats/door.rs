@@ -42,9 +42,13 @@ const HEADERS_BYTES: usize = 1024;
 const SHORT_BYTES_MAX: usize = 4096;
 
 /// Field of a change that was planned before, and where in the message it is
-/// looked for.
+/// looked for. Inside a text its quotes would be escaped.
 const SEALED: &[u8] = b"\"sealed\"";
 const SEALED_WITHIN: usize = 512;
+
+/// Most messages of one operation that wait to be begun. More are lost, as a
+/// message may be on any bus: who gets no answer asks again.
+pub(super) const WAITING_MAX: usize = 4096;
 
 /// The door.
 pub struct Door {
@@ -117,11 +121,15 @@ impl Door {
     /// been answered then: a task of its own, and another thread that wakes up
     /// for it, would take longer than the answer, and answers that are ready
     /// together leave together. A change that was planned before waits for the
-    /// disk alone, and stays on this thread for the same reason. Everything else
+    /// disk alone, once it is known which account this is, and stays on this
+    /// thread for the same reason. Everything else
     /// is done elsewhere: it may take long, and what it started to wait for would
     /// be tied to this thread.
     async fn begin(&self, message: Message, under_way: &mut JoinSet<()>) {
-        let place = place(&message);
+        let place = match place(&message) {
+            Place::Here if !self.service.engine().knows_account() => Place::Elsewhere,
+            place => place,
+        };
         let subject = message.subject.clone();
         // Who panics spoils one answer, not the door.
         let answer = AssertUnwindSafe(self.answer(message)).catch_unwind();
@@ -201,9 +209,15 @@ fn place(message: &Message) -> Place {
     let start = &message.payload[..message.payload.len().min(SEALED_WITHIN)];
     match Verb::of_subject(message.subject.as_str()) {
         Some(Verb::Select) if message.payload.len() <= SHORT_BYTES_MAX => Place::AtOnce,
-        Some(Verb::Provision) if start.windows(SEALED.len()).any(|part| part == SEALED) => Place::Here,
+        Some(Verb::Provision) if names_sealed(start) => Place::Here,
         _ => Place::Elsewhere,
     }
+}
+
+/// Whether the field is there, and not a text that reads like it.
+fn names_sealed(start: &[u8]) -> bool {
+    let mut ends = start.windows(SEALED.len()).enumerate().filter(|(_, part)| *part == SEALED);
+    ends.any(|(at, _)| start[at + SEALED.len()..].trim_ascii_start().starts_with(b":"))
 }
 
 /// What stands before an answer: its trace, and what went wrong.
@@ -243,6 +257,14 @@ fn fitting(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_field_itself_says_that_a_plan_is_sealed() {
+        assert!(names_sealed(br#"{"schema_version":1,"sealed" : {"plan":"x"}}"#));
+        assert!(!names_sealed(br#"{"idempotency_key":"sealed","ask":{}}"#));
+        assert!(!names_sealed(br#"{"a":"\"sealed\":"}"#));
+        assert!(!names_sealed(br#"{"sealed"#));
+    }
 
     #[test]
     fn an_answer_that_the_server_would_not_take_is_told_as_one() {

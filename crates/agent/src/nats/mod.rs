@@ -1,6 +1,7 @@
 //! NATS: the requests of the platform come in, events go out. Losing it never
 //! stops or repeats work: everything that matters is in the ledger.
 
+mod acks;
 mod bus;
 mod door;
 mod micro;
@@ -171,6 +172,7 @@ pub async fn connect(options: &NatsOptions) -> Result<Connection, NatsError> {
         .name("exokit AZ-INFRA-001")
         .custom_inbox_prefix(options.inbox.clone())
         .ping_interval(PING)
+        .subscription_capacity(door::WAITING_MAX)
         .connection_timeout(CONNECT)
         .reconnect_delay_callback(|attempts| {
             let doubled = Duration::from_millis(50).saturating_mul(1 << attempts.min(10));

@@ -21,7 +21,7 @@ use crate::settings::Settings;
 pub(crate) async fn run(settings: &Settings, args: &ServeArgs, dropped: Dropped) -> Result<Exit, CliError> {
     let metrics = Arc::new(Metrics::new(dropped));
     let session = Session::watched(settings, Reach::Cloud, args.pace.steps_at_once, metrics.clone()).await?;
-    let limits = Limits { requests: args.requests, operations: args.operations };
+    let limits = Limits { requests: args.requests, operations: args.operations, ..Limits::default() };
     let service = session.service(settings, limits)?;
     let options = ServeOptions {
         listen: args.listen,

@@ -68,13 +68,14 @@ pub struct Requested {
 
 impl Requested {
     /// Adds up the requests of a day, so that a large one cannot be split.
-    /// `principal` names the human behind a requester.
+    /// `principal` names the human behind a requester; those for whom it gives
+    /// the same count as one.
     #[must_use]
-    pub fn sum(
+    pub fn sum<P: PartialEq>(
         requests: &[Request],
         requester: &PersonId,
         team: Option<&RoleName>,
-        principal: &dyn Fn(&PersonId) -> PersonId,
+        principal: &dyn Fn(&PersonId) -> P,
     ) -> Self {
         let human = principal(requester);
         let mut requested = Requested::default();

@@ -111,6 +111,7 @@ pub const ROWS: &[Row] = &[
     row(14, "server restarted", &[P, T]),
     row(14, "server restarted: message lost", &[]),
     row(14, "stream rolled back", &[P, T]),
+    row(14, "stream filled again", &[]),
     row(14, "gap filled from the list", &[]),
     row(14, "work went on while the bus was away", &[P, T]),
     row(15, "forged vote refused over the bus", &[P]),

@@ -15,6 +15,7 @@ use exokit_engine::engine::Engine;
 use exokit_model::cost::PriceList;
 use exokit_service::Service;
 use exokit_service::admission::Limits;
+use exokit_service::progress::Progress;
 use exokit_service::publisher::{Cursor, Publisher};
 use exokit_service::service::Parts;
 use exokit_service::worker::{Noticed, Worker};
@@ -52,16 +53,16 @@ pub(super) fn service(engine: Engine) -> Service {
 
 /// How far events were published: a file that survives crashes.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Mutex<Option<u64>>);
+pub(super) struct Kept(Mutex<Option<Progress>>);
 
 #[async_trait]
 impl Cursor for Kept {
-    async fn read(&self) -> std::io::Result<Option<u64>> {
+    async fn read(&self) -> std::io::Result<Option<Progress>> {
         Ok(*self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn write(&self, seq: u64) -> std::io::Result<()> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(seq);
+    async fn write(&self, progress: Progress) -> std::io::Result<()> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use exokit_service::bus::{Bus, BusError, Publication};
+use exokit_service::bus::{Bus, BusError, Kept, Publication};
 use exokit_wire::event::EventMessage;
 use exokit_wire::verb::Verb;
 use serde_json::Value;
@@ -16,6 +16,9 @@ use tokio::time::Instant;
 
 use super::super::schedule::{Mood, Trouble};
 use super::super::witness::Witness;
+
+/// So many messages can be read of the stream: who reads seldom misses some.
+const RETAINED: usize = 20;
 
 /// Where the reply to one request goes. The requester may have gone.
 pub(super) type Inbox = UnboundedSender<Value>;
@@ -50,6 +53,9 @@ struct State {
     server: u32,
     /// Handed over and not confirmed.
     taken: Vec<Publication>,
+    /// Where the stream keeps what has arrived of that, and whether it is new.
+    kept: Vec<(u64, bool)>,
+    went_back: bool,
     /// Whether some of that was lost with the connection.
     broken: bool,
     stream: Vec<EventMessage>,
@@ -178,14 +184,29 @@ impl SimBus {
         self.lose(&mut state, 0);
     }
 
-    /// The stream goes back to its first `keep` messages.
+    /// The server starts again on an earlier store: the stream goes back to its
+    /// first `keep` messages.
     pub(super) fn roll_back(&self, keep: usize) {
         let mut state = self.lock();
         if keep < state.stream.len() {
             self.witness.note("stream rolled back");
+            state.server += 1;
+            self.lose(&mut state, 0);
             state.stream.truncate(keep);
             state.known.clear();
+            state.went_back = true;
         }
+    }
+
+    /// Whether the stream has lost something.
+    pub(super) fn went_back(&self) -> bool {
+        self.lock().went_back
+    }
+
+    /// Whether the stream has every record up to this one.
+    pub(super) fn is_whole(&self, head: u64) -> bool {
+        let known: BTreeSet<u64> = self.lock().stream.iter().map(|event| event.seq).collect();
+        known.into_iter().eq(1..=head)
     }
 
     /// Of what is not confirmed the first `keep` arrive, and the others do not.
@@ -195,13 +216,23 @@ impl SimBus {
             self.witness.note("events lost before their confirmation");
             state.broken = true;
         }
-        taken.into_iter().take(keep).for_each(|publication| state.store(publication));
+        for publication in taken.into_iter().take(keep) {
+            let kept = state.store(publication);
+            state.kept.extend(kept);
+        }
     }
 
-    /// What the stream holds after the first `after`, and how many it holds.
+    /// What the stream still holds after the first `after`, and how many it took.
     pub(super) fn read(&self, after: usize) -> (Vec<EventMessage>, usize) {
         let state = self.lock();
-        (state.stream.get(after..).unwrap_or_default().to_vec(), state.stream.len())
+        let length = state.stream.len();
+        let after = after.max(length.saturating_sub(RETAINED));
+        (state.stream.get(after..).unwrap_or_default().to_vec(), length)
+    }
+
+    /// Everything that the stream took, but what it lost.
+    pub(super) fn stream(&self) -> Vec<EventMessage> {
+        self.lock().stream.clone()
     }
 
     /// Every event in the order in which it reached the server.
@@ -249,15 +280,29 @@ impl SimBus {
 }
 
 impl State {
-    /// A stream takes each message id once.
-    fn store(&mut self, publication: Publication) {
+    /// A stream takes each message id once. Where it keeps it, and whether that
+    /// is new.
+    fn store(&mut self, publication: Publication) -> Option<(u64, bool)> {
         let Publication { id, body, .. } = publication;
         // Announcements are for people, and no part of the records.
-        let Ok(event) = serde_json::from_slice::<EventMessage>(&body) else { return };
+        let event = serde_json::from_slice::<EventMessage>(&body).ok()?;
         self.arrived.push(event.clone());
-        if id.is_none_or(|id| self.known.insert(id)) {
-            self.stream.push(event);
-        }
+        let is_new = id.is_none_or(|id| self.known.insert(id));
+        let at = match is_new {
+            true => {
+                self.stream.push(event);
+                self.stream.len()
+            }
+            false => 1 + self.stream.iter().rposition(|known| known.seq == event.seq)?,
+        };
+        Some((at as u64, is_new))
+    }
+
+    /// What the stream says of everything since the last confirmation.
+    fn kept(&mut self) -> Option<Kept> {
+        let kept = std::mem::take(&mut self.kept);
+        let first_new = kept.iter().filter(|(_, is_new)| *is_new).map(|(at, _)| *at).min();
+        kept.iter().map(|(at, _)| *at).max().map(|last| Kept { first_new, last })
     }
 }
 
@@ -272,7 +317,7 @@ impl Bus for SimBus {
         Ok(())
     }
 
-    async fn confirm(&self) -> Result<(), BusError> {
+    async fn confirm(&self) -> Result<Option<Kept>, BusError> {
         tokio::time::sleep(Duration::from_millis(5)).await;
         let away = self.is_away();
         let mut state = self.lock();
@@ -285,10 +330,17 @@ impl Bus for SimBus {
         let keep = if away { Some(0) } else { lost };
         let all = state.taken.len();
         self.lose(&mut state, keep.unwrap_or(all));
+        let kept = state.kept();
         match (std::mem::take(&mut state.broken), keep) {
-            _ if self.lies => Ok(()),
-            (false, None) => Ok(()),
+            _ if self.lies => Ok(None),
+            (false, None) => Ok(kept),
             _ => Err(gone()),
         }
+    }
+
+    fn connection(&self) -> u64 {
+        let now = self.seconds();
+        let lost = |trouble: &&Trouble| matches!(trouble, Trouble::Away { at, .. } if u64::from(*at) <= now);
+        u64::from(self.lock().server) + self.troubles.iter().filter(lost).count() as u64
     }
 }

@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use exokit_model::canonical::Digest;
 use exokit_service::Service;
+use exokit_service::progress::Progress;
+use exokit_service::publisher::Cursor;
 use serde_json::Value;
 
 use self::agent::{Kept, RESTART};
@@ -93,7 +95,7 @@ impl Talk {
     /// Everybody at once, until the requesters have what they want and the
     /// subscriber knows everything.
     async fn all(&self) {
-        if let Err(error) = exokit_service::publisher::Cursor::write(&self.cursor, 0).await {
+        if let Err(error) = Cursor::write(&self.cursor, Progress::at(0)).await {
             self.wrong(format!("I8 the cursor: {error}"));
         }
         let roster = self.play.borrow().rig.roster();

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use exokit_service::publisher::Cursor;
 use exokit_wire::event::EventMessage;
 use exokit_wire::verb::Verb;
 use serde_json::json;
@@ -65,12 +66,23 @@ impl Talk {
         (1..).find(|seq| !view.contains_key(seq)).unwrap_or(1) - 1
     }
 
+    /// Waits until the stream has everything again, should it have gone back.
+    async fn filled(&self, head: u64) {
+        if !self.bus.went_back() {
+            return;
+        }
+        while !self.bus.is_whole(head) {
+            tokio::time::sleep(LOOK).await;
+        }
+        self.witness.note("stream filled again");
+    }
+
     /// Waits until everything is published, and asks for what the stream lost.
     pub(super) async fn catch_up(&self) {
         loop {
             let head = self.play.borrow().records().len() as u64;
-            let published = exokit_service::publisher::Cursor::read(&self.cursor).await;
-            if published.is_ok_and(|published| published == Some(head)) {
+            let published = Cursor::read(&self.cursor).await.ok().flatten();
+            if published.is_some_and(|progress| progress.published == head) {
                 break;
             }
             tokio::time::sleep(LOOK).await;
@@ -94,7 +106,7 @@ impl Talk {
                 }
             }
             match (self.whole(), head) {
-                (whole, Some(head)) if whole == head => return,
+                (whole, Some(head)) if whole == head => return self.filled(head).await,
                 (whole, head) if whole == after => {
                     return self
                         .wrong(format!("F14 the list after {after} lacks the next event of {head:?}"));
