@@ -431,6 +431,34 @@ class World:
         return wrong
 
 
+async def add_stream(world):
+    """As the platform does: a stream that takes all events."""
+    platform = Requester(world, "infra")
+    client = await platform.connection()
+    stream = client.jetstream(timeout=2).add_stream(
+        name="EVENTS",
+        subjects=["infra.events.>", "infra.approval.requested"],
+    )
+    try:
+        await within(3, stream)
+    finally:
+        await platform.close()
+
+
+async def stream_ids(world):
+    """Message ids in the stream."""
+    platform = Requester(world, "infra")
+    client = await platform.connection()
+    stream = client.jetstream(timeout=5)
+    info = await stream.stream_info("EVENTS")
+    ids = []
+    for seq in range(info.state.first_seq, info.state.last_seq + 1):
+        message = await stream.get_msg("EVENTS", seq)
+        ids.append(message.headers["Nats-Msg-Id"])
+    await platform.close()
+    return ids
+
+
 async def within(seconds, work):
     """Waits so long and no longer, even for what does not heed that it is
     cancelled, as the client library's calls do not always."""

@@ -29,6 +29,8 @@ from breakable import (
     Requester,
     Roster,
     World,
+    add_stream,
+    stream_ids,
     temporary,
     until,
     within,
@@ -352,16 +354,7 @@ class Chaos:
         is gone."""
         while True:
             try:
-                platform = Requester(self.world, "infra")
-                client = await platform.connection()
-                stream = client.jetstream(timeout=2).add_stream(
-                    name="EVENTS",
-                    subjects=["infra.events.>", "infra.approval.requested"],
-                )
-                try:
-                    await within(3, stream)
-                finally:
-                    await platform.close()
+                await add_stream(self.world)
                 server = self.world.server
                 while self.world.server is server:
                     await asyncio.sleep(0.05)
@@ -455,18 +448,6 @@ class Chaos:
             after = reply["result"]["next"]
             if after >= reply["result"]["head"]:
                 return events
-
-    async def stream_ids(self):
-        """Message ids in the stream."""
-        client = await Requester(self.world, "infra").connection()
-        stream = client.jetstream(timeout=5)
-        info = await stream.stream_info("EVENTS")
-        ids = []
-        for seq in range(info.state.first_seq, info.state.last_seq + 1):
-            message = await stream.get_msg("EVENTS", seq)
-            ids.append(message.headers["Nats-Msg-Id"])
-        await client.close()
-        return ids
 
     def count_effects(self, events):
         ledger = self.world.ledger
@@ -582,8 +563,7 @@ class Test(unittest.TestCase):
         self.assertEqual(ends, {"succeeded": len(ledger.plans)})
         await self.check_whole(world)
         self.check_events(world, chaos, events)
-        ids = await chaos.stream_ids()
-        self.assertEqual(len(ids), len(set(ids)), "twice in the stream")
+        await self.check_stream(world, chaos)
 
         await self.remove_all(world, chaos)
         for name, least in {**INJECTED, **EFFECTS}.items():
@@ -616,6 +596,17 @@ class Test(unittest.TestCase):
                 self.assertEqual(event["hash"], known[seq])
                 self.assertTrue(subject.endswith("." + event["event"]["type"]))
         self.assertEqual(chaos.listener.gaps(), [])
+
+    async def check_stream(self, world, chaos):
+        """Though it was wiped, the stream has every event, and each once."""
+        wanted = {d for seq, d, _ in world.ledger.records if seq > chaos.before}
+
+        async def whole():
+            ids = await stream_ids(world)
+            return ids if wanted <= set(ids) else None
+
+        ids = await until(whole, 30, "the stream is not filled again", pause=1)
+        self.assertEqual(len(ids), len(set(ids)), "twice in the stream")
 
     async def remove_all(self, world, chaos):
         begun = time.monotonic()

@@ -33,6 +33,7 @@ const PLATFORM: &[&str] = &[
     "tests/platform/test_openapi.py",
     "tests/platform/test_schemas.py",
     "tests/platform/test_live_events.py",
+    "tests/platform/test_stream.py",
     "tests/platform/test_metrics.py",
     "tests/platform/test_through_agent.py",
     "tests/platform/test_micro.py",

@@ -90,6 +90,7 @@ mistakes! {
         PlansFirst: "publishes plans before what is older";
         FromTheHead: "publishes after a restart only what is new";
         NoMessageId: "publishes without message ids";
+        StreamIsWhole: "does not see that a stream went back";
         FirstEventMissing: "begins a list of events one too late";
     }
 }

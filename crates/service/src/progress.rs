@@ -2,6 +2,8 @@
 //! them. A stream may be emptied, go back to an earlier state, or not be there
 //! for a while; what it lost is published again.
 
+use exokit_mutant::{Mutant, planted};
+
 use crate::bus::Kept;
 
 /// How far events were published.
@@ -39,7 +41,10 @@ impl Progress {
     pub(crate) fn after(self, from: u64, last: u64, kept: Option<Kept>) -> Self {
         let Some(kept) = kept else { return Self { published: last, ..self } };
         let known = self.stream.unwrap_or(Mark { record: from, position: 0 });
-        let lost = kept.first_new.map_or(0, |first| (known.position + 1).saturating_sub(first));
+        let lost = match kept.first_new {
+            Some(first) if !planted(Mutant::StreamIsWhole) => (known.position + 1).saturating_sub(first),
+            _ => 0,
+        };
         let whole = known.record.saturating_sub(lost);
         // What it has twice keeps its first position.
         let position = if lost == 0 { kept.last.max(known.position) } else { kept.last };

@@ -17,7 +17,7 @@ use exokit_service::progress::Progress;
 use exokit_service::publisher::{Cursor, Publisher};
 use exokit_service::service::Parts;
 use exokit_service::worker::{Noticed, Worker};
-use exokit_sim::Config;
+use exokit_sim::{Config, Fault, FaultRule, Matcher};
 use exokit_simtest::rig::Rig;
 use exokit_templates::{TemplateSet, prices};
 use exokit_wire::failure::Failure;
@@ -47,21 +47,30 @@ fn provision(name: &str, key: &str) -> Value {
 
 /// Runs the rounds until every operation has ended; how many that were.
 async fn rounds(service: &Service, until: usize) -> usize {
-    let ended = Mutex::new(0);
+    let (ended, blind) = noticed(service, until).await;
+    assert_eq!(blind, Vec::<String>::new());
+    ended
+}
+
+/// As [`rounds`], with the codes of what could not be looked at.
+async fn noticed(service: &Service, until: usize) -> (usize, Vec<String>) {
+    let (ended, blind) = (Mutex::new(0), Mutex::new(Vec::new()));
     let all_ended = async {
         while *ended.lock().unwrap() < until {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     Worker::new(service.clone())
-        .run(all_ended, |noticed| {
-            if let Noticed::Ended(_, Ok(phase)) = noticed {
+        .run(all_ended, |noticed| match noticed {
+            Noticed::Ended(_, Ok(phase)) => {
                 assert!(phase.is_terminal(), "{phase:?}");
                 *ended.lock().unwrap() += 1;
             }
+            Noticed::Blind(failure) => blind.lock().unwrap().push(failure.code),
+            Noticed::Ended(_, Err(_)) | Noticed::Expired(_) | Noticed::Ending(_) => {}
         })
         .await;
-    ended.into_inner().unwrap()
+    (ended.into_inner().unwrap(), blind.into_inner().unwrap())
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,6 +94,60 @@ async fn a_request_leads_to_one_operation_however_often_it_comes_and_whatever_cr
     assert_eq!((&ended["operation"], &ended["phase"]), (&answered["operation"], &json!("succeeded")));
     let plans = rig.ledger.operations(Operations::All).await.unwrap();
     assert_eq!(plans.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_environment_that_cannot_be_looked_at_holds_up_no_other() {
+    let fault = Fault::Status { status: 403, message: None, retry_after: None, after_effect: false };
+    let when = Matcher::every("list-block-storage-snapshots");
+    let rig = Rig::new(Config { faults: vec![FaultRule { when, fault }], ..Config::default() });
+    rig.install_roster().await;
+    let service = service(&rig, Limits::default());
+    let short = json!({ "ask": { "template": "T1", "name": "one", "ttl_seconds": 3600 } });
+    ask(&service, Verb::Provision, short).await.unwrap();
+    assert_eq!(rounds(&service, 1).await, 1);
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    // Its removal cannot be planned.
+    ask(&service, Verb::Provision, provision("two", "k")).await.unwrap();
+    let (ended, blind) = noticed(&service, 1).await;
+    assert_eq!(ended, 1);
+    assert!(!blind.is_empty() && blind.iter().all(|code| code == "cloud"), "{blind:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_in_no_roster_shares_one_budget() {
+    let rig = Rig::new(Config::default());
+    let mut roster = rig.roster();
+    roster.policy.requester_daily_max = Some("0.05".parse().unwrap());
+    rig.engine().install_roster(&rig.signed(&roster)).await.unwrap();
+    let service = service(&rig, Limits::default());
+    let mut levels = Vec::new();
+    for name in ["dana", "mr-x", "mr-y"] {
+        let mut body = provision(name, "k");
+        body["requester"] = json!(name);
+        levels.push(ask(&service, Verb::Provision, body).await.unwrap()["level"].clone());
+    }
+    // Each alone is within it; two strangers are not.
+    assert_eq!(levels, [1, 1, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_exists_takes_no_other_key() {
+    let rig = Rig::new(Config::default());
+    rig.install_roster().await;
+    let service = service(&rig, Limits::default());
+    let wish = json!({ "provision": { "template": "T1", "name": "one" } });
+    let plan = ask(&service, Verb::Plan, wish).await.unwrap();
+    let sealed = json!({ "plan": plan["plan"], "seal": plan["seal"] });
+    for body in [json!({ "sealed": sealed }), json!({ "plan_id": plan["plan_id"] })] {
+        let mut keyed = body.clone();
+        keyed["idempotency_key"] = json!("k");
+        let before = rig.ledger.head().await.unwrap();
+        let refused = ask(&service, Verb::Provision, keyed).await.unwrap_err();
+        assert_eq!((refused.status, refused.on.as_str()), (400, "k"));
+        assert_eq!(rig.ledger.head().await.unwrap(), before);
+        ask(&service, Verb::Provision, body).await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
