@@ -452,7 +452,7 @@ async def stream_ids(world):
     stream = client.jetstream(timeout=5)
     info = await stream.stream_info("EVENTS")
     ids = []
-    for seq in range(info.state.first_seq, info.state.last_seq + 1):
+    for seq in range(max(info.state.first_seq, 1), info.state.last_seq + 1):
         message = await stream.get_msg("EVENTS", seq)
         ids.append(message.headers["Nats-Msg-Id"])
     await platform.close()

@@ -55,8 +55,7 @@ impl Cursor for FileCursor {
     /// one write. They need not reach the disk at once: older ones only repeat
     /// events.
     async fn write(&self, progress: Progress) -> io::Result<()> {
-        let mark = progress.stream.unwrap_or(NO_STREAM);
-        let numbers = [progress.published, mark.record, mark.position];
+        let numbers = [progress.published, progress.stream.record, progress.stream.position];
         let line = numbers.map(|number| format!("{number:<DIGITS$}")).join(" ");
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.path)?;
         file.seek(SeekFrom::Start(0))?;
@@ -64,18 +63,12 @@ impl Cursor for FileCursor {
     }
 }
 
-/// What stands for no stream: positions count from 1.
-const NO_STREAM: Mark = Mark { record: 0, position: 0 };
-
 /// One number is how earlier versions wrote it.
 fn parsed(text: &str) -> Option<Progress> {
     let numbers: Vec<u64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
     match *numbers {
         [published] => Some(Progress::at(published)),
-        [published, record, position] => {
-            let mark = Mark { record, position };
-            Some(Progress { published, stream: Some(mark).filter(|mark| *mark != NO_STREAM) })
-        }
+        [published, record, position] => Some(Progress { published, stream: Mark { record, position } }),
         _ => None,
     }
 }
@@ -89,7 +82,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cursor = FileCursor::open(folder.path()).unwrap().unwrap();
         assert_eq!(cursor.read().await.unwrap(), None);
-        let stream = Some(Mark { record: 6, position: u64::MAX });
+        let stream = Mark { record: 6, position: u64::MAX };
         for progress in [Progress { published: 7, stream }, Progress::at(u64::MAX), Progress::at(0)] {
             cursor.write(progress).await.unwrap();
             assert_eq!(cursor.read().await.unwrap(), Some(progress));

@@ -25,10 +25,10 @@ pub struct BusError {
 /// Where a stream keeps what was handed over since the last confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
-    /// The position of the first message that it did not have before; none when
-    /// it had all of them.
+    /// The first position of what it did not have before; none when it had all
+    /// of it. What is kept and was not told before counts too.
     pub first_new: Option<u64>,
-    /// The highest position of all of them.
+    /// The position of the last message, new or not.
     pub last: u64,
 }
 

@@ -1,6 +1,6 @@
 //! How far events were published, and what a stream was last known to keep of
-//! them. A stream may be emptied, go back to an earlier state, or not be there
-//! for a while; what it lost is published again.
+//! them. A stream may come late, be emptied, go back to an earlier state, or not
+//! be there for a while; what it lacks is published again.
 
 use exokit_mutant::{Mutant, planted};
 
@@ -11,45 +11,54 @@ use crate::bus::Kept;
 pub struct Progress {
     /// Sequence number of the last record that was published and confirmed.
     pub published: u64,
-    /// What a stream keeps; none while no stream has ever said that it does.
-    pub stream: Option<Mark>,
+    /// What a stream keeps.
+    pub stream: Mark,
 }
 
-/// A place in a stream: all records up to this one lie at or before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A place in a stream, which has all records up to this one that were ever
+/// published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mark {
     /// Sequence number of the record.
     pub record: u64,
-    /// The position that the stream gave to its last message; positions count
-    /// from 1 and only grow, unless the stream loses what it had.
+    /// The position of its last message; 0 when that is not known. Positions
+    /// count from 1 and only grow, unless the stream loses what it had.
     pub position: u64,
 }
 
 impl Progress {
-    /// Everything up to a record was published, and nothing is known of a stream.
+    /// Everything up to a record was published, and no stream need have it.
     #[must_use]
     pub fn at(published: u64) -> Self {
-        Self { published, stream: None }
+        Self { published, stream: Mark { record: published, position: 0 } }
     }
 
     /// How far it is once the records after `from` up to `last` were confirmed.
-    ///
-    /// A position that was given before shows that the stream lost what it had
-    /// from there on. Each record is at least one message, so going back by as
-    /// many records as messages were lost goes far enough.
     #[must_use]
     pub(crate) fn after(self, from: u64, last: u64, kept: Option<Kept>) -> Self {
         let Some(kept) = kept else { return Self { published: last, ..self } };
-        let known = self.stream.unwrap_or(Mark { record: from, position: 0 });
+        match (self.whole(from, kept), planted(Mutant::StreamIsWhole)) {
+            (whole, false) if whole < from => Self::at(whole),
+            _ => Self { published: last, stream: Mark { record: last, position: kept.last } },
+        }
+    }
+
+    /// Up to which record the stream has everything that comes before what was
+    /// confirmed just now. A position that was given before shows that it lost
+    /// what it had. How much is not known, so it may be all of it: each record
+    /// is at least one message.
+    fn whole(self, from: u64, kept: Kept) -> u64 {
+        let Mark { record, position } = self.stream;
+        let is_again = from < record;
         let lost = match kept.first_new {
-            Some(first) if !planted(Mutant::StreamIsWhole) => (known.position + 1).saturating_sub(first),
-            _ => 0,
+            _ if is_again => kept.last < position,
+            first => first.is_some_and(|first| first <= position),
         };
-        let whole = known.record.saturating_sub(lost);
-        // What it has twice keeps its first position.
-        let position = if lost == 0 { kept.last.max(known.position) } else { kept.last };
-        let published = if whole < from { whole } else { last };
-        Self { published, stream: Some(Mark { record: published, position }) }
+        match (lost, is_again) {
+            (true, _) => record.saturating_sub(position),
+            (false, true) => from,
+            (false, false) => record,
+        }
     }
 }
 
@@ -62,12 +71,12 @@ mod tests {
     }
 
     fn progress(published: u64, record: u64, position: u64) -> Progress {
-        Progress { published, stream: Some(Mark { record, position }) }
+        Progress { published, stream: Mark { record, position } }
     }
 
     #[test]
     fn without_a_stream_it_only_goes_on() {
-        assert_eq!(Progress::at(3).after(3, 9, None), Progress::at(9));
+        assert_eq!(Progress::at(3).after(3, 9, None), progress(9, 3, 0));
     }
 
     #[test]
@@ -75,27 +84,34 @@ mod tests {
         assert_eq!(Progress::at(3).after(3, 9, kept(Some(1), 7)), progress(9, 9, 7));
         assert_eq!(progress(9, 9, 7).after(9, 12, kept(Some(8), 10)), progress(12, 12, 10));
         // Some of it, or all, was there before.
-        assert_eq!(progress(12, 12, 10).after(11, 13, kept(Some(11), 11)), progress(13, 13, 11));
+        assert_eq!(progress(12, 12, 10).after(12, 14, kept(Some(13), 13)), progress(14, 14, 13));
+        assert_eq!(progress(12, 12, 10).after(12, 14, kept(None, 12)), progress(14, 14, 12));
+        // The last record again, which it knows, or has forgotten to know.
         assert_eq!(progress(12, 12, 10).after(11, 12, kept(None, 10)), progress(12, 12, 10));
-        assert_eq!(progress(12, 12, 10).after(11, 12, kept(None, 4)), progress(12, 12, 10));
+        assert_eq!(progress(12, 12, 10).after(11, 12, kept(Some(11), 11)), progress(12, 12, 11));
     }
 
     #[test]
     fn what_a_stream_lost_is_published_again() {
-        // Emptied: the last record, published again, is its first message.
-        assert_eq!(progress(12, 12, 10).after(11, 12, kept(Some(1), 1)), progress(2, 2, 1));
-        assert_eq!(progress(12, 12, 12).after(11, 12, kept(Some(1), 1)), progress(0, 0, 1));
-        // It lost its last two, so the last but one is missing.
-        assert_eq!(progress(12, 12, 10).after(11, 12, kept(Some(9), 9)), progress(10, 10, 9));
-        // It lost its last, which is there again.
-        assert_eq!(progress(12, 12, 10).after(11, 12, kept(Some(10), 10)), progress(12, 12, 10));
+        // The last record again is its first message, new or not.
+        assert_eq!(progress(12, 12, 10).after(11, 12, kept(Some(1), 1)), Progress::at(2));
+        assert_eq!(progress(12, 12, 10).after(11, 12, kept(None, 1)), Progress::at(2));
+        assert_eq!(progress(12, 12, 12).after(11, 12, kept(Some(1), 1)), Progress::at(0));
+        // What is new comes where there was something else.
+        assert_eq!(progress(12, 12, 10).after(12, 13, kept(Some(9), 9)), Progress::at(2));
+        // What is published again after that need not be new.
+        assert_eq!(Progress::at(2).after(2, 13, kept(Some(10), 9)), progress(13, 13, 9));
     }
 
     #[test]
-    fn what_was_published_while_there_was_no_stream_is_published_again() {
+    fn what_was_published_without_a_stream_is_published_again() {
         let without = progress(12, 12, 10).after(12, 20, None);
         assert_eq!(without, progress(20, 12, 10));
-        assert_eq!(without.after(20, 21, kept(Some(11), 11)), progress(12, 12, 11));
-        assert_eq!(without.after(20, 21, kept(Some(1), 1)), progress(2, 2, 1));
+        assert_eq!(without.after(20, 21, kept(Some(11), 11)), Progress::at(12));
+        assert_eq!(without.after(20, 21, kept(Some(1), 1)), Progress::at(2));
+        assert_eq!(without.after(19, 20, kept(Some(11), 11)), Progress::at(12));
+        // A stream that comes late gets everything.
+        let late = Progress::at(3).after(3, 9, None).after(9, 10, kept(Some(1), 1));
+        assert_eq!(late, Progress::at(3));
     }
 }

@@ -119,8 +119,8 @@ impl<'a> Publisher<'a> {
         }
         loop {
             match self.round().await {
-                Ok(BATCH) => {}
-                Ok(_) => self.wait().await,
+                Ok(true) => {}
+                Ok(false) => self.wait().await,
                 Err(error) => {
                     tracing::warn!(error = %crate::explain::chain(&error), "events wait to be published");
                     tokio::time::sleep(AFTER_ERROR).await;
@@ -137,22 +137,23 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// Publishes what was recorded since the last round, at most a batch, and
-    /// says how many records that were.
+    /// Publishes what was recorded since the last round, at most a batch; over a
+    /// new connection the last record once more. Says whether there may be more
+    /// to publish at once.
     ///
     /// # Errors
     /// When something did not take part; the next round begins where this one
     /// began.
-    pub async fn round(&self) -> Result<usize, PublishError> {
+    pub async fn round(&self) -> Result<bool, PublishError> {
         let ledger = &self.service.engine().parts().ledger;
         let progress = begin(self.service, self.cursor).await?;
         let connection = self.bus.connection();
-        let from = match self.connection.load(Ordering::Relaxed) == connection {
-            true => progress.published,
-            false => progress.published.saturating_sub(1),
+        let (from, most) = match self.connection.load(Ordering::Relaxed) == connection {
+            true => (progress.published, BATCH),
+            false => (progress.published.saturating_sub(1), 1),
         };
-        let mut records = ledger.page(Filter::All, from, BATCH).await.doing("reading", "the ledger")?;
-        let Some(last) = records.last().map(|record| record.seq) else { return Ok(0) };
+        let mut records = ledger.page(Filter::All, from, most).await.doing("reading", "the ledger")?;
+        let Some(last) = records.last().map(|record| record.seq) else { return Ok(false) };
         if planted(Mutant::PlansFirst) {
             records.sort_by_key(|record| record.entry.event.name() != "plan-proposed");
         }
@@ -165,12 +166,12 @@ impl<'a> Publisher<'a> {
         let kept = self.bus.confirm().await?;
         let next = progress.after(from, last, kept);
         if next.published < from {
-            let (back, published) = (next.published, progress.published);
-            tracing::warn!(back, published, "the stream has lost events; they are published again");
+            let (after, until) = (next.published, last);
+            tracing::warn!(after, until, "the stream lacks events; they are published again");
         }
         self.cursor.write(next).await?;
         self.connection.store(connection, Ordering::Relaxed);
-        Ok(records.len())
+        Ok(records.len() == most || next.published < last)
     }
 
     async fn publish(&self, record: &Record) -> Result<(), PublishError> {

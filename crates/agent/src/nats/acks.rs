@@ -26,6 +26,17 @@ enum Stream {
     NotThere,
 }
 
+impl Stream {
+    /// Longest wait for its answers.
+    fn wait(self) -> Duration {
+        match self {
+            Stream::There => KNOWN,
+            Stream::Unknown => NEW,
+            Stream::NotThere => Duration::ZERO,
+        }
+    }
+}
+
 /// The answers of streams.
 #[derive(Debug)]
 pub(super) struct Acks {
@@ -38,6 +49,8 @@ pub(super) struct Acks {
     next: u64,
     /// Number of the first one that is not confirmed.
     first: u64,
+    /// The first new position since something was known of the stream.
+    first_new: Option<u64>,
 }
 
 /// What a stream answers.
@@ -68,7 +81,15 @@ impl Acks {
     pub(super) async fn listen(client: &Client) -> Result<Self, async_nats::SubscribeError> {
         let inbox = client.new_inbox();
         let answers = client.subscribe(format!("{inbox}.*")).await?;
-        Ok(Self { inbox, answers, stream: Stream::Unknown, connection: 0, next: 0, first: 0 })
+        Ok(Self {
+            inbox,
+            answers,
+            stream: Stream::Unknown,
+            connection: 0,
+            next: 0,
+            first: 0,
+            first_new: None,
+        })
     }
 
     /// Where the answer to the next message goes.
@@ -89,35 +110,35 @@ impl Acks {
             (self.connection, self.stream) = (connection, Stream::Unknown);
         }
         let first = std::mem::replace(&mut self.first, self.next);
-        let (mut missing, mut kept) = (self.next - first, None);
-        let (began, mut whole) = (Instant::now(), missing > 0);
+        let (began, mut missing, mut last) = (Instant::now(), self.next - first, None);
         while missing > 0 {
-            let wait = match self.stream {
-                Stream::There => KNOWN,
-                Stream::Unknown => NEW,
-                Stream::NotThere => Duration::ZERO,
-            };
-            let Ok(Some(message)) = timeout_at(began + wait, self.answers.next()).await else {
+            let Ok(Some(message)) = timeout_at(began + self.stream.wait(), self.answers.next()).await else {
                 self.miss("it does not answer");
                 return None;
             };
-            // What comes late says that there is a stream, and no more.
-            let is_late = number(&self.inbox, &message).is_none_or(|number| number < first);
+            // What comes late says that there is a stream, and what it has taken.
+            let number = number(&self.inbox, &message).filter(|number| *number >= first);
+            missing -= u64::from(number.is_some());
             match read(&message) {
                 Ack::Kept { position, is_new } => {
                     self.stream = Stream::There;
-                    if !is_late {
-                        kept = Some(with(kept, position, is_new));
+                    if is_new {
+                        self.first_new = Some(self.first_new.map_or(position, |first| first.min(position)));
+                    }
+                    if number == Some(self.next - 1) {
+                        last = Some(position);
                     }
                 }
                 Ack::Not(why) => {
                     self.miss(&why);
-                    whole &= is_late;
+                    // The others are not waited for; they count when they come.
+                    if number.is_some() {
+                        return None;
+                    }
                 }
             }
-            missing -= u64::from(!is_late);
         }
-        kept.filter(|_| whole)
+        Some(Kept { last: last?, first_new: self.first_new.take() })
     }
 
     /// No stream keeps what is published; that is said once.
@@ -146,16 +167,6 @@ fn read(message: &Message) -> Ack {
         Ok(Answer { seq: Some(position), duplicate, .. }) => Ack::Kept { position, is_new: !duplicate },
         _ => Ack::Not("somebody else answers".to_owned()),
     }
-}
-
-fn with(kept: Option<Kept>, position: u64, is_new: bool) -> Kept {
-    let before = kept.unwrap_or(Kept { first_new: None, last: 0 });
-    let first_new = match (before.first_new, is_new) {
-        (Some(first), true) => Some(first.min(position)),
-        (None, true) => Some(position),
-        (first, false) => first,
-    };
-    Kept { first_new, last: before.last.max(position) }
 }
 
 #[cfg(test)]
@@ -189,12 +200,5 @@ mod tests {
         }
         assert_eq!(number("_INBOX.a", &message(None, "")), Some(7));
         assert_eq!(number("_INBOX.b", &message(None, "")), None);
-    }
-
-    #[test]
-    fn the_first_new_and_the_last_position_count() {
-        let all = [(7, true), (3, false), (6, true), (2, false)];
-        let kept = all.into_iter().fold(None, |kept, (at, is_new)| Some(with(kept, at, is_new)));
-        assert_eq!(kept, Some(Kept { first_new: Some(6), last: 7 }));
     }
 }

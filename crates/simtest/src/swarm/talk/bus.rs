@@ -302,7 +302,7 @@ impl State {
     fn kept(&mut self) -> Option<Kept> {
         let kept = std::mem::take(&mut self.kept);
         let first_new = kept.iter().filter(|(_, is_new)| *is_new).map(|(at, _)| *at).min();
-        kept.iter().map(|(at, _)| *at).max().map(|last| Kept { first_new, last })
+        kept.last().map(|(last, _)| Kept { first_new, last: *last })
     }
 }
 
