@@ -3,6 +3,7 @@
 
 use rusqlite::Connection;
 
+use super::derived::Filling;
 use super::store::{Files, Trouble, damaged, each};
 use super::{SqliteLedger, derived};
 use crate::error::LedgerError;
@@ -33,20 +34,22 @@ impl SqliteLedger {
     /// written, [`LedgerError::Misfit`] with the first that cannot follow, and
     /// when the storage cannot be read.
     pub async fn audit(&self, anchor: Option<Head>) -> Result<Audit, LedgerError> {
-        let audit = self.query(move |files| audit(files, anchor)).await?;
-        if !audit.tables_agreed {
-            self.fill(true).await?;
+        let (audit, mending) = self.query(move |files| audit(files, anchor)).await?;
+        if let Some(filling) = mending {
+            self.fill(filling).await?;
         }
         Ok(audit)
     }
 }
 
-fn audit(files: &Files, anchor: Option<Head>) -> Result<Audit, Trouble> {
-    let tables = files.tables.unchecked_transaction()?;
+/// What was found, and how tables that do not agree are mended. Whatever is the
+/// matter with them, the records are looked at.
+fn audit(files: &Files, anchor: Option<Head>) -> Result<(Audit, Option<Filling>), Trouble> {
+    let tables = files.tables.unchecked_transaction().map_err(Trouble::of_tables)?;
     let mut registry = Registry::default();
     // The newest records may not have been taken into them yet.
-    let standing = derived::stands_at(&tables)?;
-    let mut tables_agreed = standing == Some(Head::EMPTY) && agree(&tables, &registry)?;
+    let (making, standing) = (derived::making(&tables), derived::stands_at(&tables).unwrap_or_default());
+    let mut tables_agreed = standing == Some(Head::EMPTY) && agree(&tables, &registry);
     each(&files.records, Head::EMPTY, u64::MAX, |record| {
         if let Some(anchor) = anchor.filter(|anchor| anchor.seq == record.seq)
             && anchor != Head::after(record)
@@ -55,7 +58,7 @@ fn audit(files: &Files, anchor: Option<Head>) -> Result<Audit, Trouble> {
         }
         registry.apply(record).map_err(LedgerError::from)?;
         if standing == Some(registry.head()) {
-            tables_agreed = agree(&tables, &registry)?;
+            tables_agreed = agree(&tables, &registry);
         }
         Ok(())
     })?;
@@ -64,19 +67,17 @@ fn audit(files: &Files, anchor: Option<Head>) -> Result<Audit, Trouble> {
         let why = format!("it is missing: the ledger ends at {}, the anchor is {}", head.seq, anchor.seq);
         return Err(damaged(head.seq + 1, &why));
     }
-    Ok(Audit {
+    let audit = Audit {
         head,
         environments: registry.environments().len(),
         operations: registry.operations().len(),
         tables_agreed,
-    })
+    };
+    let mending = (!tables_agreed).then(|| Filling::new(files, Some(making)));
+    Ok((audit, mending.transpose()?))
 }
 
-/// Whether the tables say the same as what was folded.
-fn agree(tables: &Connection, registry: &Registry) -> Result<bool, Trouble> {
-    match derived::load(tables) {
-        Ok(loaded) => Ok(loaded.as_ref() == Some(registry)),
-        Err(Trouble::Spoiled) => Ok(false),
-        Err(trouble) => Err(trouble),
-    }
+/// Whether the tables can be read and say the same as what was folded.
+fn agree(tables: &Connection, registry: &Registry) -> bool {
+    derived::load(tables).is_ok_and(|loaded| loaded.as_ref() == Some(registry))
 }

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::ledger::{Condition, Ledger as _};
     use crate::sqlite::SqliteLedger;
-    use crate::testing::entry;
+    use crate::testing::{at, entry, operation};
     use exokit_model::event::{Entry, Event};
 
     #[tokio::test]
@@ -93,6 +93,26 @@ mod tests {
         };
         tokio::time::timeout(std::time::Duration::from_secs(60), copied).await.unwrap();
         assert_eq!(ledger.head().await.unwrap().seq, 16);
+    }
+
+    #[tokio::test]
+    async fn leases_count_although_they_append_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = SqliteLedger::open(folder.path()).unwrap();
+        let length = || std::fs::metadata(folder.path().join("ledger.db")).unwrap().len();
+        let before = length();
+        let lease = ledger.acquire(&operation(1), "one", at(0)).await.unwrap();
+        for _ in 2..BYTES / COMMIT_BYTES {
+            ledger.renew(&lease, at(1)).await.unwrap();
+        }
+        assert_eq!(length(), before);
+        ledger.renew(&lease, at(1)).await.unwrap();
+        let copied = async {
+            while length() == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), copied).await.unwrap();
     }
 
     #[test]

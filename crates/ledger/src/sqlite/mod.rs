@@ -40,7 +40,7 @@ use crate::plans::Plans;
 use crate::projection::{EnvironmentView, Environments, Holdings, OperationSummary, Operations, Request};
 
 pub use audit::Audit;
-use derived::Reply;
+use derived::{Filling, Reply};
 use high_water::HighWater;
 use keeper::Gauge;
 pub use store::Tell;
@@ -141,9 +141,7 @@ impl SqliteLedger {
         }));
         let sent = self.writes.as_ref().is_some_and(|to| to.send(order).is_ok());
         match (sent, answer.await) {
-            (true, Ok(answer)) => {
-                answer.map_err(|trouble| self.place.explain_tables("bringing in line", trouble))
-            }
+            (true, Ok(answer)) => answer.map_err(|trouble| self.place.explain("bringing in line", trouble)),
             _ => Err(stopped()),
         }
     }
@@ -186,23 +184,28 @@ impl SqliteLedger {
             let asked = question.clone();
             match self.look(move |files| derived::ask(files, asked)).await? {
                 Ok(Reply::Known(answer)) => return Ok(answer),
-                Ok(Reply::Behind { afresh }) => self.fill(afresh).await?,
-                Err(trouble) => return Err(self.place.explain_tables("reading", trouble)),
+                Ok(Reply::Behind(filling)) => self.fill(filling).await?,
+                Err(trouble) => return Err(self.place.explain("reading", trouble)),
             }
         }
         self.between(move |writer| writer.ask(question)).await
     }
 
-    async fn fill(&self, mut afresh: bool) -> Result<(), LedgerError> {
-        while !self.between(move |writer| writer.catch_up(afresh)).await? {
-            afresh = false;
+    /// Fills the derived tables, and lets others append after each step.
+    async fn fill(&self, mut filling: Filling) -> Result<(), LedgerError> {
+        loop {
+            let step = move |writer: &Writer| Ok((writer.fill(&mut filling)?, filling));
+            match self.between(step).await? {
+                (true, _) => return Ok(()),
+                (false, rest) => filling = rest,
+            }
         }
-        Ok(())
     }
 }
 
 /// How often the derived tables are filled for one question before the writer
-/// asks it: while much is appended they are behind most of the time.
+/// asks it while nobody appends, and then again: while much is appended they are
+/// behind most of the time.
 const FILLS_MAX: usize = 3;
 
 fn spawn(

@@ -66,10 +66,22 @@ const LEASES_HELD: &str =
 pub(super) enum Trouble {
     /// The request is refused; the storage is well.
     Refused(LedgerError),
-    /// The storage is not well.
+    /// The file of the records is not well.
     Storage(rusqlite::Error),
+    /// The file of the tables that are computed from them is not well.
+    Tables(rusqlite::Error),
     /// A row that is computed from the records is not as it was written.
     Spoiled,
+}
+
+impl Trouble {
+    /// The same, of a statement that ran on the computed tables.
+    pub(super) fn of_tables(trouble: impl Into<Trouble>) -> Self {
+        match trouble.into() {
+            Trouble::Storage(error) => Trouble::Tables(error),
+            other => other,
+        }
+    }
 }
 
 impl From<LedgerError> for Trouble {
@@ -135,12 +147,13 @@ impl Place {
         LedgerError::NotWritable { path: self.file(), why }
     }
 
-    /// As [`Place::explain`], about the tables that are computed.
-    pub(super) fn explain_tables(&self, doing: &'static str, trouble: Trouble) -> LedgerError {
+    /// Puts trouble into words that help, about the file that has it.
+    pub(super) fn explain(&self, doing: &'static str, trouble: Trouble) -> LedgerError {
         let path = self.tables().display().to_string();
         match trouble {
             Trouble::Refused(error) => error,
-            Trouble::Storage(error) => match error.sqlite_error_code() {
+            Trouble::Storage(error) => self.explain_records(doing, &error),
+            Trouble::Tables(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DiskFull) => LedgerError::Full { path },
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                     LedgerError::Busy { seconds: derived::BUSY_SECONDS }
@@ -154,13 +167,7 @@ impl Place {
         }
     }
 
-    /// Puts an error of SQLite into words that help.
-    pub(super) fn explain(&self, doing: &'static str, trouble: Trouble) -> LedgerError {
-        let error = match trouble {
-            Trouble::Refused(error) => return error,
-            Trouble::Storage(error) => error,
-            Trouble::Spoiled => return self.explain_tables(doing, trouble),
-        };
+    fn explain_records(&self, doing: &'static str, error: &rusqlite::Error) -> LedgerError {
         let path = self.file();
         let why = error.to_string();
         match error.sqlite_error_code() {
@@ -214,9 +221,14 @@ pub(super) fn open(place: &Place, plans: &Plans, tell: Tell<'_>) -> Result<(File
     let records = open_records(place)?;
     let trouble = |trouble| place.explain("opening", trouble);
     check_tail(&records).map_err(trouble)?;
-    let tables = derived::open(place).map_err(|error| place.explain_tables("opening", error.into()))?;
+    let tables = derived::open(place).map_err(|error| trouble(Trouble::of_tables(error)))?;
     let files = Files { records, tables };
-    derived::fill(&files, plans, tell).map_err(|trouble| place.explain_tables("filling", trouble))?;
+    match derived::fill(&files, plans, tell) {
+        // Whoever asks for the tables has them filled, or hears why that cannot
+        // be. The records need them for nothing.
+        Ok(()) | Err(Trouble::Tables(_) | Trouble::Spoiled) => {}
+        Err(error) => return Err(place.explain("filling the tables of", error)),
+    }
     let liveness = Liveness::enter(place, &files.records).map_err(trouble)?;
     Ok((files, liveness))
 }
@@ -254,16 +266,17 @@ pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Opens the files a second time, for reading only.
 pub(super) fn open_reader(place: &Place) -> Result<Files, LedgerError> {
-    let open = |path: PathBuf| {
+    let open = |path: PathBuf, seconds: u64| {
         let connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
+        connection.busy_timeout(Duration::from_secs(seconds))?;
         keep_plans(&connection)?;
         connection.pragma_update(None, "query_only", "on")?;
-        Ok(connection)
+        Ok::<_, rusqlite::Error>(connection)
     };
-    let explain = |error: rusqlite::Error| place.explain("opening", error.into());
-    let records = open(place.database()).map_err(explain)?;
-    Ok(Files { records, tables: open(place.tables()).map_err(explain)? })
+    let explain = |trouble| place.explain("opening", trouble);
+    let records = open(place.database(), BUSY_SECONDS).map_err(|error| explain(error.into()))?;
+    let tables = open(place.tables(), derived::BUSY_SECONDS);
+    Ok(Files { records, tables: tables.map_err(|error| explain(Trouble::of_tables(error)))? })
 }
 
 /// Opens the files once more, for copying their logs into them.

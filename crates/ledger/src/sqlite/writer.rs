@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use exokit_model::event::{Entry, Record};
 use exokit_model::ids::OperationId;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use super::derived::{self, Reply};
+use super::FILLS_MAX;
+use super::derived::{self, Filling, Reply};
 use super::high_water::HighWater;
 use super::keeper::Gauge;
 use super::liveness::{Holder, Liveness};
@@ -84,7 +85,8 @@ where
             Ok(value) => Some(Ok(value)),
             Err(Trouble::Refused(error)) => Some(Err(error)),
             Err(Trouble::Storage(error)) => return Err(error),
-            Err(Trouble::Spoiled) => None,
+            // No job looks at what is computed.
+            Err(Trouble::Tables(_) | Trouble::Spoiled) => None,
         };
         Ok(())
     }
@@ -130,9 +132,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        while self.owed > 0 {
-            self.follow();
-        }
+        self.settle();
         // After a failed write nobody knows which leases the disk has.
         if self.failed.is_none() {
             self.liveness.leave(&self.files.records);
@@ -176,12 +176,15 @@ impl Writer {
             job.answer(committed.as_ref().err().cloned());
         }
         match committed {
-            Ok(Appended { head: Some(head), count, bytes }) => {
-                self.sees.high_water.note(head);
+            Ok(Appended { head, count, bytes }) => {
+                // Leases fill the log, too.
                 self.sees.gauge.note(bytes);
                 self.owed += count;
+                if let Some(head) = head {
+                    self.sees.high_water.note(head);
+                }
             }
-            Ok(Appended { head: None, .. }) | Err(LedgerError::Busy { .. }) => {}
+            Err(LedgerError::Busy { .. }) => {}
             Err(error) => {
                 self.failed.get_or_insert_with(|| error.to_string());
             }
@@ -196,22 +199,37 @@ impl Writer {
         self.owed = usize::from(!done);
     }
 
-    /// Lets the derived tables catch up with the records by a step. Says
-    /// whether they have.
-    pub(super) fn catch_up(&self, afresh: bool) -> Result<bool, Trouble> {
-        Ok(derived::advance(&self.files, &self.plans, afresh)?.1)
+    /// Takes in what is owed before the end, in no more steps than all records
+    /// need: another process may append without end.
+    fn settle(&mut self) {
+        let head = store::head(&self.files.records).map_or(0, |head| head.seq);
+        for _ in 0..=head / store::STEP {
+            if self.owed > 0 {
+                self.follow();
+            }
+        }
     }
 
-    /// Asks the derived tables while nobody appends here.
-    pub(super) fn ask<T>(
-        &self,
-        question: impl FnOnce(&Connection) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
-        self.catch_up(false)?;
-        match derived::ask(&self.files, question)? {
-            Reply::Known(answer) => Ok(answer),
-            Reply::Behind { .. } => Err(Trouble::Spoiled),
+    /// Goes a step on with a filling of the derived tables. Says whether that
+    /// was all.
+    pub(super) fn fill(&self, filling: &mut Filling) -> Result<bool, Trouble> {
+        Ok(filling.step(&self.files, &self.plans)?.1)
+    }
+
+    /// Asks the derived tables while nobody appends, here or in another process.
+    /// Whoever has the tables waits for nobody who has the records, so that no
+    /// two wait for each other.
+    pub(super) fn ask<T>(&self, question: impl Fn(&Connection) -> Result<T, Trouble>) -> Result<T, Trouble> {
+        let _nobody_appends =
+            Transaction::new_unchecked(&self.files.records, TransactionBehavior::Immediate)?;
+        // Once behind, once broken; another process may have found that, too.
+        for _ in 0..FILLS_MAX {
+            match derived::ask(&self.files, &question)? {
+                Reply::Known(answer) => return Ok(answer),
+                Reply::Behind(mut filling) => while !self.fill(&mut filling)? {},
+            }
         }
+        Err(Trouble::Spoiled)
     }
 }
 

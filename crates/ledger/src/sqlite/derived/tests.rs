@@ -12,19 +12,19 @@ use super::*;
 use crate::ledger::{Condition, Filter, Ledger as _};
 use crate::projection::{Environments, Operations, Registry};
 use crate::sqlite::SqliteLedger;
-use crate::testing::{Story, at, entry, life, operation, plan};
+use crate::testing::{Story, at, chain, entry, life, operation, plan};
 
-fn files(folder: &Path) -> Files {
+pub(super) fn files(folder: &Path) -> Files {
     store::open_reader(&Place::prepare(folder).unwrap()).unwrap()
 }
 
 /// The tables, to be changed.
-fn tables(folder: &Path) -> Connection {
+pub(super) fn tables(folder: &Path) -> Connection {
     Connection::open(folder.join("derived.db")).unwrap()
 }
 
 /// The records, to be changed.
-fn records_of(folder: &Path) -> Connection {
+pub(super) fn records_of(folder: &Path) -> Connection {
     Connection::open(folder.join("ledger.db")).unwrap()
 }
 
@@ -35,18 +35,31 @@ async fn write(folder: &Path, records: &[Record]) {
     }
 }
 
-async fn filled() -> TempDir {
+pub(super) async fn filled() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &life()).await;
     folder
 }
 
-fn loaded(folder: &Path) -> Registry {
+pub(super) fn loaded(folder: &Path) -> Registry {
     load(&tables(folder)).unwrap().unwrap()
 }
 
-fn is_current(folder: &Path) -> bool {
+pub(super) fn is_current(folder: &Path) -> bool {
     matches!(state(&files(folder)).unwrap(), State::Current)
+}
+
+/// Records that many rows are computed from.
+pub(super) fn many() -> Vec<Record> {
+    let stories = (0..100).map(|number| Story::new(plan(number, Action::Provision), 0));
+    chain(stories.flat_map(|story| story.entries))
+}
+
+/// Puts records in, and leaves the tables behind.
+pub(super) fn insert(folder: &Path, records: &[Record]) {
+    let connection = records_of(folder);
+    let entries = records.iter().map(|record| record.entry.clone()).collect();
+    store::insert(&connection, store::head(&connection).unwrap(), entries).unwrap();
 }
 
 #[tokio::test]
@@ -81,7 +94,7 @@ async fn whatever_a_power_failure_leaves_of_the_tables_they_are_in_line_again() 
             std::fs::copy(folder.path().join(name), torn.path().join(name)).unwrap();
         }
         std::fs::write(torn.path().join("derived.db-wal"), &wal[..length]).unwrap();
-        if exist(&tables(torn.path())).unwrap()
+        if count(&tables(torn.path())).unwrap() == NAMES.len()
             && let Some(head) = stands_at(&tables(torn.path())).unwrap()
         {
             assert_eq!(load(&tables(torn.path())).unwrap().map(|found| found.head()), Some(head));
@@ -93,25 +106,26 @@ async fn whatever_a_power_failure_leaves_of_the_tables_they_are_in_line_again() 
     assert!(stood.len() > life().len() / 2, "{stood:?}");
 }
 
-/// The tables where format 2 had them.
-fn as_format_2(folder: &Path) {
-    let records = records_of(folder);
-    make(&records).unwrap();
-    records.pragma_update(None, "user_version", 2).unwrap();
-    std::fs::remove_file(folder.join("derived.db")).unwrap();
+/// The tables where format 2 had them, and format 1 when it was interrupted as
+/// it was brought to format 2.
+fn as_format(folder: &Path, format: i64) {
+    let files = Files { records: records_of(folder), tables: records_of(folder) };
+    assert!(advance(&files, &Plans::default(), None).unwrap().1);
+    files.records.pragma_update(None, "user_version", format).unwrap();
+    assert_eq!(load(&files.records).unwrap().unwrap().operations().len(), 3);
 }
 
 #[tokio::test]
 async fn a_ledger_of_an_earlier_format_gets_tables_of_their_own() {
-    let folder = filled().await;
-    as_format_2(folder.path());
-    let ledger = SqliteLedger::open(folder.path()).unwrap();
-    assert_eq!(ledger.read(Filter::All, 0).await.unwrap(), life());
-    assert_eq!(loaded(folder.path()), Registry::fold(&life()).unwrap());
-    let left: i64 = records_of(folder.path())
-        .query_row("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'derived_%'", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(left, 0);
+    for format in [1, 2] {
+        let folder = filled().await;
+        as_format(folder.path(), format);
+        fs::remove_file(folder.path().join("derived.db")).unwrap();
+        let ledger = SqliteLedger::open(folder.path()).unwrap();
+        assert_eq!(ledger.read(Filter::All, 0).await.unwrap(), life());
+        assert_eq!(loaded(folder.path()), Registry::fold(&life()).unwrap());
+        assert_eq!(count(&records_of(folder.path())).unwrap(), 0, "{format}");
+    }
 }
 
 #[tokio::test]
@@ -124,7 +138,7 @@ async fn an_interruption_only_delays_the_filling() {
         let files = Files { tables: open(&place).unwrap(), ..files(folder.path()) };
         let part = || {
             let transaction = files.tables.unchecked_transaction().unwrap();
-            assert!(!step(&files, &Plans::default(), false, 4).unwrap().1);
+            assert!(!step(&files, &Plans::default(), 4).unwrap().1);
             transaction
         };
         for _ in 0..interrupted_after {
@@ -152,8 +166,9 @@ async fn a_file_that_is_no_database_is_replaced() {
 async fn tables_that_cannot_be_written_keep_no_record_from_being_written() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = SqliteLedger::open(folder.path()).unwrap();
-    // Whatever is appended cannot be taken into the tables that are left.
-    tables(folder.path()).execute_batch("DROP TABLE derived_operations").unwrap();
+    // Whatever is appended cannot be taken into the tables, and they are whole.
+    let stop = "CREATE TRIGGER stop BEFORE INSERT ON derived_operations BEGIN SELECT RAISE(ABORT, 'no'); END";
+    tables(folder.path()).execute_batch(stop).unwrap();
     for record in life() {
         ledger.append(&Condition::default(), vec![record.entry]).await.unwrap();
     }
@@ -162,7 +177,10 @@ async fn tables_that_cannot_be_written_keep_no_record_from_being_written() {
     assert!(asked.to_string().contains("derived.db"), "{asked}");
     assert_eq!(ledger.read(Filter::All, 0).await.unwrap(), life());
     drop(ledger);
-    drop(SqliteLedger::open(folder.path()).unwrap());
+    let ledger = SqliteLedger::open(folder.path()).unwrap();
+    assert!(!is_current(folder.path()));
+    tables(folder.path()).execute_batch("DROP TRIGGER stop").unwrap();
+    ledger.environments(Environments::All).await.unwrap();
     assert_eq!(loaded(folder.path()), Registry::fold(&life()).unwrap());
 }
 
