@@ -103,6 +103,21 @@ pub enum LedgerError {
         /// The newest known format.
         known: i64,
     },
+    /// Written by an earlier version, of which a process still runs. It is seen
+    /// if it holds a lease, and since there is one lock file for each process
+    /// also without one.
+    #[error(
+        "the ledger at {path} has format {found} and is in use: it can be brought to format {known} \
+         only while no other process has it open"
+    )]
+    InUse {
+        /// Where it is.
+        path: String,
+        /// Its format.
+        found: i64,
+        /// The format that it would get.
+        known: i64,
+    },
     /// The file is older than what this place had before.
     #[error("the ledger at {path} ends at record {found}, but it had come to record {noted} here")]
     RolledBack {
@@ -169,6 +184,10 @@ impl LedgerError {
             }
             LedgerError::NotALedger { .. } => "choose another state folder",
             LedgerError::NewerFormat { .. } => "use a newer version of exokit",
+            LedgerError::InUse { .. } => {
+                "stop every other exokit that uses this state folder, `exokit serve` among them, and try \
+                 again; they must all be of this version from then on"
+            }
             LedgerError::RolledBack { .. } => {
                 "put the newest ledger back. What came after this one is forgotten: votes, denials, \
                  revoked keys, resources. Only if it is lost for good, remove `ledger.head` beside it \

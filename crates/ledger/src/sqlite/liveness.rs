@@ -103,10 +103,22 @@ fn is_free(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
-/// The lock files that nobody holds, those of earlier versions among them.
-fn free_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// The lock files, those of earlier versions among them.
+fn lock_files(folder: &Path) -> io::Result<impl Iterator<Item = PathBuf> + use<>> {
     let files = fs::read_dir(folder)?.filter_map(|file| Some(file.ok()?.path()));
-    Ok(files.filter(|path| path.extension().is_some_and(|end| end == "lock") && is_free(path)).collect())
+    Ok(files.filter(|path| path.extension().is_some_and(|end| end == "lock")))
+}
+
+/// The lock files that nobody holds.
+fn free_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    Ok(lock_files(folder)?.filter(|path| is_free(path)).collect())
+}
+
+/// Whether a process shows that it has the ledger open. One of an early version
+/// does so only while it holds a lease.
+pub(super) fn is_open(place: &Place) -> Result<bool, Trouble> {
+    let mut files = lock_files(&place.leases()).map_err(|error| place.not_writable(error.to_string()))?;
+    Ok(files.any(|path| !is_free(&path)))
 }
 
 /// Removes those of the free files that no lease names. What leases name is

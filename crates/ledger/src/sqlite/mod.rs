@@ -72,9 +72,9 @@ impl SqliteLedger {
     ///
     /// # Errors
     /// [`LedgerError::NotWritable`], [`LedgerError::NotALedger`],
-    /// [`LedgerError::NewerFormat`], [`LedgerError::RolledBack`],
-    /// [`LedgerError::Damaged`] when the last records are not what was written,
-    /// or another error of the storage.
+    /// [`LedgerError::NewerFormat`], [`LedgerError::InUse`],
+    /// [`LedgerError::RolledBack`], [`LedgerError::Damaged`] when the last
+    /// records are not what was written, or another error of the storage.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
         Self::open_telling(folder, &mut |_, _| {})
     }

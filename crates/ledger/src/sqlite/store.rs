@@ -17,7 +17,7 @@ use crate::plans::Plans;
 
 use super::derived;
 use super::keeper;
-use super::liveness::Liveness;
+use super::liveness::{self, Liveness};
 
 /// Format of the file; grows with each change of the tables. Format 2 had the
 /// derived tables in the same file.
@@ -250,7 +250,7 @@ fn open_records(place: &Place) -> Result<Connection, LedgerError> {
         });
     }
     connection.pragma_update(None, "synchronous", "full").map_err(explain)?;
-    make_tables(&mut connection).map_err(|trouble| place.explain("opening", trouble))?;
+    make_tables(place, &mut connection).map_err(|trouble| place.explain("opening", trouble))?;
     connection.execute_batch(LEASES_HELD).map_err(explain)?;
     // From here on the keeper does that.
     connection.pragma_update(None, "wal_autocheckpoint", keeper::PAGES_MAX).map_err(explain)?;
@@ -312,10 +312,16 @@ fn check_format(place: &Place, connection: &Connection) -> Result<(), LedgerErro
     }
 }
 
-fn make_tables(connection: &mut Connection) -> Result<(), Trouble> {
+/// Makes the tables of the records, or brings a file of an earlier format to
+/// this one. Nobody may use it meanwhile: what an earlier version has computed
+/// goes with its tables.
+fn make_tables(place: &Place, connection: &mut Connection) -> Result<(), Trouble> {
     let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if format == FORMAT {
         return Ok(());
+    }
+    if format > 0 && liveness::is_open(place)? {
+        return Err(LedgerError::InUse { path: place.file(), found: format, known: FORMAT }.into());
     }
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     match format {

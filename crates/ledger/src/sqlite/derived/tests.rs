@@ -129,6 +129,22 @@ async fn a_ledger_of_an_earlier_format_gets_tables_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_ledger_of_an_earlier_format_is_left_alone_while_somebody_uses_it() {
+    for format in [1, 2] {
+        let folder = filled().await;
+        let user = SqliteLedger::open(folder.path()).unwrap();
+        as_format(folder.path(), format);
+        let refused = SqliteLedger::open(folder.path()).unwrap_err();
+        let told = matches!(&refused, LedgerError::InUse { found, known: 3, .. } if *found == format);
+        assert!(told && refused.hint().contains("stop"), "{refused:?}");
+        assert_eq!(count(&records_of(folder.path())).unwrap(), NAMES.len());
+        drop(user);
+        SqliteLedger::open(folder.path()).unwrap();
+        assert_eq!(count(&records_of(folder.path())).unwrap(), 0, "{format}");
+    }
+}
+
+#[tokio::test]
 async fn an_interruption_only_delays_the_filling() {
     let fold = Registry::fold(&life()).unwrap();
     for interrupted_after in 0..4 {
