@@ -1,10 +1,19 @@
 //! How far the ledger had come, noted beside it: an older file that was put
 //! back in its place shows.
 //!
-//! The note is written after the commit and not forced to the disk. After a
-//! power failure it may be older than the ledger, never newer. Who puts back
-//! the whole folder puts back the note too: against that only an anchor that is
-//! kept elsewhere helps.
+//! Nothing else tells that a ledger was cut off at its end: what is left is a
+//! whole chain, and the computed tables are made again where they do not fit it.
+//! So what came after the note can go unseen.
+//!
+//! The note is written after the commit, and not forced to the disk. It is never
+//! newer than the ledger. A process that is killed between the two, by `kill -9`
+//! as well, leaves it older by the one transaction that it wrote last, which is of
+//! at most 256 requests; before the first note there is none. Of several processes
+//! that write at once the last one to note may be one that did not write last, and
+//! what could not be noted is noted with the next record. After a power failure
+//! the note is as old as what the system had not brought to the disk, often half a
+//! minute, or gone. Who removes it, or puts back the whole folder with it, is not
+//! noticed: against that only an anchor that is kept elsewhere helps.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
