@@ -37,6 +37,7 @@ const PLATFORM: &[&str] = &[
     "tests/platform/test_metrics.py",
     "tests/platform/test_through_agent.py",
     "tests/platform/test_micro.py",
+    "tests/platform/test_presence.py",
 ];
 /// How many of the platform's tests run at once. Most of their time they wait.
 const AT_ONCE: usize = 2;
