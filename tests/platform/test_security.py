@@ -4,6 +4,7 @@ EXOKIT_BIN=exokit EXOKIT_NATS_SERVER=nats-server python3 test_security.py
 """
 
 import asyncio
+import collections
 import http.client
 import json
 import logging
@@ -22,7 +23,10 @@ import nats_server
 # About TLS connections that end, which is no news here.
 logging.getLogger("asyncio").setLevel(logging.ERROR)
 
-SOURCE = pathlib.Path(__file__).parents[2] / "crates" / "agent" / "src" / "http" / "mod.rs"
+HERE = pathlib.Path(__file__).parent
+SOURCE = HERE.parents[1] / "crates" / "agent" / "src"
+# Whatever adds to what a router answers.
+ADDING = re.compile(r"\.(\w*(?:route|nest|merge|fallback|service)\w*)\(")
 SHAPES = ("well-formed", "malformed", "oversize", "replayed")
 # Bytes; more than any message that is taken, and less than NATS carries.
 OVERSIZE = 800 * 1024
@@ -31,6 +35,11 @@ LONG_QUERY = 60_000
 TOO_LONG_QUERY = 100_000
 OPEN = {"/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"}
 STREAM = "/api/v1/events/stream"
+UNKNOWN = "/api/v1/none"
+# Requests per second: of all without a token, and of each open route but one.
+STRANGERS_RATE, OPEN_RATE = 20, 50
+NEVER_LIMITED = "/healthz"
+LISTENERS_OF_TOKEN = 32
 HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -41,6 +50,14 @@ HEADERS = {
 }
 MISLEADING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 USERS = ("nobody", "wrong password", "observer", "requester", "orchestrator", "infra")
+# What is asked of all agents, with who may; the server denies it to the others.
+FOR_ALL = {"broadcast.security": {"orchestrator"}, "$SRV.PING": set(), "$SRV.INFO": set(), "$SRV.STATS": set()}
+# Messages that are no requests of the agent, with the tests that are about them.
+ELSEWHERE = {
+    "openapi": "test_openapi.py",
+    "orchestrator.agents": "test_presence.py",
+    "orchestrator.task": "test_orchestrator.py",
+}
 
 
 class World:
@@ -245,14 +262,27 @@ class Overview(unittest.TestCase):
         self.assertEqual(subjects, {f"infra.{name}" for name in known})
         self.assertEqual({each.scope for each in agent.operations().values()}, set(agent.SCOPES))
 
+    def test_every_message_has_its_tests(self):
+        others = {name.removesuffix(".reply") for name in agent.schema_names() if not name.startswith("infra.")}
+        self.assertEqual(others, set(ELSEWHERE))
+        for name, file in ELSEWHERE.items():
+            self.assertIn(name, (HERE / file).read_text("utf-8"))
+
     def test_every_route_of_the_code_is_known(self):
-        text = re.sub(r"\s+", " ", SOURCE.read_text("utf-8"))
+        files = {path.relative_to(SOURCE).as_posix(): path for path in SOURCE.rglob("*.rs")}
+        texts = {name: re.sub(r"\s+", " ", path.read_text("utf-8")) for name, path in files.items()}
+        routers = {name for name, text in texts.items() if "Router::" in text}
+        self.assertEqual(routers, {"http/mod.rs"})
+        below = [text for name, text in texts.items() if name.startswith("http/")]
+        self.assertGreater(len(below), 5)
+        text = " ".join(below)
         written = set(re.findall(r'\.route\( ?"([^"]+)"', text))
         self.assertEqual(written, OPEN | {STREAM})
         variable = re.findall(r"\.route\( ?([^\",]+),", text)
         self.assertEqual(variable, ["path"], "the routes of the table")
-        self.assertNotIn(".nest", text)
-        self.assertNotIn("_service(", text)
+        adding = collections.Counter(ADDING.findall(text))
+        routes = len(written) + len(variable)
+        self.assertEqual(adding, {"route": routes, "fallback": 1, "method_not_allowed_fallback": 1})
 
     def test_every_subscription_of_the_agent_is_known(self):
         found = WORLD.nats.monitor("/connz?subs=1")["connections"]
@@ -461,14 +491,124 @@ class OverHttp(Over, unittest.TestCase):
     def test_open_routes_need_no_token(self):
         client = WORLD.agent.http()
         for path in sorted(OPEN):
-            answer = client.ask("GET", path)
+            answer = self.send(client, "GET", path, None)
             self.assertEqual(answer.status, 200, (path, answer.body))
-            self.check_headers(answer)
             text = answer.body.decode()
             for secret in (each for each in WORLD.secrets.values() if each):
                 self.assertNotIn(secret, text)
             self.assertNotIn("dana", text)
         client.close()
+
+    def test_table_of_what_is_no_operation(self):
+        rows = [*sorted(OPEN), STREAM, UNKNOWN]
+        table = Table("HTTP, besides the operations", rows, list(WORLD.secrets))
+        wrong = []
+        before = WORLD.head()
+        for path in rows:
+            for credential, secret in WORLD.secrets.items():
+                expected = self.beside(path, credential)
+                found = self.shapes(path, secret)
+                for shape, outcome in zip(SHAPES, found):
+                    table.put(path, credential, shape, outcome)
+                if found != expected:
+                    wrong.append((path, credential, found, expected))
+        self.assertEqual(WORLD.head(), before, "nothing of it leaves a record")
+        print(f"\n{table}")
+        self.assertEqual(wrong, [])
+        self.assertEqual(len(table.cells), len(rows) * 7 * len(SHAPES))
+
+    def beside(self, path, credential):
+        """How each shape of a request for what is no operation is answered."""
+        if path in OPEN:
+            # Nothing is read of it.
+            return [200] * len(SHAPES)
+        if path == UNKNOWN:
+            return [404] * len(SHAPES)
+        refused = 403 if credential in agent.SCOPES else 401
+        return [200, 400, 400, 200] if credential == "read" else [refused] * len(SHAPES)
+
+    def shapes(self, path, secret):
+        """The outcome of each shape."""
+        client = WORLD.agent.http(secret)
+        queries = ("colour=1", "colour=%00", "%E2%80%AE=1", "%FF=%FE", "after=x", "after=1&after=1")
+        malformed = {each: self.send(client, "GET", f"{path}?{each}", None).status for each in queries}
+        oversize = self.send(client, "GET", f"{path}?after=1{'1' * LONG_QUERY}", None).status
+        client.close()
+        first, again = (self.patiently(lambda: First(path, secret)) for _ in range(2))
+        if path == STREAM:
+            self.assertEqual(first.body, again.body)
+        return [first.status, only(malformed), oversize, again.status]
+
+    def test_nobody_asks_often_without_a_token(self):
+        flooded = {
+            ("GET", UNKNOWN, None): 404,
+            ("GET", UNKNOWN, "unknown token"): 404,
+            ("DELETE", "/api/v1/roster", None): 405,
+            ("GET", "/api/v1/roster", None): 401,
+            ("GET", "/api/v1/roster", "expired token"): 401,
+            ("GET", STREAM, "unknown token"): 401,
+        }
+        for (method, path, credential), status in flooded.items():
+            self.flood(method, path, WORLD.secrets[credential] if credential else None, status, STRANGERS_RATE)
+            # Who has a token waits for nobody.
+            client = WORLD.agent.http(WORLD.secrets["read"])
+            for other, expected in (("/api/v1/roster", 200), (UNKNOWN, 404)):
+                self.assertEqual(client.ask("GET", other).status, expected, (path, credential))
+            client.close()
+
+    def test_nobody_asks_often_on_open_routes(self):
+        token = WORLD.secrets["read"]
+        rest = OPEN - {NEVER_LIMITED}
+        for path in sorted(rest):
+            self.flood("GET", path, None, 200, OPEN_RATE)
+            client = WORLD.agent.http(token)
+            # A token makes no difference here, and that it is alive it says always.
+            statuses = collections.Counter(client.ask("GET", path).status for _ in range(2 * OPEN_RATE))
+            self.assertGreater(statuses[429], 0, (path, statuses))
+            for _ in range(4 * OPEN_RATE):
+                self.assertEqual(client.ask("GET", NEVER_LIMITED).status, 200)
+            client.close()
+        # Each has a limit of its own.
+        self.flood("GET", "/metrics", None, 200, OPEN_RATE)
+        client = WORLD.agent.http()
+        self.assertEqual(client.ask("GET", "/readyz").status, 200)
+        client.close()
+
+    def flood(self, method, path, secret, status, rate):
+        """Asks as fast as it can until it was refused as often as it may ask
+        in a second: it was let in no more often than that."""
+        client = WORLD.agent.http(secret)
+        begin = time.monotonic()
+        # What others asked before is over when it is let in.
+        found = collections.Counter([self.send(client, method, path, None).status])
+        while found[429] < rate:
+            answer = client.ask(method, path)
+            found[answer.status] += 1
+            self.check_headers(answer)
+            if answer.status == 429:
+                self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
+                self.assertGreater(answer.json()["error"]["retry_after_ms"], 0)
+            self.assertLess(time.monotonic() - begin, agent.PATIENCE, (path, found))
+        passed = time.monotonic() - begin
+        client.close()
+        self.assertEqual(set(found), {status, 429}, path)
+        # A second's worth at once, and then by the time.
+        self.assertLessEqual(found[status], rate * (1 + passed) + 1, (path, passed, found))
+
+    def test_one_token_does_not_take_all_places_of_who_listens(self):
+        other = WORLD.place.bearer("dana", "read")["token"]
+        looker = WORLD.agent.http(other)
+        agent.until("the token", lambda: self.send(looker, "GET", "/api/v1/roster", None).status == 200)
+        looker.close()
+        with agent.contextlib.ExitStack() as stack:
+            listen = lambda token: stack.enter_context(Listening(token))  # noqa: E731
+            held = [listen(other) for _ in range(LISTENERS_OF_TOKEN)]
+            self.assertEqual({each.status for each in held}, {200})
+            refused = listen(other)
+            self.assertEqual((refused.status, refused.headers["retry-after"]), (429, "10"))
+            self.assertEqual(listen(WORLD.secrets["read"]).status, 200)
+            held[0].close()
+            agent.until("the place", lambda: listen(other).status == 200)
 
     def test_everything_else_is_closed(self):
         client = WORLD.agent.http()
@@ -477,8 +617,7 @@ class OverHttp(Over, unittest.TestCase):
             " /api/v1/environments/ /api/v1/environments/../../etc/passwd /api/v1/events/other"
             " //api/v1/environments /tokens.json /ledger.db"
         ).split():
-            answer = client.ask("GET", path)
-            self.check_headers(answer)
+            answer = self.send(client, "GET", path, None)
             self.assertIn(answer.status, (401, 404), path)
         for operation in agent.operations().values():
             path = re.sub(r"\{\w+\}", "x", operation.path)
@@ -487,8 +626,7 @@ class OverHttp(Over, unittest.TestCase):
                 if method.lower() not in described:
                     origin = {"Origin": "https://other.example"}
                     asked = {"Access_Control_Request_Method": "POST"}
-                    answer = client.ask(method, path, **origin, **asked)
-                    self.check_headers(answer)
+                    answer = self.send(client, method, path, None, {**origin, **asked})
                     self.assertEqual(answer.status, 405, (method, path, answer.body))
         client.close()
 
@@ -543,6 +681,40 @@ class OverHttp(Over, unittest.TestCase):
         connection.close()
 
 
+class Listening:
+    """An answer that may have no end, of which the beginning is read."""
+
+    def __init__(self, token, path=STREAM):
+        self.connection = http.client.HTTPConnection(WORLD.agent.http().address, timeout=agent.PATIENCE)
+        sent = {"Authorization": f"Bearer {token}"} if token else {}
+        self.connection.request("GET", path, headers=sent)
+        self.response = self.connection.getresponse()
+        self.status = self.response.status
+        self.headers = {name.lower(): value for name, value in self.response.getheaders()}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.response.close()
+        self.connection.close()
+
+
+class First:
+    """The first line of an answer on a connection of its own."""
+
+    def __init__(self, path, secret):
+        with Listening(secret, path) as one:
+            self.status, self.headers = one.status, one.headers
+            self.body = one.response.readline()
+
+    def json(self):
+        return json.loads(self.body)
+
+
 def once(name, first, again):
     """What is wrong with the answer to a message that came twice."""
     if "error" in first:
@@ -571,20 +743,25 @@ class OverNats(Over, unittest.IsolatedAsyncioTestCase):
         """The reply; `denied` when the server does not take the message."""
         client = self.clients[user]
         if user == "observer":
-            # It has no inbox either: the server says so, and nothing is sent.
-            seen = len(client.denied)
-            await client.publish(subject, data, reply="_INBOX.observer.x")
-            await client.flush()
-            # What the server denies comes by another way than its answers.
-            end = time.monotonic() + 5
-            while len(client.denied) == seen and time.monotonic() < end:
-                await asyncio.sleep(0)
-            denied = client.denied[seen:]
-            return "denied" if any("publish" in each.lower() for each in denied) else "sent"
+            return await self.denied(user, subject, data)
         reply = await client.request(subject, data, timeout=30)
         body = json.loads(reply.data)
         self.assertEqual(set(body) - {"result", "error"}, {"schema_version"})
         return body
+
+    async def denied(self, user, subject, data):
+        """`denied` when the server says so, and nothing is sent then; it does
+        not let the user have an answer either."""
+        client = self.clients[user]
+        seen = len(client.denied)
+        await client.publish(subject, data, reply=f"_INBOX.{user}.x")
+        await client.flush()
+        # What the server denies comes by another way than its answers.
+        end = time.monotonic() + 5
+        while len(client.denied) == seen and time.monotonic() < end:
+            await asyncio.sleep(0)
+        denied = client.denied[seen:]
+        return "denied" if any("publish" in each.lower() for each in denied) else "sent"
 
     def outcome(self, reply):
         if isinstance(reply, str):
@@ -647,6 +824,44 @@ class OverNats(Over, unittest.IsolatedAsyncioTestCase):
         print(f"\n{table}")
         self.assertEqual(wrong, [])
         self.assertEqual(len(table.cells), len(operations) * len(USERS) * len(SHAPES))
+
+    async def test_table_of_what_all_agents_are_asked(self):
+        table = Table("NATS, for all agents", list(FOR_ALL), USERS)
+        wrong = []
+        before = WORLD.head()
+        good = {"schema_version": 1}
+        shapes = {
+            "well-formed": [json.dumps(good).encode()],
+            "malformed": list(bodies(good).values()),
+            "oversize": [oversize(good)],
+            "replayed": [json.dumps(good).encode()] * 2,
+        }
+        for subject, allowed in FOR_ALL.items():
+            for user in USERS:
+                expected = "no login" if user in USERS[:2] else "answered" if user in allowed else "denied"
+                for shape, messages in shapes.items():
+                    found = {n: await self.ask_all(user, subject, each) for n, each in enumerate(messages)}
+                    table.put(subject, user, shape, only(found))
+                    if only(found) != expected:
+                        wrong.append((subject, user, shape, found))
+        self.assertEqual(WORLD.head(), before, "nothing of it leaves a record")
+        print(f"\n{table}")
+        self.assertEqual(wrong, [])
+        self.assertEqual(len(table.cells), len(FOR_ALL) * len(USERS) * len(SHAPES))
+
+    async def ask_all(self, user, subject, data):
+        """What becomes of a question for all agents."""
+        if user not in self.clients:
+            # That they are let in nowhere is in the table above.
+            return "no login"
+        if user not in FOR_ALL[subject]:
+            return await self.denied(user, subject, data)
+        # Nothing of it is looked at.
+        answer = json.loads((await self.clients[user].request(subject, data, timeout=30)).data)
+        known = answer["agent"] == "AZ-INFRA-001" and set(answer["subjects"]) == {
+            each.subject for each in agent.operations().values()
+        }
+        return "answered" if known else answer
 
     async def test_what_does_not_fit_into_nats_is_not_sent(self):
         with self.assertRaises(nats.errors.MaxPayloadError):

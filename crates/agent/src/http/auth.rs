@@ -12,11 +12,7 @@ use crate::tokens::Bearer;
 
 /// The bearer of a request, if the token allows what is asked.
 pub(super) fn bearer(app: &App, headers: &HeaderMap, scope: Scope) -> Result<Bearer, Failure> {
-    let Some(bearer) = found(app, headers) else {
-        app.limits.stranger()?;
-        return Err(unknown());
-    };
-    app.limits.bearer(&bearer.id)?;
+    let bearer = counted(app, headers)?.ok_or_else(unknown)?;
     match bearer.scopes.contains(&scope) {
         true => Ok(bearer),
         false => {
@@ -25,6 +21,16 @@ pub(super) fn bearer(app: &App, headers: &HeaderMap, scope: Scope) -> Result<Bea
             Err(Failure::new(Class::Forbidden, "scope", "checking", "the token", &why, hint))
         }
     }
+}
+
+/// Who asks, if a good token says so, when that is not too often.
+pub(super) fn counted(app: &App, headers: &HeaderMap) -> Result<Option<Bearer>, Failure> {
+    let bearer = found(app, headers);
+    match &bearer {
+        Some(bearer) => app.limits.bearer(&bearer.id)?,
+        None => app.limits.stranger()?,
+    }
+    Ok(bearer)
 }
 
 /// Whether a request that was let in would still be: its token has neither

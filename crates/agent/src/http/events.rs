@@ -9,17 +9,14 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use exokit_wire::event::EventMessage;
-use exokit_wire::failure::{Class, Failure};
+use exokit_wire::failure::Failure;
 use exokit_wire::reply::EventsReply;
 use exokit_wire::request::EventsRequest;
 use exokit_wire::verb::{Scope, Verb};
 use futures_util::stream::{self, Stream, StreamExt as _};
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::limits::Place;
 use super::{App, auth, failed, fields, text};
-
-/// Most clients that listen at once.
-pub(super) const STREAMS_MAX: usize = 256;
 
 /// How often the ledger is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -30,7 +27,7 @@ struct Listener {
     /// Those that it came with.
     headers: HeaderMap,
     request: EventsRequest,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 pub(super) async fn stream(
@@ -45,7 +42,7 @@ pub(super) async fn stream(
 }
 
 fn listener(app: App, query: Option<&str>, headers: HeaderMap) -> Result<Listener, Failure> {
-    auth::bearer(&app, &headers, Scope::Read)?;
+    let bearer = auth::bearer(&app, &headers, Scope::Read)?;
     let fields = fields::of_query(Verb::Events, query)?;
     let request = exokit_wire::decode::body(fields);
     let mut request: EventsRequest = request.map_err(|error| error.failure(Verb::Events.name()))?;
@@ -53,17 +50,7 @@ fn listener(app: App, query: Option<&str>, headers: HeaderMap) -> Result<Listene
     if let Some(seen) = text(&headers, "last-event-id").and_then(|id| id.parse().ok()) {
         request.after = request.after.max(seen);
     }
-    let place = app.streams.clone().try_acquire_owned().map_err(|_| {
-        let failure = Failure::new(
-            Class::Busy,
-            "busy",
-            "taking on",
-            "a listener",
-            "as many listen as may",
-            "come again later, or ask for history.events now and then",
-        );
-        Failure { retry_after_ms: Some(10_000), ..failure }
-    })?;
+    let place = app.places.take(&bearer.id)?;
     Ok(Listener { app, headers, request, _place: place })
 }
 

@@ -1,10 +1,20 @@
-//! How often may be asked: by one token, and by all who have none.
+//! How often may be asked: by one token, by all who have none, and on the
+//! routes that need none; and how many may listen at once.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use exokit_wire::failure::{Class, Failure};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Most clients that listen at once.
+const LISTENERS_MAX: usize = 256;
+
+/// Most of them with the same token.
+const LISTENERS_OF_TOKEN_MAX: usize = 32;
 
 /// Requests per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,12 +23,14 @@ pub struct Rates {
     pub token: NonZeroU32,
     /// Of all requests without a good token together: guessing is slow.
     pub strangers: NonZeroU32,
+    /// Of each route that costs something and needs no token, by whomever.
+    pub open: NonZeroU32,
 }
 
 impl Default for Rates {
     fn default() -> Self {
         let rate = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-        Self { token: rate(100), strangers: rate(20) }
+        Self { token: rate(100), strangers: rate(20), open: rate(50) }
     }
 }
 
@@ -26,6 +38,7 @@ impl Default for Rates {
 pub struct RateLimits {
     tokens: DefaultKeyedRateLimiter<String>,
     strangers: DefaultDirectRateLimiter,
+    open: DefaultKeyedRateLimiter<String>,
 }
 
 impl RateLimits {
@@ -35,6 +48,7 @@ impl RateLimits {
         Self {
             tokens: RateLimiter::keyed(Quota::per_second(rates.token)),
             strangers: RateLimiter::direct(Quota::per_second(rates.strangers)),
+            open: RateLimiter::keyed(Quota::per_second(rates.open)),
         }
     }
 
@@ -47,6 +61,50 @@ impl RateLimits {
     /// Counts a request of nobody.
     pub(super) fn stranger(&self) -> Result<(), Failure> {
         self.strangers.check().map_err(|until| often(&until))
+    }
+
+    /// Counts a request on an open route. Only routes that exist come here.
+    pub(super) fn open(&self, route: &str) -> Result<(), Failure> {
+        self.open.check_key(&route.to_owned()).map_err(|until| often(&until))
+    }
+}
+
+/// The places of those who listen.
+pub(super) struct Places {
+    all: Arc<Semaphore>,
+    /// By token; there are no more of them than tokens.
+    tokens: Mutex<BTreeMap<String, Arc<Semaphore>>>,
+}
+
+/// One place, until it is dropped.
+pub(super) struct Place {
+    _of_all: OwnedSemaphorePermit,
+    _of_token: OwnedSemaphorePermit,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { all: Arc::new(Semaphore::new(LISTENERS_MAX)), tokens: Mutex::default() }
+    }
+}
+
+impl Places {
+    /// A place for the bearer of this token.
+    pub(super) fn take(&self, id: &str) -> Result<Place, Failure> {
+        let full = |_| {
+            let (why, hint) =
+                ("as many listen as may", "come again later, or ask for history.events now and then");
+            let failure = Failure::new(Class::Busy, "busy", "taking on", "a listener", why, hint);
+            Failure { retry_after_ms: Some(10_000), ..failure }
+        };
+        let of_token = self.of_token(id).try_acquire_owned().map_err(full)?;
+        Ok(Place { _of_all: self.all.clone().try_acquire_owned().map_err(full)?, _of_token: of_token })
+    }
+
+    fn of_token(&self, id: &str) -> Arc<Semaphore> {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Arc::new(Semaphore::new(LISTENERS_OF_TOKEN_MAX));
+        tokens.entry(id.to_owned()).or_insert_with(fresh).clone()
     }
 }
 

@@ -17,6 +17,7 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, get};
 use exokit_model::ids::PersonId;
@@ -28,7 +29,7 @@ use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::{HttpMethod, Verb};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tracing::Instrument as _;
@@ -67,7 +68,7 @@ pub(crate) struct Shared {
     parts: Parts,
     limits: RateLimits,
     health: health::Health,
-    streams: Arc<Semaphore>,
+    places: limits::Places,
 }
 
 type App = Arc<Shared>;
@@ -76,13 +77,16 @@ type App = Arc<Shared>;
 pub fn router(parts: Parts) -> Router {
     let limits = RateLimits::new(parts.rates);
     let health = health::Health::default();
-    let streams = Arc::new(Semaphore::new(events::STREAMS_MAX));
-    let shared = Arc::new(Shared { parts, limits, health, streams });
+    let places = limits::Places::default();
+    let shared = Arc::new(Shared { parts, limits, health, places });
     let open = Router::new()
-        .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/api/v1/openapi.json", get(document))
+        .layer(from_fn_with_state(shared.clone(), not_often))
+        // It costs no more than a refusal, and whoever asks too often must not
+        // have the agent taken for dead.
+        .route("/healthz", get(health::alive))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER));
     let mut by_path: BTreeMap<&str, MethodRouter<App>> = BTreeMap::new();
     for verb in Verb::ALL.iter().copied() {
@@ -128,19 +132,34 @@ fn filter(verb: Verb) -> MethodFilter {
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| exokit_wire::openapi::document(env!("CARGO_PKG_VERSION")));
 
+/// Nobody can have the ledger read thousands of times a second.
+async fn not_often(State(app): State<App>, request: Request<Body>, next: Next) -> Response {
+    match app.limits.open(request.uri().path()) {
+        Ok(()) => next.run(request).await,
+        Err(failure) => failed(&failure),
+    }
+}
+
 async fn document() -> Response {
     json_response(StatusCode::OK, DOCUMENT.to_string())
 }
 
-async fn unknown() -> Response {
-    let hint = "GET /api/v1/openapi.json lists all routes";
-    failed(&Failure::new(Class::NotFound, "no-route", "finding", "the route", "there is no such route", hint))
+async fn unknown(State(app): State<App>, headers: HeaderMap) -> Response {
+    let (why, hint) = ("there is no such route", "GET /api/v1/openapi.json lists all routes");
+    let failure = Failure::new(Class::NotFound, "no-route", "finding", "the route", why, hint);
+    no_route(&app, &headers, failure)
 }
 
-async fn other_method() -> Response {
+async fn other_method(State(app): State<App>, headers: HeaderMap) -> Response {
     let (why, hint) = ("this route has another method", "GET /api/v1/openapi.json lists all routes");
     let failure = Failure::new(Class::Invalid, "method", "finding", "the route", why, hint);
-    failed(&Failure { status: StatusCode::METHOD_NOT_ALLOWED.as_u16(), ..failure })
+    let failure = Failure { status: StatusCode::METHOD_NOT_ALLOWED.as_u16(), ..failure };
+    no_route(&app, &headers, failure)
+}
+
+/// What is nowhere counts like what is refused.
+fn no_route(app: &App, headers: &HeaderMap, failure: Failure) -> Response {
+    failed(&auth::counted(app, headers).err().unwrap_or(failure))
 }
 
 /// Answers one operation: who asks, how often, what, and only then the body.
