@@ -4,6 +4,8 @@ pip install -r ../requirements.txt
 EXOKIT_BIN=target/release/exokit python3 test_metrics.py
 """
 
+import json
+import os
 import re
 import unittest
 
@@ -36,15 +38,32 @@ def samples(text):
     return found
 
 
+class Refusing(agent.Cloud):
+    """A cloud that lets nobody make a security group."""
+
+    def __init__(self, folder):
+        orders = folder / "faults.json"
+        rule = {"match": {"operation": "create-security-group"}, "fault": {"kind": "status", "status": 403}}
+        orders.write_text(json.dumps([rule]), "utf-8")
+        arguments = ["sim", "--speed", "max", "--faults", str(orders)]
+        path = {"PATH": os.environ.get("PATH", "")}
+        agent.Process.__init__(self, arguments, path, folder / "sim.log")
+
+
 class Agent(unittest.TestCase):
     """One of its own for each class: who asks for much needs more approval."""
+
+    @classmethod
+    def prepare(cls, _stack, folder):
+        """Its state directory, with voters and a cloud of its own."""
+        return agent.with_roster(folder / "state")
 
     @classmethod
     def setUpClass(cls):
         stack = agent.contextlib.ExitStack()
         cls.addClassCleanup(stack.close)
-        place = agent.with_roster(stack.enter_context(agent.folder()) / "state")
-        scopes = ("read", "request", "approve-forward")
+        place = cls.prepare(stack, stack.enter_context(agent.folder()))
+        scopes = ("read", "request", "approve-forward", "admin")
         token = place.bearer("dana", *scopes)["token"]
         cls.place = place
         cls.agent = stack.enter_context(agent.Agent(place, None, "--rate", "100000"))
@@ -72,7 +91,12 @@ class Agent(unittest.TestCase):
         agent.until(f"{name} is {phase}", reached)
 
     def read(self, **headers):
-        answer = self.http.ask("GET", "/metrics", **headers)
+        def asked():
+            answer = self.http.ask("GET", "/metrics", **headers)
+            # These tests look as often as they like.
+            return answer.status != 429 and answer
+
+        answer = agent.until("the metrics", asked)
         self.assertEqual(answer.status, 200)
         return answer.headers["content-type"], answer.body.decode()
 
@@ -149,6 +173,30 @@ class Counted(Agent):
         kind, text = self.read(Accept="application/openmetrics-text; version=1.0.0")
         self.assertTrue(kind.startswith("application/openmetrics-text; version=1.0.0"), kind)
         self.assertTrue(text.endswith("# EOF\n"))
+
+
+class Parked(Agent):
+    @classmethod
+    def prepare(cls, stack, folder):
+        return agent.Place(folder / "state", stack.enter_context(Refusing(folder)).variables())
+
+    def test_what_waits_for_a_human_is_counted_each_time(self):
+        self.assertIsNone(self.value("infra_errors_total", kind="parked"))
+        self.provision("T1", "stuck")
+        self.phase("stuck", "needs-human")
+        agent.until("the first", lambda: self.value("infra_errors_total", kind="parked") == 1)
+        self.assertEqual(self.sum("infra_provision_requests_total"), 0, "it has not ended")
+        self.assertEqual(self.value("infra_blind_rounds_total"), 0)
+        # Nothing has changed in the cloud.
+        self.ask("environments/stuck/resume")
+        agent.until("the second", lambda: self.value("infra_errors_total", kind="parked") == 2)
+        self.ask("environments/stuck/resume", rollback=True)
+        self.phase("stuck", "rolled-back")
+        ended = {"template": "T1", "outcome": "rolled-back"}
+        agent.until("its end", lambda: self.value("infra_provision_requests_total", **ended) == 1)
+        self.assertEqual(self.value("infra_errors_total", kind="parked"), 2)
+        code, said = promtool.check(self.read()[1])
+        self.assertEqual((code, said), (0, ""))
 
 
 class Judge(unittest.TestCase):

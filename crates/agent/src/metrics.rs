@@ -37,6 +37,9 @@ const COMMIT_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1,
 /// lost.
 const WAITING_MAX: usize = 100_000;
 
+/// Kind of the errors that are operations which stopped and wait for a human.
+const PARKED: &str = "parked";
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MadeLabels {
     template: String,
@@ -104,6 +107,7 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     commit_seconds: Histogram,
     costs: Costs,
+    blind: Counter,
     lost: Counter,
     spans: Counter,
     dropped: Dropped,
@@ -151,6 +155,7 @@ impl Metrics {
             calls: Family::default(),
             commit_seconds: Histogram::new(COMMIT_BUCKETS),
             costs: Costs::default(),
+            blind: Counter::default(),
             lost: Counter::default(),
             spans: Counter::default(),
             dropped,
@@ -181,7 +186,8 @@ impl Metrics {
         r.register("infra_approvals", "Votes that were verified", self.approvals.clone());
         r.register("infra_approval_queue_depth", "Plans that wait for approval", self.queue.clone());
         r.register("infra_registry_clusters", "Environments that are not gone", self.clusters.clone());
-        r.register("infra_errors", "Requests that were refused or failed, by code", self.errors.clone());
+        let help = "Requests that were refused or failed, by code, and operations that wait for a human";
+        r.register("infra_errors", help, self.errors.clone());
         r.register("infra_requests", "Requests that were answered", self.requests.clone());
         r.register(
             "infra_estimated_hourly_cost",
@@ -211,6 +217,8 @@ impl Metrics {
             self.commit_seconds.clone(),
         );
         self.costs.register(r);
+        let help = "Rounds that could not look for work";
+        r.register("infra_blind_rounds", help, self.blind.clone());
         r.register("infra_uncounted", "Votes and ends that were not counted", self.lost.clone());
         let help = "Spans that no collector took: there was no room, or it failed";
         r.register("infra_spans_dropped", help, self.spans.clone());
@@ -222,8 +230,17 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { operation: verb.name(), way, status }).inc();
         if let Err(failure) = outcome {
             // Codes are a fixed set of words of ours.
-            self.errors.get_or_create(&ErrorLabels { kind: failure.code.clone() }).inc();
+            self.error(&failure.code);
         }
+    }
+
+    fn error(&self, kind: &str) {
+        self.errors.get_or_create(&ErrorLabels { kind: kind.to_owned() }).inc();
+    }
+
+    /// Counts a round that could not look for work.
+    pub fn blind_round(&self) {
+        self.blind.inc();
     }
 
     /// Sees how long the commits of a ledger take from now on.
@@ -353,6 +370,8 @@ impl Watcher for Metrics {
                 self.in_doubt.inc();
                 return;
             }
+            // It has not ended: it has no outcome yet.
+            Event::OperationParked { .. } => return self.error(PARKED),
             _ => return,
         };
         let Some(operation) = record.entry.operation.clone() else { return };
