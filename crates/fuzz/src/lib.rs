@@ -41,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "names", run: names::run, seeds: names::seeds },
     Target { name: "plan", run: plans::run, seeds: plans::seeds },
     Target { name: "price-list", run: yaml::price_list, seeds: yaml::price_list_seeds },
+    Target { name: "published", run: messages::published, seeds: messages::published_seeds },
     Target { name: "reply", run: cloud::reply, seeds: cloud::reply_seeds },
     Target { name: "requirements", run: yaml::requirements, seeds: yaml::requirements_seeds },
     Target { name: "roster", run: approvals::roster, seeds: approvals::roster_seeds },

@@ -1,14 +1,19 @@
-//! The messages of the agent: every request, as it comes over NATS or HTTP.
+//! The messages of the platform: every request, as it comes over NATS or HTTP,
+//! and what others read of what the agent publishes.
 
 use exokit_model::canonical::to_canonical_bytes;
 use exokit_wire::decode::{self, DecodeError};
 use exokit_wire::envelope::Meta;
+use exokit_wire::event::{AgentMessage, ApprovalRequested, EventMessage};
 use exokit_wire::request::{
-    ApproveRequest, DenyRequest, DriftRequest, EventsRequest, ExtendRequest, HistoryRequest, ListRequest,
-    OrphansRequest, PlanRequest, ProvisionRequest, ResumeRequest, RosterRequest, SelectRequest,
-    ShowPlanRequest, StatusRequest, TeardownRequest,
+    ApproveRequest, DenyRequest, DriftRequest, EventsRequest, ExtendRequest, HistoryRequest,
+    KeepAliveRequest, ListRequest, OrphansRequest, PlanRequest, ProvisionRequest, ResumeRequest,
+    RosterRequest, SelectRequest, ShowPlanRequest, StatusRequest, TeardownRequest,
 };
-use exokit_wire::verb::Message;
+use exokit_wire::task::TaskUpdate;
+use exokit_wire::verb::{Message, Verb};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::check_refusal;
@@ -24,29 +29,45 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
         Ok(meta) => meta,
         Err(error) => return refused(&error),
     };
-    let accepted = [
-        read::<SelectRequest>(&meta, &fields),
-        read::<PlanRequest>(&meta, &fields),
-        read::<ProvisionRequest>(&meta, &fields),
-        read::<TeardownRequest>(&meta, &fields),
-        read::<ExtendRequest>(&meta, &fields),
-        read::<ApproveRequest>(&meta, &fields),
-        read::<DenyRequest>(&meta, &fields),
-        read::<StatusRequest>(&meta, &fields),
-        read::<ListRequest>(&meta, &fields),
-        read::<ShowPlanRequest>(&meta, &fields),
-        read::<RosterRequest>(&meta, &fields),
-        read::<HistoryRequest>(&meta, &fields),
-        read::<EventsRequest>(&meta, &fields),
-        read::<DriftRequest>(&meta, &fields),
-        read::<OrphansRequest>(&meta, &fields),
-        read::<ResumeRequest>(&meta, &fields),
-    ];
-    let accepted = accepted.contains(&true);
+    let read = Verb::ALL.iter().map(|verb| read_as(*verb, &meta, &fields));
+    // Every one of them is to read it, not only the first that takes it.
+    let accepted = read.fold(false, |any, one| any | one);
     if accepted {
         check_canonical(&fields);
     }
     accepted
+}
+
+/// Reads a request of this operation.
+fn read_as(verb: Verb, meta: &Meta, fields: &Map<String, Value>) -> bool {
+    let (read, of) = match verb {
+        Verb::Select => reader::<SelectRequest>(),
+        Verb::Plan => reader::<PlanRequest>(),
+        Verb::Provision => reader::<ProvisionRequest>(),
+        Verb::Teardown => reader::<TeardownRequest>(),
+        Verb::Extend => reader::<ExtendRequest>(),
+        Verb::KeepAlive => reader::<KeepAliveRequest>(),
+        Verb::Approve => reader::<ApproveRequest>(),
+        Verb::Deny => reader::<DenyRequest>(),
+        Verb::Status => reader::<StatusRequest>(),
+        Verb::List => reader::<ListRequest>(),
+        Verb::ShowPlan => reader::<ShowPlanRequest>(),
+        Verb::Roster => reader::<RosterRequest>(),
+        Verb::History => reader::<HistoryRequest>(),
+        Verb::Events => reader::<EventsRequest>(),
+        Verb::Drift => reader::<DriftRequest>(),
+        Verb::Orphans => reader::<OrphansRequest>(),
+        Verb::Resume => reader::<ResumeRequest>(),
+    };
+    assert_eq!(of, verb, "it is read as another operation");
+    read(meta, fields)
+}
+
+/// Reads a body as one message.
+type Reader = fn(&Meta, &Map<String, Value>) -> bool;
+
+fn reader<M: Message>() -> (Reader, Verb) {
+    (read::<M>, M::VERB)
 }
 
 /// A request that is sent again is known by the canonical form of its body.
@@ -78,6 +99,43 @@ fn refused(error: &DecodeError) -> bool {
     false
 }
 
+/// What is published, by agent and orchestrator, as those read it who hear it:
+/// what is accepted is written and read again as the same.
+pub(crate) fn published(bytes: &[u8]) -> bool {
+    let read = [
+        again::<EventMessage>(bytes),
+        again::<TaskUpdate>(bytes),
+        again::<ApprovalRequested>(bytes),
+        again::<AgentMessage>(bytes),
+    ];
+    read.contains(&true)
+}
+
+fn again<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> bool {
+    let Ok(message) = serde_json::from_slice::<T>(bytes) else { return false };
+    let written = serde_json::to_string(&message).expect("what was read has a JSON form");
+    let again: T = serde_json::from_str(&written).expect("what was written is read");
+    // Numbers with a fraction may differ in their last digit.
+    let written_again = serde_json::to_string(&again).expect("what was read has a JSON form");
+    assert!(written.contains('.') || written == written_again, "{written} {written_again}");
+    true
+}
+
+pub(crate) fn published_seeds() -> Vec<Vec<u8>> {
+    let event = r#"{"schema_version":1,"seq":7,"hash":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","at":"2026-11-23T10:00:00Z","environment":"first","operation":"op_abcdefghijklmnop","event":{"type":"operation-rolled-back"}}"#;
+    let failure = r#"{"status":409,"code":"conflict","doing":"planning","on":"first","why":"it exists","hint":"choose another name"}"#;
+    [
+        event.to_owned(),
+        r#"{"schema_version":1,"task":"infra.plan","update":{"answered":{"result":[1,"a"]}}}"#.to_owned(),
+        format!(r#"{{"schema_version":1,"task":"infra.plan","update":{{"refused":{failure}}}}}"#),
+        format!(r#"{{"schema_version":1,"task":"infra.plan","update":{{"progress":{event}}}}}"#),
+        format!(r#"{{"schema_version":1,"task":"infra.plan","update":{{"ended":{event}}}}}"#),
+        r#"{"schema_version":1,"agent":"AZ-INFRA-001","service":"az-infra-provisioner","version":"0.1.0","instance":"a","at":"2026-11-23T10:00:00Z","ready":true,"subjects":["infra.plan"]}"#.to_owned(),
+    ]
+    .map(String::into_bytes)
+    .into()
+}
+
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     [
         r#"{"schema_version":1,"database":"pg","hourly_max":"0.30","agents":["data-analyst"],"zone":"ch-gva-2"}"#,
@@ -92,6 +150,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         r#"{"schema_version":1,"environment":"first","rollback":true}"#,
         r#"{"schema_version":1,"after":7,"operation":"op_abcdefghijklmnop"}"#,
         r#"{"schema_version":1,"plan":"0123456789abcdef"}"#,
+        r#"{"schema_version":1,"requester":"kim","environment":"first"}"#,
         r#"{"schema_version":1,"all":true}"#,
         r#"{"schema_version":1}"#,
     ]
