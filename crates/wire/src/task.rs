@@ -36,4 +36,7 @@ pub enum Update {
     Progress(EventMessage),
     /// Its operation ended or parked with this event; nothing more comes.
     Ended(EventMessage),
+    /// It is no longer followed, and its operation had not ended; nothing more
+    /// comes.
+    Unfollowed(Failure),
 }

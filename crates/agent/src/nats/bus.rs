@@ -17,7 +17,7 @@ const CONFIRM: Duration = Duration::from_secs(5);
 
 /// A subject on which nobody answers: that nobody does is the server's answer,
 /// and comes after everything that was sent before.
-const NOBODY: &str = "infra.nobody";
+pub(crate) const NOBODY: &str = "infra.nobody";
 
 /// Publishes on NATS.
 ///

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::trace::Trace;
 
 pub use bus::NatsBus;
+pub(crate) use bus::{NOBODY, round_trip};
 pub use door::Door;
 pub use micro::{Counts, Described, rights as description_rights};
 pub use preflight::{Right, check as preflight};
@@ -166,10 +167,16 @@ pub struct Connection {
 /// # Errors
 /// When there is no connection within 10 s.
 pub async fn connect(options: &NatsOptions) -> Result<Connection, NatsError> {
+    connect_as(options, "exokit AZ-INFRA-001").await
+}
+
+/// As [`connect`], under another name than the agent's: whoever looks after the
+/// server sees it.
+pub(crate) async fn connect_as(options: &NatsOptions, name: &str) -> Result<Connection, NatsError> {
     let (tell, said) = mpsc::unbounded_channel();
     let connect = login(&options.login)
         .await?
-        .name("exokit AZ-INFRA-001")
+        .name(name)
         .custom_inbox_prefix(options.inbox.clone())
         .ping_interval(PING)
         .subscription_capacity(door::WAITING_MAX)

@@ -6,9 +6,10 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use exokit_model::approval::ApprovalClaims;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
+
+use super::gate::Vote;
 
 /// The audit log.
 #[derive(Debug)]
@@ -30,21 +31,25 @@ impl Audit {
     ///
     /// # Errors
     /// When they are not on the disk.
-    pub(super) fn write(&self, task: &str, votes: &[ApprovalClaims], at: Timestamp) -> io::Result<()> {
+    pub(super) fn write(&self, task: &str, votes: &[Vote], at: Timestamp) -> io::Result<()> {
         if votes.is_empty() {
             return Ok(());
         }
-        let lines = votes.iter().map(|vote| {
-            let line = json!({
-                "at": at, "task": task, "plan_digest": vote.plan_digest, "person": vote.person,
-                "decision": vote.decision, "action": vote.action, "environment": vote.environment,
-                "level": vote.level, "key_id": vote.key_id, "nonce": vote.nonce,
-            });
-            format!("{line}\n")
-        });
-        let lines: String = lines.collect();
+        let lines: String = votes.iter().map(|vote| format!("{}\n", line(task, vote, at))).collect();
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(lines.as_bytes())?;
         file.sync_data()
     }
+}
+
+/// What is written of one vote. One that does not verify says why, by the code
+/// of its refusal.
+fn line(task: &str, vote: &Vote, at: Timestamp) -> Value {
+    let Vote { claims, flaw } = vote;
+    json!({
+        "at": at, "task": task, "verified": flaw.is_none(), "flaw": flaw,
+        "plan_digest": claims.plan_digest, "person": claims.person, "decision": claims.decision,
+        "action": claims.action, "environment": claims.environment, "level": claims.level,
+        "key_id": claims.key_id, "nonce": claims.nonce,
+    })
 }

@@ -1,76 +1,171 @@
-//! The gate: whether a task that changes something carries votes that verify,
-//! on the plan that it is about.
-
-use std::time::Duration;
+//! The gate: whether a task that changes something carries the votes that it
+//! needs, on the plan that it is about; and what is known of votes that only
+//! pass through.
 
 use exokit_approval::keys::PublicKey;
 use exokit_approval::refusal::Refusal;
 use exokit_approval::roster::SignedRoster;
+use exokit_approval::token::inspect;
 use exokit_approval::verify::Verifier;
 use exokit_model::approval::ApprovalClaims;
 use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::ids::TemplateId;
-use exokit_wire::envelope::{Answer, Meta};
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::reply::{RosterReply, ShowPlanReply};
 use exokit_wire::request::{RosterRequest, ShowPlanRequest, Tokens};
-use exokit_wire::verb::Message;
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::Asker;
+use super::ask::Asker;
 use super::routes::{Gate, Route};
 
-/// The first template that needs a vote before it is handed on.
+/// The first template that needs votes before it is handed on.
 const FIRST_GATED: TemplateId = TemplateId(3);
 
-/// How long plan and roster are waited for.
-const ASK: Duration = Duration::from_secs(10);
+/// Most tokens of one task. No plan needs more than two persons, and for each
+/// one that passes an open gate the agent may be asked for a plan.
+const TOKENS_MAX: usize = 8;
+
+/// One vote that is about to be handed on.
+#[derive(Debug)]
+pub(super) struct Vote {
+    /// What it says.
+    pub(super) claims: ApprovalClaims,
+    /// The code of why it does not verify; none when it does.
+    pub(super) flaw: Option<String>,
+}
 
 /// Which plan a task is about.
 enum About {
-    /// One that is yet to be made from this template, by name.
-    Unmade(Option<String>),
-    /// One that exists, as text.
-    Text(String),
+    /// One that is yet to be made, from this template.
+    Unmade(Option<TemplateId>),
+    /// One that exists.
+    Plan(FixedPlan),
 }
 
-/// The votes that a task carries and that verify; none are needed where the
-/// gate is open.
-pub(super) async fn check(
-    asker: &Asker<'_>,
-    route: &Route,
-    fields: &Map<String, Value>,
-) -> Result<Vec<ApprovalClaims>, Failure> {
-    if route.gate == Gate::Open {
-        return Ok(Vec::new());
-    }
-    let plan = match about(asker, fields).await? {
-        About::Unmade(template) => {
-            let small: Option<TemplateId> = template.and_then(|name| name.split('-').next()?.parse().ok());
-            return match (route.gate, small) {
-                (Gate::ApprovalFromT3, Some(template)) if template < FIRST_GATED => Ok(Vec::new()),
-                _ => Err(needed(route)),
-            };
+/// Who judges votes, for one task.
+pub(super) struct Judge<'a> {
+    pub(super) asker: Asker<'a>,
+    /// Who signs rosters.
+    pub(super) root: Option<&'a PublicKey>,
+    pub(super) now: Timestamp,
+}
+
+impl Judge<'_> {
+    /// The votes that a task carries. Where the gate is closed, all of them
+    /// verify, all approve, and they are enough for the plan.
+    pub(super) async fn check(
+        &self,
+        route: &Route,
+        fields: &Map<String, Value>,
+    ) -> Result<Vec<Vote>, Failure> {
+        let tokens = tokens(fields)?;
+        let claims = tokens.iter().map(|token| inspect(token).map(|read| read.claims));
+        let claims = claims.collect::<Result<Vec<_>, _>>().map_err(refused)?;
+        let about = match (route.gate, tokens.is_empty()) {
+            (Gate::Open, true) => return Ok(Vec::new()),
+            (Gate::Open, false) => self.about(fields).await.unwrap_or(About::Unmade(None)),
+            (Gate::ApprovalFromT3 | Gate::Approval, _) => self.about(fields).await?,
+        };
+        let plan = match (is_closed(route.gate, &about), about) {
+            (false, About::Plan(plan)) => return Ok(self.noted(&tokens, claims, Some(&plan)).await),
+            (false, About::Unmade(_)) => return Ok(self.noted(&tokens, claims, None).await),
+            (true, About::Plan(plan)) if !tokens.is_empty() => plan,
+            (true, _) => return Err(needed(route)),
+        };
+        let verifier = self.verifier().await?;
+        for token in &tokens {
+            verifier.check_vote(token, &plan, self.now).map_err(refused)?;
         }
-        About::Text(text) => FixedPlan::from_bytes(text.as_bytes()).map_err(|error| {
-            let hint = "send the plan as infra.plan answered with it";
-            Failure::new(Class::Invalid, "plan", "reading", "the plan", &error.to_string(), hint)
-        })?,
+        verifier.quorum(&plan, &tokens, self.now).map_err(refused)?;
+        Ok(claims.into_iter().map(|claims| Vote { claims, flaw: None }).collect())
+    }
+
+    /// Votes that the gate does not ask for, with what is wrong with each.
+    async fn noted(
+        &self,
+        tokens: &[String],
+        claims: Vec<ApprovalClaims>,
+        plan: Option<&FixedPlan>,
+    ) -> Vec<Vote> {
+        let mut votes = Vec::new();
+        if tokens.is_empty() {
+            return votes;
+        }
+        let verifier = self.verifier().await;
+        for (token, claims) in tokens.iter().zip(claims) {
+            let flaw = match &verifier {
+                Ok(verifier) => self.flaw(verifier, token, &claims, plan).await,
+                Err(failure) => Some(failure.code.clone()),
+            };
+            votes.push(Vote { claims, flaw });
+        }
+        votes
+    }
+
+    /// Why a vote on a plan does not verify; without a plan, on the one that it
+    /// names itself.
+    async fn flaw(
+        &self,
+        verifier: &Verifier,
+        token: &str,
+        claims: &ApprovalClaims,
+        plan: Option<&FixedPlan>,
+    ) -> Option<String> {
+        let plan = match plan {
+            Some(plan) => Ok(plan.clone()),
+            None => self.shown(claims.plan_digest.to_string()).await,
+        };
+        match plan.map(|plan| verifier.check_vote(token, &plan, self.now)) {
+            Ok(Ok(_)) => None,
+            Ok(Err(refusal)) => Some(refusal.code().to_owned()),
+            Err(failure) => Some(failure.code),
+        }
+    }
+
+    async fn about(&self, fields: &Map<String, Value>) -> Result<About, Failure> {
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+        if let Some(sealed) = fields.get("sealed") {
+            return plan_of(&text(sealed.get("plan")).unwrap_or_default()).map(About::Plan);
+        }
+        if let Some(plan) = text(fields.get("plan_id")) {
+            return self.shown(plan).await.map(About::Plan);
+        }
+        let template = text(fields.get("ask").and_then(|ask| ask.get("template")));
+        Ok(About::Unmade(template.and_then(|name| name.split('-').next()?.parse().ok())))
+    }
+
+    /// A plan that the agent has recorded.
+    async fn shown(&self, plan: String) -> Result<FixedPlan, Failure> {
+        let shown: ShowPlanReply = self.asker.ask(&ShowPlanRequest { plan }).await?;
+        plan_of(&shown.plan)
+    }
+
+    /// Judges by the roster that the pinned root key has signed. The bus could
+    /// hold back a newer one; the agent, which has it, judges again.
+    async fn verifier(&self) -> Result<Verifier, Failure> {
+        let refused = |why: &str| {
+            let hint = "pin the root key with --state or --root, and install a roster with `exokit approver`";
+            Failure::new(Class::Unavailable, "roster", "checking", "the approval", why, hint)
+        };
+        let root = self.root.ok_or_else(|| refused("no root key is pinned here"))?;
+        let reply: RosterReply = self.asker.ask(&RosterRequest {}).await?;
+        let signed = reply.signed.ok_or_else(|| refused("the agent has no roster"))?;
+        Verifier::signed(root, &SignedRoster::from_text(&signed)).map_err(|error| refused(&error.to_string()))
+    }
+}
+
+/// Whether a task about this needs votes. What is not known to need none does.
+fn is_closed(gate: Gate, about: &About) -> bool {
+    let template = match about {
+        About::Unmade(template) => *template,
+        About::Plan(plan) => Some(plan.template),
     };
-    if route.gate == Gate::ApprovalFromT3 && plan.template < FIRST_GATED {
-        return Ok(Vec::new());
+    match gate {
+        Gate::Open => false,
+        Gate::ApprovalFromT3 => template.is_none_or(|template| template >= FIRST_GATED),
+        Gate::Approval => true,
     }
-    let tokens = tokens(fields)?;
-    if tokens.is_empty() {
-        return Err(needed(route));
-    }
-    let verifier = verifier(asker).await?;
-    let now = (asker.orchestrator.now)();
-    let votes = tokens.as_slice().iter().map(|token| verifier.check_vote(token, &plan, now));
-    votes.collect::<Result<Vec<_>, Refusal>>().map_err(|refusal| {
-        let why = refusal.to_string();
-        Failure::new(Class::Refused, refusal.code(), "checking", "the approval", &why, refusal.hint())
-    })
 }
 
 fn needed(route: &Route) -> Failure {
@@ -80,53 +175,27 @@ fn needed(route: &Route) -> Failure {
     Failure::new(Class::Refused, "approval-required", "routing to", &route.subject, why, hint)
 }
 
-fn tokens(fields: &Map<String, Value>) -> Result<Tokens, Failure> {
-    let Some(value) = fields.get("approval_token") else { return Ok(Tokens::default()) };
-    serde_json::from_value(value.clone()).map_err(|_| {
-        let hint = "give one token or a list of tokens";
-        Failure::new(Class::Invalid, "field", "reading", "approval_token", "it is no token", hint)
-    })
+fn refused(refusal: Refusal) -> Failure {
+    let why = refusal.to_string();
+    Failure::new(Class::Refused, refusal.code(), "checking", "the approval", &why, refusal.hint())
 }
 
-async fn about(asker: &Asker<'_>, fields: &Map<String, Value>) -> Result<About, Failure> {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    if let Some(sealed) = fields.get("sealed") {
-        return Ok(About::Text(text(sealed.get("plan")).unwrap_or_default()));
-    }
-    if let Some(plan) = text(fields.get("plan_id")) {
-        let shown: ShowPlanReply = ask(asker, &ShowPlanRequest { plan }).await?;
-        return Ok(About::Text(shown.plan));
-    }
-    Ok(About::Unmade(text(fields.get("ask").and_then(|ask| ask.get("template")))))
-}
-
-/// Judges by the roster that the pinned root key has signed. The bus could
-/// hold back a newer one; the agent, which has it, judges again.
-async fn verifier(asker: &Asker<'_>) -> Result<Verifier, Failure> {
+fn tokens(fields: &Map<String, Value>) -> Result<Vec<String>, Failure> {
     let refused = |why: &str| {
-        let hint = "pin the root key with --state or --root, and install a roster with `exokit approver`";
-        Failure::new(Class::Unavailable, "roster", "checking", "the approval", why, hint)
+        let hint = "give one token or a list of tokens";
+        Failure::new(Class::Invalid, "field", "reading", "approval_token", why, hint)
     };
-    let root: &PublicKey =
-        asker.orchestrator.root.as_ref().ok_or_else(|| refused("no root key is pinned here"))?;
-    let reply: RosterReply = ask(asker, &RosterRequest {}).await?;
-    let signed = reply.signed.ok_or_else(|| refused("the agent has no roster"))?;
-    Verifier::signed(root, &SignedRoster::from_text(&signed)).map_err(|error| refused(&error.to_string()))
+    let Some(value) = fields.get("approval_token") else { return Ok(Vec::new()) };
+    let tokens: Tokens = serde_json::from_value(value.clone()).map_err(|_| refused("it is no token"))?;
+    match tokens.as_slice() {
+        tokens if tokens.len() > TOKENS_MAX => Err(refused(&format!("it has more than {TOKENS_MAX}"))),
+        tokens => Ok(tokens.to_vec()),
+    }
 }
 
-/// Asks the agent for something and reads the answer.
-async fn ask<M: Message>(asker: &Asker<'_>, message: &M) -> Result<M::Reply, Failure> {
-    let broken = |why: String| {
-        let hint = "agent and orchestrator may be of different versions";
-        Failure::new(Class::Internal, "foreign-reply", "asking", M::VERB.subject(), &why, hint)
-    };
-    let request = Meta::bare().around(message).map_err(|error| broken(error.to_string()))?;
-    let answer = asker.ask(M::VERB.subject(), request.to_string().into(), ASK).await?;
-    let answer: Answer<M::Reply> =
-        serde_json::from_value(answer).map_err(|error| broken(error.to_string()))?;
-    match (answer.result, answer.error) {
-        (Some(result), _) => Ok(result),
-        (None, Some(failure)) => Err(failure),
-        (None, None) => Err(broken("neither result nor error came back".to_owned())),
-    }
+fn plan_of(text: &str) -> Result<FixedPlan, Failure> {
+    FixedPlan::from_bytes(text.as_bytes()).map_err(|error| {
+        let hint = "send the plan as infra.plan answered with it";
+        Failure::new(Class::Invalid, "plan", "reading", "the plan", &error.to_string(), hint)
+    })
 }

@@ -5,49 +5,70 @@
 //! requests that cannot succeed, and writes down each vote that it hands on
 //! before it does.
 
+mod ask;
 mod audit;
+mod feed;
+mod follow;
 mod gate;
+mod giver;
+mod link;
 mod routes;
+mod stage;
+mod task;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, Message, RequestErrorKind, Subject};
+use async_nats::{Client, Event, Message, Subscriber};
 use exokit_approval::keys::PublicKey;
-use exokit_wire::SCHEMA_VERSION;
-use exokit_wire::decode;
-use exokit_wire::event::EventMessage;
-use exokit_wire::failure::{Class, Failure};
-use exokit_wire::task::{TASK_PREFIX, TaskUpdate, Update};
+use exokit_wire::task::TASK_PREFIX;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
-use serde_json::Value;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, Span};
 
-use crate::nats::{NatsError, headers, is_inbox};
-use crate::span;
-use crate::trace::Trace;
+use self::feed::{Feed, Reader};
+use self::follow::Follow;
+use self::stage::{Stage, Stages};
+use self::task::Task;
+use crate::nats::{Connection, NatsError, leave, round_trip};
 
 pub use audit::Audit;
+pub use link::reach;
 pub use routes::{Gate, Route, Routes};
 
 /// Queue group that the replicas of the orchestrator share.
 const GROUP: &str = "orchestrator";
 
-/// Most tasks under way at once; more are told to come again.
+/// Most tasks that wait for an answer at once; more are told to come again.
 const TASKS_MAX: usize = 1_000;
 
-/// Longest time for which the events of one task are handed on.
-const FOLLOW: Duration = Duration::from_secs(3600);
+/// Most tasks that are followed at once. Each costs some memory and nothing of
+/// the server's.
+const FOLLOWED_MAX: usize = 10_000;
 
-/// Events after which nothing more comes of an operation by itself.
-const LAST: [&str; 4] = ["operation-succeeded", "operation-rolled-back", "operation-parked", "plan-rejected"];
+/// Most updates that are on their way at once. Each takes a subscription
+/// meanwhile, of which the server allows 256.
+const TELLINGS_MAX: usize = 32;
 
-/// What routing needs.
-pub struct Orchestrator {
-    /// The connection.
-    pub client: Client,
+/// Most questions at once about what has happened to operations.
+const LOOKS_MAX: usize = 16;
+
+/// Longest wait for the server.
+const SERVER: Duration = Duration::from_secs(2);
+
+/// How long tasks under way are waited for when the process ends.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// How long it may take to tell those that are followed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// The time of day.
+pub type Now = Box<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What routing needs besides a connection.
+pub struct Setup {
     /// The table.
     pub routes: Routes,
     /// Who signs rosters. Without it no vote can be verified.
@@ -58,212 +79,148 @@ pub struct Orchestrator {
     pub now: Now,
 }
 
-/// The time of day.
-pub type Now = Box<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// One task under way.
-struct Task {
-    kind: String,
-    reply: Subject,
-    payload: bytes::Bytes,
-    trace: Trace,
-    /// Open until the task is answered.
-    span: Span,
+/// What all tasks share.
+struct Shared {
+    client: Client,
+    setup: Setup,
+    feed: Arc<Feed>,
+    /// Room for updates on their way.
+    tellings: Semaphore,
+    /// Room for questions about what has happened.
+    looks: Semaphore,
 }
 
-/// Who asks the agent, for one task.
-struct Asker<'a> {
-    orchestrator: &'a Orchestrator,
-    trace: &'a Trace,
+/// A task that was answered or refused: what is to be followed, if anything
+/// was begun, and where the log says it.
+type Worked = (Option<Follow>, Span);
+
+/// The orchestrator.
+pub struct Orchestrator {
+    shared: Arc<Shared>,
+    tasks: Subscriber,
+    reader: Reader,
+    said: mpsc::UnboundedReceiver<Event>,
+    stages: (watch::Sender<Stage>, Stages),
+    under_way: JoinSet<Worked>,
+    followed: JoinSet<()>,
 }
 
 impl Orchestrator {
-    /// Routes tasks until `stop` comes true.
+    /// Subscribes to the events, then to tasks: nothing that a task begins is
+    /// missed.
     ///
     /// # Errors
-    /// When tasks cannot be subscribed to.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), NatsError> {
+    /// When they cannot be subscribed to.
+    pub async fn open(connection: Connection, setup: Setup) -> Result<Self, NatsError> {
+        let Connection { client, said } = connection;
+        let (feed, reader) = Feed::open(client.clone()).await?;
         let subject = format!("{TASK_PREFIX}>");
-        let subscribed = self.client.queue_subscribe(subject.clone(), GROUP.to_owned()).await;
-        let mut tasks = subscribed.map_err(|source| NatsError::Subscribe { subject, source })?;
-        let shared = Arc::new(self);
-        let mut under_way = JoinSet::new();
+        let subscribed = client.queue_subscribe(subject.clone(), GROUP.to_owned()).await;
+        let tasks = subscribed.map_err(|source| NatsError::Subscribe { subject, source })?;
+        // Whoever is told that it is open may send at once.
+        if let Err(error) = round_trip(&client, SERVER).await {
+            tracing::warn!(%error, "the server has not confirmed the subscriptions yet");
+        }
+        let (tellings, looks) = (Semaphore::new(TELLINGS_MAX), Semaphore::new(LOOKS_MAX));
+        let shared = Arc::new(Shared { client, setup, feed, tellings, looks });
+        let (under_way, followed) = (JoinSet::new(), JoinSet::new());
+        Ok(Self { shared, tasks, reader, said, stages: Stages::begin(), under_way, followed })
+    }
+
+    /// Routes tasks until `stop` comes true; then answers those under way, for
+    /// some seconds, and tells those that are followed that it ends.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Self { shared, tasks, reader, said, stages: (stage, stages), under_way, followed } = self;
+        let mut router = Router { shared: shared.clone(), tasks, stages, under_way, followed };
+        let background = async { tokio::join!(reader.run(), link::listen(said, &shared.feed)) };
+        let routing = async {
+            router.route(stop).await;
+            router.end(&stage).await;
+        };
+        tokio::select! {
+            biased;
+            () = routing => {}
+            _ = background => {}
+        }
+        leave(&shared.client).await;
+    }
+}
+
+/// Takes tasks, and keeps those under way.
+struct Router {
+    shared: Arc<Shared>,
+    tasks: Subscriber,
+    stages: Stages,
+    under_way: JoinSet<Worked>,
+    followed: JoinSet<()>,
+}
+
+impl Router {
+    async fn route(&mut self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         loop {
             tokio::select! {
                 biased;
-                () = &mut stop => break,
-                Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
-                Some(message) = tasks.next() => {
-                    let Some(task) = task_of(message) else { continue };
-                    let shared = shared.clone();
-                    let has_room = under_way.len() < TASKS_MAX;
-                    let logged = tracing::info_span!("task", task = task.kind, trace = %task.trace.id());
-                    let work = async move { shared.work(task, has_room).await };
-                    under_way.spawn(work.instrument(logged));
-                }
-            }
-        }
-        // What is under way is the agent's; who waits asks it for the status.
-        under_way.shutdown().await;
-        Ok(())
-    }
-
-    async fn work(&self, mut task: Task, has_room: bool) {
-        let span = std::mem::replace(&mut task.span, Span::none());
-        let outcome = match has_room {
-            true => self.forward(&task).instrument(span.clone()).await,
-            false => Err(crowded(&task.kind)),
-        };
-        span::asked(&span, &outcome);
-        // What follows may take an hour.
-        drop(span);
-        match outcome {
-            Ok(answer) => {
-                let environment = began(&answer);
-                match environment {
-                    Some((name, operation)) => self.follow(&task, answer, &name, &operation).await,
-                    None => self.tell(&task, Update::Answered(answer)).await,
-                }
-            }
-            Err(failure) => {
-                tracing::info!(code = failure.code, why = failure.why, "refused");
-                self.tell(&task, Update::Refused(failure)).await;
+                () = &mut stop => return,
+                Some(ended) = self.under_way.join_next() => self.follow(ended.ok()),
+                Some(_) = self.followed.join_next() => {}
+                message = self.tasks.next() => match message {
+                    Some(message) => self.begin(message),
+                    None => return,
+                },
             }
         }
     }
 
-    /// Checks a task against the table and its gate, and asks the agent.
-    async fn forward(&self, task: &Task) -> Result<Value, Failure> {
-        let route = self.routes.find(&task.kind).ok_or_else(|| {
-            let why = "no route is known for it";
-            let hint = "use one of the task types in the routing table";
-            Failure::new(Class::NotFound, "unknown-task", "routing", &task.kind, why, hint)
-        })?;
-        let fields = decode::object(&task.payload).map_err(|error| error.failure(&task.kind))?;
-        let asker = Asker { orchestrator: self, trace: &task.trace };
-        let votes = gate::check(&asker, route, &fields).await?;
-        self.audit.write(&task.kind, &votes, (self.now)()).map_err(|error| {
-            let hint = "check the disk of the audit log; without it no vote is handed on";
-            Failure::new(Class::Unavailable, "audit", "writing down", "the votes", &error.to_string(), hint)
-        })?;
-        asker.ask(&route.subject, task.payload.clone(), route.timeout()).await
+    fn begin(&mut self, message: Message) {
+        let Some(task) = Task::of(message, &self.shared.client) else { return };
+        let logged = tracing::info_span!("task", task = task.giver.kind, trace = %task.giver.trace.id());
+        let (shared, stages) = (self.shared.clone(), self.stages.clone());
+        let has_room = self.under_way.len() < TASKS_MAX;
+        let follows_in = logged.clone();
+        let work = async move { (task.work(&shared, stages, has_room).await, follows_in) };
+        self.under_way.spawn(work.instrument(logged));
     }
 
-    /// Asks the agent. Only what carries our version is an answer.
-    async fn ask(
-        &self,
-        subject: &str,
-        headers: HeaderMap,
-        payload: bytes::Bytes,
-        within: Duration,
-    ) -> Result<Value, Failure> {
-        let failed = |class, code: &str, why: String, hint: &str| {
-            Err(Failure::new(class, code, "asking", subject, &why, hint))
-        };
-        let asked = self.client.request_with_headers(subject.to_owned(), headers, payload);
-        let message = match tokio::time::timeout(within, asked).await {
-            Ok(Ok(message)) => message,
-            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
-                let why = "no agent answers".to_owned();
-                return failed(Class::Unavailable, "no-agent", why, "start one with `exokit serve --nats`");
-            }
-            Ok(Err(error)) => {
-                let hint = "check NATS; the request may have been done: send the same again";
-                return failed(Class::Unavailable, "nats", error.to_string(), hint);
-            }
-            Err(_) => {
-                let why = format!("no answer within {} s", within.as_secs());
-                let hint = "it may have been done: send the same again under the same idempotency key";
-                return failed(Class::Unavailable, "timeout", why, hint);
+    /// Follows what a task has begun. Who is only followed keeps no place from
+    /// those who wait for an answer.
+    fn follow(&mut self, worked: Option<Worked>) {
+        let Some((Some(follow), logged)) = worked else { return };
+        let (shared, stages) = (self.shared.clone(), self.stages.clone());
+        let has_room = self.followed.len() < FOLLOWED_MAX;
+        let followed = async move { follow.run(&shared, stages, has_room).await };
+        self.followed.spawn(followed.instrument(logged));
+    }
+
+    /// Takes what came before, answers it, and takes leave of those that are
+    /// followed.
+    async fn end(&mut self, stage: &watch::Sender<Stage>) {
+        let came_before = async {
+            // One that is gone already brings nothing more.
+            let _ = self.tasks.drain().await;
+            while let Some(message) = self.tasks.next().await {
+                self.begin(message);
             }
         };
-        match decode::object(&message.payload) {
-            Ok(fields) if fields.get("schema_version") == Some(&SCHEMA_VERSION.into()) => {
-                Ok(Value::Object(fields))
-            }
-            _ => {
-                let why = "what came back is no reply of the agent".to_owned();
-                failed(Class::Internal, "foreign-reply", why, "no stream may capture the agent's subjects")
-            }
+        if tokio::time::timeout(SERVER, came_before).await.is_err() {
+            tracing::warn!("what the server still holds is not waited for: it is not there");
+        }
+        if tokio::time::timeout(LAST_ANSWERS, self.answered()).await.is_err() {
+            tracing::warn!(tasks = self.under_way.len(), "what has no answer yet is told so");
+        }
+        stage.send_replace(Stage::Unanswered);
+        self.answered().await;
+        stage.send_replace(Stage::Unfollowed);
+        let told = async { while self.followed.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_WORDS, told).await.is_err() {
+            tracing::warn!("not all who are followed were told that it ends");
         }
     }
 
-    /// Hands on what happens to an environment until its operation ends. The
-    /// events are subscribed to before the answer is told, so that none is
-    /// missed after it.
-    async fn follow(&self, task: &Task, answer: Value, environment: &str, operation: &str) {
-        let events = self.client.subscribe(format!("infra.events.{environment}.>")).await;
-        self.tell(task, Update::Answered(answer)).await;
-        let Ok(events) = events else { return };
-        let followed = tokio::time::timeout(FOLLOW, self.hand_on(task, events, operation)).await;
-        if followed.is_err() {
-            tracing::warn!(environment, "no longer followed");
+    /// Waits until nothing is under way.
+    async fn answered(&mut self) {
+        while let Some(ended) = self.under_way.join_next().await {
+            self.follow(ended.ok());
         }
     }
-
-    async fn hand_on(&self, task: &Task, mut events: async_nats::Subscriber, operation: &str) {
-        while let Some(message) = events.next().await {
-            let Ok(event) = serde_json::from_slice::<EventMessage>(&message.payload) else { continue };
-            if event.operation.as_ref().is_none_or(|id| id.as_str() != operation) {
-                continue;
-            }
-            let kind = event.event.get("type").and_then(Value::as_str).unwrap_or_default();
-            match LAST.contains(&kind) {
-                true => return self.tell(task, Update::Ended(event)).await,
-                false => self.tell(task, Update::Progress(event)).await,
-            }
-        }
-    }
-
-    async fn tell(&self, task: &Task, update: Update) {
-        let update = TaskUpdate { schema_version: SCHEMA_VERSION, task: task.kind.clone(), update };
-        let Ok(body) = serde_json::to_vec(&update) else { return };
-        // Who gave the task asks for the status when nothing comes.
-        let (to, headers) = (task.reply.clone(), headers(&task.trace));
-        if let Err(error) = self.client.publish_with_headers(to, headers, body.into()).await {
-            tracing::warn!(%error, "an update was not sent");
-        }
-    }
-}
-
-impl Asker<'_> {
-    /// Asks the agent, in the trace of the task.
-    async fn ask(&self, subject: &str, payload: bytes::Bytes, within: Duration) -> Result<Value, Failure> {
-        let span = span::asking(subject, payload.len());
-        let headers = headers(&self.trace.within(&span));
-        let asked = self.orchestrator.ask(subject, headers, payload, within);
-        let outcome = asked.instrument(span.clone()).await;
-        span::asked(&span, &outcome);
-        outcome
-    }
-}
-
-/// A task of a message; none when there is no inbox to answer to.
-fn task_of(message: Message) -> Option<Task> {
-    let kind = message.subject.as_str().strip_prefix(TASK_PREFIX)?.to_owned();
-    let Some(reply) = message.reply.clone().filter(is_inbox) else {
-        tracing::warn!(task = kind, "not routed: there is no inbox to answer to");
-        return None;
-    };
-    let span = span::task(&message, GROUP);
-    let header = message.headers.as_ref().and_then(|headers| headers.get("traceparent"));
-    let trace = Trace::continued(header.map(|value| value.as_str()), &span);
-    Some(Task { kind, reply, payload: message.payload, trace, span })
-}
-
-/// Environment and operation that an answer says were begun or wait to begin.
-fn began(answer: &Value) -> Option<(String, String)> {
-    let result = answer.get("result")?;
-    let text = |name: &str| result.get(name).and_then(Value::as_str).map(str::to_owned);
-    let open = !matches!(text("phase")?.as_str(), "succeeded" | "rolled-back" | "rejected" | "needs-human");
-    let operation = text("operation")?;
-    open.then_some((text("environment")?, operation))
-}
-
-fn crowded(task: &str) -> Failure {
-    let why = format!("{TASKS_MAX} tasks are under way");
-    let hint = "send the same again after the time in retry_after_ms";
-    let failure = Failure::new(Class::Busy, "busy", "routing", task, &why, hint);
-    Failure { retry_after_ms: Some(5_000), ..failure }
 }

@@ -1,9 +1,10 @@
 //! `exokit orchestrator`: tasks of the platform become requests to the agent.
 
-use exokit_agent::nats::{NatsError, connect};
-use exokit_agent::orchestrator::{Audit, Orchestrator, Routes};
+use exokit_agent::nats::{Connection, NatsError, NatsOptions};
+use exokit_agent::orchestrator::{Audit, Orchestrator, Routes, Setup, reach};
 use exokit_approval::keys::PublicKey;
 use exokit_cloud::clock::{Clock as _, SystemClock};
+use exokit_service::chain;
 use serde_json::json;
 
 use crate::args::OrchestratorArgs;
@@ -36,13 +37,34 @@ pub(crate) async fn run(settings: &Settings, args: &OrchestratorArgs) -> Result<
         }
     };
     let audit = Audit::open(&path).doing("opening the audit log", path.display())?;
-    let connection = connect(&nats).await.doing("starting", "the orchestrator")?;
+    let stop = interrupted();
+    tokio::pin!(stop);
+    let reached = tokio::select! {
+        biased;
+        () = &mut stop => return Ok(Exit::Done),
+        reached = reached(settings, &nats) => reached,
+    };
+    let connection = reached.doing("starting", "the orchestrator")?;
     let line = json!({ "tasks": routes.tasks.keys().collect::<Vec<_>>(), "root": root.is_some() });
+    let setup = Setup { routes, root, audit, now: Box::new(|| SystemClock.now()) };
+    let orchestrator = Orchestrator::open(connection, setup).await.doing("routing", "tasks")?;
     settings.output.raw(format!("{line}\n").as_bytes())?;
-    let orchestrator =
-        Orchestrator { client: connection.client, routes, root, audit, now: Box::new(|| SystemClock.now()) };
-    orchestrator.run(interrupted()).await.doing("routing", "tasks")?;
+    orchestrator.run(stop).await;
     Ok(Exit::Done)
+}
+
+/// The connection, as soon as there is one. That there is none yet is said
+/// once, and each time in the log.
+async fn reached(settings: &Settings, nats: &NatsOptions) -> Result<Connection, NatsError> {
+    let mut is_told = false;
+    reach(nats, |error| {
+        let why = chain(error);
+        tracing::warn!(error = why, "NATS is not reached yet");
+        if !std::mem::replace(&mut is_told, true) {
+            settings.output.note(&format!("NATS is not reached yet, and is tried again: {why}"));
+        }
+    })
+    .await
 }
 
 fn routes(args: &OrchestratorArgs) -> Result<Routes, CliError> {
