@@ -20,6 +20,7 @@ import yaml
 
 import agent
 import nats_server
+import test_orchestrator
 
 # About TLS connections that end, which is no news here.
 logging.getLogger("asyncio").setLevel(logging.ERROR)
@@ -221,6 +222,38 @@ def insufficient(plan):
     ]
 
 
+def routed_each(*tasks):
+    """What comes first of each (task, body), one after the other: the result,
+    or the code of the refusal."""
+
+    async def give():
+        client = await NATS.connect("orchestrator")
+        giver, found = test_orchestrator.Giver(client), []
+        for task, body in tasks:
+            [update] = await giver.give(task, **body)
+            answer = update.get("answered") or {"error": update["refused"]}
+            found.append(answer.get("result") or answer["error"]["code"])
+        await client.close()
+        return found
+
+    return asyncio.run(give())
+
+
+def routed(task, **body):
+    return routed_each((task, body))[0]
+
+
+def sealed_each(plan, votes):
+    """Hands a plan to the orchestrator with each of several lists of votes."""
+    task = {"provision": "infra.provision", "teardown": "infra.teardown"}[plan["action"]]
+    body = {"requester": "dana", "sealed": {"plan": plan["plan"], "seal": plan["seal"]}}
+    return routed_each(*((task, {**body, "approval_token": tokens}) for tokens in votes))
+
+
+def sealed(plan, tokens):
+    return sealed_each(plan, [tokens])[0]
+
+
 class NoBypass(unittest.TestCase):
     """One test for each path."""
 
@@ -302,6 +335,62 @@ class NoBypass(unittest.TestCase):
             self.nothing_since(self.count() - self.count(), doors)
             self.assertTrue(hand_on(KEYS["kim"][0].vote("kim", plan))["enough"])
             doors.wait("three", "ready")
+
+    def test_orchestrator(self):
+        place = self.scene.place
+        with self.scene.serve() as doors, test_orchestrator.Router(place, NATS) as router:
+            made = {}
+            for template, name, level in (("T3", "two", 2), ("T4", "three", 3)):
+                ask = {"template": template, "name": name}
+                made[name] = routed("infra.plan", requester="dana", provision=ask)
+                self.assertEqual(made[name]["level"], level)
+                self.refused(made[name])
+            # A vote that is handed on by itself meets the agent's own judgement.
+            waiting = doors.post("provision", ask={"template": "T4", "name": "waiting"})
+            self.votes(lambda token: routed("infra.approve", approval_token=token), waiting, [
+                *((code, token) for code, token in forged(waiting)),
+                *insufficient(waiting),
+            ])
+            self.nothing_since(collections.Counter(), doors)
+            for name, persons in (("two", ["kim"]), ("three", ["alex", "kim"])):
+                found = sealed(made[name], [KEYS[person][0].vote(person, made[name]) for person in persons])
+                self.assertEqual(found["environment"], name, found)
+                doors.wait(name, "ready")
+            before = self.count()
+            removal = routed("infra.plan", requester="dana", teardown={"environment": "two"})
+            self.assertEqual(removal["level"], 3)
+            self.refused(removal)
+            # The votes for its making are none for its end.
+            as_made = KEYS["kim"][0].vote("kim", made["two"])
+            self.assertEqual(sealed(removal, [as_made]), "wrong-plan")
+            self.nothing_since(before, doors, "witness-2")
+            found = sealed(removal, [KEYS[person][0].vote(person, removal) for person in ("alex", "kim")])
+            self.assertEqual(found["environment"], "two", found)
+            doors.wait("two", "gone")
+            votes = [json.loads(line) for line in router.audit.read_text("utf-8").splitlines()]
+            good = [(vote["person"], vote["plan_digest"]) for vote in votes if vote["task"] != "infra.approve"]
+            self.assertEqual(good, [
+                ("kim", made["two"]["digest"]),
+                ("alex", made["three"]["digest"]),
+                ("kim", made["three"]["digest"]),
+                ("alex", removal["digest"]),
+                ("kim", removal["digest"]),
+            ])
+
+    def refused(self, plan):
+        """A plan of level 2 or 3 is handed in with votes that are too few, or
+        none. Each time the orchestrator itself refuses it."""
+        deny = KEYS["kim"][0].vote("kim", plan, decision="deny")
+        alex, again = (key.vote("alex", plan) for key in KEYS["alex"])
+        wrong = [("approval-required", []), ("denied", [deny]), ("denied", [alex, deny])]
+        wrong += [(code, [token]) for code, token in forged(plan)]
+        wrong += [(code, [alex, token]) for code, token in forged(plan)]
+        if plan["level"] == 3:
+            lee = KEYS["lee"][0].vote("lee", plan)
+            wrong += [("missing-votes", [alex]), ("missing-votes", [alex, alex])]
+            wrong += [("missing-votes", [alex, again]), ("missing-role", [alex, lee])]
+        found = sealed_each(plan, [tokens for _, tokens in wrong])
+        self.assertEqual(found, [code for code, _ in wrong])
 
     def test_http(self):
         with self.scene.bare() as doors:
