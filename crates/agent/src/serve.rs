@@ -12,6 +12,7 @@ use exokit_ledger::LedgerError;
 use exokit_service::publisher::{self, Publisher};
 use exokit_service::worker::{Noticed, Worker, is_held};
 use exokit_service::{Service, chain};
+use exokit_wire::failure::Failure;
 use exokit_wire::verb::Verb;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle};
@@ -156,8 +157,9 @@ pub async fn serve(
         Ok(())
     });
     let (worker, until_stopped) = (Worker::new(service.clone()), until_of(&stopped));
+    let noted_in = metrics.clone();
     tasks.spawn(async move {
-        worker.run(until_stopped, note).await;
+        worker.run(until_stopped, |noticed| note(noticed, &noted_in)).await;
         Ok(())
     });
     metrics.watch_commits(service.engine().parts().ledger.as_ref());
@@ -212,8 +214,9 @@ fn until_of(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send 
     }
 }
 
-/// Notes what the rounds notice in the log.
-fn note(noticed: Noticed) {
+/// Notes what the rounds notice in the log, and counts what could not be looked
+/// at.
+fn note(noticed: Noticed, metrics: &Metrics) {
     match noticed {
         Noticed::Ended(operation, Ok(phase)) => {
             tracing::info!(%operation, phase = phase.name(), "operation ended");
@@ -229,7 +232,9 @@ fn note(noticed: Noticed) {
         }
         Noticed::Ending(environment) => tracing::info!(%environment, "it expires soon"),
         Noticed::Blind(failure) => {
-            tracing::warn!(code = failure.code, why = failure.why, "a round could not look for work");
+            metrics.blind_round();
+            let Failure { code, doing, on, why, .. } = failure;
+            tracing::warn!(code, doing, on, why, "something could not be looked at; it is tried again");
         }
     }
 }
