@@ -19,8 +19,9 @@ use crate::trace::Trace;
 /// connect later than we do.
 const AWAY: Duration = Duration::from_secs(120);
 
-/// Pause between two tries.
-const RETRY: Duration = Duration::from_millis(500);
+/// Pause before the second try, and the longest one: it doubles each time.
+const RETRY: Duration = Duration::from_millis(250);
+const RETRY_MAX: Duration = Duration::from_secs(4);
 
 /// Longest wait for the server's word on one update.
 const CONFIRM: Duration = Duration::from_secs(5);
@@ -59,7 +60,7 @@ impl Giver {
     /// long. What was under way when a connection was lost may come twice.
     pub(super) async fn tell_until_heard(&self, update: Update, room: &Semaphore) -> bool {
         let Some(body) = self.body(update) else { return false };
-        let mut away_since = None;
+        let (mut away_since, mut pause) = (None, RETRY);
         loop {
             match self.send(body.clone(), room).await {
                 Sent::Heard => return true,
@@ -69,7 +70,8 @@ impl Giver {
                 Sent::Unheard => {}
                 Sent::Lost => away_since = None,
             }
-            tokio::time::sleep(RETRY).await;
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(RETRY_MAX);
         }
     }
 
