@@ -144,8 +144,10 @@ class Seen(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(subject, HEARTBEAT)
 
     async def test_two_processes_answer_both(self):
-        await self.start(self.server)
-        await self.start(self.server)
+        for _ in range(2):
+            await self.start(self.server)
+            # Who has registered hears what is asked.
+            await self.platform.until(REGISTER)
         answers = await self.platform.answers("broadcast.who", count=2)
         self.assertEqual(len({each["instance"] for each in answers}), 2)
 
