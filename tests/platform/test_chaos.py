@@ -69,7 +69,7 @@ EFFECTS = {
     "creates adopted": 1,
     "creates found absent": 3,
     "events published again": 1,
-    "events that only the list has": 1,
+    "stream filled again": 1,
     "connected again in the same life": 10,
     "held up with messages on the way": 3,
     "conflicts refused": CONFLICTS,
@@ -467,14 +467,16 @@ class Chaos:
         )
         heard = self.listener.seqs()
         count["events published again"] = len(heard) - len(set(heard))
-        count["events that only the list has"] = len(
-            {e["seq"] for e in events if e["seq"] > self.before} - set(heard)
-        )
-        lost = back = 0
+        # Whoever listened may hear of these a second time, or never.
+        missed = {e["seq"] for e in events if e["seq"] > self.before} - set(heard)
+        count["events that only the list has"] = len(missed)
+        lost = back = filled = 0
         for life in range(1, self.world.lives + 1):
             log = self.world.log(life).read_text()
             lost += log.count("NATS is lost")
             back += log.count("NATS is connected")
+            filled += log.count("the stream lacks events")
+        count["stream filled again"] = filled
         count["connections lost"] = lost
         count["connected again in the same life"] = back
 

@@ -270,7 +270,9 @@ class Overview(unittest.TestCase):
 
     def test_every_route_of_the_code_is_known(self):
         files = {path.relative_to(SOURCE).as_posix(): path for path in SOURCE.rglob("*.rs")}
-        texts = {name: re.sub(r"\s+", " ", path.read_text("utf-8")) for name, path in files.items()}
+        # Not what the code tests itself with.
+        served = {name: path.read_text("utf-8").split("#[cfg(test)]")[0] for name, path in files.items()}
+        texts = {name: re.sub(r"\s+", " ", text) for name, text in served.items()}
         routers = {name for name, text in texts.items() if "Router::" in text}
         self.assertEqual(routers, {"http/mod.rs"})
         below = [text for name, text in texts.items() if name.startswith("http/")]
