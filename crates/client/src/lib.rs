@@ -15,6 +15,7 @@ use std::time::Duration;
 use exokit_model::ids::PersonId;
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::{Message, Scope, Verb};
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 pub use address::{Address, AddressError};
@@ -121,11 +122,11 @@ impl Client {
         within: Duration,
     ) -> Result<M::Reply, Failure> {
         let verb = M::VERB;
-        let key = keyed(verb).then_some(self.key.as_str());
         // Looking, and handing on somebody's vote, is done in nobody's name.
         let named = matches!(verb.scope(), Scope::Request | Scope::Admin);
         let person = self.person.as_ref().filter(|_| named);
         let fields = message::fields(verb, body)?;
+        let key = is_keyed(verb, &fields).then_some(self.key.as_str());
         let end = Instant::now() + PATIENCE;
         let mut attempt = 0;
         loop {
@@ -183,9 +184,12 @@ impl Client {
     }
 }
 
-/// Whether the agent knows a repeated request by its key.
-fn keyed(verb: Verb) -> bool {
-    matches!(verb, Verb::Provision | Verb::Teardown | Verb::Extend)
+/// Whether the agent knows a repeated request by its key. A plan that exists is
+/// known by itself.
+fn is_keyed(verb: Verb, fields: &Map<String, Value>) -> bool {
+    let is_given = |field: &&str| fields.get(*field).is_some_and(|value| !value.is_null());
+    let exists = ["sealed", "plan_id"].iter().any(is_given);
+    matches!(verb, Verb::Provision | Verb::Teardown | Verb::Extend) && !exists
 }
 
 /// Whether sending it twice does no more than sending it once. A key, a token
@@ -207,6 +211,20 @@ fn after_loss(verb: Verb, lost: &Lost, attempt: u32) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_goes_with_what_is_asked_for_anew() {
+        for (verb, field, expected) in [
+            (Verb::Provision, "ask", true),
+            (Verb::Teardown, "remove", true),
+            (Verb::Provision, "sealed", false),
+            (Verb::Extend, "plan_id", false),
+            (Verb::Status, "environment", false),
+        ] {
+            let fields = Map::from_iter([(field.to_owned(), serde_json::json!({}))]);
+            assert_eq!(is_keyed(verb, &fields), expected, "{verb:?} {field}");
+        }
+    }
 
     #[test]
     fn what_may_have_arrived_is_sent_again_unless_twice_is_more_than_once() {
