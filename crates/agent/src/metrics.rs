@@ -217,7 +217,7 @@ impl Metrics {
             self.commit_seconds.clone(),
         );
         self.costs.register(r);
-        let help = "Rounds that could not look for work";
+        let help = "What could not be looked at: an expired environment, a waiting plan, or all of them";
         r.register("infra_blind_rounds", help, self.blind.clone());
         r.register("infra_uncounted", "Votes and ends that were not counted", self.lost.clone());
         let help = "Spans that no collector took: there was no room, or it failed";
@@ -238,7 +238,7 @@ impl Metrics {
         self.errors.get_or_create(&ErrorLabels { kind: kind.to_owned() }).inc();
     }
 
-    /// Counts a round that could not look for work.
+    /// Counts something that the rounds could not look at.
     pub fn blind_round(&self) {
         self.blind.inc();
     }

@@ -23,7 +23,7 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(300);
 const TURN_MAX: Duration = Duration::from_secs(1);
 
 /// For how many turns a patient caller lets others go first, once it is the
-/// first of the patient ones: these get every second turn at worst.
+/// first of the patient ones: of every two turns one of them asks for the next.
 const PATIENCE: u32 = 2;
 
 /// A shared token bucket. Clones share the same tokens and counters.

@@ -17,7 +17,8 @@ use tokio::time::Instant;
 use super::super::schedule::{Mood, Trouble};
 use super::super::witness::Witness;
 
-/// So many messages can be read of the stream: who reads seldom misses some.
+/// So many messages, the newest, can be read of the stream: who reads seldom
+/// misses some, as of one with a limit. What it took is kept for the judge.
 const RETAINED: usize = 20;
 
 /// Where the reply to one request goes. The requester may have gone.
