@@ -10,9 +10,10 @@ mod machine;
 
 use std::path::PathBuf;
 
+use crate::outcome::Outcome;
 use crate::process::{cargo, follow, run as run_command};
 use crate::repo::Repo;
-use crate::{Outcome, python, size};
+use crate::{python, size};
 
 /// Where most benchmarks are.
 const SIMULATED: &str = "exokit-simtest";

@@ -1,9 +1,10 @@
 //! `ci`: what a change must pass, one command on any machine.
 
+use crate::count::Count;
+use crate::outcome::Outcome;
 use crate::repo::Repo;
 use crate::stages::Stages;
-use crate::test::Count;
-use crate::{Outcome, fuzz, lint, size, swarm, test};
+use crate::{fuzz, lint, size, swarm, test};
 
 /// Runs lint, test, swarm, mutants, fuzz and size; the last line is the count of tests.
 pub(crate) fn run(repo: &Repo) -> Outcome {

@@ -5,7 +5,7 @@
 //! other release build. The first target is the canary, which must be found:
 //! a fuzzer that finds nothing there would find nothing anywhere.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::process::{cargo, program, run as run_command};
 use crate::repo::Repo;
 use std::fs;

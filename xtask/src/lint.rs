@@ -1,9 +1,10 @@
 //! `lint`: what can be said of the sources without running them.
 
+use crate::outcome::Outcome;
 use crate::process::{cargo, output, program, run as run_command};
 use crate::repo::Repo;
 use crate::stages::Stages;
-use crate::{Outcome, tidy};
+use crate::tidy;
 use std::path::{Path, PathBuf};
 
 /// The one version of cargo-deny whose reading of `deny.toml` counts.

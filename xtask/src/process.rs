@@ -1,6 +1,6 @@
 //! Runs other programs: quietly, loudly, or line by line.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::repo::Repo;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

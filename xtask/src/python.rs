@@ -6,10 +6,10 @@
 //! servers come into it from the package index, at the versions of
 //! `tests/requirements.txt`.
 
-use crate::Outcome;
+use crate::count::Count;
+use crate::outcome::Outcome;
 use crate::process::{captured, program, run as run_command};
 use crate::repo::Repo;
-use crate::test::Count;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,6 +1,6 @@
 //! Where things are: the root of the workspace, what it holds, the target directory.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use cargo_metadata::{Metadata, MetadataCommand, TargetKind};
 use std::path::{Path, PathBuf};
 

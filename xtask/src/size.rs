@@ -1,6 +1,6 @@
 //! `size`: the program stays small and starts at once.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::process::{cargo, output, program, run as run_command};
 use crate::repo::Repo;
 use crate::stages::now;

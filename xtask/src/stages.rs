@@ -1,7 +1,7 @@
 //! A run in stages: each is announced, timed and reported, and a failure does
 //! not hide those that come after it.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use std::time::{Duration, Instant};
 
 /// What happened so far.

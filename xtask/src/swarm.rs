@@ -5,7 +5,7 @@
 //! the simulated cloud; this program must not. The mistakes are behind a
 //! feature, so nothing of them is in what is shipped.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::process::{cargo, program, run as run_command};
 use crate::repo::Repo;
 

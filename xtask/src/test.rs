@@ -6,25 +6,18 @@
 //! side. The closing line `N passed, N failed` adds up what all the runners
 //! counted.
 
+use crate::count::Count;
+use crate::outcome::Outcome;
 use crate::process::{captured, cargo, run as run_command, watch};
 use crate::repo::Repo;
 use crate::stages::Stages;
-use crate::{Outcome, python, size};
+use crate::{python, size};
 use std::collections::BTreeSet;
-use std::fmt;
-use std::ops::AddAssign;
 use std::path::Path;
 use std::process::Command;
 
 /// Leaves the tests in Python out.
 const NO_CLIENTS: &str = "--no-clients";
-
-/// Tests that ran.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub(crate) struct Count {
-    pub(crate) passed: u64,
-    pub(crate) failed: u64,
-}
 
 /// What a whole run came to.
 pub(crate) struct Report {
@@ -37,19 +30,6 @@ impl Report {
     pub(crate) fn report(self) -> Outcome {
         println!("{}", self.count);
         self.outcome
-    }
-}
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passed, {} failed", self.passed, self.failed)
-    }
-}
-
-impl AddAssign for Count {
-    fn add_assign(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
     }
 }
 
@@ -195,12 +175,5 @@ mod tests {
         for target in targets.filter(|target| target.is_test()) {
             assert!(program.contains(target.name.as_str()) || others.contains(target.name.as_str()));
         }
-    }
-
-    #[test]
-    fn the_closing_line_adds_up() {
-        let mut count = Count { passed: 40, failed: 0 };
-        count += Count { passed: 2, failed: 1 };
-        assert_eq!(count.to_string(), "42 passed, 1 failed");
     }
 }

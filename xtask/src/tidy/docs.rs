@@ -1,8 +1,9 @@
 //! The documents agree with the repository: crates, links and commands.
 
 use super::{Finding, files};
+use crate::outcome::Outcome;
 use crate::repo::Repo;
-use crate::{Outcome, VERBS};
+use crate::verbs::VERBS;
 use std::path::{Component, Path, PathBuf};
 
 const MAP: &str = "ARCHITECTURE.md";

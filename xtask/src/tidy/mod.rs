@@ -3,6 +3,7 @@
 //! Each check takes data and gives findings, so that its tests can show it a
 //! broken rule. `cargo test -p xtask` runs all of them on this repository.
 
+mod circles;
 mod docs;
 mod edges;
 mod length;
@@ -12,7 +13,7 @@ mod scrub;
 mod source;
 mod words;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::repo::Repo;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,7 @@ fn findings(repo: &Repo) -> Outcome<Vec<Finding>> {
     let mut found = edges::check(&edges::of(&repo.metadata));
     found.extend(purity::check(repo)?);
     found.extend(words::check(&sources));
+    found.extend(circles::check(&sources));
     found.extend(ratchet.check(&length::measure(&sources)));
     found.extend(docs::check(repo)?);
     found.sort();

@@ -4,7 +4,7 @@
 //! workspace and of this machine, not what a crate could ask for.
 
 use super::Finding;
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::process::{cargo, output};
 use crate::repo::Repo;
 

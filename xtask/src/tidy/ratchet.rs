@@ -5,7 +5,7 @@
 
 use super::Finding;
 use super::length::{Length, Measured};
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::repo::Repo;
 
 const LIST: &str = "xtask/ratchet.txt";

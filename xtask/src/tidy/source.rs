@@ -2,7 +2,7 @@
 
 use super::files;
 use super::scrub::{Views, scrub};
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::repo::Repo;
 
 /// One source.

@@ -1,0 +1,4 @@
+//! What a verb answers.
+
+/// Nothing, or what went wrong, in words for a person.
+pub(crate) type Outcome<T = ()> = Result<T, String>;
