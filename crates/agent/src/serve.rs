@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use async_nats::{Client, Event};
 use exokit_ledger::LedgerError;
+use exokit_nats::{Connection, NatsError, NatsOptions, Permission, connect_with_permissions};
 use exokit_service::publisher::{self, Publisher};
 use exokit_service::worker::{Noticed, Worker, is_held};
 use exokit_service::{Service, chain};
@@ -23,10 +24,13 @@ use crate::cursor::FileCursor;
 use crate::http::{self, Links, Rates, Waits};
 use crate::metrics::Metrics;
 use crate::nats::presence::{BROADCAST, Presence};
-use crate::nats::{self, Connection, Counts, Described, Door, NatsBus, NatsError, NatsOptions, Right};
+use crate::nats::{self, Counts, Described, Door, NatsBus};
 use crate::tokens::{TokenFile, Tokens};
 
-/// Pause between two attempts to reach a server that was never reached.
+/// Name of the connection, for the operators of the server.
+const NAME: &str = "exokit AZ-INFRA-001";
+
+/// Pause before another attempt to publish events.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether the ledger can be written.
@@ -323,7 +327,7 @@ impl BusTask {
             () = until_of(&stopped) => return Ok(()),
             connected = self.connect() => connected,
         };
-        let (Connection { client, said }, described) = connected?;
+        let (Connection { client, events }, described) = connected?;
         let counts = Arc::new(Counts::default());
         let (service, metrics) = (self.service.clone(), self.metrics.clone());
         let door = Door::open(client.clone(), service, metrics, counts.clone(), self.workers.clone()).await?;
@@ -343,9 +347,9 @@ impl BusTask {
             biased;
             present = work => present?,
             never = publishing => match never {},
-            () = listen(said, self.connected.clone()) => {}
+            () = listen(events, self.connected.clone()) => {}
         }
-        nats::leave(&client).await;
+        exokit_nats::flush(&client).await;
         Ok(())
     }
 
@@ -366,32 +370,16 @@ impl BusTask {
         FileCursor::open(folder).map_err(|source| ServeError::Cursor { folder: folder.clone(), source })
     }
 
-    /// A server that is not there yet, or goes away again before it has said
-    /// what it allows, is waited for: the ledger and HTTP do their work
-    /// meanwhile. Missing rights end an agent that has just been started, and
-    /// none that has begun to work.
+    /// Connects with the permissions that the agent needs, and says whether it
+    /// may be described as a micro service. While the server is away, the ledger
+    /// and HTTP do their work.
     async fn connect(&self) -> Result<(Connection, bool), NatsError> {
-        let mut just_started = true;
-        loop {
-            let error = match self.allowed().await {
-                Ok(allowed) => return Ok(allowed),
-                Err(error @ NatsError::Denied { .. }) if just_started => return Err(error),
-                Err(error) => error,
-            };
-            just_started = false;
-            let _ = self.tell.send(Told::Unreached(chain(&error)));
-            tracing::warn!(error = %chain(&error), "NATS is not reached yet");
-            tokio::time::sleep(RETRY).await;
-        }
-    }
-
-    /// A connection that allows what is needed, and whether it lets the agent
-    /// be described as a micro service.
-    async fn allowed(&self) -> Result<(Connection, bool), NatsError> {
-        let mut connection = nats::connect(&self.nats).await?;
-        let (needed, wished) = (rights(), nats::description_rights());
-        let described = nats::preflight(&connection.client, &mut connection.said, &needed, &wished).await?;
-        Ok((connection, described))
+        let (required, optional) = (permissions(), nats::description_permissions());
+        let report = |error: &NatsError| {
+            let _ = self.tell.send(Told::Unreached(chain(error)));
+            tracing::warn!(error = %chain(error), "NATS is not reached yet");
+        };
+        connect_with_permissions((&self.nats, NAME), &required, &optional, report).await
     }
 
     /// Describes the agent as a micro service, where that is allowed.
@@ -425,16 +413,16 @@ impl BusTask {
 }
 
 /// What the bus must allow. Only subjects that nobody listens to are tried.
-fn rights() -> Vec<Right> {
+fn permissions() -> Vec<Permission> {
     let publish = ["infra.preflight", "orchestrator.preflight"];
     let subscribe = Verb::ALL.iter().map(|verb| verb.subject()).chain([BROADCAST]);
-    let publish = publish.into_iter().map(|subject| Right::Publish(subject.to_owned()));
-    publish.chain(subscribe.map(|subject| Right::Subscribe(subject.to_owned()))).collect()
+    let publish = publish.into_iter().map(|subject| Permission::Publish(subject.to_owned()));
+    publish.chain(subscribe.map(|subject| Permission::Subscribe(subject.to_owned()))).collect()
 }
 
 /// Notes what the server says until it says no more.
-async fn listen(mut said: mpsc::UnboundedReceiver<Event>, connected: Arc<AtomicBool>) {
-    while let Some(event) = said.recv().await {
+async fn listen(mut events: mpsc::UnboundedReceiver<Event>, connected: Arc<AtomicBool>) {
+    while let Some(event) = events.recv().await {
         match event {
             Event::Connected => {
                 connected.store(true, Ordering::Relaxed);

@@ -5,19 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::header::NATS_MESSAGE_ID;
-use async_nats::{Client, HeaderMap, RequestErrorKind};
+use async_nats::{Client, HeaderMap};
 use async_trait::async_trait;
 use exokit_service::bus::{Bus, BusError, Kept, Publication};
 
-use super::NatsError;
 use super::acks::Acks;
+use exokit_nats::{NatsError, round_trip};
 
 /// Longest wait for the server's answer.
 const CONFIRM: Duration = Duration::from_secs(5);
-
-/// A subject on which nobody answers: that nobody does is the server's answer,
-/// and comes after everything that was sent before.
-pub(crate) const NOBODY: &str = "infra.nobody";
 
 /// Publishes on NATS.
 ///
@@ -66,6 +62,7 @@ impl Bus for NatsBus {
     async fn confirm(&self) -> Result<Option<Kept>, BusError> {
         let since = self.since().take();
         let reached = round_trip(&self.client, CONFIRM).await;
+        let reached = reached.map_err(|error| BusError { why: error.to_string() });
         let reached = reached.and_then(|()| match since {
             Some(since) if since != self.connection() => {
                 Err(BusError { why: "the connection was lost meanwhile".to_owned() })
@@ -85,16 +82,5 @@ impl Bus for NatsBus {
     /// Counted from the first.
     fn connection(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)
-    }
-}
-
-/// Goes to the server and back.
-pub(crate) async fn round_trip(client: &Client, within: Duration) -> Result<(), BusError> {
-    let asked = client.request(NOBODY, bytes::Bytes::new());
-    match tokio::time::timeout(within, asked).await {
-        Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => Ok(()),
-        Ok(Err(error)) => Err(BusError { why: error.to_string() }),
-        Ok(Ok(_)) => Err(BusError { why: format!("somebody answers on {NOBODY}") }),
-        Err(_) => Err(BusError { why: format!("no answer within {} s", within.as_secs()) }),
     }
 }

@@ -4,6 +4,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Message, Subscriber};
 use exokit_service::Service;
@@ -18,13 +19,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::bus::round_trip;
+use super::headers;
 use super::micro::Counts;
-use super::{LEAVE, NatsError, headers, is_inbox, leave};
 use crate::log;
 use crate::metrics::Metrics;
 use crate::span;
 use crate::trace::Trace;
+use exokit_nats::{NatsError, flush, is_inbox, round_trip};
 
 /// Queue group that the replicas share.
 pub(super) const GROUP: &str = "infra";
@@ -46,9 +47,8 @@ const SHORT_BYTES_MAX: usize = 4096;
 const SEALED: &[u8] = b"\"sealed\"";
 const SEALED_WITHIN: usize = 512;
 
-/// Most messages of one operation that wait to be begun. More are lost, as a
-/// message may be on any bus: who gets no answer asks again.
-pub(super) const WAITING_MAX: usize = 4096;
+/// Longest wait for the server at the start and the end.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The door.
 pub struct Door {
@@ -81,7 +81,7 @@ impl Door {
         }
         // Whoever is told that the door is open may send at once. A server that
         // went away meanwhile hears of the subscriptions when it is back.
-        if let Err(error) = round_trip(&client, LEAVE).await {
+        if let Err(error) = round_trip(&client, SERVER_TIMEOUT).await {
             tracing::warn!(%error, "the server has not confirmed the subscriptions yet");
         }
         Ok(Self { client, service, metrics, counts, workers, requests: select_all(requests) })
@@ -109,12 +109,12 @@ impl Door {
                 self.begin(message, &mut under_way).await;
             }
         };
-        if tokio::time::timeout(LEAVE, came_before).await.is_err() {
+        if tokio::time::timeout(SERVER_TIMEOUT, came_before).await.is_err() {
             tracing::warn!("what the server still holds is not waited for: it is not there");
         }
         while under_way.join_next().await.is_some() {}
         // What was answered last must leave before the process does.
-        leave(&self.client).await;
+        flush(&self.client).await;
     }
 
     /// Begins to answer one message. A selection, which waits for nothing, has

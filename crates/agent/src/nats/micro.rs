@@ -17,10 +17,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::door::GROUP;
-use super::preflight::Right;
 use super::presence::{AGENT, SERVICE};
-use super::{NatsError, is_inbox};
 use crate::trace::fresh;
+use exokit_nats::{NatsError, Permission, is_inbox};
 
 /// What every subject of the protocol begins with.
 const PREFIX: &str = "$SRV";
@@ -62,9 +61,9 @@ impl Question {
 
 /// What the server must allow, so that it can be asked for.
 #[must_use]
-pub fn rights() -> Vec<Right> {
+pub fn permissions() -> Vec<Permission> {
     let all = QUESTIONS.iter().map(|question| format!("{PREFIX}.{}", question.word()));
-    all.map(Right::Subscribe).collect()
+    all.map(Permission::Subscribe).collect()
 }
 
 /// What one operation has done since the process began.

@@ -12,7 +12,7 @@ use exokit_wire::event::{AGENT_HEARTBEAT, AGENT_LEAVE, AGENT_REGISTER, AgentMess
 use exokit_wire::verb::Verb;
 use futures_util::StreamExt as _;
 
-use super::{NatsError, is_inbox};
+use exokit_nats::{NatsError, is_inbox};
 
 /// Id of the agent on the platform.
 pub const AGENT: &str = "AZ-INFRA-001";

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::ask::Asker;
-use crate::nats::NatsError;
+use exokit_nats::NatsError;
 
 /// What all events are published under.
 pub(super) const EVENTS: &str = "infra.events.>";

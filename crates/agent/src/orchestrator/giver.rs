@@ -12,8 +12,9 @@ use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::nats::{NOBODY, headers};
+use crate::nats::headers;
 use crate::trace::Trace;
+use exokit_nats::UNUSED_SUBJECT;
 
 /// Longest time for which a giver may be away. Who has lost the server, too, may
 /// connect later than we do.
@@ -96,7 +97,7 @@ impl Giver {
             let mut answers = self.client.subscribe(format!("{inbox}.*")).await.ok()?;
             let (to, headers) = (self.reply.clone(), headers(&self.trace));
             self.client.publish_with_reply_and_headers(to, of_giver.clone(), headers, body).await.ok()?;
-            self.client.publish_with_reply(NOBODY, of_nobody, Bytes::new()).await.ok()?;
+            self.client.publish_with_reply(UNUSED_SUBJECT, of_nobody, Bytes::new()).await.ok()?;
             answers.next().await
         };
         let answer = tokio::time::timeout(CONFIRM, first).await.ok().flatten();

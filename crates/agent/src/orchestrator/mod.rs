@@ -32,10 +32,10 @@ use self::feed::{Feed, Reader};
 use self::follow::Follow;
 use self::stage::{Stage, Stages};
 use self::task::Task;
-use crate::nats::{Connection, NatsError, leave, round_trip};
+use exokit_nats::{Connection, NatsError, flush, round_trip};
 
 pub use audit::Audit;
-pub use link::reach;
+pub use link::connect;
 pub use routes::{Gate, Route, Routes};
 
 /// Queue group that the replicas of the orchestrator share.
@@ -99,7 +99,7 @@ pub struct Orchestrator {
     shared: Arc<Shared>,
     tasks: Subscriber,
     reader: Reader,
-    said: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::UnboundedReceiver<Event>,
     stages: (watch::Sender<Stage>, Stages),
     under_way: JoinSet<Worked>,
     followed: JoinSet<()>,
@@ -112,7 +112,7 @@ impl Orchestrator {
     /// # Errors
     /// When they cannot be subscribed to.
     pub async fn open(connection: Connection, setup: Setup) -> Result<Self, NatsError> {
-        let Connection { client, said } = connection;
+        let Connection { client, events } = connection;
         let (feed, reader) = Feed::open(client.clone()).await?;
         let subject = format!("{TASK_PREFIX}>");
         let subscribed = client.queue_subscribe(subject.clone(), GROUP.to_owned()).await;
@@ -124,15 +124,15 @@ impl Orchestrator {
         let (tellings, looks) = (Semaphore::new(TELLINGS_MAX), Semaphore::new(LOOKS_MAX));
         let shared = Arc::new(Shared { client, setup, feed, tellings, looks });
         let (under_way, followed) = (JoinSet::new(), JoinSet::new());
-        Ok(Self { shared, tasks, reader, said, stages: Stages::begin(), under_way, followed })
+        Ok(Self { shared, tasks, reader, events, stages: Stages::begin(), under_way, followed })
     }
 
     /// Routes tasks until `stop` comes true; then answers those under way, for
     /// some seconds, and tells those that are followed that it ends.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { shared, tasks, reader, said, stages: (stage, stages), under_way, followed } = self;
+        let Self { shared, tasks, reader, events, stages: (stage, stages), under_way, followed } = self;
         let mut router = Router { shared: shared.clone(), tasks, stages, under_way, followed };
-        let background = async { tokio::join!(reader.run(), link::listen(said, &shared.feed)) };
+        let background = async { tokio::join!(reader.run(), link::listen(events, &shared.feed)) };
         let routing = async {
             router.route(stop).await;
             router.end(&stage).await;
@@ -142,7 +142,7 @@ impl Orchestrator {
             () = routing => {}
             _ = background => {}
         }
-        leave(&shared.client).await;
+        flush(&shared.client).await;
     }
 }
 

@@ -14,9 +14,9 @@ use super::gate::Judge;
 use super::giver::Giver;
 use super::stage::{Stage, Stages};
 use super::{GROUP, Shared, TASKS_MAX};
-use crate::nats::is_inbox;
 use crate::span;
 use crate::trace::Trace;
+use exokit_nats::is_inbox;
 
 /// One task under way.
 pub(super) struct Task {

@@ -1,6 +1,6 @@
 //! Where the NATS server is, and how to log in.
 
-use exokit_agent::nats::{Login, NatsOptions};
+use exokit_nats::{Login, NatsOptions};
 use secrecy::SecretString;
 
 use crate::args::NatsArgs;

@@ -1,9 +1,9 @@
 //! `exokit orchestrator`: tasks of the platform become requests to the agent.
 
-use exokit_agent::nats::{Connection, NatsError, NatsOptions};
-use exokit_agent::orchestrator::{Audit, Orchestrator, Routes, Setup, reach};
+use exokit_agent::orchestrator::{Audit, Orchestrator, Routes, Setup, connect};
 use exokit_approval::keys::PublicKey;
 use exokit_cloud::clock::{Clock as _, SystemClock};
+use exokit_nats::{Connection, NatsError, NatsOptions};
 use exokit_service::chain;
 use serde_json::json;
 
@@ -57,7 +57,7 @@ pub(crate) async fn run(settings: &Settings, args: &OrchestratorArgs) -> Result<
 /// once, and each time in the log.
 async fn reached(settings: &Settings, nats: &NatsOptions) -> Result<Connection, NatsError> {
     let mut is_told = false;
-    reach(nats, |error| {
+    connect(nats, |error| {
         let why = chain(error);
         tracing::warn!(error = why, "NATS is not reached yet");
         if !std::mem::replace(&mut is_told, true) {

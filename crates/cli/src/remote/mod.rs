@@ -7,12 +7,12 @@ mod follow;
 mod look;
 mod vote;
 
-use exokit_agent::nats::{self, Login, NatsOptions};
 use exokit_client::{Address, Client, HttpWay, NatsWay, Way};
 use exokit_cloud::network::{NetworkOptions, real};
 use exokit_engine::error::EngineError;
 use exokit_model::approval::Decision;
 use exokit_model::plan::Plan;
+use exokit_nats::{Login, NatsOptions};
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::reply::{OperationReply, ShowPlanReply};
 use exokit_wire::request::ShowPlanRequest;
@@ -235,9 +235,9 @@ async fn nats_way(settings: &Settings, url: &str, user: Option<String>) -> Resul
     };
     let inbox = user.as_ref().map_or_else(|| INBOX.to_owned(), |user| format!("_INBOX.{user}"));
     let options = NatsOptions { url: url.to_owned(), login, authority: settings.nats_ca.clone(), inbox };
-    let connected = nats::connect(&options).await;
+    let connected = exokit_nats::connect(&options, "exokit").await;
     let connection = connected.map_err(|error| {
         CliError::new("agent-away", "asking the agent", "", exokit_service::chain(&error), error.hint())
     })?;
-    Ok(Way::Nats(NatsWay::new(connection.client, connection.said)))
+    Ok(Way::Nats(NatsWay::new(connection.client, connection.events)))
 }
