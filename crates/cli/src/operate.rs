@@ -226,7 +226,7 @@ pub(crate) fn report(settings: &Settings, reply: &OperationReply) -> Result<Exit
 pub(crate) fn open_lines(operations: &[OperationView], now: Timestamp) -> Vec<String> {
     let open = operations.iter().filter(|operation| !operation.phase.is_terminal());
     open.map(|view| {
-        let until = operation::can_start(view, operations, now).then_some(view.plan.not_after);
+        let until = view.can_start(operations, now).then_some(view.plan.not_after);
         operation::open_line(&views::operation(view), until, now)
     })
     .collect()

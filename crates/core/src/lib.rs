@@ -13,4 +13,5 @@ pub mod plan_build;
 pub mod predict;
 pub mod preflight;
 pub mod select;
+pub mod start;
 pub mod walk;

@@ -3,6 +3,7 @@
 use exokit_approval::refusal::Refusal;
 use exokit_approval::roster::RosterRefusal;
 use exokit_core::preflight::PreflightError;
+use exokit_core::start::PolicyViolation;
 use exokit_ledger::LedgerError;
 use exokit_model::canonical::CanonicalError;
 use exokit_model::graph::GraphError;
@@ -221,5 +222,12 @@ impl EngineError {
             }
             EngineError::WrongPhase { .. } => "`exokit show` tells where the environment stands".to_owned(),
         }
+    }
+}
+
+/// A plan that breaks the policy never starts.
+impl From<PolicyViolation> for EngineError {
+    fn from(violation: PolicyViolation) -> Self {
+        Self::Rejected { why: violation.to_string() }
     }
 }

@@ -30,5 +30,3 @@ pub mod sweep;
 pub mod timing;
 mod turns;
 pub mod vote;
-
-pub use start::check_policy;

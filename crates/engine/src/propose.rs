@@ -7,6 +7,7 @@ use exokit_core::cost::{band, estimate, for_seconds};
 use exokit_core::level::{Level, LevelInput, level, removal};
 use exokit_core::plan_build::{self, Discovered, Judgement, Occasion};
 use exokit_core::preflight;
+use exokit_core::start::{self, PolicyViolation};
 use exokit_kinds::Observed;
 use exokit_ledger::{Condition, LedgerError, Requested};
 use exokit_model::approval::Roster;
@@ -382,18 +383,16 @@ impl Engine {
     }
 }
 
-/// The policy bounds the whole life; none is a life without an end. Who breaks
-/// the glass goes past it, with the highest level of approval.
-pub(crate) fn check_life(
+/// Checks the whole lifetime of an environment against the policy. A plan that
+/// breaks the glass may exceed it, at the highest level of approval.
+fn check_life(
     name: &EnvironmentName,
-    life: Option<u64>,
+    seconds: Option<u64>,
     break_glass: Option<&BreakGlass>,
     roster: &Roster,
 ) -> Result<(), EngineError> {
-    match (roster.policy.life_seconds_max, life) {
-        _ if break_glass.is_some() => Ok(()),
-        (Some(most), life) if life.is_none_or(|life| life > most) => {
-            let asked = life.map_or_else(|| "without an end".to_owned(), |life| format!("{life} s"));
+    match (break_glass, start::check_life(seconds, &roster.policy)) {
+        (None, Err(PolicyViolation::Life { wanted: asked, seconds_max: most })) => {
             Err(EngineError::LivesTooLong { environment: name.clone(), asked, most })
         }
         _ => Ok(()),

@@ -2,22 +2,17 @@
 
 use exokit_approval::refusal::Refusal;
 use exokit_approval::verify::Quorum;
-use exokit_core::cost::band;
-use exokit_core::level::{LevelInput, level, removal};
+use exokit_core::start::check_policy;
 use exokit_ledger::{Condition, Filter, LedgerError};
-use exokit_model::approval::Roster;
 use exokit_model::event::{Event, Record};
 use exokit_model::phase::Phase;
-use exokit_model::plan::{Action, Plan};
-use exokit_model::spec::EnvironmentClass;
+use exokit_model::plan::Action;
 use exokit_mutant::{Mutant, planted};
-use rust_decimal::Decimal;
 
 use crate::consent::GivenConsent;
 use crate::engine::Engine;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
-use crate::propose::check_life;
 use crate::state::OperationState;
 use crate::turns::Turns;
 
@@ -94,50 +89,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// A plan whose level is lower than policy demands never starts, whoever made
-/// it, nor does one for an environment that would live longer than the policy
-/// allows, unless it breaks the glass. An extension was held against the policy
-/// when it was planned. The template's own default is as the plan states it,
-/// since templates may be overridden; it can only raise the level.
-///
-/// # Errors
-/// [`EngineError::Rejected`] when the level is lower or the life longer.
-pub fn check_policy(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
-    let input = LevelInput {
-        action: plan.action,
-        template: plan.template,
-        template_level: plan.template_level,
-        class: plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class),
-        band: band(plan.cost.hourly, &roster.policy),
-        data_destroyed: plan
-            .destroys
-            .iter()
-            .filter(|d| d.data || d.kind.holds_data())
-            .map(|d| d.name.clone())
-            .collect(),
-        removal: plan.spec.as_ref().and_then(removal),
-        hourly: plan.cost.hourly,
-        requester_today: Decimal::ZERO,
-        team_today: Decimal::ZERO,
-        break_glass: plan.break_glass.clone(),
-        wanted: None,
-    };
-    let demanded = level(&input, &roster.policy).level;
-    match plan.level >= demanded {
-        true => check_first_life(plan, roster),
-        false => Err(EngineError::Rejected {
-            why: format!("it claims approval level {}, but the policy demands level {demanded}", plan.level),
-        }),
-    }
-}
-
-/// The policy may have become stricter since the plan was made.
-fn check_first_life(plan: &Plan, roster: &Roster) -> Result<(), EngineError> {
-    let Some(spec) = &plan.spec else { return Ok(()) };
-    let checked = check_life(&plan.environment, spec.ttl_seconds, plan.break_glass.as_ref(), roster);
-    checked.map_err(|error| EngineError::Rejected { why: error.to_string() })
 }
 
 /// A plan applies only to the state that it was made from: nothing else runs,

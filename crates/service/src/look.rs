@@ -5,7 +5,6 @@ use exokit_ledger::history::history;
 use exokit_ledger::{Environments, Filter};
 use exokit_model::phase::Phase;
 use exokit_mutant::{Mutant, planted};
-use exokit_text::operation::can_start;
 use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::event::EventMessage;
 use exokit_wire::failure::Failure;
@@ -38,7 +37,7 @@ impl Service {
         let story = self.story(&request.environment).await?;
         let (all, now) = (&story.operations, self.engine().parts().clock.now());
         let open = all.iter().filter(|operation| !operation.phase.is_terminal());
-        let startable = all.iter().filter(|operation| can_start(operation, all, now));
+        let startable = all.iter().filter(|operation| operation.can_start(all, now));
         Ok(StatusReply {
             view: views::environment(&story.view),
             open: open.map(views::operation).collect(),

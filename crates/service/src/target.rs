@@ -47,8 +47,7 @@ impl Service {
         let name: EnvironmentName = target.parse().doing("finding the plan", target)?;
         let story = self.story(&name).await?;
         let (all, now) = (&story.operations, self.engine().parts().clock.now());
-        let waiting =
-            all.iter().rev().find(|operation| exokit_text::operation::can_start(operation, all, now));
+        let waiting = all.iter().rev().find(|operation| operation.can_start(all, now));
         waiting
             .map(|operation| operation.operation.clone())
             .ok_or_else(|| missing(target, "no plan of this environment waits for approval"))

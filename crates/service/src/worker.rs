@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use exokit_engine::error::EngineError;
-use exokit_ledger::{Filter, LedgerError, OperationView, Operations};
+use exokit_ledger::{Filter, LedgerError, Operations};
 use exokit_model::event::Event;
 use exokit_model::ids::{EnvironmentName, OperationId};
 use exokit_model::phase::Phase;
@@ -223,10 +223,10 @@ impl Worker {
         let story = self.service.story(name).await?;
         let engine = self.service.engine();
         let now = engine.parts().clock.now();
-        let can_start =
-            |operation: &&OperationView| exokit_text::operation::can_start(operation, &story.operations, now);
         let mut ready = Vec::new();
-        for operation in story.operations.iter().filter(can_start) {
+        for operation in
+            story.operations.iter().filter(|operation| operation.can_start(&story.operations, now))
+        {
             let quorum = engine.quorum(&operation.plan, &operation.tokens).await;
             let quorum = quorum.doing("counting the votes on", &operation.plan.plan_id)?;
             let counted = operation.tokens.len() >= operation.plan.level.persons();

@@ -1,8 +1,6 @@
 //! An operation: where it stands, who voted, what to do next.
 
-use exokit_ledger::OperationView;
 use exokit_model::approval::{Decision, Roster};
-use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
 use exokit_wire::reply::OperationReply;
 use jiff::Timestamp;
@@ -45,13 +43,6 @@ pub fn text(operation: &OperationReply) -> String {
             None => format!("The {action} of {name} is {}.\n", plain(phase)),
         },
     }
-}
-
-/// Whether a plan waits for its approval and can still start: it is not too
-/// old, and nothing else has changed the environment since it was made.
-pub fn can_start(operation: &OperationView, others: &[OperationView], now: Timestamp) -> bool {
-    let since = |other: &OperationView| other.started_at.is_some_and(|at| at >= operation.proposed_at);
-    operation.phase == Phase::AwaitingApproval && operation.plan.not_after >= now && !others.iter().any(since)
 }
 
 /// One line about an operation that is not finished; `until` says how long it

@@ -30,7 +30,7 @@ const LAYERS: &[Layer] = &[
         tests: &["exokit-sim"],
     },
     Layer { package: "exokit-sim", normal: &[], tests: &[] },
-    Layer { package: "exokit-ledger", normal: &["exokit-model", "exokit-mutant"], tests: &[] },
+    Layer { package: "exokit-ledger", normal: &["exokit-model", "exokit-core", "exokit-mutant"], tests: &[] },
     Layer {
         package: "exokit-engine",
         normal: &[

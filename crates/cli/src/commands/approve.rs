@@ -12,7 +12,6 @@ use exokit_model::ids::{EnvironmentName, OperationId, PersonId, PlanId};
 use exokit_model::plan::Plan;
 use exokit_text::decision;
 use exokit_text::format::plain;
-use exokit_text::operation::can_start;
 use exokit_wire::reply::VoteReply;
 use jiff::SignedDuration;
 
@@ -170,7 +169,7 @@ async fn find(session: &Session, target: &str) -> Result<OperationId, CliError> 
         return Err(missing("there is no such plan or environment"));
     };
     let (all, now) = (&story.operations, session.engine.parts().clock.now());
-    let waiting = all.iter().rev().find(|operation| can_start(operation, all, now));
+    let waiting = all.iter().rev().find(|operation| operation.can_start(all, now));
     let waiting = waiting.ok_or_else(|| missing("no plan of this environment waits for approval"))?;
     Ok(waiting.operation.clone())
 }

@@ -42,9 +42,7 @@ async fn one(operator: &Operator<'_>, name: &EnvironmentName, once: bool) -> Res
             _ => operator.run_to_the_end(&operation.operation).await,
         };
     }
-    let can_start =
-        |operation: &&OperationView| exokit_text::operation::can_start(operation, operations, now);
-    let waiting = operations.iter().rev().find(can_start);
+    let waiting = operations.iter().rev().find(|operation| operation.can_start(operations, now));
     match waiting {
         Some(operation) => operator.start(&operation.operation, !once).await,
         None => {
@@ -184,7 +182,7 @@ async fn ready(operator: &Operator<'_>) -> Result<Vec<OperationId>, CliError> {
         let Some(story) = session.story(&waiting.environment).await? else { continue };
         let operation = story.operations.iter().find(|operation| operation.operation == waiting.operation);
         if let Some(operation) = operation
-            && exokit_text::operation::can_start(operation, &story.operations, now)
+            && operation.can_start(&story.operations, now)
             && operator.approved(operation).await?
         {
             ready.push(waiting.operation);

@@ -7,7 +7,7 @@ use std::path::Path;
 use exokit_approval::keys::PublicKey;
 use exokit_approval::token::inspect;
 use exokit_core::cost::estimate;
-use exokit_engine::check_policy;
+use exokit_core::start::check_policy;
 use exokit_model::approval::{Decision, Roster};
 use exokit_model::ids::{OperationId, PlanId};
 use exokit_model::plan::{Action, Plan};
@@ -104,7 +104,9 @@ impl Agent<'_> {
     /// Level, life and price again, from the text of the plan. Neither can be lower
     /// than what the rules and the known prices give.
     fn recomputed(&self, plan: &Plan, roster: &Roster) -> Result<(), CliError> {
-        check_policy(plan, roster).doing("holding against the policy", &plan.plan_id)?;
+        check_policy(plan, roster)
+            .map_err(exokit_engine::error::EngineError::from)
+            .doing("holding against the policy", &plan.plan_id)?;
         let known = prices::embedded().doing("reading", "the prices")?;
         let least = match (&plan.spec, plan.action) {
             (Some(spec), Action::Provision) => estimate(spec, &known).hourly,

@@ -1,5 +1,6 @@
 //! One operation in full, as its own records tell it.
 
+use exokit_core::start::{StartWindow, can_start};
 use exokit_model::canonical::Digest;
 use exokit_model::certificate::Certificate;
 use exokit_model::event::{Event, Record};
@@ -37,6 +38,14 @@ pub struct OperationView {
 }
 
 impl OperationView {
+    /// Whether the plan waits for approval and can still start, as the other
+    /// operations of the environment stand.
+    #[must_use]
+    pub fn can_start(&self, others: &[Self], now: Timestamp) -> bool {
+        let window = StartWindow { proposed_at: self.proposed_at, not_after: self.plan.not_after };
+        can_start(&self.phase, window, others.iter().filter_map(|other| other.started_at), now)
+    }
+
     /// Folds the records of one operation, in order; none when there are none.
     /// Records of others are passed over. A plan that was read before is not
     /// parsed again.

@@ -1,0 +1,128 @@
+//! Which plans may start: those that still apply to their environment, and keep
+//! the policy that is in force at the start.
+
+use exokit_model::approval::Roster;
+use exokit_model::cost::{ApprovalLevel, CostPolicy};
+use exokit_model::phase::Phase;
+use exokit_model::plan::Plan;
+use exokit_model::spec::EnvironmentClass;
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use crate::cost::band;
+use crate::level::{LevelInput, level, removal};
+
+/// When a plan was made, and until when it may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartWindow {
+    /// When it was proposed.
+    pub proposed_at: Timestamp,
+    /// Latest start.
+    pub not_after: Timestamp,
+}
+
+/// Whether a plan waits for approval and can still start: its window is open,
+/// and no operation of the environment has started since it was made.
+#[must_use]
+pub fn can_start(
+    phase: &Phase,
+    window: StartWindow,
+    starts: impl IntoIterator<Item = Timestamp>,
+    now: Timestamp,
+) -> bool {
+    *phase == Phase::AwaitingApproval
+        && now <= window.not_after
+        && starts.into_iter().all(|started_at| started_at < window.proposed_at)
+}
+
+/// Why a plan breaks the policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyViolation {
+    /// Its approval level is too low.
+    #[error("it claims approval level {claimed}, but the policy demands level {demanded}")]
+    Level {
+        /// Level in the plan.
+        claimed: ApprovalLevel,
+        /// Lowest level that the policy allows.
+        demanded: ApprovalLevel,
+    },
+    /// Its environment would live too long.
+    #[error("its environment would live {wanted}, the policy allows {seconds_max} s")]
+    Life {
+        /// Lifetime in the plan, with its unit.
+        wanted: String,
+        /// Longest lifetime that the policy allows.
+        seconds_max: u64,
+    },
+}
+
+/// Checks a plan against the policy. The level must be what the policy demands,
+/// whoever made the plan; a new environment must not live longer than the policy
+/// allows, unless the plan breaks the glass. The template's default level is the
+/// one in the plan, since templates may be overridden; it can only raise the
+/// level. The lifetime of an extension is checked when it is planned.
+///
+/// # Errors
+/// The first rule that the plan breaks.
+pub fn check_policy(plan: &Plan, roster: &Roster) -> Result<(), PolicyViolation> {
+    let input = LevelInput {
+        action: plan.action,
+        template: plan.template,
+        template_level: plan.template_level,
+        class: plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class),
+        band: band(plan.cost.hourly, &roster.policy),
+        data_destroyed: plan
+            .destroys
+            .iter()
+            .filter(|d| d.data || d.kind.holds_data())
+            .map(|d| d.name.clone())
+            .collect(),
+        removal: plan.spec.as_ref().and_then(removal),
+        hourly: plan.cost.hourly,
+        requester_today: Decimal::ZERO,
+        team_today: Decimal::ZERO,
+        break_glass: plan.break_glass.clone(),
+        wanted: None,
+    };
+    let (claimed, demanded) = (plan.level, level(&input, &roster.policy).level);
+    if claimed < demanded {
+        return Err(PolicyViolation::Level { claimed, demanded });
+    }
+    match &plan.spec {
+        Some(spec) if plan.break_glass.is_none() => check_life(spec.ttl_seconds, &roster.policy),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the whole lifetime of an environment; none is a life without an end.
+///
+/// # Errors
+/// [`PolicyViolation::Life`] when it is longer than the policy allows.
+pub fn check_life(seconds: Option<u64>, policy: &CostPolicy) -> Result<(), PolicyViolation> {
+    match policy.life_seconds_max {
+        Some(seconds_max) if seconds.is_none_or(|seconds| seconds > seconds_max) => {
+            let wanted =
+                seconds.map_or_else(|| "without an end".to_owned(), |seconds| format!("{seconds} s"));
+            Err(PolicyViolation::Life { wanted, seconds_max })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_starts_in_its_window_and_only_on_the_environment_it_was_made_for() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let window = StartWindow { proposed_at: at(10), not_after: at(20) };
+        let check = |starts: &[i64], now| {
+            can_start(&Phase::AwaitingApproval, window, starts.iter().map(|second| at(*second)), at(now))
+        };
+        assert!(check(&[], 20) && check(&[9], 11));
+        assert!(!check(&[], 21), "the window is closed");
+        assert!(!check(&[9, 10], 11), "another operation has started since");
+        assert!(!can_start(&Phase::Succeeded, window, [], at(11)));
+    }
+}
