@@ -9,8 +9,11 @@ use crate::outcome::Outcome;
 use crate::process::{cargo, program, run as run_command};
 use crate::repo::Repo;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// The target that must fail.
 const CANARY: &str = "canary";
@@ -65,17 +68,29 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Outcome {
         None => all.iter().filter(|name| *name != CANARY).collect(),
     };
     find_canary(repo, &fuzzer)?;
-    let mut failed = Vec::new();
-    for name in chosen {
-        if let Err(message) = fuzz(repo, &fuzzer, name, wanted.seconds) {
-            eprintln!("error: {message}");
-            failed.push(name.as_str());
-        }
-    }
+    let failed = side_by_side(&chosen, |name| fuzz(repo, &fuzzer, name, wanted.seconds));
     match failed.is_empty() {
         true => Ok(()),
         false => Err(format!("these targets found something: {}", failed.join(", "))),
     }
+}
+
+/// Fuzzes the targets, as many at once as there are cores; gives the names of
+/// those that failed.
+fn side_by_side<'t>(targets: &[&'t String], fuzz: impl Fn(&str) -> Outcome + Sync) -> Vec<&'t str> {
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
+    let at_once = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let one = || {
+        while let Some(name) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(message) = fuzz(name) {
+                eprintln!("error: {message}");
+                failed.lock().unwrap_or_else(PoisonError::into_inner).push(name.as_str());
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..at_once).for_each(|_| drop(scope.spawn(one))));
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Compiles the fuzzer, with the workspace counted and the rest as it is.
@@ -238,6 +253,19 @@ mod tests {
         for wrong in [&["--seconds"][..], &["--seconds", "0"], &["--quick"], &["plan", "cel"]] {
             assert!(of(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn every_target_is_fuzzed_and_a_failure_stops_no_other() {
+        let names = ["a", "b", "c"].map(str::to_owned);
+        let seen = Mutex::new(Vec::new());
+        let failed = side_by_side(&names.iter().collect::<Vec<_>>(), |name| {
+            seen.lock().expect("not poisoned").push(name.to_owned());
+            if name == "b" { Err("found".to_owned()) } else { Ok(()) }
+        });
+        let mut seen = seen.into_inner().expect("not poisoned");
+        seen.sort();
+        assert_eq!((seen.as_slice(), failed.as_slice()), (&names[..], &["b"][..]));
     }
 
     #[test]
