@@ -10,6 +10,7 @@ use exokit_approval::roster::RosterRefusal;
 use exokit_client::AddressError;
 use exokit_cloud::config::ConfigError;
 use exokit_cloud::outcome::CallError;
+use exokit_cloud::public_prices::PublicPricesError;
 use exokit_cloud::transport::TransportError;
 use exokit_core::select::SelectError;
 use exokit_engine::error::EngineError;
@@ -148,6 +149,7 @@ explain! {
     RosterRefusal => "roster", Exit::Failed;
     TransportError => "network", Exit::Failed;
     CallError => "cloud", Exit::Failed;
+    PublicPricesError => "prices", Exit::Failed;
 }
 
 impl Explain for EngineError {

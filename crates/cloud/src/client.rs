@@ -52,7 +52,7 @@ pub struct Client {
 }
 
 pub(crate) struct Inner {
-    transport: Transport,
+    pub(crate) transport: Transport,
     pub(crate) credentials: Credentials,
     pub(crate) endpoints: Endpoints,
     pub(crate) clock: Arc<dyn Clock>,

@@ -7,6 +7,7 @@
 //! - [`config`] and [`endpoint`] find credentials and addresses in texts that
 //!   the caller has read;
 //! - [`budget`] spaces the calls, [`clock`] tells the time and the skew;
+//! - [`public_prices`] fetches what Exoscale publishes, without credentials;
 //! - [`client`] reads; [`change`] sends changes, the only place that does, and
 //!   asks for a permit first; [`reply`] and [`outcome`] are what they come to.
 //!   Each call is a span.
@@ -23,6 +24,7 @@ pub mod endpoint;
 pub mod network;
 pub mod outcome;
 pub mod outgoing;
+pub mod public_prices;
 pub mod reply;
 pub mod signing;
 mod span;

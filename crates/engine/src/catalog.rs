@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use exokit_cloud::reply::Reply;
 use exokit_model::catalog::{Catalog, DatabaseOffer};
 use exokit_model::ids::{ResourceId, Zone};
+use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use crate::engine::Engine;
@@ -138,6 +139,14 @@ impl Engine {
         let zones: Zones = self.offer(through, "list-zones", "/v2/zone").await?;
         // A name that is no zone name to us cannot be asked for either.
         Ok(zones.zones.into_iter().filter_map(|zone| zone.name.parse().ok()).collect())
+    }
+
+    /// The prices per hour and unit that the cloud publishes, by item.
+    ///
+    /// # Errors
+    /// When they cannot be fetched or have another format.
+    pub async fn public_prices(&self, currency: &str) -> Result<BTreeMap<String, Decimal>, EngineError> {
+        Ok(self.parts().client.public_prices(currency).await?)
     }
 
     async fn offer<T: serde::de::DeserializeOwned>(

@@ -2,6 +2,7 @@
 
 use exokit_approval::refusal::Refusal;
 use exokit_approval::roster::RosterRefusal;
+use exokit_cloud::public_prices::PublicPricesError;
 use exokit_core::preflight::PreflightError;
 use exokit_core::start::PolicyViolation;
 use exokit_ledger::LedgerError;
@@ -26,6 +27,9 @@ pub enum EngineError {
     /// The cloud.
     #[error("observing the cloud")]
     Observe(#[from] ObserveError),
+    /// The public prices.
+    #[error(transparent)]
+    PublicPrices(#[from] PublicPricesError),
     /// The roster.
     #[error("checking the roster")]
     Roster(#[from] RosterRefusal),
@@ -146,6 +150,7 @@ impl EngineError {
             EngineError::State(_) | EngineError::Ledger(LedgerError::Misfit(_)) => "ledger-content",
             EngineError::Ledger(_) => "ledger",
             EngineError::Observe(_) => "cloud",
+            EngineError::PublicPrices(_) => "prices",
             EngineError::Roster(_) => "roster",
             EngineError::Refused(refusal) => refusal.code(),
             EngineError::Preflight(_) => "not-offered",
@@ -177,6 +182,7 @@ impl EngineError {
             EngineError::Ledger(error) => error.hint().to_owned(),
             EngineError::State(_) => "run `exokit audit verify` to find the first bad record".to_owned(),
             EngineError::Observe(error) => error.hint(),
+            EngineError::PublicPrices(error) => error.hint().to_owned(),
             EngineError::Roster(error) => error.hint().to_owned(),
             EngineError::Refused(refusal) => refusal.hint().to_string(),
             EngineError::Preflight(error) => error.hint(),

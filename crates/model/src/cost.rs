@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub const HOURS_PER_MONTH: u32 = 720;
 
 /// A dated list of prices for one currency, excluding VAT.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriceList {
     /// Day of the list, as `YYYY-MM-DD`.
@@ -23,6 +23,35 @@ pub struct PriceList {
     pub currency: String,
     /// Price per hour and unit by item, such as `instance/standard/small`.
     pub hourly: BTreeMap<String, Decimal>,
+}
+
+/// Decimal places to which two prices are compared: Exoscale rounds the hourly
+/// rates that it derives from monthly prices.
+const COMPARED_PLACES: u32 = 4;
+
+impl PriceList {
+    /// The public prices that this list lacks or states differently, by item.
+    #[must_use]
+    pub fn differences(&self, public: &BTreeMap<String, Decimal>) -> Vec<PriceDifference> {
+        let rounded = |price: Decimal| price.round_dp(COMPARED_PLACES);
+        let difference = |(item, public): (&String, &Decimal)| {
+            let ours = self.hourly.get(item).copied();
+            let is_same = ours.map(rounded) == Some(rounded(*public));
+            (!is_same).then(|| PriceDifference { item: item.clone(), ours, public: *public })
+        };
+        public.iter().filter_map(difference).collect()
+    }
+}
+
+/// One price that is not the public one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PriceDifference {
+    /// The item.
+    pub item: String,
+    /// Its price in the list; none when the list lacks it.
+    pub ours: Option<Decimal>,
+    /// Its public price.
+    pub public: Decimal,
 }
 
 /// One line of an estimate.
