@@ -130,6 +130,20 @@ pub enum Filter {
     Operation(OperationId),
 }
 
+/// What an audit of a whole ledger found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// The end of the chain.
+    pub head: Head,
+    /// How many environments were ever planned.
+    pub environments: usize,
+    /// How many plans were ever proposed.
+    pub operations: usize,
+    /// Whether the computed tables said what the records say, up to the one that
+    /// they stand for. Where they did not, they were computed again.
+    pub tables_agreed: bool,
+}
+
 /// The only record of what exokit did: an append-only chain of events.
 ///
 /// What `append` has returned survives every crash. Several processes may use
@@ -184,6 +198,16 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// When the storage cannot be read.
     async fn head(&self) -> Result<Head, LedgerError>;
+
+    /// Checks the chain from its first record, what the records say, and the
+    /// tables that are computed from them. With an anchor, also that the chain
+    /// passes through it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`] with the first record that is not as it was
+    /// written, [`LedgerError::Misfit`] with the first that cannot follow, and
+    /// when the storage cannot be read.
+    async fn audit(&self, anchor: Option<Head>) -> Result<Audit, LedgerError>;
 
     /// Takes the lease of an operation with a new epoch, so that everything
     /// under an older epoch is refused. `holder` must be unique to the process.

@@ -22,7 +22,7 @@ pub mod verify;
 
 pub use error::LedgerError;
 pub use ledger::{
-    CommitWatcher, Condition, Fence, Filter, Head, LEASE_SECONDS, Lease, Ledger, RENEW_SECONDS,
+    Audit, CommitWatcher, Condition, Fence, Filter, Head, LEASE_SECONDS, Lease, Ledger, RENEW_SECONDS,
 };
 pub use memory::MemoryLedger;
 pub use plans::Plans;

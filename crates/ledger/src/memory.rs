@@ -15,11 +15,12 @@ use jiff::civil::Date;
 
 use crate::check::{check_entries, check_environment, check_epoch, check_head, check_unused};
 use crate::error::LedgerError;
-use crate::ledger::{Condition, Filter, Head, Lease, Ledger, lease_end};
+use crate::ledger::{Audit, Condition, Filter, Head, Lease, Ledger, lease_end};
 use crate::plans::Plans;
 use crate::projection::{
     EnvironmentView, Environments, Holdings, Misfit, OperationSummary, Operations, Registry, Request,
 };
+use crate::verify::{FirstBad, verify};
 
 /// A ledger for simulation and tests. Clones share their content, as several
 /// processes share one file. It starts no thread and reads no clock.
@@ -256,6 +257,20 @@ impl Ledger for MemoryLedger {
         Ok(last.map_or(Head::EMPTY, |last| Head::after(last)))
     }
 
+    async fn audit(&self, anchor: Option<Head>) -> Result<Audit, LedgerError> {
+        let records = self.durable();
+        let damaged = |bad: FirstBad| LedgerError::Damaged { seq: bad.seq, why: bad.why };
+        let head = verify(&records).map_err(damaged)?;
+        let mut passed = records.iter().map(Head::after).chain([Head::EMPTY]);
+        if let Some(anchor) = anchor.filter(|anchor| !passed.any(|head| head == *anchor)) {
+            let why = "it is not the record that was anchored".to_owned();
+            return Err(LedgerError::Damaged { seq: anchor.seq, why });
+        }
+        let (environments, operations) =
+            self.now(|registry| (registry.environments().len(), registry.operations().len()))?;
+        Ok(Audit { head, environments, operations, tables_agreed: true })
+    }
+
     async fn acquire(
         &self,
         operation: &OperationId,
@@ -356,7 +371,6 @@ mod tests {
 
     use super::*;
     use crate::testing::{at, entry, operation};
-    use crate::verify::verify;
 
     /// Polls an append `polls` times, then drops it, as a crash would.
     fn interrupted(ledger: &MemoryLedger, polls: usize) -> bool {

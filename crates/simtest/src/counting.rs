@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use exokit_ledger::{
-    Condition, EnvironmentView, Environments, Filter, Head, Holdings, Lease, Ledger, LedgerError,
+    Audit, Condition, EnvironmentView, Environments, Filter, Head, Holdings, Lease, Ledger, LedgerError,
     OperationSummary, Operations, Plans, Request,
 };
 use exokit_model::event::{Entry, Record};
@@ -56,6 +56,10 @@ impl Ledger for Counting {
 
     async fn head(&self) -> Result<Head, LedgerError> {
         self.inner.head().await
+    }
+
+    async fn audit(&self, anchor: Option<Head>) -> Result<Audit, LedgerError> {
+        self.inner.audit(anchor).await
     }
 
     async fn acquire(

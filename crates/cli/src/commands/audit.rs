@@ -1,8 +1,7 @@
 //! `exokit audit verify`: whether the ledger is what was written.
 
-use exokit_ledger::sqlite::Audit;
 use exokit_ledger::verify::FirstBad;
-use exokit_ledger::{Head, LedgerError, SqliteLedger, export};
+use exokit_ledger::{Audit, Head, Ledger as _, LedgerError, SqliteLedger, export};
 use serde_json::json;
 
 use crate::args::AuditArgs;

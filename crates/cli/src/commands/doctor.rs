@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use exokit_ledger::Ledger as _;
 use exokit_text::format::table;
 use jiff::SignedDuration;
 use serde::Serialize;

@@ -2,39 +2,29 @@
 //! tables that are computed from them say the same.
 
 use rusqlite::Connection;
+use tokio::sync::oneshot;
 
 use super::derived::Filling;
 use super::store::{Files, Trouble, damaged, each};
-use super::{SqliteLedger, derived};
+use super::{SqliteLedger, derived, spawn, stopped, store};
 use crate::error::LedgerError;
-use crate::ledger::Head;
+use crate::ledger::{Audit, Head};
 use crate::projection::Registry;
 
-/// What an audit of a whole ledger found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Audit {
-    /// The end of the chain.
-    pub head: Head,
-    /// How many environments were ever planned.
-    pub environments: usize,
-    /// How many plans were ever proposed.
-    pub operations: usize,
-    /// Whether the computed tables said what the records say, up to the one that
-    /// they stand for. Where they did not, they were computed again.
-    pub tables_agreed: bool,
-}
-
 impl SqliteLedger {
-    /// Checks the chain from its first record and what the records say, holding
-    /// one record in memory at a time, then the computed tables. With an
-    /// anchor, also that the chain passes through it.
-    ///
-    /// # Errors
-    /// [`LedgerError::Damaged`] with the first record that is not as it was
-    /// written, [`LedgerError::Misfit`] with the first that cannot follow, and
-    /// when the storage cannot be read.
-    pub async fn audit(&self, anchor: Option<Head>) -> Result<Audit, LedgerError> {
-        let (audit, mending) = self.query(move |files| audit(files, anchor)).await?;
+    /// Audits on a thread and a connection of its own: a long ledger takes many
+    /// seconds, and other readers must not wait for it.
+    pub(super) async fn audit_apart(&self, anchor: Option<Head>) -> Result<Audit, LedgerError> {
+        let files = store::open_reader(&self.place)?;
+        let (reply, found) = oneshot::channel();
+        let work = move || {
+            // Nobody may wait for it any more.
+            let _ = reply.send(audit(&files, anchor));
+        };
+        // Ends with the audit, also when the ledger is closed before.
+        drop(spawn(&self.place, "ledger-audit", work)?);
+        let found = found.await.map_err(|_| stopped())?;
+        let (audit, mending) = found.map_err(|trouble| self.place.explain("reading", trouble))?;
         if let Some(filling) = mending {
             self.fill(filling).await?;
         }

@@ -35,11 +35,10 @@ use tokio::sync::oneshot;
 
 use crate::check::check_entries;
 use crate::error::LedgerError;
-use crate::ledger::{CommitWatcher, Condition, Filter, Head, Lease, Ledger};
+use crate::ledger::{Audit, CommitWatcher, Condition, Filter, Head, Lease, Ledger};
 use crate::plans::Plans;
 use crate::projection::{EnvironmentView, Environments, Holdings, OperationSummary, Operations, Request};
 
-pub use audit::Audit;
 use derived::{Filling, Reply};
 use high_water::HighWater;
 use keeper::Gauge;
@@ -264,6 +263,10 @@ impl Ledger for SqliteLedger {
 
     async fn head(&self) -> Result<Head, LedgerError> {
         self.query(|files| store::head(&files.records)).await
+    }
+
+    async fn audit(&self, anchor: Option<Head>) -> Result<Audit, LedgerError> {
+        self.audit_apart(anchor).await
     }
 
     async fn acquire(

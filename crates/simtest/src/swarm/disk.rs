@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use exokit_ledger::projection::EnvironmentView;
 use exokit_ledger::{
-    Condition, Environments, Filter, Head, Holdings, Lease, Ledger, LedgerError, MemoryLedger,
+    Audit, Condition, Environments, Filter, Head, Holdings, Lease, Ledger, LedgerError, MemoryLedger,
     OperationSummary, Operations, Plans, Request,
 };
 use exokit_model::event::{Entry, Record};
@@ -83,6 +83,10 @@ impl Ledger for Disk {
 
     async fn head(&self) -> Result<Head, LedgerError> {
         self.inner.head().await
+    }
+
+    async fn audit(&self, anchor: Option<Head>) -> Result<Audit, LedgerError> {
+        self.inner.audit(anchor).await
     }
 
     async fn acquire(
