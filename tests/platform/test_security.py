@@ -153,6 +153,12 @@ class World:
             "history.events": ({"environment": there}, 200),
             "drift": ({"environment": there}, 200),
             "orphans": ({}, 200),
+            "operations": ({}, 200),
+            "doctor": ({}, 200),
+            "prices": ({}, 200),
+            "prices.verify": ({}, 200),
+            "audit.verify": ({}, 200),
+            "registry.export": ({"after": 1}, 200),
             # Nothing of it waits for a human.
             "resume": ({"environment": there}, 409),
         }

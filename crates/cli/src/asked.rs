@@ -6,7 +6,7 @@ use exokit_core::select::{Priced, select};
 use exokit_model::cost::{ApprovalLevel, CostPolicy};
 use exokit_model::selection::{Requirements, Selection};
 use exokit_model::spec::{AtExpiry, DatabaseEngine, EnvironmentClass, SksLevel};
-use exokit_service::Planned;
+use exokit_service::PlannedChange;
 use exokit_service::admission::Limits;
 use exokit_templates::TemplateSet;
 use exokit_wire::ask::{Ask, RunFileText, Shape};
@@ -26,10 +26,10 @@ pub(crate) async fn plan(
     settings: &Settings,
     session: &Session,
     args: &ChangeArgs,
-) -> Result<Planned, CliError> {
+) -> Result<PlannedChange, CliError> {
     let request = PlanRequest::Provision(Box::new(ask(args)?));
     let service = session.service(settings, Limits::default())?;
-    Ok(service.planned(&settings.person, &request, None).await?)
+    Ok(service.plan_change(&settings.person, &request, None).await?)
 }
 
 /// The options as they would stand in a message.

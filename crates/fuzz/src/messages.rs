@@ -6,9 +6,10 @@ use exokit_wire::decode::{self, DecodeError};
 use exokit_wire::envelope::Meta;
 use exokit_wire::event::{AgentMessage, ApprovalRequested, EventMessage};
 use exokit_wire::request::{
-    ApproveRequest, DenyRequest, DriftRequest, EventsRequest, ExtendRequest, HistoryRequest,
-    KeepAliveRequest, ListRequest, OrphansRequest, PlanRequest, ProvisionRequest, ResumeRequest,
-    RosterRequest, SelectRequest, ShowPlanRequest, StatusRequest, TeardownRequest,
+    ApproveRequest, AuditRequest, DenyRequest, DoctorRequest, DriftRequest, EventsRequest, ExportRequest,
+    ExtendRequest, HistoryRequest, KeepAliveRequest, ListRequest, OperationsRequest, OrphansRequest,
+    PlanRequest, PricesRequest, ProvisionRequest, ResumeRequest, RosterRequest, SelectRequest,
+    ShowPlanRequest, StatusRequest, TeardownRequest, VerifyPricesRequest,
 };
 use exokit_wire::task::TaskUpdate;
 use exokit_wire::verb::{Message, Verb};
@@ -57,6 +58,12 @@ fn read_as(verb: Verb, meta: &Meta, fields: &Map<String, Value>) -> bool {
         Verb::Events => reader::<EventsRequest>(),
         Verb::Drift => reader::<DriftRequest>(),
         Verb::Orphans => reader::<OrphansRequest>(),
+        Verb::Operations => reader::<OperationsRequest>(),
+        Verb::Doctor => reader::<DoctorRequest>(),
+        Verb::Prices => reader::<PricesRequest>(),
+        Verb::VerifyPrices => reader::<VerifyPricesRequest>(),
+        Verb::Audit => reader::<AuditRequest>(),
+        Verb::Export => reader::<ExportRequest>(),
         Verb::Resume => reader::<ResumeRequest>(),
     };
     assert_eq!(of, verb, "it is read as another operation");
@@ -152,6 +159,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         r#"{"schema_version":1,"plan":"0123456789abcdef"}"#,
         r#"{"schema_version":1,"requester":"kim","environment":"first"}"#,
         r#"{"schema_version":1,"all":true}"#,
+        r#"{"schema_version":1,"skip_cloud":true}"#,
+        r#"{"schema_version":1,"anchor":{"seq":7,"hash":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}}"#,
         r#"{"schema_version":1}"#,
     ]
     .map(|text| text.as_bytes().to_vec())

@@ -38,11 +38,17 @@ const OPERATION_RETRY_MS: u64 = 10_000;
 /// When to come again after a request found no room, in milliseconds.
 const REQUEST_RETRY_MS: u64 = 500;
 
-/// The doors.
+/// When to come again while another audit runs, in milliseconds. One of a
+/// million records takes 15 s.
+const AUDIT_RETRY_MS: u64 = 2_000;
+
+/// Counts requests, operations and audits against the limits.
 #[derive(Debug)]
 pub struct Admission {
     requests: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    /// An audit reads every record, so there is one at a time.
+    audits: Arc<Semaphore>,
     under_way: Arc<AtomicUsize>,
     limits: Limits,
 }
@@ -71,7 +77,8 @@ impl Admission {
     pub fn new(limits: Limits) -> Self {
         let requests = Arc::new(Semaphore::new(limits.requests.get()));
         let bytes = Arc::new(Semaphore::new(limits.bytes.get().min(Semaphore::MAX_PERMITS)));
-        Self { requests, bytes, under_way: Arc::default(), limits }
+        let audits = Arc::new(Semaphore::new(1));
+        Self { requests, bytes, audits, under_way: Arc::default(), limits }
     }
 
     /// Counts an operation that begins here.
@@ -97,6 +104,15 @@ impl Admission {
                 Err(busy(&action.to_string(), &why, OPERATION_RETRY_MS))
             }
         }
+    }
+
+    /// Lets an audit begin.
+    ///
+    /// # Errors
+    /// `busy` while another one runs.
+    pub(crate) fn audit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let permit = self.audits.clone().try_acquire_owned();
+        permit.map_err(|_| busy("the audit", "another audit runs", AUDIT_RETRY_MS))
     }
 
     /// Lets one request in, with a message of so many bytes, before any of them

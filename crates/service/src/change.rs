@@ -37,7 +37,7 @@ impl Service {
     /// What would be done. Nothing is recorded.
     pub(crate) async fn plan(&self, caller: &Caller, request: PlanRequest) -> Result<PlanReply, Failure> {
         // Nothing is recorded, so there is nothing that a key could lead to.
-        let planned = self.planned(caller.requester()?, &request, None).await?;
+        let planned = self.plan_change(caller.requester()?, &request, None).await?;
         let plan = &planned.plan;
         let bytes = plan.to_bytes().map_err(EngineError::from).doing("writing", &plan.plan_id)?;
         // Canonical JSON is UTF-8.
@@ -160,7 +160,7 @@ impl Service {
     ) -> Result<OperationState, NotRecorded> {
         let plan = async {
             self.make_room(action)?;
-            Ok::<_, NotRecorded>(self.planned(caller.requester()?, request, keyed).await?.plan)
+            Ok::<_, NotRecorded>(self.plan_change(caller.requester()?, request, keyed).await?.plan)
         };
         match keyed {
             Some(keyed) => self.engine().propose_once(keyed, plan).await,

@@ -8,6 +8,8 @@ use exokit_approval::refusal::Refusal;
 use exokit_core::select::SelectError;
 use exokit_engine::error::EngineError;
 use exokit_ledger::LedgerError;
+use exokit_ledger::projection::Misfit;
+use exokit_ledger::verify::FirstBad;
 use exokit_model::canonical::CanonicalError;
 use exokit_model::ids::InvalidId;
 use exokit_templates::{DecodeError, InstantiateError, TemplateError};
@@ -78,6 +80,7 @@ impl Explain for EngineError {
             EngineError::Ledger(error) => Explain::class(error),
             EngineError::State(_)
             | EngineError::Observe(_)
+            | EngineError::PublicPrices(_)
             | EngineError::Entropy(_)
             | EngineError::NoRootKey
             | EngineError::OtherAccount { .. } => Class::Unavailable,
@@ -173,6 +176,8 @@ macro_rules! explain {
 }
 
 explain! {
+    FirstBad => "bad-record", Unavailable;
+    Misfit => "bad-record", Unavailable;
     TemplateError => "template", Invalid;
     DecodeError => "file", Invalid;
     InstantiateError => "template-option", Invalid;

@@ -1,24 +1,24 @@
-//! What can be asked of exokit, by whomever and by whatever way: every
-//! operation of the table in `exokit-wire`, the rounds that take up work, and
-//! the events that are published.
+//! The service behind every transport: it answers each operation of the table
+//! in `exokit-wire`, runs the operations that may start, and publishes events.
 //!
 //! Nothing here opens a connection: NATS, HTTP and the command line bring
 //! requests here, and a simulated bus can stand in their place.
 
 pub mod admission;
-mod ask;
 pub mod bus;
 mod change;
+mod checks;
 mod explain;
-mod look;
+mod lookup;
+mod planning;
 pub mod progress;
 pub mod publisher;
+mod queries;
 pub mod service;
-mod target;
 pub mod views;
 mod vote;
 pub mod worker;
 
-pub use ask::Planned;
 pub use explain::{Doing, Explain, chain};
+pub use planning::PlannedChange;
 pub use service::{Caller, RequestKey, Service};

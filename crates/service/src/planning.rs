@@ -1,4 +1,4 @@
-//! From what was asked for, in any of its forms, to a plan.
+//! From a request, in any of its forms, to a plan.
 
 use std::sync::PoisonError;
 
@@ -25,30 +25,30 @@ use crate::service::Service;
 /// Label that names the zone of a node.
 const LABEL_ZONE: &str = "stargate.io/zone";
 
-/// For how many milliseconds a policy is good enough for advice: its reading is
-/// most of the work of a selection.
-const ADVICE_MS: i128 = 1_000;
+/// How long a selection may use a policy that was read before, in milliseconds:
+/// reading it is most of the work of a selection.
+const CACHED_POLICY_MS: i128 = 1_000;
 
-/// A policy, and when it was read.
+/// The policy for selections, and when it was read.
 #[derive(Debug)]
-pub(crate) struct Advice {
+pub(crate) struct CachedPolicy {
     at: Timestamp,
     policy: CostPolicy,
 }
 
-/// A plan and what was noticed on the way to it.
+/// A plan, and how it came out of the request.
 #[derive(Debug, Clone)]
-pub struct Planned {
+pub struct PlannedChange {
     /// The plan.
     pub plan: Plan,
-    /// Why this template, when the requirements chose it.
+    /// Why this template was chosen; none when it was named.
     pub selection: Option<Selection>,
-    /// What a person should know besides.
+    /// Remarks for people, such as ignored keys of a run file.
     pub notes: Vec<String>,
 }
 
-/// What the environment is to be, and where that comes from.
-struct Wanted {
+/// The specification of a new environment, and how it came out of the request.
+struct ResolvedSpec {
     spec: EnvironmentSpec,
     corrections: Vec<Correction>,
     selection: Option<Selection>,
@@ -59,21 +59,22 @@ impl Service {
     /// The cheapest template that satisfies the requirements. With none at all
     /// the cheapest is the answer.
     pub(crate) async fn select(&self, SelectRequest(required): SelectRequest) -> Result<Selection, Failure> {
-        let policy = self.advice().await?;
+        let policy = self.cached_policy().await?;
         self.chosen(&required, &policy)
     }
 
-    /// The policy for those who only ask which template they would get. What is
-    /// planned and what starts goes by the ledger as it is then.
-    async fn advice(&self) -> Result<CostPolicy, Failure> {
+    /// The policy for selections. Plans and starts read the policy afresh.
+    async fn cached_policy(&self) -> Result<CostPolicy, Failure> {
         let now = self.engine().parts().clock.now();
-        let known = || self.advice.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = |advice: &&Advice| (0..ADVICE_MS).contains(&now.duration_since(advice.at).as_millis());
-        if let Some(advice) = known().as_ref().filter(recent) {
-            return Ok(advice.policy.clone());
+        let known = || self.cached_policy.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |cached: &&CachedPolicy| {
+            (0..CACHED_POLICY_MS).contains(&now.duration_since(cached.at).as_millis())
+        };
+        if let Some(cached) = known().as_ref().filter(is_recent) {
+            return Ok(cached.policy.clone());
         }
         let policy = self.policy().await?;
-        *known() = Some(Advice { at: now, policy: policy.clone() });
+        *known() = Some(CachedPolicy { at: now, policy: policy.clone() });
         Ok(policy)
     }
 
@@ -90,13 +91,13 @@ impl Service {
     /// # Errors
     /// When what is asked for contradicts itself or is not on offer, and when
     /// ledger or cloud cannot be read.
-    pub async fn planned(
+    pub async fn plan_change(
         &self,
         requester: &PersonId,
         request: &PlanRequest,
         keyed: Option<&KeyedRequest>,
-    ) -> Result<Planned, Failure> {
-        let plain = |plan| Planned { plan, selection: None, notes: Vec::new() };
+    ) -> Result<PlannedChange, Failure> {
+        let plain = |plan| PlannedChange { plan, selection: None, notes: Vec::new() };
         match request {
             PlanRequest::Provision(ask) => self.provision_plan(requester, ask, keyed).await,
             PlanRequest::Teardown(removal) => {
@@ -123,15 +124,15 @@ impl Service {
         requester: &PersonId,
         ask: &Ask,
         keyed: Option<&KeyedRequest>,
-    ) -> Result<Planned, Failure> {
-        let mut wanted = self.wanted(ask, &self.policy().await?)?;
-        wanted.spec.keep_alive_seconds = ask.keep_alive_seconds;
-        wanted.spec.at_expiry = ask.at_expiry;
-        let what = wanted.spec.environment.clone();
-        self.check_zone(&wanted.spec.zone).await.doing("planning", &what)?;
+    ) -> Result<PlannedChange, Failure> {
+        let mut resolved = self.resolve(ask, &self.policy().await?)?;
+        resolved.spec.keep_alive_seconds = ask.keep_alive_seconds;
+        resolved.spec.at_expiry = ask.at_expiry;
+        let what = resolved.spec.environment.clone();
+        self.check_zone(&resolved.spec.zone).await.doing("planning", &what)?;
         let templates = &self.parts.templates;
         let template = templates
-            .get(wanted.spec.template)
+            .get(resolved.spec.template)
             .ok_or_else(|| invalid("planning", &what, "its template is not known", "name a template"))?;
         let list = &self.parts.prices;
         let request = ProvisionRequest {
@@ -140,13 +141,13 @@ impl Service {
             price_digest: prices::digest(list).doing("reading", "the prices")?,
             prices: list.clone(),
             requester: requester.clone(),
-            corrections: wanted.corrections,
+            corrections: resolved.corrections,
             wanted_level: ask.level,
             break_glass: ask.break_glass.clone(),
-            spec: wanted.spec,
+            spec: resolved.spec,
         };
         let plan = self.engine().plan_provision(request, keyed).await.doing("planning", &what)?;
-        Ok(Planned { plan, selection: wanted.selection, notes: wanted.notes })
+        Ok(PlannedChange { plan, selection: resolved.selection, notes: resolved.notes })
     }
 
     /// A zone that does not exist has no address to ask, so this is found out
@@ -163,9 +164,9 @@ impl Service {
         }
     }
 
-    fn wanted(&self, ask: &Ask, policy: &CostPolicy) -> Result<Wanted, Failure> {
+    fn resolve(&self, ask: &Ask, policy: &CostPolicy) -> Result<ResolvedSpec, Failure> {
         if let Some(file) = &ask.run_file {
-            return self.wanted_by_run_file(ask, file);
+            return self.resolve_run_file(ask, file);
         }
         let mut required = required(ask)?;
         let (template, selection) = match &ask.template {
@@ -191,10 +192,10 @@ impl Service {
             options.zone.get_or_insert(selection.zone.clone());
         }
         let spec = template.instantiate(&options).doing("making an environment from", template.label())?;
-        Ok(Wanted { spec, corrections: Vec::new(), selection, notes: Vec::new() })
+        Ok(ResolvedSpec { spec, corrections: Vec::new(), selection, notes: Vec::new() })
     }
 
-    fn wanted_by_run_file(&self, ask: &Ask, file: &RunFileText) -> Result<Wanted, Failure> {
+    fn resolve_run_file(&self, ask: &Ask, file: &RunFileText) -> Result<ResolvedSpec, Failure> {
         refuse_beside_run_file(ask)?;
         let run = RunFile::decode(&file.name, &file.text, &self.parts.templates, file.lenient);
         let run = run.doing("reading", "the run file")?;
@@ -217,7 +218,7 @@ impl Service {
                 run.nearest, differs.field, differs.environment, differs.template
             )
         });
-        Ok(Wanted {
+        Ok(ResolvedSpec {
             spec,
             corrections: run.corrections,
             selection: None,

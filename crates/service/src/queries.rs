@@ -1,20 +1,23 @@
-//! What only looks: states, plans, stories, events, drift and orphans.
+//! Operations that only read: environments, plans, records and the account.
+
+use std::collections::BTreeSet;
 
 use exokit_engine::error::EngineError;
 use exokit_ledger::history::history;
-use exokit_ledger::{Environments, Filter};
+use exokit_ledger::{Environments, Filter, Operations};
+use exokit_model::cost::PriceList;
 use exokit_model::phase::Phase;
 use exokit_mutant::{Mutant, planted};
 use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::event::EventMessage;
 use exokit_wire::failure::Failure;
 use exokit_wire::reply::{
-    DriftReply, Environment, EventsReply, HistoryLine, HistoryReply, ListReply, OrphansReply, RosterReply,
-    ShowPlanReply, StatusReply,
+    DriftReply, Environment, EventsReply, ExportReply, HistoryLine, HistoryReply, ListReply, OperationsReply,
+    OrphansReply, RosterReply, ShowPlanReply, StatusReply,
 };
 use exokit_wire::request::{
-    DriftRequest, EventsRequest, HistoryRequest, ListRequest, OrphansRequest, RosterRequest, ShowPlanRequest,
-    StatusRequest,
+    DriftRequest, EventsRequest, ExportRequest, HistoryRequest, ListRequest, OperationsRequest,
+    OrphansRequest, PricesRequest, RosterRequest, ShowPlanRequest, StatusRequest,
 };
 use serde::Serialize;
 
@@ -22,14 +25,14 @@ use crate::explain::{Doing as _, invalid};
 use crate::service::Service;
 use crate::views;
 
-/// Most records that are looked at for one page of events.
+/// Most records that are read for one page.
 const PAGE_RECORDS: usize = 1_000;
 
 /// How many environments are read at once for a page of them: about as many as
 /// fit into one.
 const PAGE_ENVIRONMENTS: u32 = 100;
 
-/// Most bytes of events, or of environments, in one reply.
+/// Most bytes of the items of one page.
 const PAGE_BYTES: usize = MESSAGE_BYTES_MAX / 2;
 
 impl Service {
@@ -108,7 +111,7 @@ impl Service {
         self.engine().zones(&self.parts.zone).await.map(drop).doing("reaching", "the cloud")
     }
 
-    /// What was recorded after a point, for those who listen.
+    /// What was recorded after a point, for subscribers of the event stream.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -139,6 +142,43 @@ impl Service {
         Ok(EventsReply { events: records.iter().map(EventMessage::of).collect(), head, next })
     }
 
+    /// Operations that run, and those that the worker starts next: they have the
+    /// votes that they need.
+    pub(crate) async fn active_operations(
+        &self,
+        request: OperationsRequest,
+    ) -> Result<OperationsReply, Failure> {
+        let parts = self.engine().parts();
+        let read = |which| async { parts.ledger.operations(which).await.doing("reading", "the ledger") };
+        let mut active = read(Operations::Active).await?;
+        let waiting = read(Operations::Waiting(parts.clock.now())).await?;
+        let environments: BTreeSet<_> = waiting.iter().map(|operation| &operation.environment).collect();
+        let mut approved = BTreeSet::new();
+        for name in environments {
+            approved.extend(self.approved(name).await?);
+        }
+        active.extend(waiting.into_iter().filter(|operation| approved.contains(&operation.operation)));
+        active.retain(|operation| request.after.as_ref().is_none_or(|after| operation.operation > *after));
+        active.sort_by(|a, b| a.operation.cmp(&b.operation));
+        let cut = shorten(&mut active, views::active_operation);
+        let next = active.last().filter(|_| cut).map(|last| last.operation.clone());
+        Ok(OperationsReply { operations: active.iter().map(views::active_operation).collect(), next })
+    }
+
+    pub(crate) async fn prices(&self, _: PricesRequest) -> Result<PriceList, Failure> {
+        Ok(self.parts.prices.clone())
+    }
+
+    pub(crate) async fn export(&self, request: ExportRequest) -> Result<ExportReply, Failure> {
+        let ledger = &self.engine().parts().ledger;
+        let records = ledger.page(Filter::All, request.after, PAGE_RECORDS).await;
+        let mut records = records.doing("reading", "the ledger")?;
+        let cut = records.len() == PAGE_RECORDS;
+        let cut = shorten(&mut records, Clone::clone) || cut;
+        let next = records.last().filter(|_| cut).map(|last| last.seq);
+        Ok(ExportReply { records, next })
+    }
+
     pub(crate) async fn drift(&self, request: DriftRequest) -> Result<DriftReply, Failure> {
         let name = &request.environment;
         let drift = self.engine().drift(name).await.doing("comparing", name)?;
@@ -158,8 +198,8 @@ impl Service {
     }
 }
 
-/// Leaves as many as fit into a reply, at least one, by the length in which
-/// each is written. Says whether any were left out.
+/// Leaves as many items as fit into a reply, at least one, by their encoded
+/// length. Returns whether any were left out.
 fn shorten<T, W: Serialize>(items: &mut Vec<T>, written: impl Fn(&T) -> W) -> bool {
     let mut bytes = 0;
     let fits = items.iter().take_while(|item| {

@@ -19,8 +19,8 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use crate::admission::{Admission, Admitted, Limits};
-use crate::ask::Advice;
 use crate::explain::Doing as _;
+use crate::planning::CachedPolicy;
 
 /// Who asks, and how the request is known again when it is repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,8 +84,7 @@ pub struct Service {
     pub(crate) work: Arc<Notify>,
     /// The templates as the selector sees them.
     pub(crate) priced: Arc<Priced>,
-    /// The policy as it was last read for advice.
-    pub(crate) advice: Arc<Mutex<Option<Advice>>>,
+    pub(crate) cached_policy: Arc<Mutex<Option<CachedPolicy>>>,
 }
 
 impl Service {
@@ -94,7 +93,13 @@ impl Service {
     pub fn new(parts: Parts) -> Self {
         let admission = Arc::new(Admission::new(parts.limits));
         let priced = Arc::new(Priced::new(parts.templates.candidates(), &parts.prices));
-        Self { parts: Arc::new(parts), admission, work: Arc::default(), priced, advice: Arc::default() }
+        Self {
+            parts: Arc::new(parts),
+            admission,
+            work: Arc::default(),
+            priced,
+            cached_policy: Arc::default(),
+        }
     }
 
     /// The engine behind it.
@@ -154,6 +159,12 @@ impl Service {
             Verb::Events => Box::pin(run(fields, on, |m| self.events(m))),
             Verb::Drift => Box::pin(run(fields, on, |m| self.drift(m))),
             Verb::Orphans => Box::pin(run(fields, on, |m| self.orphans(m))),
+            Verb::Operations => Box::pin(run(fields, on, |m| self.active_operations(m))),
+            Verb::Doctor => Box::pin(run(fields, on, |m| self.doctor(caller, m))),
+            Verb::Prices => Box::pin(run(fields, on, |m| self.prices(m))),
+            Verb::VerifyPrices => Box::pin(run(fields, on, |m| self.verify_prices(m))),
+            Verb::Audit => Box::pin(run(fields, on, |m| self.audit(m))),
+            Verb::Export => Box::pin(run(fields, on, |m| self.export(m))),
             Verb::Resume => Box::pin(run(fields, on, |m| self.resume(caller, m))),
         };
         work.await

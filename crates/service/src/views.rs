@@ -1,16 +1,17 @@
-//! From what ledger and engine know to what goes over the wire.
+//! Conversions from types of ledger and engine to those of replies.
 
 use exokit_approval::token::inspect;
 use exokit_core::predict::critical_path;
 use exokit_engine::sweep;
-use exokit_ledger::OperationView;
 use exokit_ledger::projection::EnvironmentView;
+use exokit_ledger::{OperationSummary, OperationView};
 use exokit_model::canonical::Digest;
 use exokit_model::graph::Node;
 use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
 use exokit_wire::reply::{
-    Approval, Environment, OperationReply, Orphan, Parked, PlanView, PlannedResource, Resource,
+    ActiveOperation, Approval, Environment, OperationReply, Orphan, Parked, PlanView, PlannedResource,
+    Resource,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -86,6 +87,17 @@ pub fn operation(view: &OperationView) -> OperationReply {
         cause,
         destroys: removes.then(|| view.plan.destroys.clone()),
         certificate: view.certificate.clone(),
+    }
+}
+
+/// An operation that runs or may start now.
+#[must_use]
+pub fn active_operation(summary: &OperationSummary) -> ActiveOperation {
+    ActiveOperation {
+        operation: summary.operation.clone(),
+        environment: summary.environment.clone(),
+        action: summary.action,
+        phase: summary.phase.name().to_owned(),
     }
 }
 

@@ -141,7 +141,9 @@ impl Worker {
             tell(Noticed::Blind(failure));
         }
         for name in self.touched.clone() {
-            match self.approved(&name).await.map(|approved| self.begin(approved)) {
+            let approved = self.service.approved(&name).await;
+            let work = |operation| (operation, name.clone());
+            match approved.map(|approved| self.begin(approved.into_iter().map(work))) {
                 Ok(true) => drop(self.touched.remove(&name)),
                 // What finds no room now is looked at again when something ends.
                 Ok(false) => {}
@@ -155,7 +157,7 @@ impl Worker {
     }
 
     /// Begins what is not under way yet; whether there was room for all.
-    fn begin(&mut self, works: Vec<Work>) -> bool {
+    fn begin(&mut self, works: impl IntoIterator<Item = Work>) -> bool {
         for work in works {
             match (self.busy.contains(&work.0), self.service.admission.has_room()) {
                 (true, _) => continue,
@@ -217,11 +219,14 @@ impl Worker {
         self.touched.extend(waiting.into_iter().map(|operation| operation.environment));
         Ok(())
     }
+}
 
-    /// Plans of an environment that wait and may start.
-    async fn approved(&self, name: &EnvironmentName) -> Result<Vec<Work>, Failure> {
-        let story = self.service.story(name).await?;
-        let engine = self.service.engine();
+impl Service {
+    /// Operations on an environment that have the votes that they need and can
+    /// start.
+    pub(crate) async fn approved(&self, name: &EnvironmentName) -> Result<Vec<OperationId>, Failure> {
+        let story = self.story(name).await?;
+        let engine = self.engine();
         let now = engine.parts().clock.now();
         let mut ready = Vec::new();
         for operation in
@@ -231,7 +236,7 @@ impl Worker {
             let quorum = quorum.doing("counting the votes on", &operation.plan.plan_id)?;
             let counted = operation.tokens.len() >= operation.plan.level.persons();
             if quorum.is_ok() || planted(Mutant::CountVotes) && counted {
-                ready.push((operation.operation.clone(), name.clone()));
+                ready.push(operation.operation.clone());
             }
         }
         Ok(ready)

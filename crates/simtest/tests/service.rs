@@ -10,6 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use exokit_cloud::clock::Clock as _;
 use exokit_ledger::{Filter, LEASE_SECONDS, Ledger as _, Operations};
+use exokit_model::cost::PriceList;
+use exokit_model::event::Record;
 use exokit_service::Service;
 use exokit_service::admission::Limits;
 use exokit_service::bus::{Bus, BusError, Kept, Publication};
@@ -347,4 +349,127 @@ async fn every_record_is_published_in_order_whatever_the_bus_does_and_work_goes_
         refused += *bus.refused.lock().unwrap();
     }
     assert!(lost >= 50 && refused >= 10 && repeated >= 50, "{lost} {refused} {repeated}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn active_operations_are_those_that_run_or_have_their_votes() {
+    let rig = Rig::new(Config::default());
+    rig.install_roster().await;
+    let service = service(&rig, Limits::default());
+    let active = async || {
+        let reply = ask(&service, Verb::Operations, json!({})).await.unwrap();
+        let operations = reply["operations"].as_array().unwrap().clone();
+        operations
+            .into_iter()
+            .map(|one| (one["environment"].clone(), one["phase"].clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(active().await, []);
+    let waits = json!({ "ask": { "template": "T3", "name": "waits" } });
+    let waits = ask(&service, Verb::Provision, waits).await.unwrap();
+    assert_eq!(active().await, []);
+    let ready = ask(&service, Verb::Provision, provision("ready", "k")).await.unwrap();
+    assert_eq!(active().await, [(json!("ready"), json!("awaiting-approval"))]);
+    let engine = rig.engine();
+    let id = ready["operation"].as_str().unwrap().parse().unwrap();
+    let run = engine.run(&id);
+    let seen = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        active().await
+    };
+    let (_, seen) = tokio::join!(run, seen);
+    assert_eq!(seen, [(json!("ready"), json!("running"))]);
+    assert_eq!(active().await, []);
+    // A page begins after the operation that is named.
+    ask(&service, Verb::Provision, provision("next", "l")).await.unwrap();
+    let page = json!({ "after": "op_zzzzzzzzzzzzzzzz" });
+    let page = ask(&service, Verb::Operations, page).await.unwrap();
+    assert_eq!(page["operations"], json!([]), "{waits}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_export_in_pages_is_the_ledger() {
+    let rig = Rig::new(Config::default());
+    rig.install_roster().await;
+    let service = service(&rig, Limits::default());
+    ask(&service, Verb::Provision, provision("one", "k")).await.unwrap();
+    assert_eq!(rounds(&service, 1).await, 1);
+    let first = ask(&service, Verb::Export, json!({})).await.unwrap();
+    let records: Vec<Record> = serde_json::from_value(first["records"].clone()).unwrap();
+    assert_eq!((records, &first["next"]), (rig.ledger.durable(), &Value::Null));
+    let rest = ask(&service, Verb::Export, json!({ "after": 2 })).await.unwrap();
+    assert_eq!(rest["records"][0]["seq"], 3);
+    // Plans have some 12 kB each, and a page has less than 400 kB.
+    for name in 0..60 {
+        let wish = json!({ "ask": { "template": "T1", "name": format!("many-{name}") } });
+        ask(&service, Verb::Provision, wish).await.unwrap();
+    }
+    let (mut exported, mut after, mut pages) = (Vec::new(), json!(0), 0);
+    while !after.is_null() {
+        let mut page = ask(&service, Verb::Export, json!({ "after": after })).await.unwrap();
+        exported.extend(serde_json::from_value::<Vec<Record>>(page["records"].take()).unwrap());
+        (after, pages) = (page["next"].take(), pages + 1);
+    }
+    assert!(pages > 1);
+    assert_eq!(exported, rig.ledger.durable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_audit_takes_an_anchor_and_one_runs_at_a_time() {
+    let rig = Rig::new(Config::default());
+    rig.install_roster().await;
+    let service = service(&rig, Limits::default());
+    let whole = ask(&service, Verb::Audit, json!({})).await.unwrap();
+    let head = rig.ledger.head().await.unwrap();
+    assert_eq!((&whole["records"], &whole["head"]), (&json!(head.seq), &json!(head.hash)));
+    let anchored = |seq: u64| json!({ "anchor": { "seq": seq, "hash": head.hash } });
+    assert_eq!(ask(&service, Verb::Audit, anchored(head.seq)).await.unwrap(), whole);
+    let cut = ask(&service, Verb::Audit, anchored(head.seq + 1)).await.unwrap_err();
+    assert_eq!((cut.status, cut.code.as_str()), (503, "bad-record"), "{}", cut.why);
+    let (one, other) =
+        tokio::join!(ask(&service, Verb::Audit, json!({})), ask(&service, Verb::Doctor, json!({})));
+    assert_eq!((one.unwrap(), other.unwrap_err().code), (whole.clone(), "busy".to_owned()));
+    assert_eq!(ask(&service, Verb::Audit, json!({})).await.unwrap(), whole);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_doctor_finds_what_is_wrong_with_ledger_roster_and_cloud() {
+    let refuse = Fault::Status { status: 403, message: None, retry_after: None, after_effect: false };
+    let when = Matcher::every("list-zones");
+    for (faults, cloud) in [(Vec::new(), "ok"), (vec![FaultRule { when, fault: refuse }], "fail")] {
+        let rig = Rig::new(Config { faults, ..Config::default() });
+        rig.install_roster().await;
+        let service = service(&rig, Limits::default());
+        let found = ask(&service, Verb::Doctor, json!({})).await.unwrap();
+        let found: Vec<(&str, &str)> = found["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|finding| (finding["check"].as_str().unwrap(), finding["status"].as_str().unwrap()))
+            .collect();
+        let checks: Vec<&str> = found.iter().map(|(check, _)| *check).collect();
+        assert_eq!(checks, ["templates", "prices", "ledger", "approvals", "cloud", "clock"]);
+        assert!(found.contains(&("ledger", "ok")) && found.contains(&("cloud", cloud)), "{found:?}");
+        let offline = ask(&service, Verb::Doctor, json!({ "skip_cloud": true })).await.unwrap();
+        assert_eq!(offline["findings"].as_array().unwrap().len(), 4);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_prices_in_use_are_told_and_compared_with_the_public_ones() {
+    let rig = Rig::new(Config::default());
+    let mut list = prices::embedded().unwrap();
+    list.hourly.insert("nlb".to_owned(), "9".parse().unwrap());
+    let service = Service::new(Parts {
+        engine: rig.engine(),
+        templates: TemplateSet::embedded().unwrap(),
+        prices: list.clone(),
+        zone: "ch-dk-2".parse().unwrap(),
+        limits: Limits::default(),
+    });
+    let used = ask(&service, Verb::Prices, json!({})).await.unwrap();
+    assert_eq!(serde_json::from_value::<PriceList>(used).unwrap(), list);
+    let compared = ask(&service, Verb::VerifyPrices, json!({})).await.unwrap();
+    let changed = compared["changed"].as_array().unwrap();
+    assert_eq!((changed.len(), &changed[0]["item"], &changed[0]["ours"]), (1, &json!("nlb"), &json!("9")));
 }

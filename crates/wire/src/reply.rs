@@ -6,8 +6,8 @@ use exokit_model::approval::{Decision, Roster};
 use exokit_model::break_glass::BreakGlass;
 use exokit_model::canonical::Digest;
 use exokit_model::certificate::Certificate;
-use exokit_model::cost::{ApprovalLevel, CostBand, CostEstimate, LevelReason};
-use exokit_model::event::Difference;
+use exokit_model::cost::{ApprovalLevel, CostBand, CostEstimate, LevelReason, PriceDifference};
+use exokit_model::event::{Difference, Record};
 use exokit_model::graph::Presence;
 use exokit_model::ids::{
     EnvironmentName, KeyId, NodeKey, OperationId, PersonId, PlanId, ResourceId, RoleName, TemplateId, Zone,
@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::event::EventMessage;
 
@@ -373,4 +374,98 @@ pub struct Orphan {
 pub struct OrphansReply {
     /// Everything that carries a mark and is in no environment.
     pub found: Vec<Orphan>,
+}
+
+/// One operation that runs or may start now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActiveOperation {
+    /// Its id.
+    pub operation: OperationId,
+    /// The environment that it changes.
+    pub environment: EnvironmentName,
+    /// What it does.
+    pub action: Action,
+    /// `running` or `rolling-back`; `awaiting-approval` when it has the votes
+    /// that it needs and has not started yet.
+    pub phase: String,
+}
+
+/// The operations that run or may start now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OperationsReply {
+    /// The operations, as many as fit into one message.
+    pub operations: Vec<ActiveOperation>,
+    /// When there are more: ask again after this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<OperationId>,
+}
+
+/// The outcome of one check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckStatus {
+    /// In order.
+    Ok,
+    /// Works, and deserves attention.
+    Warn,
+    /// Does not work.
+    Fail,
+}
+
+/// What one check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// Name of the check.
+    pub check: String,
+    /// Its outcome.
+    pub status: CheckStatus,
+    /// What was found, in words.
+    pub what: String,
+    /// What to do; empty when all is in order.
+    pub hint: String,
+}
+
+/// Whether everything is in order that the agent needs for its work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DoctorReply {
+    /// What each check found.
+    pub findings: Vec<Finding>,
+}
+
+/// How the prices in use differ from the public ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VerifyPricesReply {
+    /// Day of the list in use.
+    pub date: String,
+    /// How many public prices were compared.
+    pub compared: usize,
+    /// Those that differ.
+    pub changed: Vec<PriceDifference>,
+}
+
+/// What a ledger holds that is as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditReply {
+    /// How many records it has.
+    pub records: u64,
+    /// Hash of the last one.
+    pub head: Digest,
+    /// How many environments were ever planned.
+    pub environments: usize,
+    /// How many plans were ever proposed.
+    pub operations: usize,
+    /// Whether the tables that are computed from the records said the same.
+    /// Where they did not, they were computed again.
+    pub tables_agreed: bool,
+}
+
+/// A page of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExportReply {
+    /// The records in full and in order, as many as fit into one message.
+    #[schemars(with = "Vec<Map<String, Value>>")]
+    pub records: Vec<Record>,
+    /// When there are more: ask again after this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }

@@ -236,6 +236,64 @@ pub struct OrphansRequest {
     pub zone: Option<Zone>,
 }
 
+/// Which operations run, and which may start now?
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OperationsRequest {
+    /// Only those whose ids come after this one: `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<OperationId>,
+}
+
+/// Is everything in order that the agent needs for its work?
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DoctorRequest {
+    /// Leaves out the checks that send requests to the cloud.
+    #[serde(default)]
+    pub skip_cloud: bool,
+}
+
+/// Which prices are estimates made with?
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PricesRequest {}
+
+/// How do the prices in use differ from the public ones?
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyPricesRequest {}
+
+/// Is the ledger what was written?
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditRequest {
+    /// A record that the ledger must have, such as the head of an earlier
+    /// export: without one, records cut off at the end are not noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Anchor>,
+}
+
+/// A record, by its place in the ledger and its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Anchor {
+    /// Its sequence number.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: Digest,
+}
+
+/// Which records does the ledger have?
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportRequest {
+    /// Sequence number of the last record that is known: `next` of the page
+    /// before; 0 for none.
+    #[serde(default)]
+    pub after: u64,
+}
+
 /// Lets a parked operation go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

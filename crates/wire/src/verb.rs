@@ -1,18 +1,21 @@
 //! The table of operations: what can be asked of the agent, and how.
 
+use exokit_model::cost::PriceList;
 use exokit_model::selection::Selection;
 use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::reply::{
-    DriftReply, EventsReply, HistoryReply, KeepAliveReply, ListReply, OperationReply, OrphansReply,
-    PlanReply, RosterReply, ShowPlanReply, StatusReply, VoteReply,
+    AuditReply, DoctorReply, DriftReply, EventsReply, ExportReply, HistoryReply, KeepAliveReply, ListReply,
+    OperationReply, OperationsReply, OrphansReply, PlanReply, RosterReply, ShowPlanReply, StatusReply,
+    VerifyPricesReply, VoteReply,
 };
 use crate::request::{
-    ApproveRequest, DenyRequest, DriftRequest, EventsRequest, ExtendRequest, HistoryRequest,
-    KeepAliveRequest, ListRequest, OrphansRequest, PlanRequest, ProvisionRequest, ResumeRequest,
-    RosterRequest, SelectRequest, ShowPlanRequest, StatusRequest, TeardownRequest,
+    ApproveRequest, AuditRequest, DenyRequest, DoctorRequest, DriftRequest, EventsRequest, ExportRequest,
+    ExtendRequest, HistoryRequest, KeepAliveRequest, ListRequest, OperationsRequest, OrphansRequest,
+    PlanRequest, PricesRequest, ProvisionRequest, ResumeRequest, RosterRequest, SelectRequest,
+    ShowPlanRequest, StatusRequest, TeardownRequest, VerifyPricesRequest,
 };
 
 /// What a bearer token allows. None includes another.
@@ -169,6 +172,18 @@ verbs! {
     Drift = "drift", Post "environments/{environment}/drift", Request, DriftRequest => DriftReply;
     /// What carries the agent's mark and belongs to nothing.
     Orphans = "orphans", Get "orphans", Read, OrphansRequest => OrphansReply;
+    /// Which operations run or may start now.
+    Operations = "operations", Get "operations", Read, OperationsRequest => OperationsReply;
+    /// Checks ledger, roster, prices and cloud; changes nothing.
+    Doctor = "doctor", Get "doctor", Read, DoctorRequest => DoctorReply;
+    /// The price list in use.
+    Prices = "prices", Get "prices", Read, PricesRequest => PriceList;
+    /// Compares the price list in use with the public prices.
+    VerifyPrices = "prices.verify", Get "prices/verify", Read, VerifyPricesRequest => VerifyPricesReply;
+    /// Checks the ledger from its first record.
+    Audit = "audit.verify", Post "audit/verify", Read, AuditRequest => AuditReply;
+    /// The records of the ledger in full, in pages.
+    Export = "registry.export", Get "registry/export", Admin, ExportRequest => ExportReply;
     /// Lets a parked operation go on, or take back what it made.
     Resume = "resume", Post "environments/{environment}/resume", Admin, ResumeRequest => OperationReply;
 }
