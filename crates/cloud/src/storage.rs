@@ -14,9 +14,9 @@ use bytes::Bytes;
 use exokit_model::ids::ResourceId;
 use exokit_model::request::{Api, ConcreteRequest, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use quick_xml::escape::escape;
+use serde::{Deserialize, Serialize};
 
-use crate::xml::{Element, XmlError};
+use crate::xml::{XmlError, decode};
 
 /// Most objects in one delete request; a limit of S3.
 pub(crate) const DELETE_OBJECTS_MAX: usize = 1000;
@@ -28,16 +28,19 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 const QUERY: &AsciiSet = &PATH.add(b'/');
 
 /// One version of one object, or a delete marker.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct ObjectVersion {
     /// Key of the object.
+    #[serde(rename = "Key")]
     pub(crate) key: String,
     /// Version, or `null` in a bucket without versions.
+    #[serde(rename = "VersionId", skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<String>,
 }
 
 /// An upload in parts that was never finished.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub(crate) struct Upload {
     /// Key that the object would have had.
     pub(crate) key: String,
@@ -64,7 +67,8 @@ pub(crate) struct Page<T> {
 }
 
 /// An object that a delete request could not delete.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 pub(crate) struct DeleteFailure {
     /// Key of the object.
     pub(crate) key: String,
@@ -163,20 +167,19 @@ pub(crate) fn delete_objects(bucket: &ResourceId, versions: &[ObjectVersion]) ->
     batches.chain(singles).collect()
 }
 
-fn delete_body(versions: &[&ObjectVersion]) -> Vec<u8> {
-    let mut body =
-        String::from(r#"<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>true</Quiet>"#);
-    // A reader of XML turns a bare carriage return into a line feed.
-    let text = |raw: &str| escape(raw).replace('\r', "&#13;");
-    for version in versions {
-        body.push_str(&format!("<Object><Key>{}</Key>", text(&version.key)));
-        if let Some(id) = &version.version {
-            body.push_str(&format!("<VersionId>{}</VersionId>", text(id)));
-        }
-        body.push_str("</Object>");
-    }
-    body.push_str("</Delete>");
-    body.into_bytes()
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Delete<'a> {
+    #[serde(rename = "@xmlns")]
+    namespace: &'static str,
+    quiet: bool,
+    object: &'a [&'a ObjectVersion],
+}
+
+fn delete_body(versions: &[&ObjectVersion]) -> String {
+    let namespace = "http://s3.amazonaws.com/doc/2006-03-01/";
+    let delete = Delete { namespace, quiet: true, object: versions };
+    quick_xml::se::to_string(&delete).expect("texts and lists have an XML form")
 }
 
 /// The characters that XML 1.0 allows.
@@ -211,68 +214,120 @@ fn list_query(bucket: &ResourceId, what: &str, after: Option<&Marker>, id_parame
     path + what + "="
 }
 
-/// Reads a page of versions and delete markers.
+/// The documents that object storage replies with.
+#[derive(Deserialize)]
+enum Document {
+    ListVersionsResult(Listing),
+    ListMultipartUploadsResult(Listing),
+    DeleteResult(DeleteResult),
+    Error(Failure),
+}
+
+/// The elements of a list, in any order.
+#[derive(Deserialize)]
+struct Listing {
+    #[serde(rename = "$value", default)]
+    elements: Vec<ListElement>,
+}
+
+#[derive(Deserialize)]
+enum ListElement {
+    #[serde(alias = "DeleteMarker")]
+    Version(ObjectVersion),
+    Upload(Upload),
+    IsTruncated(bool),
+    NextKeyMarker(String),
+    #[serde(alias = "NextUploadIdMarker")]
+    NextVersionIdMarker(String),
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct DeleteResult {
+    #[serde(rename = "$value", default)]
+    elements: Vec<DeleteElement>,
+}
+
+#[derive(Deserialize)]
+enum DeleteElement {
+    Error(DeleteFailure),
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Failure {
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+const OTHER_DOCUMENT: XmlError = XmlError::Form("it answers another request");
+
+/// Decodes a page of versions and delete markers.
 pub(crate) fn parse_versions(body: &[u8]) -> Result<Page<ObjectVersion>, XmlError> {
-    let root = rooted(body, "ListVersionsResult")?;
-    let items = root
-        .children
-        .iter()
-        .filter(|child| matches!(child.name.as_str(), "Version" | "DeleteMarker"))
-        .map(|child| {
-            let version = child.get("VersionId").map(str::to_owned);
-            Ok(ObjectVersion { key: child.need("Key")?.to_owned(), version })
-        })
-        .collect::<Result<_, XmlError>>()?;
-    Ok(Page { items, next: next(&root, "NextVersionIdMarker")? })
+    match decode(body)? {
+        Document::ListVersionsResult(listing) => listing.page(|element| match element {
+            ListElement::Version(version) => Some(version),
+            _ => None,
+        }),
+        _ => Err(OTHER_DOCUMENT),
+    }
 }
 
-/// Reads a page of unfinished uploads.
+/// Decodes a page of unfinished uploads.
 pub(crate) fn parse_uploads(body: &[u8]) -> Result<Page<Upload>, XmlError> {
-    let root = rooted(body, "ListMultipartUploadsResult")?;
-    let items = root
-        .all("Upload")
-        .map(|child| {
-            let (key, upload_id) = (child.need("Key")?.to_owned(), child.need("UploadId")?.to_owned());
-            Ok(Upload { key, upload_id })
-        })
-        .collect::<Result<_, XmlError>>()?;
-    Ok(Page { items, next: next(&root, "NextUploadIdMarker")? })
+    match decode(body)? {
+        Document::ListMultipartUploadsResult(listing) => listing.page(|element| match element {
+            ListElement::Upload(upload) => Some(upload),
+            _ => None,
+        }),
+        _ => Err(OTHER_DOCUMENT),
+    }
 }
 
-/// Reads the reply to [`delete_objects`]: what could not be deleted.
+/// Decodes the reply to [`delete_objects`]: what could not be deleted.
 pub(crate) fn parse_delete_result(body: &[u8]) -> Result<Vec<DeleteFailure>, XmlError> {
-    let root = rooted(body, "DeleteResult")?;
-    let text = |child: &Element, name| child.get(name).unwrap_or_default().to_owned();
-    let failure = |child: &Element| DeleteFailure {
-        key: text(child, "Key"),
-        code: text(child, "Code"),
-        message: text(child, "Message"),
+    let Document::DeleteResult(result) = decode(body)? else {
+        return Err(OTHER_DOCUMENT);
     };
-    Ok(root.all("Error").map(failure).collect())
+    let failures = result.elements.into_iter().filter_map(|element| match element {
+        DeleteElement::Error(failure) => Some(failure),
+        DeleteElement::Other => None,
+    });
+    Ok(failures.collect())
 }
 
 /// Code and message of an error body, when it is one.
 pub(crate) fn parse_error(body: &[u8]) -> Option<(String, String)> {
-    let root = rooted(body, "Error").ok()?;
-    Some((root.get("Code")?.to_owned(), root.get("Message").unwrap_or_default().to_owned()))
-}
-
-fn rooted(body: &[u8], name: &'static str) -> Result<Element, XmlError> {
-    let root = Element::parse(body)?;
-    match root.name == name {
-        true => Ok(root),
-        false => Err(XmlError::Missing(name)),
+    match decode(body) {
+        Ok(Document::Error(failure)) => Some((failure.code, failure.message)),
+        _ => None,
     }
 }
 
-/// A page that says there are more must say where, or the list would be cut
-/// short in silence.
-fn next(root: &Element, id: &str) -> Result<Option<Marker>, XmlError> {
-    if root.get("IsTruncated").map(str::trim) != Some("true") {
-        return Ok(None);
+impl Listing {
+    /// The items that `pick` takes and where the next page begins. A page that
+    /// says there are more must say where, or the list would be cut short in
+    /// silence.
+    fn page<T>(self, pick: impl Fn(ListElement) -> Option<T>) -> Result<Page<T>, XmlError> {
+        let (mut items, mut truncated, mut key, mut id) = (Vec::new(), false, None, None);
+        for element in self.elements {
+            match element {
+                ListElement::IsTruncated(more) => truncated = more,
+                ListElement::NextKeyMarker(marker) => key = Some(marker),
+                ListElement::NextVersionIdMarker(marker) => id = Some(marker),
+                element => items.extend(pick(element)),
+            }
+        }
+        match (truncated, key) {
+            (false, _) => Ok(Page { items, next: None }),
+            (true, Some(key)) => Ok(Page { items, next: Some(Marker { key, id }) }),
+            (true, None) => Err(XmlError::Form("it goes on without saying where")),
+        }
     }
-    let key = root.need("NextKeyMarker")?.to_owned();
-    Ok(Some(Marker { key, id: root.get(id).map(str::to_owned) }))
 }
 
 #[cfg(test)]
@@ -310,7 +365,7 @@ mod tests {
     #[test]
     fn a_page_that_hides_its_end_is_an_error() {
         let body = b"<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>";
-        assert!(matches!(parse_versions(body), Err(XmlError::Missing("NextKeyMarker"))));
+        assert!(matches!(parse_versions(body), Err(XmlError::Form("it goes on without saying where"))));
         assert!(parse_versions(b"<ListBucketResult/>").is_err());
         assert!(parse_versions(b"<ListVersionsResult><Version/></ListVersionsResult>").is_err());
     }
@@ -388,10 +443,14 @@ mod tests {
     proptest! {
         #[test]
         fn a_key_survives_the_delete_body(key in "\\PC{1,30}|[\r\n\t<>&\"' ]{1,9}") {
-            let body = delete_body(&[&ObjectVersion { key: key.clone(), version: None }]);
-            let root = Element::parse(&body).unwrap();
-            let object = root.all("Object").next().unwrap();
-            prop_assert_eq!(object.get("Key"), Some(key.as_str()));
+            #[derive(Deserialize)]
+            struct Read {
+                #[serde(rename = "Object")]
+                object: ObjectVersion,
+            }
+            let sent = ObjectVersion { key, version: None };
+            let read: Read = quick_xml::de::from_str(&delete_body(&[&sent])).unwrap();
+            prop_assert_eq!(read.object, sent);
         }
 
         #[test]
