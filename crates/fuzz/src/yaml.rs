@@ -6,7 +6,9 @@ use exokit_core::select::{Priced, select};
 use exokit_model::cost::CostPolicy;
 use exokit_model::selection::Requirements;
 use exokit_model::spec::EnvironmentSpec;
-use exokit_templates::{DecodeError, InstantiateOptions, RunFile, Template, TemplateSet, prices};
+use exokit_templates::{
+    DecodeError, InstantiateOptions, RunFile, Template, TemplateSet, decode_yaml, prices,
+};
 use jiff::civil::date;
 
 use crate::check_refusal;
@@ -27,7 +29,7 @@ pub(crate) fn template(data: &[u8]) -> bool {
     match Template::decode("f.yaml", text) {
         Ok(template) => {
             assert!(!template.label().chars().any(char::is_control));
-            let _ = (template.candidate(), template.capabilities(), template.digest());
+            let _ = (template.candidate(), template.digest());
             match template.instantiate(&InstantiateOptions::new(date(2026, 11, 23))) {
                 Ok(spec) => check_spec(&spec),
                 Err(error) => check_refusal(&error.to_string(), &error.hint()),
@@ -85,7 +87,13 @@ pub(crate) fn price_list(data: &[u8]) -> bool {
 /// Requirements that are accepted lead to a choice or to a refusal.
 pub(crate) fn requirements(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
-    let Ok(wanted) = serde_saphyr::from_str::<Requirements>(text) else { return false };
+    let wanted: Requirements = match decode_yaml("f.yaml", text) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            check_error(&error);
+            return false;
+        }
+    };
     if let Err(error) = select(&wanted, &PRICED, &CostPolicy::default()) {
         check_refusal(&error.to_string(), &error.hint());
     }

@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use exokit_model::ids::Zone;
+use exokit_model::ids::{EnvironmentName, TemplateId};
 use exokit_model::spec::{
-    AutoscalingSpec, BlockStorageSpec, BucketAcl, BucketSpec, ClusterSpec, Cni, DatabaseEngine, DatabaseSpec,
-    IngressSpec, NodesSpec, Quantities, ResourcesSpec, SksLevel,
+    AtExpiry, AutoscalingSpec, BlockStorageSpec, BucketAcl, BucketSpec, ClusterSpec, Cni, DatabaseEngine,
+    DatabaseSpec, EnvironmentClass, EnvironmentSpec, IngressSpec, NodesSpec, Quantities, ResourcesSpec,
+    SksLevel, WorkloadSpec,
 };
 
 use crate::error::DecodeError;
@@ -47,7 +48,7 @@ pub(crate) const KEYS: [&str; 23] = [
 ];
 
 /// The zone of a run file that names none.
-pub(crate) const DEFAULT_ZONE: &str = "ch-dk-2";
+const DEFAULT_ZONE: &str = "ch-dk-2";
 
 /// Most nodes of one environment; a typing error must not order a thousand.
 pub(crate) const NODES_MAX: u32 = 100;
@@ -60,42 +61,30 @@ pub(crate) const BLOCK_GB_MAX: u32 = 10_000;
 /// Longest suffix of a bucket name.
 const BUCKET_SUFFIX_CHARS_MAX: usize = 11;
 
-/// What the shared keys say.
-pub(crate) struct Body {
-    pub(crate) zone: Zone,
-    pub(crate) cluster: ClusterSpec,
-    pub(crate) nodes: NodesSpec,
-    pub(crate) labels: Labels,
-    pub(crate) database: Option<DatabaseSpec>,
-    pub(crate) bucket: Option<BucketSpec>,
-    pub(crate) block_storage: Option<BlockStorageSpec>,
-    pub(crate) load_balancer: bool,
-    pub(crate) ingress: Option<IngressSpec>,
-    pub(crate) autoscaling: Option<AutoscalingSpec>,
-    pub(crate) resources: ResourcesSpec,
-    pub(crate) min_available: Option<u32>,
-    pub(crate) namespace: Option<String>,
-    pub(crate) replicas: u32,
-    pub(crate) port: u16,
-    pub(crate) service_port: u16,
-    pub(crate) node_port: u16,
+/// Whose environment it is and what it runs: what the shared keys do not say.
+pub(crate) struct Identity {
+    pub(crate) environment: EnvironmentName,
+    pub(crate) class: EnvironmentClass,
+    pub(crate) template: TemplateId,
+    pub(crate) service: String,
+    pub(crate) image: String,
 }
 
 /// What the node labels say beyond being labels.
 #[derive(Default)]
-pub(crate) struct Labels {
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) agents: Vec<String>,
-    pub(crate) hardened: bool,
+struct Labels {
+    labels: BTreeMap<String, String>,
+    agents: Vec<String>,
+    hardened: bool,
 }
 
-/// Reads the shared keys. `protect` is whether a database that does not say
-/// so is protected from termination.
+/// Decodes the shared keys.
 pub(crate) fn decode<'n>(
     decoder: &mut Decoder<'n>,
     root: &Fields<'n>,
-    protect: bool,
-) -> Result<Body, DecodeError> {
+    identity: Identity,
+) -> Result<EnvironmentSpec, DecodeError> {
+    let Identity { environment, class, template, service, image } = identity;
     let zone = root.text_or("exoscale_zone", DEFAULT_ZONE)?;
     zone.word(&ZONES)?;
     let replicas = values::within(&root.whole_or("k8s_replicas", 1)?, 1, REPLICAS_MAX)?;
@@ -106,29 +95,39 @@ pub(crate) fn decode<'n>(
     let labels = labels(decoder, root)?;
     let port = values::port(&root.whole_or("k8s_port", 5000)?, 1, u16::MAX)?;
     let service_port = root.whole_or("k8s_service_port", u32::from(port))?;
-    let node_port = root.whole_or("k8s_nodeport", 30001)?;
-    let namespace = match root.text("k8s_namespace")? {
-        Some(name) => Some(values::dns_label(&name)?),
-        None => None,
-    };
-    Ok(Body {
+    let namespace = root.text_or("k8s_namespace", &format!("exo-{environment}"))?;
+    Ok(EnvironmentSpec {
+        project: environment.to_string(),
+        environment,
+        class,
+        template,
         zone: zone.id()?,
         cluster,
-        nodes: nodes(decoder, root)?,
-        labels,
-        database: database(decoder, root, protect)?,
+        nodes: nodes(decoder, root, labels.labels)?,
+        // What matters is protected from termination unless the file says otherwise.
+        database: database(decoder, root, class == EnvironmentClass::Production)?,
         bucket: bucket(decoder, root)?,
         block_storage,
-        load_balancer: load_balancer(decoder, root)?,
-        ingress: ingress(decoder, root)?,
-        autoscaling,
-        resources: resources(decoder, root)?,
-        min_available: min_available(decoder, root)?,
-        namespace,
-        replicas,
-        port,
-        service_port: values::port(&service_port, 1, u16::MAX)?,
-        node_port: values::port(&node_port, 30_000, 32_767)?,
+        workload: WorkloadSpec {
+            namespace: values::dns_label(&namespace)?,
+            service,
+            image,
+            replicas,
+            port,
+            service_port: values::port(&service_port, 1, u16::MAX)?,
+            node_port: values::port(&root.whole_or("k8s_nodeport", 30_001)?, 30_000, 32_767)?,
+            resources: resources(decoder, root)?,
+            autoscaling,
+            min_available: min_available(decoder, root)?,
+            load_balancer: load_balancer(decoder, root)?,
+            ingress: ingress(decoder, root)?,
+        },
+        hardened: labels.hardened,
+        observability: false,
+        agents: labels.agents,
+        ttl_seconds: None,
+        keep_alive_seconds: None,
+        at_expiry: AtExpiry::Ask,
     })
 }
 
@@ -191,7 +190,11 @@ fn cluster<'n>(
     Ok(ClusterSpec { level, cni, addons, version: None })
 }
 
-fn nodes(decoder: &mut Decoder<'_>, root: &Fields<'_>) -> Result<NodesSpec, DecodeError> {
+fn nodes(
+    decoder: &mut Decoder<'_>,
+    root: &Fields<'_>,
+    labels: BTreeMap<String, String>,
+) -> Result<NodesSpec, DecodeError> {
     let family = values::family(&root.text_or("node_type_family", "standard")?)?;
     let mut size = root.text_or("node_type_size", SIZE_MIN)?;
     if family == "standard" && SIZES_TOO_SMALL.contains(&size.value.as_str()) {
@@ -205,7 +208,7 @@ fn nodes(decoder: &mut Decoder<'_>, root: &Fields<'_>) -> Result<NodesSpec, Deco
         family,
         count: values::within(&root.whole_or("node_count", 1)?, 1, NODES_MAX)?,
         disk_gb: values::within(&disk, DISK_GB.0, DISK_GB.1)?,
-        labels: BTreeMap::new(),
+        labels,
     })
 }
 

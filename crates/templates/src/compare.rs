@@ -31,7 +31,7 @@ pub(crate) fn nearest(spec: &EnvironmentSpec, set: &TemplateSet) -> Option<(Temp
 }
 
 /// What differs between an environment and a template.
-pub(crate) fn differences(spec: &EnvironmentSpec, template: &Template) -> Vec<Difference> {
+fn differences(spec: &EnvironmentSpec, template: &Template) -> Vec<Difference> {
     let theirs = traits(template.defaults());
     traits(spec)
         .into_iter()

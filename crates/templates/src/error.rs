@@ -1,6 +1,7 @@
 //! Why a file was refused: where exactly, what is wrong and what to do.
 
 use exokit_model::text::shown;
+use serde_saphyr::Location;
 
 /// A refused file, pointing at the place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,8 +22,15 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    pub(crate) fn new(file: &str, place: Place, key: &str, why: String, hint: String) -> Self {
-        Self { file: file.to_owned(), line: place.line, column: place.column, key: key.to_owned(), why, hint }
+    pub(crate) fn new(file: &str, location: SourceLocation, key: &str, why: String, hint: String) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: location.line,
+            column: location.column,
+            key: key.to_owned(),
+            why,
+            hint,
+        }
     }
 
     fn key_prefix(&self) -> String {
@@ -39,16 +47,22 @@ impl DecodeError {
     }
 }
 
-/// A place in a file.
+/// A line and column of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct SourceLocation {
     pub(crate) line: u64,
     pub(crate) column: u64,
 }
 
-impl Place {
+impl SourceLocation {
     /// The beginning of a file.
-    pub(crate) const START: Place = Place { line: 1, column: 1 };
+    pub(crate) const START: Self = Self { line: 1, column: 1 };
+}
+
+impl From<Location> for SourceLocation {
+    fn from(location: Location) -> Self {
+        Self { line: location.line().max(1), column: location.column().max(1) }
+    }
 }
 
 /// The known word that `text` most likely was meant to be, if any is near.

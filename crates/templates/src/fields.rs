@@ -8,9 +8,10 @@ use std::str::FromStr;
 
 use exokit_model::ids::InvalidId;
 use exokit_model::spec::Correction;
+use serde_saphyr::Spanned;
 
-use crate::error::{DecodeError, Place, hint_words, nearest};
-use crate::yaml::{Entry, Node, Value, shorten};
+use crate::error::{DecodeError, SourceLocation, hint_words, nearest};
+use crate::yaml::{Node, Value, describe, shorten, spelling};
 
 /// How strictly a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,15 +38,22 @@ pub struct IgnoredKey {
 
 /// One reading of one file.
 pub(crate) struct Decoder<'a> {
-    pub(crate) file: &'a str,
+    pub(crate) source: Source<'a>,
     pub(crate) mode: Mode,
     pub(crate) corrections: Vec<Correction>,
     pub(crate) ignored: Vec<IgnoredKey>,
 }
 
+/// A file as the caller named it, and its text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) text: &'a str,
+}
+
 impl<'a> Decoder<'a> {
-    pub(crate) fn new(file: &'a str, mode: Mode) -> Self {
-        Self { file, mode, corrections: Vec::new(), ignored: Vec::new() }
+    pub(crate) fn new(file: &'a str, text: &'a str, mode: Mode) -> Self {
+        Self { source: Source { file, text }, mode, corrections: Vec::new(), ignored: Vec::new() }
     }
 
     /// Opens a mapping whose keys must be among `known`.
@@ -58,40 +66,42 @@ impl<'a> Decoder<'a> {
     where
         'a: 'n,
     {
+        let location = node.referenced.into();
         let Value::Map(entries) = &node.value else {
-            let why = format!("expected a mapping, found {}", node.value.describe());
+            let why = format!("expected a mapping, found {}", describe(self.source.text, node));
             let hint = format!("write it as keys and values; known keys: {}", known.join(", "));
-            return Err(DecodeError::new(self.file, node.place, path, why, hint));
+            return Err(DecodeError::new(self.source.file, location, path, why, hint));
         };
-        for entry in entries {
-            if !known.contains(&entry.key.as_str()) {
-                self.unknown_key(entry, path, known)?;
+        for (key, _) in entries {
+            if !known.contains(&key.value.as_str()) {
+                self.unknown_key(key, path, known)?;
             }
         }
-        Ok(Fields {
-            file: self.file,
-            complete: self.mode == Mode::Template,
-            path: path.to_owned(),
-            place: node.place,
-            entries,
-        })
+        let complete = self.mode == Mode::Template;
+        Ok(Fields { source: self.source, complete, path: path.to_owned(), location, entries })
     }
 
-    fn unknown_key(&mut self, entry: &Entry, path: &str, known: &[&'static str]) -> Result<(), DecodeError> {
-        let key = join(path, &shorten(&entry.key));
+    fn unknown_key(
+        &mut self,
+        key: &Spanned<String>,
+        path: &str,
+        known: &[&'static str],
+    ) -> Result<(), DecodeError> {
+        let location: SourceLocation = key.referenced.into();
+        let whole = join(path, &shorten(&key.value));
         if self.mode == (Mode::Run { lenient: true }) {
-            self.ignored.push(IgnoredKey { key, line: entry.place.line, column: entry.place.column });
+            self.ignored.push(IgnoredKey { key: whole, line: location.line, column: location.column });
             return Ok(());
         }
-        let why = match nearest(&entry.key, known.iter().copied()) {
+        let why = match nearest(&key.value, known.iter().copied()) {
             Some(word) => format!("unknown key; the nearest known one is {}", join(path, word)),
             None => "unknown key".to_owned(),
         };
-        let mut hint = hint_words(&entry.key, known);
+        let mut hint = hint_words(&key.value, known);
         if self.mode != Mode::Template {
             hint.push_str("; or read the file leniently to ignore it");
         }
-        Err(DecodeError::new(self.file, entry.place, &key, why, hint))
+        Err(DecodeError::new(self.source.file, location, &whole, why, hint))
     }
 
     /// Notes a correction; in a template it is an error.
@@ -128,23 +138,38 @@ pub(crate) fn join(path: &str, key: &str) -> String {
 #[derive(Debug, Clone)]
 pub(crate) struct At<T> {
     pub(crate) file: String,
-    pub(crate) place: Place,
+    pub(crate) location: SourceLocation,
     pub(crate) key: String,
     pub(crate) value: T,
 }
 
 impl<T> At<T> {
-    pub(crate) fn refuse(&self, why: String, hint: impl Into<String>) -> DecodeError {
-        DecodeError::new(&self.file, self.place, &self.key, why, hint.into())
+    pub(crate) fn refuse(&self, why: impl Into<String>, hint: impl Into<String>) -> DecodeError {
+        DecodeError::new(&self.file, self.location, &self.key, why.into(), hint.into())
     }
 
-    /// The same place with another value.
+    /// The same location with another value.
     pub(crate) fn with<U>(&self, value: U) -> At<U> {
-        At { file: self.file.clone(), place: self.place, key: self.key.clone(), value }
+        At { file: self.file.clone(), location: self.location, key: self.key.clone(), value }
+    }
+
+    /// The error for a key that is not there.
+    pub(crate) fn missing(&self) -> DecodeError {
+        self.refuse("this key is missing", "state it")
     }
 }
 
 impl At<String> {
+    /// The error that the text is not `what`.
+    pub(crate) fn wrong(&self, what: &str, hint: &str) -> DecodeError {
+        self.refuse(format!("{:?} is not {what}", shorten(&self.value)), hint)
+    }
+
+    /// The text, if it is `good`; otherwise the error that it is not `what`.
+    pub(crate) fn accept(&self, good: bool, what: &str, hint: &str) -> Result<String, DecodeError> {
+        good.then(|| self.value.clone()).ok_or_else(|| self.wrong(what, hint))
+    }
+
     /// The text as a checked name.
     pub(crate) fn id<I: FromStr<Err = InvalidId>>(&self) -> Result<I, DecodeError> {
         self.value.parse().map_err(|error: InvalidId| {
@@ -167,24 +192,21 @@ pub(crate) type Pair = (At<String>, At<String>);
 
 /// The keys of one mapping.
 pub(crate) struct Fields<'n> {
-    file: &'n str,
+    source: Source<'n>,
     complete: bool,
     path: String,
-    place: Place,
-    entries: &'n [Entry],
+    location: SourceLocation,
+    entries: &'n [(Spanned<String>, Node)],
 }
 
 impl<'n> Fields<'n> {
     fn node(&self, key: &str) -> Option<&'n Node> {
-        self.entries
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| &entry.node)
-            .filter(|node| !matches!(node.value, Value::Null))
+        let entry = self.entries.iter().find(|(known, _)| known.value == key);
+        entry.map(|(_, node)| node).filter(|node| !matches!(node.value, Value::Null))
     }
 
-    fn at<T>(&self, key: &str, place: Place, value: T) -> At<T> {
-        At { file: self.file.to_owned(), place, key: join(&self.path, key), value }
+    fn at<T>(&self, key: &str, location: impl Into<SourceLocation>, value: T) -> At<T> {
+        At { file: self.source.file.to_owned(), location: location.into(), key: join(&self.path, key), value }
     }
 
     /// Whether the key stands in the file with a value.
@@ -194,20 +216,29 @@ impl<'n> Fields<'n> {
 
     /// A value that no key of the file gave.
     pub(crate) fn absent<T>(&self, key: &str, value: T) -> At<T> {
-        self.at(key, self.place, value)
+        self.at(key, self.location, value)
     }
 
     fn wrong(&self, key: &str, node: &Node, expected: &str, hint: &str) -> DecodeError {
-        let why = format!("expected {expected}, found {}", node.value.describe());
-        self.at(key, node.place, ()).refuse(why, hint)
+        let why = format!("expected {expected}, found {}", describe(self.source.text, node));
+        self.at(key, node.referenced, ()).refuse(why, hint)
     }
 
     /// The default for a key that was left out; an error in a template.
     fn default<T>(&self, key: &str, default: T) -> Result<At<T>, DecodeError> {
         let at = self.absent(key, default);
         match self.complete {
-            true => Err(at.refuse("this key is missing".to_owned(), "state it")),
+            true => Err(at.missing()),
             false => Ok(at),
+        }
+    }
+
+    /// A text, or a number as it is spelled.
+    fn scalar(&self, node: &Node) -> Option<String> {
+        match &node.value {
+            Value::Text(text) => Some(text.clone()),
+            Value::Number(_) => Some(spelling(self.source.text, node).to_owned()),
+            _ => None,
         }
     }
 
@@ -215,19 +246,9 @@ impl<'n> Fields<'n> {
         let Some(node) = self.node(key) else {
             return Ok(None);
         };
-        let text = match &node.value {
-            Value::Text(text) => text.clone(),
-            Value::Number { spelled, .. } => spelled.clone(),
-            _ => {
-                return Err(self.wrong(
-                    key,
-                    node,
-                    "text",
-                    "write a text; quote it if it is a word such as true",
-                ));
-            }
-        };
-        Ok(Some(self.at(key, node.place, text)))
+        let hint = "write a text; quote it if it is a word such as true";
+        let text = self.scalar(node).ok_or_else(|| self.wrong(key, node, "text", hint))?;
+        Ok(Some(self.at(key, node.referenced, text)))
     }
 
     pub(crate) fn text_or(&self, key: &str, default: &str) -> Result<At<String>, DecodeError> {
@@ -238,8 +259,7 @@ impl<'n> Fields<'n> {
     }
 
     pub(crate) fn need_text(&self, key: &str) -> Result<At<String>, DecodeError> {
-        self.text(key)?
-            .ok_or_else(|| self.absent(key, ()).refuse("this key is missing".to_owned(), "state it"))
+        self.text(key)?.ok_or_else(|| self.absent(key, ()).missing())
     }
 
     pub(crate) fn whole_or(&self, key: &str, default: u32) -> Result<At<u32>, DecodeError> {
@@ -250,11 +270,11 @@ impl<'n> Fields<'n> {
             Value::Text(_) => "write a number without quotes",
             _ => "write a number such as 2",
         };
-        let Value::Number { whole: Some(whole), .. } = node.value else {
+        let Value::Number(Some(whole)) = node.value else {
             return Err(self.wrong(key, node, "a whole number", hint));
         };
         match u32::try_from(whole) {
-            Ok(value) => Ok(self.at(key, node.place, value)),
+            Ok(value) => Ok(self.at(key, node.referenced, value)),
             Err(_) => Err(self.wrong(key, node, "a whole number from 0 to 4294967295", hint)),
         }
     }
@@ -274,14 +294,12 @@ impl<'n> Fields<'n> {
         let Value::List(items) = &node.value else {
             return Err(self.wrong(key, node, "a list", "write it as lines that begin with a hyphen"));
         };
-        let mut texts = Vec::new();
-        for item in items {
-            let Value::Text(text) = &item.value else {
-                return Err(self.wrong(key, item, "a text in the list", "write a word"));
-            };
-            texts.push(self.at(key, item.place, text.clone()));
-        }
-        Ok(Some(self.at(key, node.place, texts)))
+        let texts = items.iter().map(|item| match &item.value {
+            Value::Text(text) => Ok(self.at(key, item.referenced, text.clone())),
+            _ => Err(self.wrong(key, item, "a text in the list", "write a word")),
+        });
+        let texts = texts.collect::<Result<_, _>>()?;
+        Ok(Some(self.at(key, node.referenced, texts)))
     }
 
     /// A nested mapping whose keys must be among `known`.
@@ -291,10 +309,8 @@ impl<'n> Fields<'n> {
         key: &str,
         known: &[&'static str],
     ) -> Result<Option<Fields<'n>>, DecodeError> {
-        match self.node(key) {
-            Some(node) => decoder.open(node, &join(&self.path, key), known).map(Some),
-            None => Ok(None),
-        }
+        let node = self.node(key);
+        node.map(|node| decoder.open(node, &join(&self.path, key), known)).transpose()
     }
 
     /// A nested mapping of free keys to texts.
@@ -305,18 +321,16 @@ impl<'n> Fields<'n> {
         let Value::Map(entries) = &node.value else {
             return Err(self.wrong(key, node, "a mapping", "write it as keys and values"));
         };
-        entries
-            .iter()
-            .map(|entry| {
-                let path = join(key, &entry.key);
-                let text = match &entry.node.value {
-                    Value::Text(text) => text.clone(),
-                    Value::Number { spelled, .. } => spelled.clone(),
-                    Value::Bool(value) => value.to_string(),
-                    _ => return Err(self.wrong(&path, &entry.node, "text", "write a text")),
-                };
-                Ok((self.at(&path, entry.place, entry.key.clone()), self.at(&path, entry.node.place, text)))
-            })
-            .collect()
+        let pair = |(name, node): &(Spanned<String>, Node)| {
+            let path = join(key, &name.value);
+            let text = match &node.value {
+                Value::Bool(value) => Some(value.to_string()),
+                _ => self.scalar(node),
+            };
+            let text = text.ok_or_else(|| self.wrong(&path, node, "text", "write a text"))?;
+            let name = self.at(&path, name.referenced, name.value.clone());
+            Ok((name, self.at(&path, node.referenced, text)))
+        };
+        entries.iter().map(pair).collect()
     }
 }

@@ -48,8 +48,7 @@ const SHAPES: [(&str, &str, u32, u32); 24] = [
 ];
 
 /// CPU and memory of a node; none when there is no such type.
-#[must_use]
-pub fn node_shape(family: &str, size: &str) -> Option<NodeShape> {
+pub(crate) fn node_shape(family: &str, size: &str) -> Option<NodeShape> {
     SHAPES
         .iter()
         .find(|shape| shape.0 == family && shape.1 == size)

@@ -7,7 +7,6 @@
 //! here opens a file; callers pass names and texts.
 
 mod body;
-mod capability;
 mod compare;
 mod error;
 mod fields;
@@ -19,12 +18,11 @@ mod template;
 mod values;
 mod yaml;
 
-pub use capability::Capability;
 pub use compare::Difference;
 pub use error::DecodeError;
 pub use fields::IgnoredKey;
-pub use known::{ZONES, node_shape};
-pub use run_file::{RunFile, differs_from};
+pub use known::ZONES;
+pub use run_file::RunFile;
 pub use set::{TemplateError, TemplateSet};
 pub use template::{InstantiateError, InstantiateOptions, Template};
-pub use yaml::FILE_BYTES_MAX;
+pub use yaml::{FILE_BYTES_MAX, decode as decode_yaml};

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use exokit_model::canonical::{CanonicalError, Digest, to_canonical_bytes};
 use exokit_model::cost::PriceList;
 use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer};
 
-use crate::error::DecodeError;
-use crate::fields::{At, Decoder, Mode};
+use crate::error::{DecodeError, SourceLocation};
 use crate::yaml;
 
 /// Name of the embedded file.
@@ -17,9 +17,6 @@ const EMBEDDED: &str = include_str!("../../../prices/2026-10.yaml");
 
 /// Domain of price list digests.
 const DIGEST_DOMAIN: &str = "exokit-prices/v1";
-
-/// Keys of the file.
-const KEYS: [&str; 4] = ["date", "source", "currency", "hourly"];
 
 /// A price beyond this is a mistake; arithmetic stays exact below it.
 const PRICE_MAX: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
@@ -41,23 +38,13 @@ pub fn embedded() -> Result<PriceList, DecodeError> {
 /// # Errors
 /// When it is not well formed, or a price is not a decimal number from 0 up.
 pub fn decode(file: &str, text: &str) -> Result<PriceList, DecodeError> {
-    let node = yaml::parse(file, text)?;
-    let mut decoder = Decoder::new(file, Mode::Template);
-    let root = decoder.open(&node, "", &KEYS)?;
-    let mut hourly = BTreeMap::new();
-    for (item, price) in root.pairs("hourly")? {
-        hourly.insert(item_name(&item)?, amount(&price)?);
-    }
+    let PriceFile { date, source, currency, hourly } = yaml::decode(file, text)?;
     if hourly.is_empty() {
-        let at = root.absent("hourly", ());
-        return Err(at.refuse("there are no prices".to_owned(), "state at least one"));
+        let (why, hint) = ("there are no prices".to_owned(), "state at least one".to_owned());
+        return Err(DecodeError::new(file, SourceLocation::START, "hourly", why, hint));
     }
-    Ok(PriceList {
-        date: date(&root.need_text("date")?)?,
-        source: source(&root.need_text("source")?)?,
-        currency: currency(&root.need_text("currency")?)?,
-        hourly,
-    })
+    let hourly = hourly.into_iter().map(|(Item(item), Price(price))| (item, price)).collect();
+    Ok(PriceList { date, source, currency, hourly })
 }
 
 /// A list of one's own, with no price below the one that comes with the
@@ -87,57 +74,70 @@ pub fn encode(prices: &PriceList) -> Result<String, serde_saphyr::SerializeError
     serde_saphyr::to_string(prices)
 }
 
-fn item_name(at: &At<String>) -> Result<String, DecodeError> {
-    let good = !at.value.is_empty()
-        && at.value.len() <= 80
-        && at.value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"/-.".contains(&b));
-    match good {
-        true => Ok(at.value.clone()),
-        false => {
-            let why = format!("{:?} is not an item", yaml::shorten(&at.value));
-            Err(at.refuse(why, "write one such as instance/standard/small"))
-        }
-    }
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceFile {
+    #[serde(deserialize_with = "date")]
+    date: String,
+    #[serde(deserialize_with = "source")]
+    source: String,
+    #[serde(deserialize_with = "currency")]
+    currency: String,
+    hourly: BTreeMap<Item, Price>,
 }
 
-fn amount(at: &At<String>) -> Result<Decimal, DecodeError> {
-    let plain = at.value.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    // `from_str_exact` takes no more digits than it can keep.
-    let price = plain
-        .then(|| Decimal::from_str_exact(&at.value).ok())
-        .flatten()
-        .filter(|price| (Decimal::ZERO..=PRICE_MAX).contains(price))
-        .filter(|price| price.scale() <= PLACES_MAX);
-    price.map(|price| price.normalize()).ok_or_else(|| {
-        let why = format!("{:?} is not a price", yaml::shorten(&at.value));
-        at.refuse(why, "write a decimal number such as 0.02333, from 0 up")
-    })
+#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+struct Item(#[serde(deserialize_with = "item_name")] String);
+
+#[derive(Deserialize)]
+struct Price(#[serde(deserialize_with = "amount")] Decimal);
+
+/// A text that `check` turns into a value; otherwise the error that it is not `what`.
+fn text<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    check: impl Fn(&str) -> Option<T>,
+    what: &str,
+    hint: &str,
+) -> Result<T, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    check(&text).ok_or_else(|| yaml::refuse(&format!("{:?} is not {what}", yaml::shorten(&text)), hint))
 }
 
-fn date(at: &At<String>) -> Result<String, DecodeError> {
-    match at.value.parse::<jiff::civil::Date>() {
-        Ok(date) if date.to_string() == at.value => Ok(at.value.clone()),
-        _ => {
-            let why = format!("{:?} is not a day", yaml::shorten(&at.value));
-            Err(at.refuse(why, "write it as 2026-10-01"))
-        }
-    }
+fn item_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"/-.".contains(&b);
+    let check =
+        |text: &str| ((1..=80).contains(&text.len()) && text.bytes().all(letter)).then(|| text.to_owned());
+    text(deserializer, check, "an item", "write one such as instance/standard/small")
 }
 
-fn source(at: &At<String>) -> Result<String, DecodeError> {
-    match at.value.chars().count() {
-        1..=SOURCE_CHARS_MAX => Ok(at.value.clone()),
-        _ => Err(at.refuse("too long or empty".to_owned(), "name where the prices come from")),
-    }
+fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+    let check = |text: &str| {
+        let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        // `from_str_exact` takes no more digits than it can keep.
+        let price = plain.then(|| Decimal::from_str_exact(text).ok()).flatten()?;
+        let good = (Decimal::ZERO..=PRICE_MAX).contains(&price) && price.scale() <= PLACES_MAX;
+        good.then(|| price.normalize())
+    };
+    text(deserializer, check, "a price", "write a decimal number such as 0.02333, from 0 up")
 }
 
-fn currency(at: &At<String>) -> Result<String, DecodeError> {
-    let good = at.value.len() == 3 && at.value.bytes().all(|b| b.is_ascii_uppercase());
-    match good {
-        true => Ok(at.value.clone()),
-        false => {
-            let why = format!("{:?} is not a currency", yaml::shorten(&at.value));
-            Err(at.refuse(why, "write three capital letters such as CHF"))
-        }
-    }
+fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let check = |text: &str| {
+        let date = text.parse::<jiff::civil::Date>().ok()?.to_string();
+        (date == text).then_some(date)
+    };
+    text(deserializer, check, "a day", "write it as 2026-10-01")
+}
+
+fn source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let check = |text: &str| (1..=SOURCE_CHARS_MAX).contains(&text.chars().count()).then(|| text.to_owned());
+    text(deserializer, check, "a source of 1 to 200 characters", "name where the prices come from")
+}
+
+fn currency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let check = |text: &str| {
+        (text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase())).then(|| text.to_owned())
+    };
+    text(deserializer, check, "a currency", "write three capital letters such as CHF")
 }

@@ -6,12 +6,12 @@
 use exokit_model::ids::{EnvironmentName, TemplateId};
 use exokit_model::spec::{Correction, EnvironmentClass, EnvironmentSpec};
 
-use crate::body;
-use crate::compare::{Difference, differences, nearest};
+use crate::body::{self, Identity};
+use crate::compare::{Difference, nearest};
 use crate::error::DecodeError;
 use crate::fields::{At, Decoder, Fields, IgnoredKey, Mode};
 use crate::set::TemplateSet;
-use crate::template::{LABEL_TEMPLATE, Template};
+use crate::template::LABEL_TEMPLATE;
 use crate::values;
 use crate::yaml;
 
@@ -44,38 +44,30 @@ impl RunFile {
     /// be used.
     pub fn decode(file: &str, text: &str, set: &TemplateSet, lenient: bool) -> Result<Self, DecodeError> {
         let node = yaml::parse(file, text)?;
-        let mut decoder = Decoder::new(file, Mode::Run { lenient });
+        let mut decoder = Decoder::new(file, text, Mode::Run { lenient });
         let mut known = IDENTITY_KEYS.to_vec();
         known.extend(body::KEYS);
         let root = decoder.open(&node, "", &known)?;
         let project = root.need_text("project_name")?;
         let environment = environment_name(&mut decoder, &project)?;
         let class = class(&root)?;
-        let protect = class == EnvironmentClass::Production;
-        let body = body::decode(&mut decoder, &root, protect)?;
         let service = match root.text("service_name")? {
             Some(name) => values::service_name(&name)?,
             None => environment.to_string(),
         };
         let image = image(&root, &service, set)?;
-        let mut spec = body.into_spec(environment, TemplateId(1), service, image);
+        let identity = Identity { environment, class, template: TemplateId(1), service, image };
+        let mut spec = body::decode(&mut decoder, &root, identity)?;
         spec.project = project.value;
-        spec.class = class;
         observability(&mut decoder, &root, &mut spec, set)?;
         let Some((id, differs)) = nearest(&spec, set) else {
             let at = root.absent("", ());
-            return Err(at.refuse("there are no templates to compare with".to_owned(), "give one"));
+            return Err(at.refuse("there are no templates to compare with", "give one"));
         };
         spec.template = id;
         add_own_labels(&mut spec, set);
         Ok(Self { spec, corrections: decoder.corrections, nearest: id, differs, ignored: decoder.ignored })
     }
-}
-
-/// In what an environment differs from a template.
-#[must_use]
-pub fn differs_from(spec: &EnvironmentSpec, template: &Template) -> Vec<Difference> {
-    differences(spec, template)
 }
 
 fn environment_name(decoder: &mut Decoder<'_>, project: &At<String>) -> Result<EnvironmentName, DecodeError> {
@@ -108,9 +100,7 @@ fn image(root: &Fields<'_>, service: &str, set: &TemplateSet) -> Result<String, 
             values::image(&user.with(image))
         }
         (None, Some(sample)) => Ok(sample.clone()),
-        (None, None) => {
-            Err(root.absent("docker_hub_user", ()).refuse("this key is missing".to_owned(), "state it"))
-        }
+        (None, None) => Err(root.absent("docker_hub_user", ()).missing()),
     }
 }
 

@@ -1,18 +1,17 @@
 //! A template: a named, complete description of a sort of environment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use exokit_model::candidate::{Candidate, NodeShape};
 use exokit_model::canonical::{Digest, to_canonical_bytes};
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::ids::{EnvironmentName, InvalidId, TemplateId, Zone};
-use exokit_model::spec::{AtExpiry, EnvironmentClass, EnvironmentSpec, SksLevel, WorkloadSpec};
+use exokit_model::spec::{EnvironmentClass, EnvironmentSpec, SksLevel};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::body::{self, Body, DISK_GB, NODES_MAX};
-use crate::capability::Capability;
-use crate::error::{DecodeError, Place};
+use crate::body::{self, DISK_GB, Identity, NODES_MAX};
+use crate::error::{DecodeError, SourceLocation};
 use crate::fields::{Decoder, Fields, Mode};
 use crate::known::{ZONES, node_shape, sizes};
 use crate::values;
@@ -33,8 +32,8 @@ pub(crate) const LABEL_ZONE: &str = "stargate.io/zone";
 /// Template, as in `T3-persistent-store`.
 pub(crate) const LABEL_TEMPLATE: &str = "stargate.io/template";
 
-/// A template.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A template. Its serialized form is what its digest covers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Template {
     /// Its id.
     pub id: TemplateId,
@@ -48,24 +47,15 @@ pub struct Template {
     pub role: String,
     /// What it builds, before it has a name.
     spec: EnvironmentSpec,
+    #[serde(skip)]
     node: NodeShape,
+    #[serde(skip)]
     digest: Digest,
-}
-
-/// What a template's digest covers.
-#[derive(Serialize)]
-struct Digested<'a> {
-    id: TemplateId,
-    name: &'a str,
-    summary: &'a str,
-    level: ApprovalLevel,
-    role: &'a str,
-    spec: &'a EnvironmentSpec,
 }
 
 /// What may be chosen when an environment is made from a template. What is
 /// none stays as in the template.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstantiateOptions {
     /// Today, for the default name.
     pub date: Date,
@@ -105,24 +95,7 @@ impl InstantiateOptions {
     /// Nothing chosen.
     #[must_use]
     pub fn new(date: Date) -> Self {
-        Self {
-            date,
-            environment: None,
-            project: None,
-            class: EnvironmentClass::Test,
-            zone: None,
-            ttl_seconds: None,
-            cluster_level: None,
-            kubernetes_version: None,
-            node_count: None,
-            node_size: None,
-            node_disk_gb: None,
-            database_plan: None,
-            block_storage_gb: None,
-            image: None,
-            domain: None,
-            cert_email: None,
-        }
+        Self { date, ..Self::default() }
     }
 }
 
@@ -176,16 +149,14 @@ impl Template {
     /// correction.
     pub fn decode(file: &str, text: &str) -> Result<Self, DecodeError> {
         let node = yaml::parse(file, text)?;
-        let mut decoder = Decoder::new(file, Mode::Template);
+        let mut decoder = Decoder::new(file, text, Mode::Template);
         let mut known = vec!["template", "service_name"];
         known.extend(body::KEYS);
         let root = decoder.open(&node, "", &known)?;
         let Some(header) = root.section(&mut decoder, "template", &HEADER_KEYS)? else {
-            let missing = root.absent("template", ());
-            return Err(missing.refuse("this key is missing".to_owned(), "state it"));
+            return Err(root.absent("template", ()).missing());
         };
-        let body = body::decode(&mut decoder, &root, false)?;
-        build(file, &header, &root, body)
+        build(&mut decoder, &root, &header)
     }
 
     /// `T3-persistent-store`, as in the label of the nodes.
@@ -198,12 +169,6 @@ impl Template {
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
-    }
-
-    /// What it has, for people and for the selection matrix.
-    #[must_use]
-    pub fn capabilities(&self) -> BTreeSet<Capability> {
-        Capability::of(&self.spec)
     }
 
     /// What it builds by default, under a name that stands for none.
@@ -303,7 +268,8 @@ fn checked<T, U>(
     value: T,
     check: impl FnOnce(&crate::fields::At<T>) -> Result<U, DecodeError>,
 ) -> Result<U, InstantiateError> {
-    let at = crate::fields::At { file: String::new(), place: Place::START, key: String::new(), value };
+    let at =
+        crate::fields::At { file: String::new(), location: SourceLocation::START, key: String::new(), value };
     check(&at).map_err(|error| refused(option, error.why.clone(), error.hint().to_owned()))
 }
 
@@ -377,7 +343,11 @@ fn override_workload(
     Ok(())
 }
 
-fn build(file: &str, header: &Fields<'_>, root: &Fields<'_>, body: Body) -> Result<Template, DecodeError> {
+fn build<'n>(
+    decoder: &mut Decoder<'n>,
+    root: &Fields<'n>,
+    header: &Fields<'n>,
+) -> Result<Template, DecodeError> {
     let id_at = header.need_text("id")?;
     let id: TemplateId = id_at.id()?;
     let name = values::service_name(&header.need_text("name")?)?;
@@ -388,93 +358,25 @@ fn build(file: &str, header: &Fields<'_>, root: &Fields<'_>, body: Body) -> Resu
         .and_then(ApprovalLevel::try_from)
         .map_err(|why| level_at.refuse(why, "use 1, 2 or 3"))?;
     let role = values::dns_label(&header.need_text("role")?)?;
-    let mut agents = Vec::new();
-    if let Some(listed) = header.texts("agents")? {
-        for agent in &listed.value {
-            agents.push(values::dns_label(agent)?);
-        }
-    }
-    let image = values::image(&header.need_text("image")?)?;
-    let service = values::service_name(&root.need_text("service_name")?)?;
-    if body.namespace.is_none() {
-        let missing = root.absent("k8s_namespace", ());
-        return Err(missing.refuse("this key is missing".to_owned(), "state it"));
-    }
-    let placeholder = format!("t{}", id.0);
-    let environment: EnvironmentName = id_at.with(placeholder).id()?;
-    let observability = header.flag_or("observability", false)?;
-    let mut spec = body.into_spec(environment, id, service, image);
-    spec.agents = agents;
-    spec.observability = observability;
-    let Some(node) = node_shape(&spec.nodes.family, &spec.nodes.size) else {
-        let at = root.absent("node_type_size", ());
-        return Err(at.refuse("no such type of node".to_owned(), "use standard small"));
+    let agents = header.texts("agents")?.map(|listed| listed.value).unwrap_or_default();
+    let identity = Identity {
+        environment: id_at.with(format!("t{}", id.0)).id()?,
+        class: EnvironmentClass::Test,
+        template: id,
+        service: values::service_name(&root.need_text("service_name")?)?,
+        image: values::image(&header.need_text("image")?)?,
     };
-    let digest = digest(file, id, &name, &summary, level, &role, &spec)?;
-    Ok(Template { id, name, summary, level, role, spec, node, digest })
-}
-
-fn digest(
-    file: &str,
-    id: TemplateId,
-    name: &str,
-    summary: &str,
-    level: ApprovalLevel,
-    role: &str,
-    spec: &EnvironmentSpec,
-) -> Result<Digest, DecodeError> {
-    let digested = Digested { id, name, summary, level, role, spec };
-    to_canonical_bytes("a template", &digested).map(|bytes| Digest::of(DIGEST_DOMAIN, &bytes)).map_err(
-        |error| {
-            let hint = "report this; it is a fault of exokit".to_owned();
-            DecodeError::new(file, Place::START, "", error.to_string(), hint)
-        },
-    )
-}
-
-impl Body {
-    /// The environment that the keys describe, once it is known whose it is.
-    pub(crate) fn into_spec(
-        self,
-        environment: EnvironmentName,
-        template: TemplateId,
-        service: String,
-        image: String,
-    ) -> EnvironmentSpec {
-        let namespace = self.namespace.unwrap_or_else(|| format!("exo-{environment}"));
-        let mut nodes = self.nodes;
-        nodes.labels = self.labels.labels;
-        EnvironmentSpec {
-            project: environment.to_string(),
-            environment,
-            class: EnvironmentClass::Test,
-            template,
-            zone: self.zone,
-            cluster: self.cluster,
-            nodes,
-            database: self.database,
-            bucket: self.bucket,
-            block_storage: self.block_storage,
-            workload: WorkloadSpec {
-                namespace,
-                service,
-                image,
-                replicas: self.replicas,
-                port: self.port,
-                service_port: self.service_port,
-                node_port: self.node_port,
-                resources: self.resources,
-                autoscaling: self.autoscaling,
-                min_available: self.min_available,
-                load_balancer: self.load_balancer,
-                ingress: self.ingress,
-            },
-            hardened: self.labels.hardened,
-            observability: false,
-            agents: self.labels.agents,
-            ttl_seconds: None,
-            keep_alive_seconds: None,
-            at_expiry: AtExpiry::Ask,
-        }
-    }
+    let mut spec = body::decode(decoder, root, identity)?;
+    spec.agents = agents.iter().map(values::dns_label).collect::<Result<_, _>>()?;
+    spec.observability = header.flag_or("observability", false)?;
+    let Some(node) = node_shape(&spec.nodes.family, &spec.nodes.size) else {
+        return Err(root.absent("node_type_size", ()).refuse("no such type of node", "use standard small"));
+    };
+    let mut template =
+        Template { id, name, summary, level, role, spec, node, digest: Digest::of(DIGEST_DOMAIN, &[]) };
+    let bytes = to_canonical_bytes("a template", &template).map_err(|error| {
+        root.absent("", ()).refuse(error.to_string(), "report this; it is a fault of exokit")
+    })?;
+    template.digest = Digest::of(DIGEST_DOMAIN, &bytes);
+    Ok(template)
 }

@@ -35,14 +35,8 @@ pub(crate) fn port(at: &At<u32>, least: u16, most: u16) -> Result<u16, DecodeErr
 
 /// Name of a namespace or an ingress class.
 pub(crate) fn dns_label(at: &At<String>) -> Result<String, DecodeError> {
-    match is_name(&at.value) {
-        true => Ok(at.value.clone()),
-        false => {
-            let why = format!("{:?} is not a name that Kubernetes accepts", shorten(&at.value));
-            let hint = "use 1 to 63 lower-case letters, digits and inner hyphens";
-            Err(at.refuse(why, hint))
-        }
-    }
+    let hint = "use 1 to 63 lower-case letters, digits and inner hyphens";
+    at.accept(is_name(&at.value), "a name that Kubernetes accepts", hint)
 }
 
 /// Name of a Service, which may not begin with a digit.
@@ -61,13 +55,7 @@ pub(crate) fn service_name(at: &At<String>) -> Result<String, DecodeError> {
 pub(crate) fn host_name(at: &At<String>) -> Result<String, DecodeError> {
     let name = at.value.to_ascii_lowercase();
     let good = name.len() <= 253 && name.contains('.') && name.split('.').all(is_name);
-    match good {
-        true => Ok(name),
-        false => {
-            let why = format!("{:?} is not a host name", shorten(&at.value));
-            Err(at.refuse(why, "write one such as app.example.org"))
-        }
-    }
+    at.accept(good, "a host name", "write one such as app.example.org").map(|_| name)
 }
 
 /// A mail address, checked only for what would break a manifest.
@@ -79,13 +67,7 @@ pub(crate) fn mail(at: &At<String>) -> Result<String, DecodeError> {
         && text
             .split_once('@')
             .is_some_and(|(user, host)| !user.is_empty() && host.contains('.') && !host.contains('@'));
-    match good {
-        true => Ok(text.clone()),
-        false => {
-            let why = format!("{:?} is not a mail address", shorten(text));
-            Err(at.refuse(why, "write one such as name@example.org"))
-        }
-    }
+    at.accept(good, "a mail address", "write one such as name@example.org")
 }
 
 /// A container image with an optional tag or digest.
@@ -97,13 +79,7 @@ pub(crate) fn image(at: &At<String>) -> Result<String, DecodeError> {
         && text.ends_with(|c: char| c.is_ascii_alphanumeric())
         && !text.contains("//")
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b));
-    match good {
-        true => Ok(text.clone()),
-        false => {
-            let why = format!("{:?} is not a container image", shorten(text));
-            Err(at.refuse(why, "write one such as user/service:1"))
-        }
-    }
+    at.accept(good, "a container image", "write one such as user/service:1")
 }
 
 /// An absolute path inside a container.
@@ -114,13 +90,7 @@ pub(crate) fn mount_path(at: &At<String>) -> Result<String, DecodeError> {
         && text.starts_with('/')
         && !text.split('/').any(|part| part == ".." || part == ".")
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b));
-    match good {
-        true => Ok(text.clone()),
-        false => {
-            let why = format!("{:?} is not a path to mount at", shorten(text));
-            Err(at.refuse(why, "write an absolute path such as /data"))
-        }
-    }
+    at.accept(good, "a path to mount at", "write an absolute path such as /data")
 }
 
 /// Family of nodes.
@@ -167,25 +137,15 @@ pub(crate) fn major_version(at: &At<String>) -> Result<String, DecodeError> {
     let text = &at.value;
     let good = (1..=8).contains(&text.len())
         && text.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
-    match good {
-        true => Ok(text.clone()),
-        false => {
-            let why = format!("{:?} is not a version", shorten(text));
-            Err(at.refuse(why, "write a version such as 16"))
-        }
-    }
+    at.accept(good, "a version", "write a version such as 16")
 }
 
 /// A CPU quantity, and its size in millicores. A bare number is millicores.
 pub(crate) fn cpu(at: &At<String>) -> Result<(String, u64), DecodeError> {
     let digits = at.value.strip_suffix('m').unwrap_or(&at.value);
-    match small_number(digits) {
-        Some(milli) => Ok((format!("{milli}m"), milli)),
-        None => {
-            let why = format!("{:?} is not an amount of CPU", shorten(&at.value));
-            Err(at.refuse(why, "write millicores such as 500m; a bare 500 means the same"))
-        }
-    }
+    let hint = "write millicores such as 500m; a bare 500 means the same";
+    let milli = small_number(digits).ok_or_else(|| at.wrong("an amount of CPU", hint))?;
+    Ok((format!("{milli}m"), milli))
 }
 
 /// A memory quantity, and its size in bytes. A bare number is Mi.
@@ -205,9 +165,7 @@ pub(crate) fn memory(at: &At<String>) -> Result<(String, u64), DecodeError> {
         letters => UNITS.into_iter().find(|unit| unit.0 == letters),
     };
     let Some(((name, factor), count)) = unit.zip(small_number(digits)) else {
-        let why = format!("{:?} is not an amount of memory", shorten(&at.value));
-        let hint = "write it such as 512Mi or 2Gi; a bare 512 means 512Mi";
-        return Err(at.refuse(why, hint));
+        return Err(at.wrong("an amount of memory", "write it such as 512Mi or 2Gi; a bare 512 means 512Mi"));
     };
     let text = match (name, count % 1024) {
         ("Mi", 0) => format!("{}Gi", count / 1024),
@@ -245,13 +203,7 @@ pub(crate) fn label_key(at: &At<String>) -> Result<String, DecodeError> {
     };
     let good_prefix = prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(is_name));
     let good_name = !name.is_empty() && name.len() <= LABEL_CHARS_MAX && label_value(name) == name;
-    match good_prefix && good_name {
-        true => Ok(at.value.clone()),
-        false => {
-            let why = format!("{:?} is not a label key", shorten(&at.value));
-            Err(at.refuse(why, "write one such as stargate.io/role"))
-        }
-    }
+    at.accept(good_prefix && good_name, "a label key", "write one such as stargate.io/role")
 }
 
 /// Whether a label is in a namespace that the cloud keeps for Kubernetes and
@@ -281,10 +233,15 @@ pub(crate) fn slug(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Place;
+    use crate::error::SourceLocation;
 
     fn at(text: &str) -> At<String> {
-        At { file: "f.yaml".to_owned(), place: Place::START, key: "k".to_owned(), value: text.to_owned() }
+        At {
+            file: "f.yaml".to_owned(),
+            location: SourceLocation::START,
+            key: "k".to_owned(),
+            value: text.to_owned(),
+        }
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! YAML to a tree of located values, with limits against hostile input.
+//! YAML with positions, decoded by `serde-saphyr` within limits against hostile input.
 //!
-//! Scalars keep their spelling, so that a version `1.10` stays `1.10` where
-//! text is wanted.
+//! Most files decode into a type with [`decode`]. Templates and run files
+//! decode into a tree of [`Node`]s first: serde's `flatten` loses positions,
+//! and a derived type can neither say where an ignored key stands nor be
+//! complete in one kind of file and have defaults in the other.
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DuplicateKeyPolicy, Location, Options, Spanned};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{DuplicateKeyPolicy, Error, MessageFormatter, Options, Spanned, UserMessageFormatter};
 
-use crate::error::{DecodeError, Place};
+use crate::error::{DecodeError, SourceLocation, hint_words, nearest};
 
 /// Largest file that is read, in bytes.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
@@ -18,48 +20,42 @@ const DEPTH_MAX: usize = 16;
 /// Most values in one file, aliases written out.
 const NODES_MAX: usize = 20_000;
 
-/// A value and where it stands.
-#[derive(Debug, Clone)]
-pub(crate) struct Node {
-    pub(crate) place: Place,
-    pub(crate) value: Value,
-}
+/// A value and its location.
+pub(crate) type Node = Spanned<Value>;
 
 /// A value.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     Null,
     Bool(bool),
-    /// A number as it is spelled, and its value if it is a whole one.
-    Number {
-        spelled: String,
-        whole: Option<i64>,
-    },
+    /// A number, with its value if it is a whole one. Its spelling is in the
+    /// source: a version `1.10` is not `1.1`.
+    Number(Option<i64>),
     Text(String),
     List(Vec<Node>),
-    Map(Vec<Entry>),
+    Map(Vec<(Spanned<String>, Node)>),
 }
 
-impl Value {
-    /// What it is, in words.
-    pub(crate) fn describe(&self) -> String {
-        match self {
-            Value::Null => "nothing".to_owned(),
-            Value::Bool(value) => format!("{value}"),
-            Value::Number { spelled, .. } => format!("the number {}", shorten(spelled)),
-            Value::Text(text) => format!("the text {:?}", shorten(text)),
-            Value::List(_) => "a list".to_owned(),
-            Value::Map(_) => "a mapping".to_owned(),
-        }
+/// What a value is, in words.
+pub(crate) fn describe(text: &str, node: &Node) -> String {
+    match &node.value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(value) => format!("{value}"),
+        Value::Number(_) => format!("the number {}", shorten(spelling(text, node))),
+        Value::Text(text) => format!("the text {:?}", shorten(text)),
+        Value::List(_) => "a list".to_owned(),
+        Value::Map(_) => "a mapping".to_owned(),
     }
 }
 
-/// A key of a mapping and its value.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) place: Place,
-    pub(crate) node: Node,
+/// A number as the source spells it.
+pub(crate) fn spelling<'t>(text: &'t str, node: &Node) -> &'t str {
+    let span = node.defined.span();
+    let spelled = span.byte_offset().zip(span.byte_len()).and_then(|(start, length)| {
+        let start = usize::try_from(start).ok()?;
+        text.get(start..start.checked_add(usize::try_from(length).ok()?)?)
+    });
+    spelled.unwrap_or_default().trim()
 }
 
 /// At most 40 characters, for messages.
@@ -70,18 +66,28 @@ pub(crate) fn shorten(text: &str) -> String {
     }
 }
 
-/// Reads one document.
+/// Decodes a file; `file` is its name in errors.
+///
+/// # Errors
+/// When the text is too large, holds hidden characters, is not YAML, goes
+/// beyond a limit, or does not fit `T`. The error has the line and column.
+pub fn decode<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, DecodeError> {
+    parse(file, text)?;
+    let mut track = serde_path_to_error::Track::new();
+    serde_saphyr::with_deserializer_from_str_with_options(text, options(), |deserializer| {
+        T::deserialize(serde_path_to_error::Deserializer::new(deserializer, &mut track))
+    })
+    .map_err(|error| refusal(file, &track.path().to_string(), &error))
+}
+
+/// Reads one document as a tree.
 ///
 /// # Errors
 /// When the text is too large, holds hidden characters, is not YAML, or goes
 /// beyond a limit.
 pub(crate) fn parse(file: &str, text: &str) -> Result<Node, DecodeError> {
     check_text(file, text)?;
-    let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
-        let place = error.location().map_or(Place::START, place_of);
-        refuse_yaml(file, place, &error.without_snippet().to_string())
-    })?;
-    build(file, text, raw)
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| refusal(file, "", &error))
 }
 
 /// Booleans are `true` and `false` only, numbers with a leading zero or an
@@ -109,19 +115,62 @@ fn options() -> Options {
     }
 }
 
-fn refuse_yaml(file: &str, place: Place, message: &str) -> DecodeError {
-    // The place is told once, before the message.
-    let why = match message.find(" at line ") {
-        Some(end) => &message[..end],
-        None => message,
+/// An error of the library in the words of this crate.
+fn refusal(file: &str, path: &str, error: &Error) -> DecodeError {
+    let location = error.location().map_or(SourceLocation::START, SourceLocation::from);
+    let mut key = if path == "." { String::new() } else { path.to_owned() };
+    let (why, hint) = words(error);
+    if let Error::SerdeMissingField { field, .. } = error {
+        key = crate::fields::join(&key, field);
+    }
+    DecodeError::new(file, location, &key, shorten_message(&why), hint)
+}
+
+/// What is wrong and what to do.
+fn words(error: &Error) -> (String, String) {
+    let (why, hint) = match error {
+        Error::AliasError { error, .. } => return words(error),
+        Error::Message { msg, .. } if msg.contains('\n') => {
+            let (why, hint) = msg.split_once('\n').unwrap_or((msg, ""));
+            (why.to_owned(), hint)
+        }
+        Error::Message { msg, .. } => (msg.clone(), "correct the value"),
+        Error::SerdeUnknownField { field, expected, .. } => {
+            let why = match nearest(field, expected.iter().copied()) {
+                Some(word) => format!("unknown key; the nearest known one is {word}"),
+                None => "unknown key".to_owned(),
+            };
+            return (why, hint_words(field, expected));
+        }
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            let why = format!("unknown value {:?}", shorten(variant));
+            return (why, hint_words(variant, expected));
+        }
+        Error::SerdeMissingField { .. } => ("this key is missing".to_owned(), "state it"),
+        Error::SerdeInvalidType { unexpected, expected, .. }
+        | Error::SerdeInvalidValue { unexpected, expected, .. } => {
+            (format!("expected {expected}, found {unexpected}"), "correct the value")
+        }
+        Error::InvalidScalar { ty, .. } if ty.starts_with(['i', 'u']) => {
+            ("expected a whole number".to_owned(), "write a number such as 2, without quotes")
+        }
+        Error::InvalidScalar { .. } => ("the value has the wrong type".to_owned(), "correct the value"),
+        Error::InvalidBooleanStrict { .. } => {
+            ("expected true or false".to_owned(), "write true or false, without quotes")
+        }
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            ("the file is nested too deeply or has too many values".to_owned(), "make the file smaller")
+        }
+        error => (
+            UserMessageFormatter.format_message(error).into_owned(),
+            "the file must be one YAML mapping; check indentation, quotes and repeated keys",
+        ),
     };
-    DecodeError::new(
-        file,
-        place,
-        "",
-        shorten_message(why),
-        "the file must be one YAML mapping; check indentation, quotes and repeated keys".to_owned(),
-    )
+    (why, hint.to_owned())
 }
 
 fn shorten_message(message: &str) -> String {
@@ -142,170 +191,99 @@ pub(crate) fn is_hidden(c: char) -> bool {
 }
 
 fn check_text(file: &str, text: &str) -> Result<(), DecodeError> {
-    let refuse = |place, why, hint: &str| Err(DecodeError::new(file, place, "", why, hint.to_owned()));
+    let refuse = |location, why, hint: &str| Err(DecodeError::new(file, location, "", why, hint.to_owned()));
     if text.len() > FILE_BYTES_MAX {
         let why = format!("the file has {} bytes, more than {FILE_BYTES_MAX}", text.len());
-        return refuse(Place::START, why, "such a file has a few thousand bytes");
+        return refuse(SourceLocation::START, why, "such a file has a few thousand bytes");
     }
     // A byte order mark at the very beginning is usual.
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut place = Place::START;
+    let mut location = SourceLocation::START;
     for c in body.chars() {
         if is_hidden(c) {
             let why = format!("hidden character U+{:04X}", u32::from(c));
-            return refuse(place, why, "remove it; it makes the text read as what it is not");
+            return refuse(location, why, "remove it; it makes the text read as what it is not");
         }
         if c == '\n' {
-            place = Place { line: place.line + 1, column: 1 };
+            location = SourceLocation { line: location.line + 1, column: 1 };
         } else {
-            place.column += 1;
+            location.column += 1;
         }
     }
     Ok(())
 }
 
-fn place_of(location: Location) -> Place {
-    Place { line: location.line().max(1), column: location.column().max(1) }
+/// An error of a decoded value: what is wrong and what to do.
+pub(crate) fn refuse<E: serde::de::Error>(why: &str, hint: &str) -> E {
+    E::custom(format_args!("{why}\n{hint}"))
 }
 
-/// Turns what serde saw into nodes, with spellings taken from the source.
-fn build(file: &str, text: &str, raw: Spanned<Raw>) -> Result<Node, DecodeError> {
-    let place = place_of(raw.referenced);
-    let value = match raw.value {
-        Raw::Null => Value::Null,
-        Raw::Bool(value) => Value::Bool(value),
-        Raw::Number { whole, shown } => {
-            Value::Number { spelled: spelling(text, raw.defined).unwrap_or(shown), whole }
-        }
-        Raw::Text(value) => {
-            check_visible(file, place, &value)?;
-            Value::Text(value)
-        }
-        Raw::List(items) => {
-            Value::List(items.into_iter().map(|item| build(file, text, item)).collect::<Result<_, _>>()?)
-        }
-        Raw::Map(entries) => Value::Map(
-            entries
-                .into_iter()
-                .map(|(key, value)| build_entry(file, text, key, value))
-                .collect::<Result<_, _>>()?,
-        ),
-    };
-    Ok(Node { place, value })
-}
-
-fn build_entry(
-    file: &str,
-    text: &str,
-    key: Spanned<String>,
-    value: Spanned<Raw>,
-) -> Result<Entry, DecodeError> {
-    let place = place_of(key.referenced);
-    check_visible(file, place, &key.value)?;
-    Ok(Entry { key: key.value, place, node: build(file, text, value)? })
-}
-
-/// Escapes in quoted text can make hidden characters too.
-fn check_visible(file: &str, place: Place, text: &str) -> Result<(), DecodeError> {
+/// Refuses a text with a hidden character; escapes in quoted text can make one.
+fn check_visible<E: serde::de::Error>(text: &str) -> Result<(), E> {
     match text.chars().find(|c| is_hidden(*c)) {
-        Some(c) => Err(DecodeError::new(
-            file,
-            place,
-            "",
-            format!("hidden character U+{:04X}", u32::from(c)),
-            "remove the escape; it makes the text read as what it is not".to_owned(),
+        Some(c) => Err(refuse(
+            &format!("hidden character U+{:04X}", u32::from(c)),
+            "remove the escape; it makes the text read as what it is not",
         )),
         None => Ok(()),
     }
 }
 
-/// A number as it stands in the source; none when the source has something
-/// else there, as can be with tags.
-fn spelling(text: &str, location: Location) -> Option<String> {
-    let span = location.span();
-    let start = usize::try_from(span.byte_offset()?).ok()?;
-    let length = usize::try_from(span.byte_len()?).ok()?;
-    let spelled = text.get(start..start.checked_add(length)?)?.trim();
-    let plain = !spelled.is_empty()
-        && spelled.len() <= 40
-        && spelled.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-    plain.then(|| spelled.to_owned())
-}
-
-/// A value as serde sees it.
-enum Raw {
-    Null,
-    Bool(bool),
-    Number { whole: Option<i64>, shown: String },
-    Text(String),
-    List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
-}
-
-impl<'de> Deserialize<'de> for Raw {
+impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RawVisitor)
+        deserializer.deserialize_any(ValueVisitor)
     }
 }
 
-struct RawVisitor;
+struct ValueVisitor;
 
-impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw;
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a YAML value")
     }
 
-    fn visit_unit<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
     }
 
-    fn visit_none<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
-        Ok(Raw::Bool(value))
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(Some(value)))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
-        Ok(Raw::Number { whole: Some(value), shown: value.to_string() })
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(i64::try_from(value).ok()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
-        Ok(Raw::Number { whole: i64::try_from(value).ok(), shown: value.to_string() })
+    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::Number(None))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
-        Ok(Raw::Number { whole: None, shown: value.to_string() })
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
+        check_visible(value)?;
+        Ok(Value::Text(value.to_owned()))
     }
 
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Raw, E> {
-        Ok(Raw::Text(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Raw, E> {
-        Ok(Raw::Text(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Raw, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = seq.next_element()? {
             items.push(item);
         }
-        Ok(Raw::List(items))
+        Ok(Value::List(items))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
-        let mut entries: Vec<(Spanned<String>, Spanned<Raw>)> = Vec::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries: Vec<(Spanned<String>, Node)> = Vec::new();
         while let Some(key) = map.next_key::<Spanned<String>>()? {
-            if entries.len() >= NODES_MAX {
-                return Err(A::Error::custom("too many keys"));
-            }
+            check_visible(&key.value)?;
             entries.push((key, map.next_value()?));
         }
-        Ok(Raw::Map(entries))
+        Ok(Value::Map(entries))
     }
 }
 
@@ -315,22 +293,22 @@ mod tests {
 
     fn check(text: &str, expected: &str) {
         let shown = match parse("f.yaml", text) {
-            Ok(node) => show(&node),
+            Ok(node) => show(text, &node),
             Err(error) => format!("{error}"),
         };
         assert!(shown.contains(expected), "{text:?} gave {shown:?}, not {expected:?}");
     }
 
-    fn show(node: &Node) -> String {
-        let at = format!("@{}:{}", node.place.line, node.place.column);
+    fn show(text: &str, node: &Node) -> String {
+        let at = format!("@{}:{}", node.referenced.line(), node.referenced.column());
         match &node.value {
             Value::Map(entries) => entries
                 .iter()
-                .map(|entry| format!("{}={}", entry.key, show(&entry.node)))
+                .map(|(key, node)| format!("{}={}", key.value, show(text, node)))
                 .collect::<Vec<_>>()
                 .join(" "),
-            Value::List(items) => items.iter().map(show).collect::<Vec<_>>().join(","),
-            Value::Number { spelled, whole } => format!("{spelled}/{whole:?}{at}"),
+            Value::List(items) => items.iter().map(|item| show(text, item)).collect::<Vec<_>>().join(","),
+            Value::Number(whole) => format!("{}/{whole:?}{at}", spelling(text, node)),
             Value::Text(text) => format!("{text:?}{at}"),
             Value::Bool(value) => format!("{value}{at}"),
             Value::Null => format!("null{at}"),
@@ -375,5 +353,46 @@ mod tests {
             text.push_str(&format!("a{level}: &a{level} [{inner}]\n"));
         }
         check(&text, "f.yaml:");
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    struct Typed {
+        #[serde(default)]
+        _count: Option<u32>,
+        #[serde(default)]
+        _on: bool,
+        #[serde(default)]
+        _nested: std::collections::BTreeMap<String, Word>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Word {
+        Left,
+        Right,
+    }
+
+    #[test]
+    fn typed_files_are_refused_in_plain_words() {
+        for (text, expected, hint) in [
+            ("-count: two", "f.yaml:1:9: -count: expected a whole number", "without quotes"),
+            (
+                "-count: 1\n-cuont: 2",
+                "f.yaml:2:1: -cuont: unknown key; the nearest known one is -count",
+                "did you mean",
+            ),
+            ("-on: yes", "f.yaml:1:6: -on: expected true or false", "without quotes"),
+            ("-nested:\n  a: lefd", "a: unknown value \"lefd\"", "did you mean left"),
+            ("-nested:\n  a: lefd", "f.yaml:2:", ""),
+            ("[]", "f.yaml:1:1: ", ""),
+            ("a: \"\\u202e\"", "hidden character U+202E", "remove"),
+            ("-count: 1\n-count: 2", "f.yaml:2:1: duplicate mapping key `-count`", "repeated keys"),
+        ] {
+            let error = decode::<Typed>("f.yaml", text).unwrap_err();
+            assert!(error.to_string().contains(expected), "{text:?}: {error}");
+            assert!(error.hint().contains(hint), "{text:?}: {}", error.hint());
+        }
+        assert!(decode::<Typed>("f.yaml", "-count: 1\n-nested: {a: right}").is_ok());
     }
 }

@@ -5,6 +5,7 @@ use exokit_approval::keys::PublicKey;
 use exokit_cloud::clock::{Clock as _, SystemClock};
 use exokit_nats::{Connection, NatsError, NatsOptions};
 use exokit_service::chain;
+use exokit_templates::decode_yaml;
 use serde_json::json;
 
 use crate::args::OrchestratorArgs;
@@ -74,7 +75,7 @@ fn routes(args: &OrchestratorArgs) -> Result<Routes, CliError> {
     };
     let hint = "communication/routes.yaml shows how a table looks";
     let refused = |why: String| CliError::new("file", "reading", &name, why, hint).exit(Exit::Usage);
-    let routes: Routes = serde_saphyr::from_str(&text).map_err(|error| refused(error.to_string()))?;
+    let routes: Routes = decode_yaml(&name, &text).map_err(|error| refused(error.to_string()))?;
     routes.check().map_err(refused)?;
     Ok(routes)
 }
