@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use exokit_kinds::mark::Mark;
+use exokit_kinds::ownership::OwnerMark;
 use exokit_kinds::{
     ApiKey, Dbaas, NodepoolRequest, Peer, RuleSpec, SecurityGroupRule, SksCluster, SksNodepool, SosBucket,
     anti_affinity_group, iam_role, security_group,
@@ -53,8 +53,8 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn mark(&self, key: &NodeKey) -> Mark {
-        Mark { plan: self.plan.clone(), node: key.clone(), token: (self.token_of)(key) }
+    fn mark(&self, key: &NodeKey) -> OwnerMark {
+        OwnerMark { plan: self.plan.clone(), node: key.clone(), token: (self.token_of)(key) }
     }
 
     fn add(

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use exokit_kinds::{Observed, mark};
+use exokit_kinds::{Observed, ownership};
 use exokit_model::ids::{OwnerToken, Zone};
 use exokit_model::kind::Kind;
 use serde_json::Value;
@@ -40,7 +40,7 @@ impl Belongings {
     #[must_use]
     pub fn include(&self, observed: &Observed) -> bool {
         self.ids.contains(observed.id.as_str())
-            || self.tokens.iter().any(|token| mark::carries(&observed.marks, token))
+            || self.tokens.iter().any(|token| ownership::carries(&observed.marks, token))
             || references(observed).iter().any(|id| self.ids.contains(id))
     }
 }

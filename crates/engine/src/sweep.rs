@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use exokit_kinds::mark::{self, Claim};
+use exokit_kinds::ownership::{self, Claim};
 use exokit_kinds::{Lifecycle, Observed};
 use exokit_ledger::{Filter, Head, Holdings};
 use exokit_model::event::Event;
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     fn judge(&self, known: &Holdings, listing: &Listing, found: &Observed) -> Option<Orphan> {
-        let claim = mark::claim(&found.raw);
+        let claim = ownership::claim(&found.raw);
         let marks = || found.marks.iter().filter_map(|mark| known.marks.get(mark));
         let ours = marks().next().is_some() || claim.as_ref().is_some_and(|claim| self.verifies(claim));
         if !ours && claim.is_none() {

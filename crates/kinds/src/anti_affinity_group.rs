@@ -5,11 +5,11 @@ use exokit_model::request::{Method, RequestTemplate};
 use serde_json::json;
 
 use crate::Predicted;
-use crate::mark::Mark;
-use crate::plain::{Plain, always_ready, template};
+use crate::ownership::OwnerMark;
+use crate::simple_kind::{SimpleKind, always_ready, template};
 
 /// The kind.
-pub(crate) const KIND: Plain = Plain {
+pub(crate) const KIND: SimpleKind = SimpleKind {
     kind: Kind::AntiAffinityGroup,
     path: "/v2/anti-affinity-group",
     list_field: "anti-affinity-groups",
@@ -27,7 +27,7 @@ const MEMBERS_MAX: u32 = 8;
 /// The request that makes one, and its name; none when the pool is too small
 /// to need one or too large for one to hold.
 #[must_use]
-pub fn create(mark: &Mark, environment: &str, nodes: u32) -> Option<(String, RequestTemplate)> {
+pub fn create(mark: &OwnerMark, environment: &str, nodes: u32) -> Option<(String, RequestTemplate)> {
     let name = mark.name(environment);
     let body = json!({"name": name, "description": mark.description()});
     let request = template("create-anti-affinity-group", Method::Post, KIND.path, Some(body));

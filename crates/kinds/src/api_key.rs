@@ -7,10 +7,11 @@ use exokit_model::kind::Kind;
 use exokit_model::request::{Method, RequestTemplate};
 use serde_json::{Value, json};
 
-use crate::mark::Mark;
-use crate::plain::template;
+use crate::ownership::OwnerMark;
+use crate::simple_kind::template;
 use crate::{
-    Accepted, DecodeError, Lifecycle, Observed, OneTimeSecret, Predicted, Read, ResourceKind, decode, mark,
+    Accepted, DecodeError, Lifecycle, Observed, OneTimeSecret, Predicted, Read, ResourceKind, decode,
+    ownership,
 };
 
 /// The kind.
@@ -20,7 +21,7 @@ impl ApiKey {
     /// The request that makes a key with the role of node `role`, and its
     /// name.
     #[must_use]
-    pub fn create(mark: &Mark, environment: &str, role: &NodeKey) -> (String, RequestTemplate) {
+    pub fn create(mark: &OwnerMark, environment: &str, role: &NodeKey) -> (String, RequestTemplate) {
         let name = mark.name(&format!("{environment}-bucket"));
         let body = json!({"name": name, "role-id": null});
         let mut request = template("create-api-key", Method::Post, "/v2/api-key", Some(body));
@@ -90,7 +91,7 @@ fn observe(raw: &Value) -> Result<Observed, DecodeError> {
     Ok(Observed {
         kind: Kind::ApiKey,
         id: decode::id(raw, "key")?,
-        marks: mark::candidates(&Value::Null, &name),
+        marks: ownership::candidates(&Value::Null, &name),
         name,
         lifecycle: Lifecycle::Ready,
         created_at: decode::created_at(raw),

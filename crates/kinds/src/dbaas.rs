@@ -8,9 +8,9 @@ use exokit_model::request::{Method, RequestTemplate};
 use exokit_model::spec::DatabaseSpec;
 use serde_json::{Value, json};
 
-use crate::mark::Mark;
-use crate::plain::template;
-use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark};
+use crate::ownership::OwnerMark;
+use crate::simple_kind::template;
+use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, ownership};
 
 /// One of the two kinds.
 pub struct Dbaas {
@@ -56,7 +56,7 @@ impl Dbaas {
     #[must_use]
     pub fn create(
         &self,
-        mark: &Mark,
+        mark: &OwnerMark,
         environment: &str,
         database: &DatabaseSpec,
     ) -> (String, RequestTemplate) {
@@ -78,7 +78,7 @@ impl Dbaas {
         Ok(Observed {
             kind: self.kind,
             id: decode::id(raw, "name")?,
-            marks: mark::candidates(&Value::Null, &name),
+            marks: ownership::candidates(&Value::Null, &name),
             name,
             lifecycle: match decode::text_or_empty(raw, "state") {
                 "running" => Lifecycle::Ready,

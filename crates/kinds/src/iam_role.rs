@@ -5,11 +5,11 @@ use exokit_model::request::{Method, RequestTemplate};
 use serde_json::json;
 
 use crate::Predicted;
-use crate::mark::Mark;
-use crate::plain::{Plain, always_ready, template};
+use crate::ownership::OwnerMark;
+use crate::simple_kind::{SimpleKind, always_ready, template};
 
 /// The kind.
-pub(crate) const KIND: Plain = Plain {
+pub(crate) const KIND: SimpleKind = SimpleKind {
     kind: Kind::IamRole,
     path: "/v2/iam-role",
     list_field: "iam-roles",
@@ -23,7 +23,7 @@ pub(crate) const KIND: Plain = Plain {
 /// The request that makes a role limited to `bucket`, and its name. The name
 /// of a bucket is a slug, so it cannot break out of the expression.
 #[must_use]
-pub fn create(mark: &Mark, environment: &str, bucket: &str) -> (String, RequestTemplate) {
+pub fn create(mark: &OwnerMark, environment: &str, bucket: &str) -> (String, RequestTemplate) {
     let name = mark.name(&format!("{environment}-bucket"));
     let body = json!({
         "name": name,

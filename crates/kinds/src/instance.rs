@@ -3,11 +3,11 @@
 
 use exokit_model::kind::Kind;
 
-use crate::plain::Plain;
+use crate::simple_kind::SimpleKind;
 use crate::{Lifecycle, Predicted};
 
 /// The kind.
-pub(crate) const KIND: Plain = Plain {
+pub(crate) const KIND: SimpleKind = SimpleKind {
     kind: Kind::Instance,
     path: "/v2/instance",
     list_field: "instances",

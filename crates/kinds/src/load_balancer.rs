@@ -5,11 +5,11 @@ use exokit_model::kind::Kind;
 use serde_json::Value;
 
 use crate::Predicted;
-use crate::plain::Plain;
+use crate::simple_kind::SimpleKind;
 use crate::sks_cluster::lifecycle;
 
 /// The kind.
-pub(crate) const KIND: Plain = Plain {
+pub(crate) const KIND: SimpleKind = SimpleKind {
     kind: Kind::LoadBalancer,
     path: "/v2/load-balancer",
     list_field: "load-balancers",

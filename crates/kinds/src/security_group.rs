@@ -5,11 +5,11 @@ use exokit_model::request::{Method, RequestTemplate};
 use serde_json::json;
 
 use crate::Predicted;
-use crate::mark::Mark;
-use crate::plain::{Plain, always_ready, template};
+use crate::ownership::OwnerMark;
+use crate::simple_kind::{SimpleKind, always_ready, template};
 
 /// The kind.
-pub(crate) const KIND: Plain = Plain {
+pub(crate) const KIND: SimpleKind = SimpleKind {
     kind: Kind::SecurityGroup,
     path: "/v2/security-group",
     list_field: "security-groups",
@@ -23,7 +23,7 @@ pub(crate) const KIND: Plain = Plain {
 
 /// The request that makes one, and its name.
 #[must_use]
-pub fn create(mark: &Mark, environment: &str) -> (String, RequestTemplate) {
+pub fn create(mark: &OwnerMark, environment: &str) -> (String, RequestTemplate) {
     let name = mark.name(environment);
     let body = json!({"name": name, "description": mark.description()});
     (name, template("create-security-group", Method::Post, KIND.path, Some(body)))

@@ -8,9 +8,9 @@ use exokit_model::kind::Kind;
 use exokit_model::request::{Method, RequestTemplate};
 use serde_json::{Value, json};
 
-use crate::mark::Mark;
-use crate::plain::template;
-use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark};
+use crate::ownership::OwnerMark;
+use crate::simple_kind::template;
+use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, ownership};
 
 /// The kind.
 pub struct SecurityGroupRule;
@@ -40,7 +40,7 @@ pub struct RuleSpec {
 impl SecurityGroupRule {
     /// The request that makes one in the group of node `group`.
     #[must_use]
-    pub fn create(mark: &Mark, rule: RuleSpec, group: &NodeKey) -> RequestTemplate {
+    pub fn create(mark: &OwnerMark, rule: RuleSpec, group: &NodeKey) -> RequestTemplate {
         let mut body = json!({
             "flow-direction": "ingress",
             "protocol": rule.protocol,
@@ -138,7 +138,7 @@ fn rules(group: &Value) -> Result<Vec<Observed>, DecodeError> {
                 kind: Kind::SecurityGroupRule,
                 id: decode::id(raw, "id")?,
                 name: String::new(),
-                marks: mark::candidates(raw, ""),
+                marks: ownership::candidates(raw, ""),
                 lifecycle: Lifecycle::Ready,
                 created_at: None,
                 parent: Some(parent.clone()),

@@ -8,9 +8,9 @@ use exokit_model::request::{Method, RequestTemplate};
 use exokit_model::spec::ClusterSpec;
 use serde_json::{Value, json};
 
-use crate::mark::Mark;
-use crate::plain::template;
-use crate::{DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark};
+use crate::ownership::OwnerMark;
+use crate::simple_kind::template;
+use crate::{DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, ownership};
 
 /// The kind.
 pub struct SksCluster;
@@ -19,7 +19,7 @@ impl SksCluster {
     /// The request that makes one. `version` is complete, such as `1.35.1`.
     #[must_use]
     pub fn create(
-        mark: &Mark,
+        mark: &OwnerMark,
         name: &str,
         cluster: &ClusterSpec,
         version: &str,
@@ -98,7 +98,7 @@ fn observe(raw: &Value) -> Result<Observed, DecodeError> {
         id: decode::id(raw, "id")?,
         name: decode::text(raw, "name")?.to_owned(),
         // A cluster is named like its environment, so only its label counts.
-        marks: mark::candidates(raw, ""),
+        marks: ownership::candidates(raw, ""),
         lifecycle: lifecycle(decode::text_or_empty(raw, "state")),
         created_at: decode::created_at(raw),
         parent: None,

@@ -8,10 +8,10 @@ use exokit_model::request::{Method, RequestTemplate};
 use exokit_model::spec::NodesSpec;
 use serde_json::{Value, json};
 
-use crate::mark::Mark;
-use crate::plain::template;
+use crate::ownership::OwnerMark;
+use crate::simple_kind::template;
 use crate::sks_cluster::lifecycle;
-use crate::{DecodeError, Observed, Predicted, Read, ResourceKind, decode, mark};
+use crate::{DecodeError, Observed, Predicted, Read, ResourceKind, decode, ownership};
 
 /// The kind.
 pub struct SksNodepool;
@@ -37,7 +37,7 @@ impl SksNodepool {
     /// The request that makes one. Groups are given at creation: later
     /// changes would reach only new nodes.
     #[must_use]
-    pub fn create(mark: &Mark, name: &str, request: NodepoolRequest<'_>) -> RequestTemplate {
+    pub fn create(mark: &OwnerMark, name: &str, request: NodepoolRequest<'_>) -> RequestTemplate {
         let mut labels = request.labels.clone();
         labels.extend(mark.labels());
         let mut body = json!({
@@ -131,7 +131,7 @@ fn observe(raw: &Value, parent: Option<&ResourceId>) -> Result<Observed, DecodeE
         kind: Kind::SksNodepool,
         id: decode::id(raw, "id")?,
         name: decode::text(raw, "name")?.to_owned(),
-        marks: mark::candidates(raw, ""),
+        marks: ownership::candidates(raw, ""),
         lifecycle: lifecycle(decode::text_or_empty(raw, "state")),
         created_at: decode::created_at(raw),
         parent: parent.cloned(),

@@ -9,8 +9,8 @@ use exokit_model::request::{Api, Method, RequestTemplate};
 use exokit_model::spec::{BucketAcl, BucketSpec};
 use serde_json::{Value, json};
 
-use crate::mark::Mark;
-use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark};
+use crate::ownership::OwnerMark;
+use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, ownership};
 
 /// The kind.
 pub struct SosBucket;
@@ -23,7 +23,7 @@ impl SosBucket {
     /// The request that makes one, and its name. The body is not sent as such:
     /// its `acl` becomes the header `x-amz-acl`.
     #[must_use]
-    pub fn create(mark: &Mark, environment: &str, bucket: &BucketSpec) -> (String, RequestTemplate) {
+    pub fn create(mark: &OwnerMark, environment: &str, bucket: &BucketSpec) -> (String, RequestTemplate) {
         let name = mark.name(&format!("{environment}-{}", bucket.suffix));
         let acl = match bucket.acl {
             BucketAcl::Private => "private",
@@ -35,7 +35,7 @@ impl SosBucket {
 }
 
 fn storage(operation: &str, method: Method, path: &str, body: Option<Value>) -> RequestTemplate {
-    let template = crate::plain::template(operation, method, path, body);
+    let template = crate::simple_kind::template(operation, method, path, body);
     RequestTemplate { api: Api::Storage, ..template }
 }
 
@@ -96,7 +96,7 @@ fn observe(raw: &Value) -> Result<Observed, DecodeError> {
     Ok(Observed {
         kind: Kind::SosBucket,
         id: decode::id(raw, "name")?,
-        marks: mark::candidates(&Value::Null, &name),
+        marks: ownership::candidates(&Value::Null, &name),
         name,
         lifecycle: Lifecycle::Ready,
         created_at: decode::created_at(raw),

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use exokit_kinds::{Lifecycle, Observed, mark};
+use exokit_kinds::{Lifecycle, Observed, ownership};
 use exokit_model::event::Event;
 use exokit_model::graph::Node;
 use exokit_model::ids::{NodeKey, ResourceId};
@@ -142,7 +142,7 @@ impl Follow<'_, '_> {
                 let parent = parent_of(self.run, self.node);
                 let seen = observe::list_in(client, kind, parent.as_ref(), zone).await;
                 let listed = self.patience.ask(seen).await?;
-                Ok(listed.map(|all| all.into_iter().find(|found| mark::carries(&found.marks, token))))
+                Ok(listed.map(|all| all.into_iter().find(|found| ownership::carries(&found.marks, token))))
             }
             (None, None) => Ok(Some(None)),
         }

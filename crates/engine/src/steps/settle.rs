@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use exokit_kinds::{Lifecycle, Observed, mark};
+use exokit_kinds::{Lifecycle, Observed, ownership};
 use exokit_model::event::Event;
 use exokit_model::graph::Node;
 use exokit_model::ids::NodeKey;
@@ -88,7 +88,9 @@ async fn confirm(run: &Run<'_>, node: &Node, listed: Vec<Observed>) -> Result<Ve
     // Where the name is the id, a second attempt gets the id of the first one.
     let is_retired = |found: &Observed| found.id.as_str() != node.name && retired.contains(&found.id);
     let carries = |found: &Observed| {
-        mark::carries(&found.marks, token) && found.lifecycle != Lifecycle::Deleting && !is_retired(found)
+        ownership::carries(&found.marks, token)
+            && found.lifecycle != Lifecycle::Deleting
+            && !is_retired(found)
     };
     let mut ours = Vec::new();
     let mut patience = Patience::default();

@@ -6,10 +6,10 @@ use exokit_model::kind::Kind;
 use exokit_model::request::{Api, Method, RequestTemplate};
 use serde_json::Value;
 
-use crate::{DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, mark};
+use crate::{DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, ownership};
 
 /// A kind described by data.
-pub(crate) struct Plain {
+pub(crate) struct SimpleKind {
     pub(crate) kind: Kind,
     /// Path of the collection.
     pub(crate) path: &'static str,
@@ -25,13 +25,13 @@ pub(crate) struct Plain {
     pub(crate) predicted: Predicted,
 }
 
-impl Plain {
+impl SimpleKind {
     fn observe(&self, raw: &Value) -> Result<Observed, DecodeError> {
         let name = decode::text_or_empty(raw, "name").to_owned();
         Ok(Observed {
             kind: self.kind,
             id: decode::id(raw, "id")?,
-            marks: mark::candidates(raw, if self.marked_name { &name } else { "" }),
+            marks: ownership::candidates(raw, if self.marked_name { &name } else { "" }),
             name,
             lifecycle: (self.lifecycle)(decode::text_or_empty(raw, "state")),
             created_at: decode::created_at(raw),
@@ -58,7 +58,7 @@ pub(crate) fn template(operation: &str, method: Method, path: &str, body: Option
     }
 }
 
-impl ResourceKind for Plain {
+impl ResourceKind for SimpleKind {
     fn kind(&self) -> Kind {
         self.kind
     }

@@ -20,7 +20,7 @@ pub const DESCRIPTION_WORD: &str = "exokit";
 
 /// What a created resource says about its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
+pub struct OwnerMark {
     /// The plan that made it.
     pub plan: PlanId,
     /// The node that it is.
@@ -29,7 +29,7 @@ pub struct Mark {
     pub token: OwnerToken,
 }
 
-impl Mark {
+impl OwnerMark {
     /// The mark as labels.
     #[must_use]
     pub fn labels(&self) -> BTreeMap<String, String> {
