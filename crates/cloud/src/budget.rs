@@ -24,7 +24,7 @@ const TURN_MAX: Duration = Duration::from_secs(1);
 
 /// For how many turns a patient caller lets others go first, once it is the
 /// first of the patient ones: of every two turns one of them asks for the next.
-const PATIENCE: u32 = 2;
+const LOW_PRIORITY_TURNS: u32 = 2;
 
 /// A shared token bucket. Clones share the same tokens and counters.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ impl Budget {
     /// As [`Budget::take`], for a caller that can wait. Patient callers stand in
     /// a line of their own; the first of them takes a turn that nobody else
     /// wants, or after two turns asks for one like everybody.
-    pub async fn take_patiently(&self, operation: &str) {
+    pub async fn take_low_priority(&self, operation: &str) {
         self.let_others_go().await;
         self.take(operation).await;
     }
@@ -93,7 +93,7 @@ impl Budget {
     /// Waits to be the first of the patient ones, and then for a while.
     async fn let_others_go(&self) {
         let _first = self.line.lock().await;
-        let until = Instant::now() + self.interval * PATIENCE;
+        let until = Instant::now() + self.interval * LOW_PRIORITY_TURNS;
         loop {
             let now = Instant::now();
             let (turn, _) = self.next(&self.state(), now);
@@ -233,7 +233,7 @@ mod tests {
             let budget = budget.clone();
             tokio::spawn(async move {
                 match patient {
-                    true => budget.take_patiently("look").await,
+                    true => budget.take_low_priority("look").await,
                     false => budget.take("change").await,
                 }
                 start.elapsed().as_secs()

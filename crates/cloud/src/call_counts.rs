@@ -1,13 +1,13 @@
-//! What became of the calls, counted where all of them pass.
+//! Counts of calls by operation id and outcome.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::transport::{HttpResponse, TransportError};
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Answer {
+pub enum CallOutcome {
     /// A status of 2xx.
     Done,
     /// 429: the account asked for too much.
@@ -20,43 +20,43 @@ pub enum Answer {
     Silent,
 }
 
-impl Answer {
+impl CallOutcome {
     /// Its name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Answer::Done => "done",
-            Answer::Throttled => "throttled",
-            Answer::Refused => "refused",
-            Answer::Failed => "failed",
-            Answer::Silent => "silent",
+            CallOutcome::Done => "done",
+            CallOutcome::Throttled => "throttled",
+            CallOutcome::Refused => "refused",
+            CallOutcome::Failed => "failed",
+            CallOutcome::Silent => "silent",
         }
     }
 
     pub(crate) fn of(outcome: &Result<HttpResponse, TransportError>) -> Self {
         match outcome.as_ref().map(|reply| reply.status().as_u16()) {
-            Ok(200..=299) => Answer::Done,
-            Ok(429) => Answer::Throttled,
-            Ok(500..) => Answer::Failed,
-            Ok(_) => Answer::Refused,
-            Err(_) => Answer::Silent,
+            Ok(200..=299) => CallOutcome::Done,
+            Ok(429) => CallOutcome::Throttled,
+            Ok(500..) => CallOutcome::Failed,
+            Ok(_) => CallOutcome::Refused,
+            Err(_) => CallOutcome::Silent,
         }
     }
 }
 
-/// Calls by operation id and by what became of them.
-pub type Counts = BTreeMap<(String, Answer), u64>;
+/// Calls by operation id and outcome.
+pub type CallCounts = BTreeMap<(String, CallOutcome), u64>;
 
 #[derive(Debug, Default)]
-pub(crate) struct Tally(Mutex<Counts>);
+pub(crate) struct CallCounter(Mutex<CallCounts>);
 
-impl Tally {
+impl CallCounter {
     pub(crate) fn count(&self, operation: &str, outcome: &Result<HttpResponse, TransportError>) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((operation.to_owned(), Answer::of(outcome))).or_default() += 1;
+        *counts.entry((operation.to_owned(), CallOutcome::of(outcome))).or_default() += 1;
     }
 
-    pub(crate) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> CallCounts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -17,8 +17,8 @@ use jiff::Timestamp;
 
 use crate::client::Client;
 use crate::outcome::{CallError, InDoubt, MutationError, NotSent};
-use crate::outgoing::{RequestError, api_request, storage_request};
 use crate::reply::{Reply, api_error, message, retry_after};
+use crate::request::{RequestError, api_request, storage_request};
 use crate::storage::{self, Call, Change, Marker, Page};
 use crate::transport::{HttpRequest, HttpResponse};
 use crate::xml::XmlError;

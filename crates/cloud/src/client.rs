@@ -15,16 +15,16 @@ use tower::ServiceExt;
 use tracing::Instrument as _;
 
 use crate::budget::Budget;
+use crate::call_counts::{CallCounter, CallCounts};
 use crate::clock::{Clock, Skew};
 use crate::config::CloudConfig;
 use crate::endpoint::Endpoints;
 use crate::outcome::{CallError, Fault};
-use crate::outgoing::{RequestError, api_request, storage_request};
 use crate::reply::{Reply, message, retry_after};
+use crate::request::{RequestError, api_request, storage_request};
 use crate::signing::Credentials;
 use crate::span;
 use crate::storage::{self, Call};
-use crate::tally::{Counts, Tally};
 use crate::transport::{HttpRequest, HttpResponse, REPLY_BYTES_MAX, Transport, TransportError, host_of};
 
 /// How often a read is tried before it counts as failed.
@@ -58,7 +58,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budget: Budget,
     skew: Mutex<Option<Skew>>,
-    tally: Tally,
+    call_counter: CallCounter,
 }
 
 impl fmt::Debug for Client {
@@ -78,13 +78,13 @@ impl Client {
             clock,
             budget,
             skew: Mutex::new(None),
-            tally: Tally::default(),
+            call_counter: CallCounter::default(),
         };
         Self { inner: Arc::new(inner), patient: false }
     }
 
     /// The same client for who only looks again at what it waits for: its reads
-    /// let other calls go first, as [`Budget::take_patiently`] says.
+    /// let other calls go first, as [`Budget::take_low_priority`] says.
     #[must_use]
     pub fn patient(&self) -> Self {
         Self { patient: true, ..self.clone() }
@@ -99,8 +99,8 @@ impl Client {
     /// How many calls were made so far, by operation id and by what became of
     /// them. Reads that were repeated count each time.
     #[must_use]
-    pub fn calls(&self) -> Counts {
-        self.inner.tally.counts()
+    pub fn calls(&self) -> CallCounts {
+        self.inner.call_counter.counts()
     }
 
     /// How far the cloud's clock was from this host's at the latest reply with
@@ -163,7 +163,7 @@ impl Client {
         loop {
             attempts += 1;
             match self.patient {
-                true => self.inner.budget.take_patiently(operation).await,
+                true => self.inner.budget.take_low_priority(operation).await,
                 false => self.inner.budget.take(operation).await,
             }
             let request = build(self.inner.clock.now())
@@ -204,7 +204,7 @@ impl Client {
         let span = span::open(operation, &request);
         let outcome = self.exchange_uncounted(request, limit).instrument(span.clone()).await;
         span::close(&span, &outcome);
-        self.inner.tally.count(operation, &outcome);
+        self.inner.call_counter.count(operation, &outcome);
         outcome
     }
 

@@ -3,7 +3,7 @@
 //! From the bottom up:
 //! - [`transport`] is the seam; [`network`] is its implementation over TLS;
 //! - [`signing`] holds the credentials and signs for the Exoscale API;
-//!   [`outgoing`] builds signed requests, for object storage too;
+//!   [`request`] builds signed requests, for object storage too;
 //! - [`config`] and [`endpoint`] find credentials and addresses in texts that
 //!   the caller has read;
 //! - [`budget`] spaces the calls, [`clock`] tells the time and the skew;
@@ -14,23 +14,22 @@
 
 mod account_file;
 pub mod budget;
+pub mod call_counts;
 pub mod change;
 pub mod client;
 pub mod clock;
 pub mod config;
-#[doc(hidden)]
-pub mod decoders;
 pub mod endpoint;
 pub mod network;
 pub mod outcome;
-pub mod outgoing;
 pub mod public_prices;
 pub mod reply;
+pub mod request;
 pub mod signing;
 mod span;
 mod storage;
-pub mod tally;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod testing;
 pub mod transport;
 pub mod xml;

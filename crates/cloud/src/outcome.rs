@@ -5,8 +5,8 @@ use std::time::Duration;
 use exokit_model::canonical::Digest;
 use jiff::Timestamp;
 
-use crate::outgoing::RequestError;
 use crate::reply::DecodeError;
+use crate::request::RequestError;
 use crate::transport::TransportError;
 use crate::xml::XmlError;
 

@@ -4,7 +4,7 @@
 use tracing::Span;
 use tracing::field::Empty;
 
-use crate::tally::Answer;
+use crate::call_counts::CallOutcome;
 use crate::transport::{HttpRequest, HttpResponse, TransportError};
 
 /// Opens the span of a call.
@@ -32,8 +32,8 @@ pub(crate) fn close(span: &Span, outcome: &Result<HttpResponse, TransportError>)
     if let Some(status) = status {
         span.record("http.response.status_code", status);
     }
-    match (Answer::of(outcome), status) {
-        (Answer::Done, _) => return,
+    match (CallOutcome::of(outcome), status) {
+        (CallOutcome::Done, _) => return,
         (_, Some(status)) => span.record("error.type", tracing::field::display(status)),
         (answer, None) => span.record("error.type", answer.as_str()),
     };

@@ -1,4 +1,10 @@
-//! A way in for the fuzz targets to decoders that otherwise lie behind a permit.
+//! For tests only: decoders that otherwise lie behind a permit, and a scripted cloud.
+
+#[cfg(test)]
+mod scripted_cloud;
+
+#[cfg(test)]
+pub(crate) use scripted_cloud::*;
 
 use exokit_model::ids::ResourceId;
 

@@ -1,4 +1,4 @@
-//! Helpers for tests: a clock in paused time and a cloud that follows a script.
+//! A clock in paused time and a cloud that follows a script.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
