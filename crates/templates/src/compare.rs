@@ -5,7 +5,9 @@
 //! differ between two environments of one template.
 
 use exokit_model::ids::TemplateId;
-use exokit_model::spec::EnvironmentSpec;
+use exokit_model::spec::{
+    AutoscalingSpec, BlockStorageSpec, DatabaseSpec, EnvironmentSpec, IngressSpec, Quantities,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::set::TemplateSet;
@@ -45,95 +47,66 @@ fn differences(spec: &EnvironmentSpec, template: &Template) -> Vec<Difference> {
         .collect()
 }
 
-const NONE: &str = "none";
+/// The text, or `none` where there is nothing.
+fn or_none<T>(part: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    part.map(show).filter(|text| !text.is_empty()).unwrap_or_else(|| "none".to_owned())
+}
 
 /// The traits in a fixed order. A part that is absent is one difference, not
 /// one for each of its keys.
 fn traits(spec: &EnvironmentSpec) -> Vec<(&'static str, String)> {
-    let mut all = vec![
-        ("sks_level", spec.cluster.level.as_str().to_owned()),
-        ("sks_cni", spec.cluster.cni.as_str().to_owned()),
-        ("sks_addons", spec.cluster.addons.join(", ")),
-        ("node_type", format!("{} {}", spec.nodes.family, spec.nodes.size)),
-        ("node_count", spec.nodes.count.to_string()),
-        ("node_disk_gb", spec.nodes.disk_gb.to_string()),
-        ("agents", text_or_none(&spec.agents.join(", "))),
+    let EnvironmentSpec { cluster, nodes, workload, .. } = spec;
+    let database = spec.database.as_ref();
+    let quantities = |part: &Quantities| format!("{} {}", part.cpu, part.memory);
+    vec![
+        ("sks_level", cluster.level.as_str().to_owned()),
+        ("sks_cni", cluster.cni.as_str().to_owned()),
+        ("sks_addons", cluster.addons.join(", ")),
+        ("node_type", format!("{} {}", nodes.family, nodes.size)),
+        ("node_count", nodes.count.to_string()),
+        ("node_disk_gb", nodes.disk_gb.to_string()),
+        ("agents", or_none(Some(&spec.agents), |agents| agents.join(", "))),
         ("isolation", spec.hardened.to_string()),
         ("observability", spec.observability.to_string()),
-    ];
-    all.extend(data_traits(spec));
-    all.extend(workload_traits(spec));
-    all
-}
-
-fn text_or_none(text: &str) -> String {
-    match text {
-        "" => NONE.to_owned(),
-        text => text.to_owned(),
-    }
-}
-
-fn data_traits(spec: &EnvironmentSpec) -> [(&'static str, String); 4] {
-    let database = spec.database.as_ref();
-    let bucket = spec.bucket.as_ref();
-    let block = spec.block_storage.as_ref();
-    let none = || NONE.to_owned();
-    [
-        ("database.type", database.map_or_else(none, |database| database.engine.to_string())),
+        ("database.type", or_none(database, |database| database.engine.to_string())),
+        ("database.plan", or_none(database, plan)),
         (
-            "database.plan",
-            database.map_or_else(none, |database| match &database.version {
-                Some(version) => format!("{}, version {version}", database.plan),
-                None => database.plan.clone(),
-            }),
+            "object_storage",
+            or_none(spec.bucket.as_ref(), |bucket| format!("{} {:?}", bucket.suffix, bucket.acl)),
         ),
-        ("object_storage", bucket.map_or_else(none, |bucket| format!("{} {:?}", bucket.suffix, bucket.acl))),
-        (
-            "block_storage",
-            block.map_or_else(none, |block| {
-                format!(
-                    "{} GiB {} {} at {}",
-                    block.size_gb, block.storage_class, block.access_mode, block.mount_path
-                )
-            }),
-        ),
-    ]
-}
-
-fn workload_traits(spec: &EnvironmentSpec) -> [(&'static str, String); 11] {
-    let workload = &spec.workload;
-    let none = || NONE.to_owned();
-    [
+        ("block_storage", or_none(spec.block_storage.as_ref(), volume)),
         ("k8s_namespace", workload.namespace.clone()),
         ("k8s_replicas", workload.replicas.to_string()),
         ("k8s_port", workload.port.to_string()),
         ("k8s_service_port", workload.service_port.to_string()),
         ("k8s_nodeport", workload.node_port.to_string()),
         ("load_balancer", workload.load_balancer.to_string()),
-        (
-            "ingress",
-            workload.ingress.as_ref().map_or_else(none, |ingress| {
-                let tls = if ingress.tls { "with" } else { "without" };
-                format!("{} {tls} TLS", ingress.provider)
-            }),
-        ),
-        (
-            "autoscaling",
-            workload.autoscaling.as_ref().map_or_else(none, |scaling| {
-                format!(
-                    "{} to {} replicas at {} % CPU, {} % memory",
-                    scaling.min_replicas, scaling.max_replicas, scaling.cpu_percent, scaling.memory_percent
-                )
-            }),
-        ),
-        (
-            "resources.requests",
-            format!("{} {}", workload.resources.requests.cpu, workload.resources.requests.memory),
-        ),
-        (
-            "resources.limits",
-            format!("{} {}", workload.resources.limits.cpu, workload.resources.limits.memory),
-        ),
-        ("pod_disruption_budget", workload.min_available.map_or_else(none, |least| least.to_string())),
+        ("ingress", or_none(workload.ingress.as_ref(), ingress)),
+        ("autoscaling", or_none(workload.autoscaling.as_ref(), autoscaling)),
+        ("resources.requests", quantities(&workload.resources.requests)),
+        ("resources.limits", quantities(&workload.resources.limits)),
+        ("pod_disruption_budget", or_none(workload.min_available, |least| least.to_string())),
     ]
+}
+
+fn plan(database: &DatabaseSpec) -> String {
+    match &database.version {
+        Some(version) => format!("{}, version {version}", database.plan),
+        None => database.plan.clone(),
+    }
+}
+
+fn volume(block: &BlockStorageSpec) -> String {
+    format!("{} GiB {} {} at {}", block.size_gb, block.storage_class, block.access_mode, block.mount_path)
+}
+
+fn ingress(ingress: &IngressSpec) -> String {
+    format!("{} {} TLS", ingress.provider, if ingress.tls { "with" } else { "without" })
+}
+
+fn autoscaling(scaling: &AutoscalingSpec) -> String {
+    format!(
+        "{} to {} replicas at {} % CPU, {} % memory",
+        scaling.min_replicas, scaling.max_replicas, scaling.cpu_percent, scaling.memory_percent
+    )
 }
