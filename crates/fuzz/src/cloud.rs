@@ -9,12 +9,12 @@ use exokit_cloud::budget::Budget;
 use exokit_cloud::client::Client;
 use exokit_cloud::clock::SystemClock;
 use exokit_cloud::config::{AccountText, CloudConfig, resolve};
-use exokit_cloud::decoders;
 use exokit_cloud::endpoint::Endpoints;
 use exokit_cloud::outcome::CallError;
 use exokit_cloud::signing::Credentials;
+use exokit_cloud::testing;
 use exokit_cloud::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use exokit_kinds::{Observed, mark};
+use exokit_kinds::{Observed, ownership};
 use exokit_model::ids::{ResourceId, Zone};
 use exokit_model::kind::Kind;
 use serde_json::Value;
@@ -99,7 +99,7 @@ fn check_observed(observed: &Observed) {
     let path = behaviour.get(&observed.id, observed.parent.as_ref()).path;
     let address = format!("https://host{path}").parse::<http::Uri>().expect("a path with an id is a path");
     assert!(!address.path().split('/').any(|part| part == ".."), "{path}");
-    let _ = (mark::claim(&observed.raw), mark::candidates(&observed.raw, &observed.name));
+    let _ = (ownership::claim(&observed.raw), ownership::candidates(&observed.raw, &observed.name));
 }
 
 fn http_reply(data: &[u8]) -> Option<HttpResponse> {
@@ -120,7 +120,7 @@ pub(crate) fn reply_seeds() -> Vec<Vec<u8>> {
 
 /// XML of object storage.
 pub(crate) fn storage_reply(data: &[u8]) -> bool {
-    decoders::storage_reply(data)
+    testing::storage_reply(data)
 }
 
 pub(crate) fn storage_reply_seeds() -> Vec<Vec<u8>> {

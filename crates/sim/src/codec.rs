@@ -1,8 +1,9 @@
-//! Small encodings: base64, hex, percent, times, digests.
+//! Encodings: base64, hex, percent, queries, times, digests.
 
 use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::fmt::rfc2822::DateTimePrinter;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 /// HMAC-SHA256 of `message` under `key`.
@@ -55,57 +56,29 @@ pub(crate) fn crc32(data: &[u8]) -> u32 {
     !crc
 }
 
-/// Decodes `%XX`; `+` becomes a space only when `plus` is set (queries of
-/// HTML forms, as the official Python client sends them).
-pub(crate) fn unpercent(text: &str, plus: bool) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let pair = bytes.get(at + 1..at + 3).and_then(|p| std::str::from_utf8(p).ok());
-        match (bytes[at], pair.and_then(|p| u8::from_str_radix(p, 16).ok())) {
-            (b'%', Some(value)) => {
-                out.push(value);
-                at += 3;
-            }
-            (b'+', _) if plus => {
-                out.push(b' ');
-                at += 1;
-            }
-            (byte, _) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+/// What SigV4 leaves as it is; `/` besides, where the text is a path.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
+
+/// Decodes `%XX`.
+pub(crate) fn unpercent(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// Percent-encodes all but the unreserved characters, as SigV4 wants it.
 pub(crate) fn percent(text: &str, keep_slash: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                out.push(char::from(byte));
-            }
-            b'/' if keep_slash => out.push('/'),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+    utf8_percent_encode(text, if keep_slash { PATH } else { UNRESERVED }).to_string()
 }
 
-/// The decoded pairs of a query string, in the order sent.
-pub(crate) fn query_pairs(query: &str, plus: bool) -> Vec<(String, String)> {
-    query
-        .split('&')
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            (unpercent(name, plus), unpercent(value, plus))
-        })
-        .collect()
+/// The decoded pairs of a query, in the order sent; `+` is a space, as the
+/// official Python client sends it.
+pub(crate) fn query_pairs(query: Option<&str>) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+/// The same for object storage, whose queries are no forms: `+` is itself.
+pub(crate) fn storage_query_pairs(query: Option<&str>) -> Vec<(String, String)> {
+    query_pairs(query.map(|query| query.replace('+', "%2B")).as_deref())
 }
 
 fn format_ms(ms: i64, pattern: &str) -> String {
@@ -119,7 +92,7 @@ pub(crate) fn rfc3339(ms: i64) -> String {
 
 /// RFC 3339 with milliseconds, as S3 lists print it.
 pub(crate) fn rfc3339_ms(ms: i64) -> String {
-    format!("{}.{:03}Z", format_ms(ms, "%Y-%m-%dT%H:%M:%S"), ms.rem_euclid(1000))
+    format_ms(ms, "%Y-%m-%dT%H:%M:%S.%3fZ")
 }
 
 /// The form of HTTP dates.
@@ -147,7 +120,11 @@ mod tests {
         assert_eq!(rfc3339(1_700_000_000_000), "2023-11-14T22:13:20Z");
         assert_eq!(http_date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(parse_time("1970-01-02"), Some(86_400_000));
-        assert_eq!(unpercent("a%3Ab+c%", true), "a:b c%");
+        assert_eq!(rfc3339_ms(1_700_000_000_007), "2023-11-14T22:13:20.007Z");
+        assert_eq!(unpercent("a%3Ab+c%"), "a:b+c%");
+        let pair = |value: &str| vec![("a".to_owned(), value.to_owned())];
+        assert_eq!(query_pairs(Some("a=%3Ab+c%")), pair(":b c%"));
+        assert_eq!(storage_query_pairs(Some("a=%3Ab+c%")), pair(":b+c%"));
         assert_eq!(percent("a/b c~", true), "a/b%20c~");
     }
 }

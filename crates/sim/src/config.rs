@@ -3,7 +3,6 @@
 use crate::{FaultRule, LatencyTable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The settings of a [`World`](crate::World). The debug form leaves the secret
 /// out; the saved one has it.
@@ -147,20 +146,13 @@ impl std::fmt::Debug for Config {
 }
 
 impl Config {
-    /// The midpoint of the latency of an operation id (or of an extra entry
-    /// of [`LatencyTable`]), scaled: what a critical path is computed from.
-    pub fn latency_of(&self, operation_id: &str) -> Duration {
-        let ms = self.latency.range(operation_id).midpoint_ms();
-        Duration::from_millis(ms).mul_f64(self.latency_scale.max(0.0))
-    }
-
     /// The zone requests without another one belong to.
     pub fn default_zone(&self) -> &str {
         self.zones.first().map_or("ch-dk-2", String::as_str)
     }
 
     /// The API base URL that list-zones gives for `zone`.
-    pub fn api_url(&self, zone: &str) -> String {
+    pub(crate) fn api_url(&self, zone: &str) -> String {
         match &self.endpoints {
             None => format!("https://api-{zone}.exoscale.com/v2"),
             Some(urls) if zone == self.default_zone() => format!("{}/v2", urls.api),
@@ -170,7 +162,7 @@ impl Config {
     }
 
     /// The object storage URL that list-zones gives for `zone`.
-    pub fn sos_url(&self, zone: &str) -> String {
+    pub(crate) fn sos_url(&self, zone: &str) -> String {
         match &self.endpoints {
             None => format!("https://sos-{zone}.exo.io"),
             Some(urls) => urls.sos.clone(),

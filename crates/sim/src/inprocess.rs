@@ -67,11 +67,11 @@ impl InProcess {
 
     /// Sends one request.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, SimError> {
-        let journey = Journey { world: &self.world, ticket: self.world.depart(request) };
+        let in_flight = InFlight { world: &self.world, ticket: self.world.depart(request) };
         if !self.round_trip.before.is_zero() {
             tokio::time::sleep(self.round_trip.before).await;
         }
-        let Some(request) = self.world.arrive(journey.ticket) else {
+        let Some(request) = self.world.arrive(in_flight.ticket) else {
             return Err(SimError::Dropped);
         };
         let now = self.world.now_ms();
@@ -91,12 +91,12 @@ impl InProcess {
 
 /// A request that has not arrived yet. If its client goes away now, it
 /// arrives later all the same when the world is set so.
-struct Journey<'a> {
+struct InFlight<'a> {
     world: &'a SharedWorld,
     ticket: u64,
 }
 
-impl Drop for Journey<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         let Some(request) = self.world.arrive(self.ticket) else {
             return;

@@ -18,11 +18,6 @@ impl Range {
     pub const fn new(low_ms: u64, high_ms: u64) -> Self {
         Self { low_ms, high_ms }
     }
-
-    /// The middle.
-    pub const fn midpoint_ms(self) -> u64 {
-        (self.low_ms + self.high_ms) / 2
-    }
 }
 
 /// Latencies by operation id. Besides operations of the API it has these
@@ -87,16 +82,6 @@ impl Default for LatencyTable {
 }
 
 impl LatencyTable {
-    /// Every latency at its midpoint: what benchmarks use.
-    pub fn fixed() -> Self {
-        let middle = |r: Range| Range::new(r.midpoint_ms(), r.midpoint_ms());
-        let table = Self::default();
-        Self {
-            by_operation: table.by_operation.into_iter().map(|(id, range)| (id, middle(range))).collect(),
-            other: middle(table.other),
-        }
-    }
-
     /// No latency at all: final at the next request.
     pub fn zero() -> Self {
         Self { by_operation: BTreeMap::new(), other: Range::new(0, 0) }

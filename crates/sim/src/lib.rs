@@ -20,9 +20,12 @@ mod serve;
 mod shared;
 mod sos;
 mod spec;
+#[cfg(any(test, feature = "testing"))]
+mod testing;
 mod world;
 
-pub use auth::{Exo2Refusal, exo2_message, exo2_signature};
+#[cfg(any(test, feature = "testing"))]
+pub use auth::{exo2_message, exo2_signature};
 pub use config::{Config, EndpointUrls, Policies};
 pub use error::SimError;
 pub use fault::{Fault, FaultRule, Matcher, Schedule};

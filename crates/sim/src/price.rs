@@ -45,7 +45,7 @@ const PG: &[(&str, &str)] = &[("hobbyist-2", "0.0581"), ("premium-4", "0.38966")
 
 /// The list behind `/api/pricing/<name>`; a list whose values are not known
 /// is empty rather than invented.
-pub(crate) fn answer(path: &str) -> Option<Value> {
+pub(crate) fn price_list(path: &str) -> Option<Value> {
     let prices = match path.strip_prefix("/api/pricing/")? {
         "opencompute" => compute(),
         "sos" => table(SOS, ""),
@@ -73,10 +73,10 @@ mod tests {
 
     #[test]
     fn known_and_unknown_lists() {
-        let list = answer("/api/pricing/opencompute").expect("list");
+        let list = price_list("/api/pricing/opencompute").expect("list");
         assert_eq!(list["chf"]["running_small"], "0.02333");
         assert_eq!(list["usd"]["network_load_balancer"], "0.03472");
-        assert_eq!(answer("/api/pricing/dbaas-valkey").expect("list")["eur"], json!({}));
-        assert!(answer("/api/pricing/nonsense").is_none());
+        assert_eq!(price_list("/api/pricing/dbaas-valkey").expect("list")["eur"], json!({}));
+        assert!(price_list("/api/pricing/nonsense").is_none());
     }
 }

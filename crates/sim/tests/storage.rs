@@ -122,3 +122,176 @@ fn signatures_expire_and_bind() {
     };
     assert_eq!(reply.status(), StatusCode::FORBIDDEN);
 }
+
+impl Storage {
+    /// Sends any presigned request and gives the body without the declaration.
+    fn call(
+        &mut self,
+        method: rusty_s3::Method,
+        path: &str,
+        query: &[(&str, &str)],
+        acl: Option<&str>,
+        body: &str,
+    ) -> String {
+        let time = jiff::Timestamp::from_millisecond(T0).unwrap();
+        let headers: Vec<(&str, &str)> = acl.map(|acl| ("x-amz-acl", acl)).into_iter().collect();
+        let url = rusty_s3::signing::sign(
+            &time,
+            method,
+            format!("https://sos-ch-dk-2.exo.io{path}").parse().unwrap(),
+            self.credentials.key(),
+            self.credentials.secret(),
+            None,
+            "ch-dk-2",
+            60,
+            query.iter().copied(),
+            headers.iter().copied(),
+        );
+        let md5 = data_encoding::BASE64.encode(&<md5::Md5 as sha2::Digest>::digest(body));
+        let mut request =
+            Request::builder().method(method.to_str()).uri(url.as_str()).header("content-md5", md5);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        match self.world.handle(self.now, &request.body(Bytes::from(body.to_owned())).unwrap()) {
+            Outcome::Drop => panic!("dropped"),
+            Outcome::Reply(reply) => {
+                let text = String::from_utf8_lossy(reply.body()).into_owned();
+                let declaration = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+                text.strip_prefix(declaration).unwrap_or(&text).to_owned()
+            }
+        }
+    }
+}
+
+const NAMESPACE: &str = r#" xmlns="http://s3.amazonaws.com/doc/2006-03-01/""#;
+
+#[test]
+fn replies_have_the_form_of_s3() {
+    use rusty_s3::Method::{Get, Post, Put};
+    let mut s3 = Storage::new();
+    let mut check = |method, path: &str, query: &[(&str, &str)], acl, body: &str, expected: &str| {
+        let found = s3.call(method, path, query, acl, body).replace(NAMESPACE, "");
+        let mut shown = String::new();
+        // Ids and entity tags differ or say nothing: they are left out.
+        for (at, part) in found.split('<').enumerate() {
+            let hidden = ["VersionId>", "UploadId>", "ETag>", "DeleteMarkerVersionId>"];
+            let part = match part.split_once('>') {
+                Some((name, text)) if hidden.contains(&format!("{name}>").as_str()) && text != "null" => {
+                    format!("{name}>*")
+                }
+                _ => part.to_owned(),
+            };
+            shown.push_str(if at == 0 { "" } else { "<" });
+            shown.push_str(&part);
+        }
+        assert_eq!(shown, expected, "{path} {query:?}");
+    };
+    check(Put, "/b", &[], Some("public-read"), "", "");
+    check(Get, "/b", &[("location", "")], None, "", "<LocationConstraint>ch-dk-2</LocationConstraint>");
+    check(Get, "/b", &[("versioning", "")], None, "", "<VersioningConfiguration/>");
+    check(Get, "/b", &[("lifecycle", "")], None, "", "<LifecycleConfiguration/>");
+    check(
+        Get,
+        "/b",
+        &[("list-type", "2")],
+        None,
+        "",
+        "<ListBucketResult><Name>b</Name><Prefix/><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>\
+         <KeyCount>0</KeyCount></ListBucketResult>",
+    );
+    check(Put, "/b", &[("acl", "")], Some("public-read"), "", "");
+    let owner = "5f0c0de0-0000-4000-8000-00000000c10d";
+    let xsi = r#"<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="#;
+    check(
+        Get,
+        "/b",
+        &[("acl", "")],
+        None,
+        "",
+        &format!(
+            "<AccessControlPolicy><Owner><ID>{owner}</ID></Owner><AccessControlList>\
+             <Grant>{xsi}\"CanonicalUser\"><ID>{owner}</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant>\
+             <Grant>{xsi}\"Group\"><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee>\
+             <Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>"
+        ),
+    );
+    let enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    check(Put, "/b", &[("versioning", "")], None, enabled, "");
+    check(Get, "/b", &[("versioning", "")], None, "", enabled);
+    for key in ["/b/a%26b", "/b/dir/x", "/b/dir/y"] {
+        check(Put, key, &[], None, "data", "");
+    }
+    check(
+        Get,
+        "/b",
+        &[("delimiter", "/"), ("max-keys", "1")],
+        None,
+        "",
+        "<ListBucketResult><Name>b</Name><Prefix/><MaxKeys>1</MaxKeys><IsTruncated>true</IsTruncated>\
+         <Delimiter>/</Delimiter><Marker/><NextMarker>a&amp;b</NextMarker><Contents><Key>a&amp;b</Key>\
+         <LastModified>2027-01-15T08:00:00.000Z</LastModified><ETag>*</ETag><Size>4</Size>\
+         <StorageClass>STANDARD</StorageClass></Contents></ListBucketResult>",
+    );
+    check(
+        Post,
+        "/b",
+        &[("delete", "")],
+        None,
+        "<Delete><Object><Key>a&amp;b</Key></Object></Delete>",
+        "<DeleteResult><Deleted><Key>a&amp;b</Key><DeleteMarker>true</DeleteMarker>\
+         <DeleteMarkerVersionId>*</DeleteMarkerVersionId></Deleted></DeleteResult>",
+    );
+    check(
+        Get,
+        "/b",
+        &[("delimiter", "/"), ("versions", "")],
+        None,
+        "",
+        "<ListVersionsResult><Name>b</Name><Prefix/><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>\
+         <Delimiter>/</Delimiter><KeyMarker/><DeleteMarker><Key>a&amp;b</Key><VersionId>*</VersionId>\
+         <IsLatest>true</IsLatest><LastModified>2027-01-15T08:00:00.000Z</LastModified></DeleteMarker>\
+         <Version><Key>a&amp;b</Key><VersionId>*</VersionId><IsLatest>false</IsLatest>\
+         <LastModified>2027-01-15T08:00:00.000Z</LastModified><ETag>*</ETag><Size>4</Size>\
+         <StorageClass>STANDARD</StorageClass></Version><CommonPrefixes><Prefix>dir/</Prefix></CommonPrefixes>\
+         </ListVersionsResult>",
+    );
+    check(
+        Get,
+        "/b/none",
+        &[],
+        None,
+        "",
+        "<Error><Code>NoSuchKey</Code><Message>the key does not exist</Message><Resource>/b/none</Resource></Error>",
+    );
+    check(
+        Post,
+        "/b/up",
+        &[("uploads", "")],
+        None,
+        "",
+        "<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>up</Key><UploadId>*</UploadId>\
+         </InitiateMultipartUploadResult>",
+    );
+    check(
+        Get,
+        "/b",
+        &[("uploads", "")],
+        None,
+        "",
+        "<ListMultipartUploadsResult><Bucket>b</Bucket><IsTruncated>false</IsTruncated><Upload><Key>up</Key>\
+         <UploadId>*</UploadId><Initiated>2027-01-15T08:00:00.000Z</Initiated>\
+         <StorageClass>STANDARD</StorageClass></Upload></ListMultipartUploadsResult>",
+    );
+    check(
+        Get,
+        "/",
+        &[],
+        None,
+        "",
+        &format!(
+            "<ListAllMyBucketsResult><Owner><ID>{owner}</ID></Owner><Buckets><Bucket><Name>b</Name>\
+             <CreationDate>2027-01-15T08:00:00.000Z</CreationDate></Bucket></Buckets></ListAllMyBucketsResult>"
+        ),
+    );
+}

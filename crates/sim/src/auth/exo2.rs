@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 /// Why a signature is not accepted. The API says 403 to each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Exo2Refusal {
+pub(crate) enum Exo2Refusal {
     /// No `Authorization` header, or another scheme.
     #[error("missing credentials")]
     Missing,
@@ -77,7 +76,7 @@ pub(crate) fn verify(
         return Err(Exo2Refusal::Expired);
     }
     let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, value) in query_pairs(uri.query().unwrap_or_default(), true) {
+    for (name, value) in query_pairs(uri.query()) {
         values.entry(name).or_default().push(value);
     }
     let mut names = header.signed_query_args.clone();

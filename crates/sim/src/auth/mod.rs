@@ -5,5 +5,6 @@ mod exo2;
 pub(crate) mod policy;
 pub(crate) mod sigv4;
 
-pub(crate) use exo2::{Exo2Header, verify as verify_exo2};
-pub use exo2::{Exo2Refusal, exo2_message, exo2_signature};
+pub(crate) use exo2::{Exo2Header, Exo2Refusal, verify as verify_exo2};
+#[cfg(any(test, feature = "testing"))]
+pub use exo2::{exo2_message, exo2_signature};

@@ -1,7 +1,7 @@
 //! AWS Signature Version 4 as object storage clients send it: in the header
 //! or in the query of a presigned URL.
 
-use crate::codec::{hex, hmac_sha256, percent, query_pairs, sha256_hex, unpercent};
+use crate::codec::{hex, hmac_sha256, percent, sha256_hex, storage_query_pairs, unpercent};
 use http::Request;
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ impl Claim {
     /// `None`: the request is not signed at all.
     pub(crate) fn of<B>(request: &Request<B>) -> Result<Option<Self>, Refused> {
         let query: BTreeMap<String, String> =
-            query_pairs(request.uri().query().unwrap_or_default(), false).into_iter().collect();
+            storage_query_pairs(request.uri().query()).into_iter().collect();
         if query.contains_key("X-Amz-Signature") {
             let field = |name: &str| query.get(name).map(String::as_str);
             return Self::from_parts(&field, field("X-Amz-Expires"))
@@ -164,7 +164,7 @@ impl Claim {
 
 fn canonical_request<B>(request: &Request<B>, signed_headers: &str, payload: &str) -> String {
     let uri = request.uri();
-    let mut query: Vec<(String, String)> = query_pairs(uri.query().unwrap_or_default(), false)
+    let mut query: Vec<(String, String)> = storage_query_pairs(uri.query())
         .into_iter()
         .filter(|(name, _)| name != "X-Amz-Signature")
         .map(|(name, value)| (percent(&name, false), percent(&value, false)))
@@ -176,7 +176,7 @@ fn canonical_request<B>(request: &Request<B>, signed_headers: &str, payload: &st
     format!(
         "{}\n{}\n{}\n{headers}\n{signed_headers}\n{payload}",
         request.method(),
-        percent(&unpercent(uri.path(), false), true),
+        percent(&unpercent(uri.path()), true),
         query.join("&")
     )
 }

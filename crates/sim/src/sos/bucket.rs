@@ -4,7 +4,7 @@ use super::store::{Bucket, Versioning};
 use super::{Reply, S3Call, S3Error, unchanged, xml};
 use crate::codec::rfc3339_ms;
 use crate::world::{Effect, Kind, World};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The bucket of a call, or 404; a stranger's is 403.
 pub(crate) fn own<'a>(world: &'a mut World, call: &S3Call) -> Result<&'a mut Bucket, S3Error> {
@@ -17,19 +17,40 @@ pub(crate) fn own<'a>(world: &'a mut World, call: &S3Call) -> Result<&'a mut Buc
     }
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct BucketList {
+    owner: Owner,
+    buckets: Buckets,
+}
+
+#[derive(Serialize)]
+struct Owner {
+    #[serde(rename = "ID")]
+    id: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Buckets {
+    bucket: Vec<ListedBucket>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedBucket {
+    name: String,
+    creation_date: String,
+}
+
 pub(crate) fn list(world: &World) -> Reply {
-    let body = xml::document("ListAllMyBucketsResult", |w| {
-        w.group("Owner", |w| w.text("ID", &world.config().organization_id));
-        w.group("Buckets", |w| {
-            for bucket in world.sos.live() {
-                w.group("Bucket", |w| {
-                    w.text("Name", &bucket.name);
-                    w.text("CreationDate", &rfc3339_ms(bucket.created_at_ms));
-                });
-            }
-        });
-    });
-    unchanged(xml::response(200, body))
+    let live = world.sos.live().into_iter();
+    let bucket = live
+        .map(|bucket| ListedBucket { name: bucket.name, creation_date: rfc3339_ms(bucket.created_at_ms) })
+        .collect();
+    let owner = Owner { id: world.config().organization_id.clone() };
+    let list = BucketList { owner, buckets: Buckets { bucket } };
+    unchanged(xml::document(200, "ListAllMyBucketsResult", &list))
 }
 
 fn good_name(name: &str) -> bool {
@@ -91,39 +112,26 @@ pub(crate) fn delete(world: &mut World, call: &S3Call) -> Reply {
 pub(crate) fn location(world: &mut World, call: &S3Call) -> Reply {
     let zone = own(world, call)?.zone.clone();
     // The element holds the region itself, without a child.
-    let body = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<LocationConstraint \
-         xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{}</LocationConstraint>",
-        quick_xml::escape::escape(zone.as_str())
-    );
-    unchanged(xml::response(200, body))
+    unchanged(xml::document(200, "LocationConstraint", &zone))
 }
 
-pub(crate) fn get_versioning(world: &mut World, call: &S3Call) -> Reply {
-    let versioning = own(world, call)?.versioning;
-    let body = xml::document("VersioningConfiguration", |w| match versioning {
-        Versioning::Never => {}
-        Versioning::Enabled => w.text("Status", "Enabled"),
-        Versioning::Suspended => w.text("Status", "Suspended"),
-    });
-    unchanged(xml::response(200, body))
-}
-
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct VersioningConfiguration {
-    #[serde(rename = "Status")]
+    #[serde(rename = "Status", skip_serializing_if = "Option::is_none")]
     status: Option<String>,
 }
 
-/// Reads an XML body, or refuses it as malformed.
-pub(crate) fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, S3Error> {
-    let malformed = || S3Error::new(400, "MalformedXML", "the body cannot be understood");
-    let text = std::str::from_utf8(body).map_err(|_| malformed())?;
-    quick_xml::de::from_str(text).map_err(|_| malformed())
+pub(crate) fn get_versioning(world: &mut World, call: &S3Call) -> Reply {
+    let status = match own(world, call)?.versioning {
+        Versioning::Never => None,
+        Versioning::Enabled => Some("Enabled".to_owned()),
+        Versioning::Suspended => Some("Suspended".to_owned()),
+    };
+    unchanged(xml::document(200, "VersioningConfiguration", &VersioningConfiguration { status }))
 }
 
 pub(crate) fn put_versioning(world: &mut World, call: &S3Call) -> Reply {
-    let wanted: VersioningConfiguration = parse(&call.body)?;
+    let wanted: VersioningConfiguration = xml::decode(&call.body)?;
     let bucket = own(world, call)?;
     bucket.versioning = match wanted.status.as_deref() {
         Some("Enabled") => Versioning::Enabled,
@@ -151,30 +159,66 @@ pub(crate) fn delete_setting(world: &mut World, call: &S3Call, name: &str) -> Re
     changed(world, call, 204)
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct AccessControlPolicy {
+    owner: Owner,
+    access_control_list: AccessControlList,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct AccessControlList {
+    grant: Vec<Grant>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Grant {
+    grantee: Grantee,
+    permission: &'static str,
+}
+
+#[derive(Serialize)]
+struct Grantee {
+    #[serde(rename = "@xmlns:xsi")]
+    namespace: &'static str,
+    #[serde(rename = "@xsi:type")]
+    kind: &'static str,
+    #[serde(rename = "$value")]
+    name: GranteeName,
+}
+
+#[derive(Serialize)]
+enum GranteeName {
+    #[serde(rename = "ID")]
+    Id(String),
+    #[serde(rename = "URI")]
+    Uri(&'static str),
+}
+
+impl Grant {
+    fn new(kind: &'static str, name: GranteeName, permission: &'static str) -> Self {
+        let namespace = "http://www.w3.org/2001/XMLSchema-instance";
+        Self { grantee: Grantee { namespace, kind, name }, permission }
+    }
+}
+
 /// The owner's full control, plus everyone's reading if it was granted.
 pub(crate) fn get_acl(world: &mut World, call: &S3Call) -> Reply {
-    let owner = world.config().organization_id.clone();
+    let id = world.config().organization_id.clone();
     let setting = own(world, call)?.settings.get("acl").cloned().unwrap_or_default();
     if setting.starts_with('<') {
         return unchanged(xml::response(200, setting));
     }
-    let all_users = r#"<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="Group"><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee>"#;
-    let grant = |grantee: &str, permission: &str| {
-        format!("<Grant>{grantee}<Permission>{permission}</Permission></Grant>")
-    };
-    let me = format!(
-        "<Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" \
-         xsi:type=\"CanonicalUser\"><ID>{owner}</ID></Grantee>"
-    );
-    let mut grants = grant(&me, "FULL_CONTROL");
+    let mut grant = vec![Grant::new("CanonicalUser", GranteeName::Id(id.clone()), "FULL_CONTROL")];
     if setting.starts_with("public-read") {
-        grants.push_str(&grant(all_users, "READ"));
+        let all_users = GranteeName::Uri("http://acs.amazonaws.com/groups/global/AllUsers");
+        grant.push(Grant::new("Group", all_users, "READ"));
     }
-    let body = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<AccessControlPolicy><Owner><ID>{owner}</ID>\
-         </Owner><AccessControlList>{grants}</AccessControlList></AccessControlPolicy>"
-    );
-    unchanged(xml::response(200, body))
+    let policy =
+        AccessControlPolicy { owner: Owner { id }, access_control_list: AccessControlList { grant } };
+    unchanged(xml::document(200, "AccessControlPolicy", &policy))
 }
 
 pub(crate) fn get_policy(world: &mut World, call: &S3Call) -> Reply {
@@ -191,6 +235,8 @@ pub(crate) fn get_policy(world: &mut World, call: &S3Call) -> Reply {
 /// An unconfigured bucket answers 200 and nothing, unlike Amazon's.
 pub(crate) fn get_lifecycle(world: &mut World, call: &S3Call) -> Reply {
     let setting = own(world, call)?.settings.get("lifecycle").cloned();
-    let body = setting.unwrap_or_else(|| xml::document("LifecycleConfiguration", |_| {}));
-    unchanged(xml::response(200, body))
+    unchanged(match setting {
+        Some(setting) => xml::response(200, setting),
+        None => xml::document(200, "LifecycleConfiguration", &()),
+    })
 }

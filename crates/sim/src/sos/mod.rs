@@ -4,14 +4,17 @@ mod bucket;
 mod chunked;
 mod object;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+mod testing;
 mod upload;
 mod xml;
 
 use crate::auth::{cel::Bindings, sigv4::Claim};
-use crate::codec::{query_pairs, unpercent};
-use crate::world::{Done, Effect, World};
+use crate::codec::{storage_query_pairs, unpercent};
+use crate::world::{Effect, Executed, World};
 use bytes::Bytes;
 use http::{Method, Request, Response};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 pub(crate) use store::Store;
@@ -51,13 +54,17 @@ impl S3Error {
     }
 
     fn response(&self, resource: &str) -> Response<Bytes> {
-        let body = xml::document("Error", |w| {
-            w.text("Code", self.code);
-            w.text("Message", &self.message);
-            w.text("Resource", resource);
-        });
-        xml::response(self.status, body)
+        let body = ErrorBody { code: self.code, message: &self.message, resource };
+        xml::document(self.status, "Error", &body)
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ErrorBody<'a> {
+    code: &'static str,
+    message: &'a str,
+    resource: &'a str,
 }
 
 /// A reply and what it changed.
@@ -71,14 +78,13 @@ pub(crate) fn unchanged(response: Response<Bytes>) -> Reply {
 fn split_path(path: &str) -> (String, String) {
     let path = path.strip_prefix('/').unwrap_or(path);
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-    (unpercent(bucket, false), unpercent(key, false))
+    (unpercent(bucket), unpercent(key))
 }
 
 /// The name of the operation, as IAM policies know it.
 pub(crate) fn operation_of<B>(request: &Request<B>) -> &'static str {
     let (bucket, key) = split_path(request.uri().path());
-    let query: BTreeMap<String, String> =
-        query_pairs(request.uri().query().unwrap_or_default(), false).into_iter().collect();
+    let query: BTreeMap<String, String> = storage_query_pairs(request.uri().query()).into_iter().collect();
     let asks = |name: &str| query.contains_key(name);
     let method = request.method().as_str();
     if bucket.is_empty() {
@@ -147,7 +153,7 @@ fn object_operation(method: &str, asks: &dyn Fn(&str) -> bool) -> &'static str {
 }
 
 /// Executes one S3 request.
-pub(crate) fn execute(world: &mut World, request: &Request<Bytes>, operation: &str) -> Done {
+pub(crate) fn execute(world: &mut World, request: &Request<Bytes>, operation: &str) -> Executed {
     let claim = Claim::of(request);
     let (key, expires_ms) = match &claim {
         Ok(Some(claim)) => (Some(claim.key.clone()), claim.expires_ms()),
@@ -163,7 +169,7 @@ pub(crate) fn execute(world: &mut World, request: &Request<Bytes>, operation: &s
     if let Ok(value) = http::HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-amz-request-id", value);
     }
-    Done { response, effect, key, expires_ms, takes_ms: None }
+    Executed { response, effect, key, expires_ms, takes_ms: None }
 }
 
 fn authenticated(
@@ -185,7 +191,7 @@ fn authenticated(
     let mut call = S3Call {
         bucket,
         key,
-        query: query_pairs(request.uri().query().unwrap_or_default(), false).into_iter().collect(),
+        query: storage_query_pairs(request.uri().query()).into_iter().collect(),
         headers: request.headers().clone(),
         body: request.body().clone(),
         zone: zone_of(world, &claim.region),

@@ -1,11 +1,11 @@
 //! Operations on objects and their versions.
 
-use super::bucket::{own, parse};
+use super::bucket::own;
 use super::store::{Data, NULL_VERSION, Version, Versioning, etag};
 use super::{Reply, S3Call, S3Error, unchanged, xml};
 use crate::codec::{http_date, percent, rfc3339_ms};
 use crate::world::{Effect, Kind, World};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 const MAX_KEYS: usize = 1000;
@@ -41,6 +41,13 @@ pub(crate) fn described(call: &S3Call) -> (String, BTreeMap<String, String>) {
     (content_type.to_owned(), metadata)
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Copy<'a> {
+    e_tag: &'a str,
+    last_modified: String,
+}
+
 pub(crate) fn put(world: &mut World, call: &S3Call) -> Reply {
     let fresh = world.ids.uuid().replace('-', "");
     let data = match call.header("x-amz-copy-source") {
@@ -58,11 +65,8 @@ pub(crate) fn put(world: &mut World, call: &S3Call) -> Reply {
     let mut response = if call.header("x-amz-copy-source").is_empty() {
         xml::empty(200)
     } else {
-        let body = xml::document("CopyObjectResult", |w| {
-            w.text("ETag", &tag);
-            w.text("LastModified", &rfc3339_ms(call.now));
-        });
-        xml::response(200, body)
+        let copy = Copy { e_tag: &tag, last_modified: rfc3339_ms(call.now) };
+        xml::document(200, "CopyObjectResult", &copy)
     };
     xml::set(&mut response, "etag", &tag);
     if id != NULL_VERSION {
@@ -175,20 +179,37 @@ pub(crate) fn delete(world: &mut World, call: &S3Call) -> Reply {
     Ok((response, Effect::updated(Kind::Bucket, &call.bucket)))
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 struct DeleteRequest {
-    #[serde(rename = "Object", default)]
-    objects: Vec<DeleteEntry>,
-    #[serde(rename = "Quiet", default)]
+    object: Vec<DeleteEntry>,
     quiet: bool,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct DeleteEntry {
-    #[serde(rename = "Key")]
     key: String,
-    #[serde(rename = "VersionId", default)]
-    version: String,
+    #[serde(default)]
+    version_id: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeleteReply {
+    deleted: Vec<DeletedEntry>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeletedEntry {
+    key: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    version_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delete_marker: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delete_marker_version_id: Option<String>,
 }
 
 pub(crate) fn delete_many(world: &mut World, call: &S3Call) -> Reply {
@@ -200,31 +221,25 @@ pub(crate) fn delete_many(world: &mut World, call: &S3Call) -> Reply {
     if !digest {
         return Err(S3Error::new(400, "InvalidRequest", "Content-MD5 or a checksum is needed"));
     }
-    let wanted: DeleteRequest = parse(&call.body)?;
-    if wanted.objects.len() > MAX_KEYS {
+    let wanted: DeleteRequest = xml::decode(&call.body)?;
+    if wanted.object.len() > MAX_KEYS {
         return Err(S3Error::new(400, "MalformedXML", "more than 1000 keys"));
     }
-    let mut results = Vec::new();
-    for entry in &wanted.objects {
-        results.push((entry, remove(world, call, &entry.key, &entry.version)?));
+    let mut deleted = Vec::new();
+    for DeleteEntry { key, version_id } in wanted.object {
+        let done = remove(world, call, &key, &version_id)?;
+        deleted.push(DeletedEntry {
+            key,
+            version_id,
+            delete_marker: done.marker.then_some(true),
+            delete_marker_version_id: done.version.filter(|_| done.marker),
+        });
     }
-    let body = xml::document("DeleteResult", |w| {
-        for (entry, done) in results.iter().filter(|_| !wanted.quiet) {
-            w.group("Deleted", |w| {
-                w.text("Key", &entry.key);
-                if !entry.version.is_empty() {
-                    w.text("VersionId", &entry.version);
-                }
-                if done.marker {
-                    w.text("DeleteMarker", "true");
-                    let id = done.version.as_deref().unwrap_or_default();
-                    w.text("DeleteMarkerVersionId", id);
-                }
-            });
-        }
-    });
+    if wanted.quiet {
+        deleted.clear();
+    }
     let effect = Effect::updated(Kind::Bucket, &call.bucket);
-    Ok((xml::response(200, body), effect))
+    Ok((xml::document(200, "DeleteResult", &DeleteReply { deleted }), effect))
 }
 
 /// One page of a listing.
@@ -275,21 +290,112 @@ fn shown(call: &S3Call, key: &str) -> String {
     if call.query("encoding-type") == "url" { percent(key, true) } else { key.to_owned() }
 }
 
-fn head_of_list(w: &mut xml::Writer, call: &S3Call, truncated: bool) {
-    w.text("Name", &call.bucket);
-    w.text("Prefix", &shown(call, call.query("prefix")));
-    w.text("MaxKeys", &limit(call).to_string());
-    w.text("IsTruncated", if truncated { "true" } else { "false" });
-    for (name, element) in [("delimiter", "Delimiter"), ("encoding-type", "EncodingType")] {
-        if !call.query(name).is_empty() {
-            w.text(element, call.query(name));
+/// A list of objects, or of their versions.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listing<'a> {
+    name: &'a str,
+    prefix: String,
+    max_keys: usize,
+    is_truncated: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    delimiter: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    encoding_type: &'a str,
+    #[serde(flatten)]
+    position: Position,
+    #[serde(rename = "$value")]
+    entries: Vec<Listed<'a>>,
+    common_prefixes: Vec<CommonPrefix>,
+}
+
+/// Where a page begins and where the next one does.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Position {
+    #[serde(rename_all = "PascalCase")]
+    First {
+        marker: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_marker: Option<String>,
+    },
+    #[serde(rename_all = "PascalCase")]
+    Second {
+        key_count: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_continuation_token: Option<String>,
+    },
+    #[serde(rename_all = "PascalCase")]
+    Versions {
+        key_marker: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_key_marker: Option<String>,
+    },
+}
+
+#[derive(Serialize)]
+enum Listed<'a> {
+    Contents(Entry<'a>),
+    Version(Entry<'a>),
+    DeleteMarker(Entry<'a>),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry<'a> {
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_latest: Option<bool>,
+    last_modified: String,
+    #[serde(flatten)]
+    content: Option<EntryContent<'a>>,
+}
+
+/// What a delete marker lacks.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct EntryContent<'a> {
+    e_tag: &'a str,
+    size: usize,
+    storage_class: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct CommonPrefix {
+    prefix: String,
+}
+
+impl<'a> Entry<'a> {
+    fn new(call: &S3Call, key: &str, version: &'a Version) -> Self {
+        let size = version.data.0.len();
+        let content = EntryContent { e_tag: &version.etag, size, storage_class: "STANDARD" };
+        Self {
+            key: shown(call, key),
+            version_id: None,
+            is_latest: None,
+            last_modified: rfc3339_ms(version.modified_ms),
+            content: (!version.marker).then_some(content),
         }
     }
 }
 
-fn prefixes(w: &mut xml::Writer, call: &S3Call, all: &BTreeSet<String>) {
-    for prefix in all {
-        w.group("CommonPrefixes", |w| w.text("Prefix", &shown(call, prefix)));
+impl<'a> Listing<'a> {
+    fn new<T>(call: &'a S3Call, page: &Page<T>, position: Position, entries: Vec<Listed<'a>>) -> Self {
+        let prefixes = page.prefixes.iter();
+        Self {
+            name: &call.bucket,
+            prefix: shown(call, call.query("prefix")),
+            max_keys: limit(call),
+            is_truncated: page.next.is_some(),
+            delimiter: call.query("delimiter"),
+            encoding_type: call.query("encoding-type"),
+            position,
+            entries,
+            common_prefixes: prefixes.map(|prefix| CommonPrefix { prefix: shown(call, prefix) }).collect(),
+        }
     }
 }
 
@@ -301,67 +407,48 @@ pub(crate) fn list(world: &mut World, call: &S3Call) -> Reply {
         (true, token) => token,
         (false, _) => call.query("marker"),
     };
-    let keys = bucket
-        .objects
-        .keys()
-        .filter_map(|key| Some((key.as_str(), (key.clone(), bucket.current(key)?.clone()))));
+    let keys =
+        bucket.objects.keys().filter_map(|key| Some((key.as_str(), (key.as_str(), bucket.current(key)?))));
     let page = page(call, keys, after);
-    let body = xml::document("ListBucketResult", |w| {
-        head_of_list(w, call, page.next.is_some());
-        let count = page.items.len() + page.prefixes.len();
-        if second {
-            w.text("KeyCount", &count.to_string());
-        } else {
-            w.text("Marker", &shown(call, call.query("marker")));
-        }
-        if let Some(next) = &page.next {
-            let name = if second { "NextContinuationToken" } else { "NextMarker" };
-            w.text(name, &if second { next.clone() } else { shown(call, next) });
-        }
-        for (key, version) in &page.items {
-            w.group("Contents", |w| {
-                w.text("Key", &shown(call, key));
-                entry(w, version);
-            });
-        }
-        prefixes(w, call, &page.prefixes);
-    });
-    unchanged(xml::response(200, body))
-}
-
-fn entry(w: &mut xml::Writer, version: &Version) {
-    w.text("LastModified", &rfc3339_ms(version.modified_ms));
-    if !version.marker {
-        w.text("ETag", &version.etag);
-        w.text("Size", &version.data.0.len().to_string());
-        w.text("StorageClass", "STANDARD");
-    }
+    let position = match second {
+        true => Position::Second {
+            key_count: page.items.len() + page.prefixes.len(),
+            next_continuation_token: page.next.clone(),
+        },
+        false => Position::First {
+            marker: shown(call, call.query("marker")),
+            next_marker: page.next.as_ref().map(|next| shown(call, next)),
+        },
+    };
+    let entries =
+        page.items.iter().map(|(key, version)| Listed::Contents(Entry::new(call, key, version))).collect();
+    let listing = Listing::new(call, &page, position, entries);
+    unchanged(xml::document(200, "ListBucketResult", &listing))
 }
 
 /// Pages end between keys: the versions of one key are never torn apart.
 pub(crate) fn list_versions(world: &mut World, call: &S3Call) -> Reply {
     let bucket = own(world, call)?;
-    let keys = bucket.objects.iter().map(|(key, versions)| (key.as_str(), (key.clone(), versions.clone())));
+    let keys = bucket.objects.iter().map(|(key, versions)| (key.as_str(), (key, versions)));
     let page = page(call, keys, call.query("key-marker"));
-    let body = xml::document("ListVersionsResult", |w| {
-        head_of_list(w, call, page.next.is_some());
-        w.text("KeyMarker", &shown(call, call.query("key-marker")));
-        if let Some(next) = &page.next {
-            w.text("NextKeyMarker", &shown(call, next));
-        }
-        for (key, versions) in &page.items {
-            let newest = versions.len().saturating_sub(1);
-            for (place, version) in versions.iter().enumerate().rev() {
-                let name = if version.marker { "DeleteMarker" } else { "Version" };
-                w.group(name, |w| {
-                    w.text("Key", &shown(call, key));
-                    w.text("VersionId", &version.id);
-                    w.text("IsLatest", if place == newest { "true" } else { "false" });
-                    entry(w, version);
-                });
-            }
-        }
-        prefixes(w, call, &page.prefixes);
+    let position = Position::Versions {
+        key_marker: shown(call, call.query("key-marker")),
+        next_key_marker: page.next.as_ref().map(|next| shown(call, next)),
+    };
+    let newest_first = page.items.iter().flat_map(|(key, versions)| {
+        let newest = versions.len().saturating_sub(1);
+        versions.iter().enumerate().rev().map(move |(place, version)| (key, version, place == newest))
     });
-    unchanged(xml::response(200, body))
+    let entries = newest_first
+        .map(|(key, version, is_latest)| {
+            let entry = Entry {
+                version_id: Some(&version.id),
+                is_latest: Some(is_latest),
+                ..Entry::new(call, key, version)
+            };
+            if version.marker { Listed::DeleteMarker(entry) } else { Listed::Version(entry) }
+        })
+        .collect();
+    let listing = Listing::new(call, &page, position, entries);
+    unchanged(xml::document(200, "ListVersionsResult", &listing))
 }

@@ -1,12 +1,12 @@
 //! Multipart uploads.
 
-use super::bucket::{own, parse};
+use super::bucket::own;
 use super::object::described;
 use super::store::{Data, NULL_VERSION, Upload, Version, etag};
 use super::{Reply, S3Call, S3Error, unchanged, xml};
 use crate::codec::{hex, md5_of, rfc3339_ms};
 use crate::world::{Effect, Kind, World};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 fn no_upload() -> S3Error {
@@ -25,6 +25,14 @@ fn upload<'a>(world: &'a mut World, call: &S3Call) -> Result<&'a mut Upload, S3E
         .ok_or_else(no_upload)
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Started<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    upload_id: &'a str,
+}
+
 pub(crate) fn create(world: &mut World, call: &S3Call) -> Reply {
     let id = world.ids.uuid().replace('-', "");
     let (content_type, metadata) = described(call);
@@ -37,12 +45,8 @@ pub(crate) fn create(world: &mut World, call: &S3Call) -> Reply {
     };
     own(world, call)?.uploads.insert(id.clone(), started);
     world.touch();
-    let body = xml::document("InitiateMultipartUploadResult", |w| {
-        w.text("Bucket", &call.bucket);
-        w.text("Key", &call.key);
-        w.text("UploadId", &id);
-    });
-    Ok((xml::response(200, body), effect(call)))
+    let started = Started { bucket: &call.bucket, key: &call.key, upload_id: &id };
+    Ok((xml::document(200, "InitiateMultipartUploadResult", &started), effect(call)))
 }
 
 pub(crate) fn part(world: &mut World, call: &S3Call) -> Reply {
@@ -61,78 +65,117 @@ pub(crate) fn part(world: &mut World, call: &S3Call) -> Reply {
     Ok((response, effect(call)))
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PartList<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    upload_id: &'a str,
+    is_truncated: bool,
+    part: Vec<ListedPart>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedPart {
+    part_number: u32,
+    last_modified: String,
+    e_tag: String,
+    size: usize,
+}
+
 pub(crate) fn list_parts(world: &mut World, call: &S3Call) -> Reply {
-    let found = upload(world, call)?.clone();
-    let body = xml::document("ListPartsResult", |w| {
-        w.text("Bucket", &call.bucket);
-        w.text("Key", &call.key);
-        w.text("UploadId", call.query("uploadId"));
-        w.text("IsTruncated", "false");
-        for (number, (data, at)) in &found.parts {
-            w.group("Part", |w| {
-                w.text("PartNumber", &number.to_string());
-                w.text("LastModified", &rfc3339_ms(*at));
-                w.text("ETag", &etag(&data.0));
-                w.text("Size", &data.0.len().to_string());
-            });
-        }
+    let parts = upload(world, call)?.parts.iter().map(|(number, (data, at))| ListedPart {
+        part_number: *number,
+        last_modified: rfc3339_ms(*at),
+        e_tag: etag(&data.0),
+        size: data.0.len(),
     });
-    unchanged(xml::response(200, body))
+    let list = PartList {
+        bucket: &call.bucket,
+        key: &call.key,
+        upload_id: call.query("uploadId"),
+        is_truncated: false,
+        part: parts.collect(),
+    };
+    unchanged(xml::document(200, "ListPartsResult", &list))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct UploadList<'a> {
+    bucket: &'a str,
+    is_truncated: bool,
+    upload: Vec<ListedUpload<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedUpload<'a> {
+    key: &'a str,
+    upload_id: &'a str,
+    initiated: String,
+    storage_class: &'static str,
 }
 
 pub(crate) fn list(world: &mut World, call: &S3Call) -> Reply {
-    let bucket = own(world, call)?;
-    let body = xml::document("ListMultipartUploadsResult", |w| {
-        w.text("Bucket", &call.bucket);
-        w.text("IsTruncated", "false");
-        let wanted = bucket.uploads.iter().filter(|(_, upload)| upload.key.starts_with(call.query("prefix")));
-        for (id, upload) in wanted {
-            w.group("Upload", |w| {
-                w.text("Key", &upload.key);
-                w.text("UploadId", id);
-                w.text("Initiated", &rfc3339_ms(upload.started_ms));
-                w.text("StorageClass", "STANDARD");
-            });
-        }
-    });
-    unchanged(xml::response(200, body))
+    let uploads = own(world, call)?.uploads.iter();
+    let upload = uploads
+        .filter(|(_, upload)| upload.key.starts_with(call.query("prefix")))
+        .map(|(id, upload)| ListedUpload {
+            key: &upload.key,
+            upload_id: id,
+            initiated: rfc3339_ms(upload.started_ms),
+            storage_class: "STANDARD",
+        })
+        .collect();
+    let list = UploadList { bucket: &call.bucket, is_truncated: false, upload };
+    unchanged(xml::document(200, "ListMultipartUploadsResult", &list))
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct Completion {
-    #[serde(rename = "Part", default)]
-    parts: Vec<PartRef>,
+    #[serde(default)]
+    part: Vec<PartRef>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct PartRef {
-    #[serde(rename = "PartNumber")]
-    number: u32,
-    #[serde(rename = "ETag")]
-    etag: String,
+    part_number: u32,
+    e_tag: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Completed<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    e_tag: &'a str,
 }
 
 pub(crate) fn complete(world: &mut World, call: &S3Call) -> Reply {
-    let wanted: Completion = parse(&call.body)?;
+    let wanted: Completion = xml::decode(&call.body)?;
     let started = upload(world, call)?.clone();
     let (mut data, mut digests, mut before) = (Vec::new(), Vec::new(), 0);
-    for part in &wanted.parts {
-        if part.number <= before {
+    for part in &wanted.part {
+        if part.part_number <= before {
             return Err(S3Error::new(400, "InvalidPartOrder", "the parts are not in order"));
         }
-        before = part.number;
+        before = part.part_number;
         let (bytes, _) = started
             .parts
-            .get(&part.number)
-            .filter(|(bytes, _)| etag(&bytes.0).trim_matches('"') == part.etag.trim_matches('"'))
+            .get(&part.part_number)
+            .filter(|(bytes, _)| etag(&bytes.0).trim_matches('"') == part.e_tag.trim_matches('"'))
             .ok_or_else(|| S3Error::new(400, "InvalidPart", "a part is missing or different"))?;
         data.extend_from_slice(&bytes.0);
         digests.extend_from_slice(&md5_of(&bytes.0));
     }
-    if wanted.parts.is_empty() {
+    if wanted.part.is_empty() {
         return Err(S3Error::new(400, "MalformedXML", "no parts"));
     }
-    let tag = format!("\"{}-{}\"", hex(&md5_of(&digests)), wanted.parts.len());
+    let tag = format!("\"{}-{}\"", hex(&md5_of(&digests)), wanted.part.len());
     let fresh = world.ids.uuid().replace('-', "");
     let version = Version {
         id: String::new(),
@@ -147,12 +190,8 @@ pub(crate) fn complete(world: &mut World, call: &S3Call) -> Reply {
     bucket.uploads.remove(call.query("uploadId"));
     let id = bucket.add(&call.key, version, fresh);
     world.touch();
-    let body = xml::document("CompleteMultipartUploadResult", |w| {
-        w.text("Bucket", &call.bucket);
-        w.text("Key", &call.key);
-        w.text("ETag", &tag);
-    });
-    let mut response = xml::response(200, body);
+    let completed = Completed { bucket: &call.bucket, key: &call.key, e_tag: &tag };
+    let mut response = xml::document(200, "CompleteMultipartUploadResult", &completed);
     if id != NULL_VERSION {
         xml::set(&mut response, "x-amz-version-id", &id);
     }

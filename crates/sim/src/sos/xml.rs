@@ -1,48 +1,32 @@
-//! Writing the XML of S3 replies.
+//! The XML of S3: requests decoded and replies encoded by serde.
 
+use super::S3Error;
 use bytes::Bytes;
 use http::Response;
-use quick_xml::escape::escape;
+use serde::{Deserialize, Serialize};
 
-/// Builds elements in order.
-#[derive(Default)]
-pub(crate) struct Writer {
-    out: String,
+/// Decodes the body of a request, or refuses it as malformed.
+pub(crate) fn decode<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, S3Error> {
+    let malformed = || S3Error::new(400, "MalformedXML", "the body cannot be understood");
+    let text = std::str::from_utf8(body).map_err(|_| malformed())?;
+    quick_xml::de::from_str(text).map_err(|_| malformed())
 }
 
-impl Writer {
-    /// `<name>text</name>`, escaped.
-    pub(crate) fn text(&mut self, name: &str, text: &str) {
-        let text = escape(text);
-        self.out.push_str(&format!("<{name}>{text}</{name}>"));
+/// A reply with a document whose root element is `root`.
+pub(crate) fn document<T: Serialize>(status: u16, root: &str, content: &T) -> Response<Bytes> {
+    // Structs, texts and lists always have an XML form.
+    let mut body = quick_xml::se::to_string_with_root(root, content).unwrap_or_default();
+    if root != "Error" {
+        body.insert_str(1 + root.len(), r#" xmlns="http://s3.amazonaws.com/doc/2006-03-01/""#);
     }
-
-    /// `<name>…</name>` around what `inner` writes.
-    pub(crate) fn group(&mut self, name: &str, inner: impl FnOnce(&mut Self)) {
-        self.out.push_str(&format!("<{name}>"));
-        inner(self);
-        self.out.push_str(&format!("</{name}>"));
-    }
-}
-
-/// A whole document with one root.
-pub(crate) fn document(root: &str, inner: impl FnOnce(&mut Writer)) -> String {
-    let mut writer = Writer::default();
-    let namespace = r#" xmlns="http://s3.amazonaws.com/doc/2006-03-01/""#;
-    let namespace = if root == "Error" { "" } else { namespace };
-    writer.out = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root}{namespace}>");
-    inner(&mut writer);
-    writer.out.push_str(&format!("</{root}>"));
-    writer.out
+    response(status, format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}"))
 }
 
 /// A reply with an XML body.
 pub(crate) fn response(status: u16, body: String) -> Response<Bytes> {
     let mut response = empty(status);
     *response.body_mut() = Bytes::from(body);
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/xml"));
+    set(&mut response, "content-type", "application/xml");
     response
 }
 

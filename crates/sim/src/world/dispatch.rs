@@ -1,11 +1,11 @@
 //! From a request to its reply: routing, authentication, permission, checks,
 //! the handler, faults, the journal.
 
-use super::answer::{json_response, text_response};
+use super::reply::{json_response, text_response};
 use super::request::authority;
 use super::{
-    Answer, Change, Effect, Face, JournalEntry, Kind, OperationRecord, Outcome, Plan, Refusal, StoredRequest,
-    World, kinds,
+    Change, Effect, Face, HandlerReply, JournalEntry, Kind, OperationRecord, Outcome, PendingOperation,
+    Refusal, StoredRequest, World, kinds,
 };
 use crate::auth::{Exo2Header, Exo2Refusal, cel::Bindings, policy, verify_exo2};
 use crate::codec::{http_date, query_pairs, unpercent};
@@ -81,7 +81,7 @@ fn strange(response: &mut Response<Bytes>) -> bool {
 }
 
 /// The result of executing a request.
-pub(crate) struct Done {
+pub(crate) struct Executed {
     pub(crate) response: Response<Bytes>,
     pub(crate) effect: Effect,
     pub(crate) key: Option<String>,
@@ -90,9 +90,9 @@ pub(crate) struct Done {
     pub(crate) takes_ms: Option<i64>,
 }
 
-impl Done {
-    fn refused(refusal: &Refusal) -> Self {
-        let response = refusal.response();
+impl Executed {
+    /// A reply that needed no key and changed nothing.
+    fn plain(response: Response<Bytes>) -> Self {
         Self { response, effect: Effect::None, key: None, expires_ms: None, takes_ms: None }
     }
 }
@@ -133,7 +133,7 @@ impl World {
                 path: raw.to_owned(),
             };
         }
-        let path = unpercent(raw, false);
+        let path = unpercent(raw);
         let (zone, path) = match path.strip_prefix("/zone/").and_then(|p| p.split_once('/')) {
             Some((zone, rest)) => (zone.to_owned(), format!("/{rest}")),
             None => (self.zone_of_host(&authority(request)), path),
@@ -190,7 +190,7 @@ impl World {
         faults: &[Fault],
         request: &Request<Bytes>,
         target: &Target,
-        mut done: Done,
+        mut done: Executed,
     ) -> Outcome {
         let lost =
             faults.iter().find(|f| matches!(f, Fault::DropAfter | Fault::Garbage | Fault::Status { .. }));
@@ -220,7 +220,7 @@ impl World {
         }
     }
 
-    fn journalise(&mut self, request: &Request<Bytes>, target: &Target, done: &Done, whole: bool) {
+    fn journalise(&mut self, request: &Request<Bytes>, target: &Target, done: &Executed, whole: bool) {
         if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
             return;
         }
@@ -247,22 +247,16 @@ impl World {
         });
     }
 
-    fn execute(&mut self, face: Face, request: &Request<Bytes>, target: &Target) -> Done {
+    fn execute(&mut self, face: Face, request: &Request<Bytes>, target: &Target) -> Executed {
         let mut done = match (face, &target.api) {
             (Face::Sos, _) => sos::execute(self, request, &target.operation),
             (Face::Api, Some((op, params))) => self.api(request, target, op, params),
-            (Face::Api, None) => match price::answer(&target.path) {
-                Some(list) => Done {
-                    response: json_response(200, &list),
-                    effect: Effect::None,
-                    key: None,
-                    expires_ms: None,
-                    takes_ms: None,
-                },
+            (Face::Api, None) => match price::price_list(&target.path) {
+                Some(list) => Executed::plain(json_response(200, &list)),
                 None if spec::knows_path(target.path.strip_prefix("/v2").unwrap_or_default()) => {
-                    Done::refused(&Refusal::new(405, "method not allowed"))
+                    Executed::plain(Refusal::new(405, "method not allowed").response())
                 }
-                None => Done::refused(&Refusal::new(404, "not found")),
+                None => Executed::plain(Refusal::new(404, "not found").response()),
             },
         };
         if let Ok(date) = http::HeaderValue::from_str(&http_date(self.now)) {
@@ -277,9 +271,9 @@ impl World {
         target: &Target,
         op: &'static spec::Operation,
         params: &BTreeMap<String, String>,
-    ) -> Done {
+    ) -> Executed {
         if !self.config.zones.contains(&target.zone) {
-            return Done::refused(&Refusal::new(404, format!("no zone '{}'", target.zone)));
+            return Executed::plain(Refusal::new(404, format!("no zone '{}'", target.zone)).response());
         }
         let header = request.headers().get(http::header::AUTHORIZATION).and_then(|v| v.to_str().ok());
         let claim = Exo2Header::parse(header);
@@ -294,14 +288,14 @@ impl World {
             None => self.permitted(request, target, op, params, key.as_deref()),
         };
         let (response, effect, takes_ms) = match result {
-            Ok(Answer::Json(value, effect)) => (json_response(200, &value), effect, None),
-            Ok(Answer::Operation(plan)) => {
+            Ok(HandlerReply::Json(value, effect)) => (json_response(200, &value), effect, None),
+            Ok(HandlerReply::Operation(plan)) => {
                 let (response, effect, delay) = self.accept(&op.id, plan);
                 (response, effect, Some(delay))
             }
             Err(refusal) => (refusal.response(), Effect::None, None),
         };
-        Done { response, effect, key, expires_ms, takes_ms }
+        Executed { response, effect, key, expires_ms, takes_ms }
     }
 
     fn authenticate(
@@ -322,10 +316,9 @@ impl World {
         op: &'static spec::Operation,
         params: &BTreeMap<String, String>,
         key: Option<&str>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<HandlerReply, Refusal> {
         let body = parse_body(request.body(), op)?;
-        let query: BTreeMap<String, String> =
-            query_pairs(request.uri().query().unwrap_or_default(), true).into_iter().collect();
+        let query: BTreeMap<String, String> = query_pairs(request.uri().query()).into_iter().collect();
         if let Some(key) = key {
             let mut bindings = bindings_of(op, target, params, &query, &body);
             if op.service == "sos"
@@ -376,7 +369,7 @@ impl World {
 
     /// Accepts an operation: records it and schedules how it goes on. Also
     /// says after how many milliseconds it does.
-    fn accept(&mut self, operation_id: &str, plan: Plan) -> (Response<Bytes>, Effect, i64) {
+    fn accept(&mut self, operation_id: &str, plan: PendingOperation) -> (Response<Bytes>, Effect, i64) {
         let id = self.ids.uuid();
         let delay = self.delay(plan.latency.unwrap_or(operation_id));
         if (self.modifiers().slow_factor() - 1.0).abs() > f64::EPSILON {
@@ -400,7 +393,7 @@ impl World {
         (reply, effect, delay)
     }
 
-    fn follow(&mut self, operation: &str, plan: Plan, delay: i64) {
+    fn follow(&mut self, operation: &str, plan: PendingOperation, delay: i64) {
         let modifiers = self.modifiers().clone();
         let finish = |state: &str, reason, message| Change::Finish {
             operation: operation.to_owned(),

@@ -2,7 +2,6 @@
 
 use super::{Kind, World};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What a request changed.
@@ -110,19 +109,6 @@ pub struct LiveResource {
     pub state: Option<String>,
 }
 
-fn labels_of(doc: &serde_json::Map<String, Value>) -> BTreeMap<String, String> {
-    doc.get("labels")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned()))
-        .collect()
-}
-
-fn owned(doc: &serde_json::Map<String, Value>, key: &str) -> String {
-    super::text(doc, key).to_owned()
-}
-
 impl World {
     pub(crate) fn record(&mut self, entry: JournalEntry) {
         self.journal.push(entry);
@@ -132,53 +118,4 @@ impl World {
     pub(crate) fn count_call(&mut self, operation: &str) {
         *self.calls.entry(operation.to_owned()).or_default() += 1;
     }
-
-    /// Everything that exists, except what every organisation has: the root
-    /// key, the default and the public security groups, the owner role.
-    pub fn live(&self) -> Vec<LiveResource> {
-        let mut found = Vec::new();
-        for object in self.objects.keys().flat_map(|kind| self.all(*kind)) {
-            if !object.builtin {
-                found.push(LiveResource {
-                    kind: object.kind,
-                    id: object.id.clone(),
-                    name: owned(&object.doc, "name"),
-                    labels: labels_of(&object.doc),
-                    description: owned(&object.doc, "description"),
-                    zone: object.zone.clone(),
-                    created_at_ms: object.created_ms,
-                    parent: object.parent.clone(),
-                    state: object.doc.get("state").and_then(Value::as_str).map(str::to_owned),
-                });
-            }
-            let embedded = [("rules", Kind::SecurityGroupRule), ("services", Kind::LoadBalancerService)];
-            for (key, kind) in embedded {
-                found.extend(embedded_in(object, key, kind));
-            }
-        }
-        found.extend(self.sos.live());
-        found
-    }
-}
-
-fn embedded_in(object: &super::Object, key: &str, kind: Kind) -> Vec<LiveResource> {
-    let items = match (object.builtin, object.kind, object.doc.get(key)) {
-        (false, Kind::SecurityGroup | Kind::LoadBalancer, Some(Value::Array(items))) => items,
-        _ => return Vec::new(),
-    };
-    items
-        .iter()
-        .filter_map(Value::as_object)
-        .map(|doc| LiveResource {
-            kind,
-            id: owned(doc, "id"),
-            name: owned(doc, "name"),
-            labels: BTreeMap::new(),
-            description: owned(doc, "description"),
-            zone: object.zone.clone(),
-            created_at_ms: object.created_ms,
-            parent: Some(object.id.clone()),
-            state: doc.get("state").and_then(Value::as_str).map(str::to_owned),
-        })
-        .collect()
 }

@@ -1,14 +1,15 @@
 //! The simulated cloud as one deterministic state machine.
 
-mod answer;
 mod change;
 mod dispatch;
-mod human;
 mod inject;
 mod journal;
 mod kinds;
 mod object;
+mod reply;
 mod request;
+#[cfg(any(test, feature = "testing"))]
+mod testing;
 
 use crate::config::Config;
 use crate::rng::Rng;
@@ -17,13 +18,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-pub(crate) use answer::{Answer, Plan, Refusal};
 pub(crate) use change::{Change, OperationRecord, Scheduled};
-pub(crate) use dispatch::{Call, Done};
+pub(crate) use dispatch::{Call, Executed};
 pub use journal::{Effect, JournalEntry, LiveResource};
 pub use kinds::served_operations;
 pub use object::Kind;
 pub(crate) use object::{NewObject, Object, ids_in, text};
+pub(crate) use reply::{HandlerReply, PendingOperation, Refusal};
 pub use request::Face;
 pub(crate) use request::StoredRequest;
 
@@ -146,11 +147,6 @@ impl World {
         self.now
     }
 
-    /// The time of the next scheduled change, if any.
-    pub fn next_change_ms(&self) -> Option<i64> {
-        self.queue.first().map(|next| next.at)
-    }
-
     /// Lets time pass: everything due by `now_ms` happens, in order. Time
     /// never goes back.
     pub fn advance(&mut self, now_ms: i64) {
@@ -178,27 +174,6 @@ impl World {
             let request = StoredRequest::of(Face::of(request), request);
             self.schedule(delay, Change::Arrive { request, lag_ms: 0 });
         }
-    }
-
-    /// All mutating requests so far.
-    pub fn journal(&self) -> &[JournalEntry] {
-        &self.journal
-    }
-
-    /// Requests by operation id, reads included.
-    pub fn calls(&self) -> &BTreeMap<String, u64> {
-        &self.calls
-    }
-
-    /// Faults that took effect (not merely injected), by name.
-    pub fn effects(&self) -> &BTreeMap<String, u64> {
-        &self.effects
-    }
-
-    /// The secrets of all API keys, for tests that look for them where they
-    /// must not be.
-    pub fn secrets(&self) -> Vec<String> {
-        self.keys.values().map(|key| key.secret.clone()).collect()
     }
 
     pub(crate) fn count_effect(&mut self, name: &str) {

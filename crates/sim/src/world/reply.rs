@@ -6,14 +6,14 @@ use http::Response;
 use serde_json::{Value, json};
 
 /// What a handler decided.
-pub(crate) enum Answer {
+pub(crate) enum HandlerReply {
     /// A document at once, with what it changed.
     Json(Value, Effect),
     /// An asynchronous operation.
-    Operation(Plan),
+    Operation(PendingOperation),
 }
 
-impl Answer {
+impl HandlerReply {
     /// A document that changed nothing.
     pub(crate) fn read(value: Value) -> Result<Self, Refusal> {
         Ok(Self::Json(value, Effect::None))
@@ -21,7 +21,7 @@ impl Answer {
 }
 
 /// An operation about to be accepted.
-pub(crate) struct Plan {
+pub(crate) struct PendingOperation {
     pub(crate) effect: Effect,
     /// Shown as the operation's reference.
     pub(crate) reference: Option<(Kind, String, Option<String>)>,
@@ -35,7 +35,7 @@ pub(crate) struct Plan {
     pub(crate) for_ever: bool,
 }
 
-impl Plan {
+impl PendingOperation {
     pub(crate) fn new(effect: Effect, kind: Kind, id: &str) -> Self {
         Self {
             effect,
@@ -107,8 +107,8 @@ impl Plan {
         self
     }
 
-    pub(crate) fn answer(self) -> Result<Answer, Refusal> {
-        Ok(Answer::Operation(self))
+    pub(crate) fn answer(self) -> Result<HandlerReply, Refusal> {
+        Ok(HandlerReply::Operation(self))
     }
 }
 

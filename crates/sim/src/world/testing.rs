@@ -1,10 +1,64 @@
-//! What people and the cloud's own controllers do behind our back, for tests.
+//! What only tests ask of a world: what it holds and was asked, and changes by
+//! people and by the cloud's own controllers.
 
-use super::{Kind, NewObject, World, kinds};
-use serde_json::{Value, json};
+use super::{JournalEntry, Kind, LiveResource, NewObject, Object, World, kinds, text};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 impl World {
+    /// The time of the next scheduled change, if any.
+    pub fn next_change_ms(&self) -> Option<i64> {
+        self.queue.first().map(|next| next.at)
+    }
+
+    /// All mutating requests so far.
+    pub fn journal(&self) -> &[JournalEntry] {
+        &self.journal
+    }
+
+    /// Requests by operation id, reads included.
+    pub fn calls(&self) -> &BTreeMap<String, u64> {
+        &self.calls
+    }
+
+    /// Faults that took effect (not merely injected), by name.
+    pub fn effects(&self) -> &BTreeMap<String, u64> {
+        &self.effects
+    }
+
+    /// The secrets of all API keys, for tests that look for them where they
+    /// must not be.
+    pub fn secrets(&self) -> Vec<String> {
+        self.keys.values().map(|key| key.secret.clone()).collect()
+    }
+
+    /// Everything that exists, except what every organisation has: the root
+    /// key, the default and the public security groups, the owner role.
+    pub fn live(&self) -> Vec<LiveResource> {
+        let mut found = Vec::new();
+        for object in self.objects.keys().flat_map(|kind| self.all(*kind)) {
+            if !object.builtin {
+                found.push(LiveResource {
+                    kind: object.kind,
+                    id: object.id.clone(),
+                    name: owned(&object.doc, "name"),
+                    labels: labels_of(&object.doc),
+                    description: owned(&object.doc, "description"),
+                    zone: object.zone.clone(),
+                    created_at_ms: object.created_ms,
+                    parent: object.parent.clone(),
+                    state: object.doc.get("state").and_then(Value::as_str).map(str::to_owned),
+                });
+            }
+            let embedded = [("rules", Kind::SecurityGroupRule), ("services", Kind::LoadBalancerService)];
+            for (key, kind) in embedded {
+                found.extend(embedded_in(object, key, kind));
+            }
+        }
+        found.extend(self.sos.live());
+        found
+    }
+
     /// Someone deletes a resource in the console: at once, with what cannot
     /// outlive it. False when it does not exist.
     pub fn human_delete(&mut self, kind: Kind, id: &str) -> bool {
@@ -47,11 +101,6 @@ impl World {
     /// Someone renames a resource.
     pub fn human_rename(&mut self, kind: Kind, id: &str, name: &str) -> bool {
         self.edit(kind, id, "name", json!(name))
-    }
-
-    /// Someone puts a resource into another state, such as `error`.
-    pub fn human_set_state(&mut self, kind: Kind, id: &str, state: &str) -> bool {
-        self.edit(kind, id, "state", json!(state))
     }
 
     /// Someone protects a database against termination, or no longer.
@@ -125,4 +174,39 @@ impl World {
         }
         self.create(NewObject { kind, zone, parent: None, doc })
     }
+}
+
+fn labels_of(doc: &Map<String, Value>) -> BTreeMap<String, String> {
+    doc.get("labels")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned()))
+        .collect()
+}
+
+fn owned(doc: &Map<String, Value>, key: &str) -> String {
+    text(doc, key).to_owned()
+}
+
+fn embedded_in(object: &Object, key: &str, kind: Kind) -> Vec<LiveResource> {
+    let items = match (object.builtin, object.kind, object.doc.get(key)) {
+        (false, Kind::SecurityGroup | Kind::LoadBalancer, Some(Value::Array(items))) => items,
+        _ => return Vec::new(),
+    };
+    items
+        .iter()
+        .filter_map(Value::as_object)
+        .map(|doc| LiveResource {
+            kind,
+            id: owned(doc, "id"),
+            name: owned(doc, "name"),
+            labels: BTreeMap::new(),
+            description: owned(doc, "description"),
+            zone: object.zone.clone(),
+            created_at_ms: object.created_ms,
+            parent: Some(object.id.clone()),
+            state: doc.get("state").and_then(Value::as_str).map(str::to_owned),
+        })
+        .collect()
 }

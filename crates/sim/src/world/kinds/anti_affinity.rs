@@ -1,7 +1,7 @@
 //! Anti-affinity groups.
 
 use super::{Handlers, security_group};
-use crate::world::{Answer, Call, Kind, NewObject, Object, Plan, Refusal, World};
+use crate::world::{Call, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World};
 use serde_json::{Value, json};
 
 const KIND: Kind = Kind::AntiAffinityGroup;
@@ -27,30 +27,30 @@ fn value(world: &World, group: &Object) -> Value {
     doc
 }
 
-fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     security_group::check_name(world, KIND, call.text("name"))?;
     let doc = json!({"name": call.text("name"), "description": call.body.get("description")});
     let id = world.create(NewObject { kind: KIND, zone: None, parent: None, doc });
-    Plan::created(KIND, &id).answer()
+    PendingOperation::created(KIND, &id).answer()
 }
 
-fn list(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
     let groups = world.listed(KIND, None);
     let docs: Vec<Value> = groups.iter().map(|g| value(world, g)).collect();
-    Answer::read(json!({"anti-affinity-groups": docs}))
+    HandlerReply::read(json!({"anti-affinity-groups": docs}))
 }
 
-fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let group = world.get(KIND, call.param("id"), &call.zone)?;
-    Answer::read(value(world, group))
+    HandlerReply::read(value(world, group))
 }
 
-fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = call.param("id");
     world.get(KIND, id, &call.zone)?;
     if security_group::used(world, "anti-affinity-groups", id) {
         // Uncertain on the real cloud: taken to be as for security groups.
         return Err(Refusal::new(world.config.policies.busy_group_status, "anti-affinity group is in use"));
     }
-    Plan::deleted(KIND, id).answer()
+    PendingOperation::deleted(KIND, id).answer()
 }

@@ -2,7 +2,9 @@
 
 use super::{Handlers, instance_type, quota};
 use crate::codec::rfc3339;
-use crate::world::{Answer, Call, Change, Effect, Kind, NewObject, Object, Plan, Refusal, World};
+use crate::world::{
+    Call, Change, Effect, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World,
+};
 use serde_json::{Value, json};
 
 const VOLUME: Kind = Kind::BlockStorageVolume;
@@ -54,7 +56,7 @@ fn instance_of(volume: &Object) -> Option<&str> {
     volume.doc.get("instance")?.get("id")?.as_str()
 }
 
-fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let source = call.reference("block-storage-snapshot");
     let size = match (call.number("size"), source) {
         (Some(size), _) => size,
@@ -68,10 +70,10 @@ fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         return Err(Refusal::bad("'size' is out of range"));
     }
     let id = new_volume(world, &call.zone, &call.body, size);
-    Plan::created(VOLUME, &id).then_state(VOLUME, &id, "detached").answer()
+    PendingOperation::created(VOLUME, &id).then_state(VOLUME, &id, "detached").answer()
 }
 
-fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let wanted = call.query.get("instance-id");
     let docs: Vec<Value> = world
         .listed(VOLUME, Some(&call.zone))
@@ -79,36 +81,36 @@ fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         .filter(|v| wanted.is_none_or(|id| instance_of(v) == Some(id)))
         .map(Object::value)
         .collect();
-    Answer::read(json!({"block-storage-volumes": docs}))
+    HandlerReply::read(json!({"block-storage-volumes": docs}))
 }
 
-fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    Answer::read(world.get(VOLUME, call.param("id"), &call.zone)?.value())
+fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
+    HandlerReply::read(world.get(VOLUME, call.param("id"), &call.zone)?.value())
 }
 
-fn edit(world: &mut World, call: &Call, kind: Kind) -> Result<Answer, Refusal> {
+fn edit(world: &mut World, call: &Call, kind: Kind) -> Result<HandlerReply, Refusal> {
     let id = world.get(kind, call.param("id"), &call.zone)?.id.clone();
     for (key, value) in call.body.as_object().into_iter().flatten() {
         world.set(kind, &id, key, value.clone());
     }
-    Plan::updated(kind, &id).answer()
+    PendingOperation::updated(kind, &id).answer()
 }
 
-fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     edit(world, call, VOLUME)
 }
 
-fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let volume = world.get(VOLUME, call.param("id"), &call.zone)?;
     let id = volume.id.clone();
     if volume.doc.contains_key("instance") {
         return Err(Refusal::new(412, "Volume is attached"));
     }
     world.set(VOLUME, &id, "state", "deleting");
-    Plan::deleted(VOLUME, &id).answer()
+    PendingOperation::deleted(VOLUME, &id).answer()
 }
 
-fn attach(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn attach(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let volume = world.get(VOLUME, call.param("id"), &call.zone)?;
     let id = volume.id.clone();
     if volume.state() != "detached" {
@@ -122,10 +124,10 @@ fn attach(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     }
     world.set(VOLUME, &id, "state", "attaching");
     world.set(VOLUME, &id, "instance", json!({"id": vm_id}));
-    Plan::updated(VOLUME, &id).then_state(VOLUME, &id, "attached").answer()
+    PendingOperation::updated(VOLUME, &id).then_state(VOLUME, &id, "attached").answer()
 }
 
-fn detach(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn detach(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let volume = world.get(VOLUME, call.param("id"), &call.zone)?;
     let id = volume.id.clone();
     if !volume.doc.contains_key("instance") {
@@ -135,11 +137,11 @@ fn detach(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         volume.doc.remove("instance");
         volume.set("state", "detaching");
     }
-    Plan::updated(VOLUME, &id).then_state(VOLUME, &id, "detached").answer()
+    PendingOperation::updated(VOLUME, &id).then_state(VOLUME, &id, "detached").answer()
 }
 
 /// Synchronous, and it only grows: detached, or on a stopped machine.
-fn resize(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn resize(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let volume = world.get(VOLUME, call.param("id"), &call.zone)?;
     let (id, before) = (volume.id.clone(), volume.number("size"));
     let size = call.number("size").unwrap_or(0);
@@ -154,7 +156,7 @@ fn resize(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     quota::check(world, "block-storage", size - before)?;
     world.set(VOLUME, &id, "size", size);
     let doc = world.get(VOLUME, &id, &call.zone)?.value();
-    Ok(Answer::Json(doc, Effect::updated(VOLUME, &id)))
+    Ok(HandlerReply::Json(doc, Effect::updated(VOLUME, &id)))
 }
 
 fn snapshot_refs(world: &World, volume: &str, without: &str) -> Vec<Value> {
@@ -166,7 +168,7 @@ fn snapshot_refs(world: &World, volume: &str, without: &str) -> Vec<Value> {
         .collect()
 }
 
-fn create_snapshot(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn create_snapshot(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let volume = world.get(VOLUME, call.param("id"), &call.zone)?;
     let (volume_id, size) = (volume.id.clone(), volume.number("size"));
     let doc = json!({
@@ -179,29 +181,29 @@ fn create_snapshot(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         world.create(NewObject { kind: SNAPSHOT, zone: Some(&call.zone), parent: Some(&volume_id), doc });
     let refs = snapshot_refs(world, &volume_id, "");
     world.set(VOLUME, &volume_id, "block-storage-snapshots", refs);
-    Plan::created(SNAPSHOT, &id).then_state(SNAPSHOT, &id, "created").answer()
+    PendingOperation::created(SNAPSHOT, &id).then_state(SNAPSHOT, &id, "created").answer()
 }
 
-fn list_snapshots(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn list_snapshots(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let all = world.listed(SNAPSHOT, Some(&call.zone));
     let docs: Vec<Value> = all.iter().map(Object::value).collect();
-    Answer::read(json!({"block-storage-snapshots": docs}))
+    HandlerReply::read(json!({"block-storage-snapshots": docs}))
 }
 
-fn get_snapshot(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    Answer::read(world.get(SNAPSHOT, call.param("id"), &call.zone)?.value())
+fn get_snapshot(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
+    HandlerReply::read(world.get(SNAPSHOT, call.param("id"), &call.zone)?.value())
 }
 
-fn update_snapshot(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn update_snapshot(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     edit(world, call, SNAPSHOT)
 }
 
-fn delete_snapshot(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete_snapshot(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let snapshot = world.get(SNAPSHOT, call.param("id"), &call.zone)?;
     let (id, volume) = (snapshot.id.clone(), snapshot.parent.clone().unwrap_or_default());
     world.set(SNAPSHOT, &id, "state", "destroying");
     let refs = snapshot_refs(world, &volume, &id);
-    Plan::deleted(SNAPSHOT, &id)
+    PendingOperation::deleted(SNAPSHOT, &id)
         .then(Change::Set {
             kind: VOLUME,
             id: volume,

@@ -6,22 +6,22 @@ mod users;
 use super::{Handlers, quota};
 use crate::codec::rfc3339;
 use crate::rng::MIXED;
-use crate::world::{Answer, Call, Kind, NewObject, Object, Plan, Refusal, World};
+use crate::world::{Call, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World};
 use serde_json::{Value, json};
 
 pub(crate) const KIND: Kind = Kind::DbaasService;
 
 pub(crate) const HANDLERS: Handlers = &[
     ("list-dbaas-services", list),
-    ("delete-dbaas-service", delete_any),
-    ("create-dbaas-service-pg", create_pg),
-    ("get-dbaas-service-pg", get_pg),
-    ("update-dbaas-service-pg", update_pg),
-    ("delete-dbaas-service-pg", delete_pg),
-    ("create-dbaas-service-valkey", create_valkey),
-    ("get-dbaas-service-valkey", get_valkey),
-    ("update-dbaas-service-valkey", update_valkey),
-    ("delete-dbaas-service-valkey", delete_valkey),
+    ("delete-dbaas-service", |world, call| delete(world, call, "")),
+    ("create-dbaas-service-pg", |world, call| create(world, call, "pg")),
+    ("get-dbaas-service-pg", |world, call| get(world, call, "pg")),
+    ("update-dbaas-service-pg", |world, call| update(world, call, "pg")),
+    ("delete-dbaas-service-pg", |world, call| delete(world, call, "pg")),
+    ("create-dbaas-service-valkey", |world, call| create(world, call, "valkey")),
+    ("get-dbaas-service-valkey", |world, call| get(world, call, "valkey")),
+    ("update-dbaas-service-valkey", |world, call| update(world, call, "valkey")),
+    ("delete-dbaas-service-valkey", |world, call| delete(world, call, "valkey")),
     ("list-dbaas-service-types", plans::list),
     ("get-dbaas-service-type", plans::get),
     ("get-dbaas-ca-certificate", certificate),
@@ -61,7 +61,7 @@ fn check_name(name: &str) -> Result<(), Refusal> {
     }
 }
 
-fn create(world: &mut World, call: &Call, kind: &'static str) -> Result<Answer, Refusal> {
+fn create(world: &mut World, call: &Call, kind: &'static str) -> Result<HandlerReply, Refusal> {
     let name = call.param("name").to_owned();
     check_name(&name)?;
     // Unique per organisation: a service of another zone blocks it as well.
@@ -86,7 +86,7 @@ fn create(world: &mut World, call: &Call, kind: &'static str) -> Result<Answer, 
         given => given,
     };
     users::add(world, &name, admin, "primary", &password);
-    Plan::created(KIND, &name)
+    PendingOperation::created(KIND, &name)
         .without_reference()
         .lasting("dbaas-running")
         .then_state(KIND, &name, "running")
@@ -194,7 +194,7 @@ const COMMON: [&str; 14] = [
     "integrations",
 ];
 
-fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let docs: Vec<Value> = world
         .listed(KIND, Some(&call.zone))
         .iter()
@@ -204,17 +204,17 @@ fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
             Value::Object(doc)
         })
         .collect();
-    Answer::read(json!({"dbaas-services": docs}))
+    HandlerReply::read(json!({"dbaas-services": docs}))
 }
 
-fn get(world: &World, call: &Call, kind: &str) -> Result<Answer, Refusal> {
+fn get(world: &World, call: &Call, kind: &str) -> Result<HandlerReply, Refusal> {
     let found = service(world, call.param("name"), kind, &call.zone)?;
     let mut doc = found.value();
     doc["users"] = users::listed(found);
-    Answer::read(doc)
+    HandlerReply::read(doc)
 }
 
-fn update(world: &mut World, call: &Call, kind: &'static str) -> Result<Answer, Refusal> {
+fn update(world: &mut World, call: &Call, kind: &'static str) -> Result<HandlerReply, Refusal> {
     let found = service(world, call.param("name"), kind, &call.zone)?;
     let (name, old_plan) = (found.id.clone(), found.text("plan").to_owned());
     let version = call.text("version");
@@ -235,14 +235,14 @@ fn update(world: &mut World, call: &Call, kind: &'static str) -> Result<Answer, 
     }
     let now = rfc3339(world.now_ms());
     world.set(KIND, &name, "updated-at", now);
-    let plan = Plan::updated(KIND, &name).without_reference();
+    let plan = PendingOperation::updated(KIND, &name).without_reference();
     if moves {
         return plan.lasting("dbaas-running").then_state(KIND, &name, "running").answer();
     }
     plan.answer()
 }
 
-fn delete(world: &mut World, call: &Call, kind: &str) -> Result<Answer, Refusal> {
+fn delete(world: &mut World, call: &Call, kind: &str) -> Result<HandlerReply, Refusal> {
     let found = service(world, call.param("name"), kind, &call.zone)?;
     let name = found.id.clone();
     if found.doc.get("termination-protection") == Some(&json!(true)) {
@@ -251,47 +251,11 @@ fn delete(world: &mut World, call: &Call, kind: &str) -> Result<Answer, Refusal>
             "Service is protected against termination",
         ));
     }
-    Plan::deleted(KIND, &name).without_reference().lasting("dbaas-gone").answer()
+    PendingOperation::deleted(KIND, &name).without_reference().lasting("dbaas-gone").answer()
 }
 
-fn create_pg(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    create(world, call, "pg")
-}
-
-fn create_valkey(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    create(world, call, "valkey")
-}
-
-fn get_pg(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    get(world, call, "pg")
-}
-
-fn get_valkey(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    get(world, call, "valkey")
-}
-
-fn update_pg(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    update(world, call, "pg")
-}
-
-fn update_valkey(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    update(world, call, "valkey")
-}
-
-fn delete_pg(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    delete(world, call, "pg")
-}
-
-fn delete_valkey(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    delete(world, call, "valkey")
-}
-
-fn delete_any(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    delete(world, call, "")
-}
-
-fn certificate(_: &mut World, _: &Call) -> Result<Answer, Refusal> {
+fn certificate(_: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
     let body = crate::codec::base64(b"simulated project certificate authority");
     let text = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
-    Answer::read(json!({"certificate": text}))
+    HandlerReply::read(json!({"certificate": text}))
 }

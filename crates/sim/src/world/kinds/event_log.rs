@@ -2,7 +2,7 @@
 
 use super::Handlers;
 use crate::codec::{parse_time, rfc3339};
-use crate::world::{Answer, Call, JournalEntry, Refusal, World};
+use crate::world::{Call, HandlerReply, JournalEntry, Refusal, World};
 use serde_json::{Value, json};
 
 pub(crate) const HANDLERS: Handlers = &[("list-events", list)];
@@ -10,7 +10,7 @@ pub(crate) const HANDLERS: Handlers = &[("list-events", list)];
 /// Without `from` the last 24 hours are shown: a guess.
 const WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
 
-fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let bound = |name: &str, default: i64| match call.query.get(name) {
         None => Ok(default),
         Some(text) => parse_time(text).ok_or_else(|| Refusal::bad(format!("'{name}' is not a time"))),
@@ -23,7 +23,7 @@ fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         .filter(|entry| entry.at_ms >= from && entry.at_ms <= to)
         .map(|entry| event(world, entry))
         .collect();
-    Answer::read(Value::Array(events))
+    HandlerReply::read(Value::Array(events))
 }
 
 fn event(world: &World, entry: &JournalEntry) -> Value {

@@ -3,7 +3,9 @@
 use super::{Handlers, quota};
 use crate::auth::policy;
 use crate::rng::MIXED;
-use crate::world::{Answer, Call, Change, Effect, KeyRecord, Kind, NewObject, Object, Plan, Refusal, World};
+use crate::world::{
+    Call, Change, Effect, HandlerReply, KeyRecord, Kind, NewObject, Object, PendingOperation, Refusal, World,
+};
 use serde_json::{Value, json};
 
 const ROLE: Kind = Kind::IamRole;
@@ -64,7 +66,7 @@ fn check_policy(policy: &Value) -> Result<(), Refusal> {
     }
 }
 
-fn create_role(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn create_role(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let taken = world.all(ROLE).iter().any(|r| r.text("name") == call.text("name"));
     if taken {
         // Uncertain on the real cloud.
@@ -80,17 +82,17 @@ fn create_role(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         doc["editable"] = json!(true);
     }
     let id = world.create(NewObject { kind: ROLE, zone: None, parent: None, doc });
-    Plan::created(ROLE, &id).answer()
+    PendingOperation::created(ROLE, &id).answer()
 }
 
-fn list_roles(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
+fn list_roles(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
     let roles = world.listed(ROLE, None);
     let docs: Vec<Value> = roles.iter().map(Object::value).collect();
-    Answer::read(json!({"iam-roles": docs}))
+    HandlerReply::read(json!({"iam-roles": docs}))
 }
 
-fn get_role(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    Answer::read(world.get(ROLE, call.param("id"), &call.zone)?.value())
+fn get_role(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
+    HandlerReply::read(world.get(ROLE, call.param("id"), &call.zone)?.value())
 }
 
 fn editable(world: &World, call: &Call) -> Result<String, Refusal> {
@@ -101,23 +103,23 @@ fn editable(world: &World, call: &Call) -> Result<String, Refusal> {
     Ok(role.id.clone())
 }
 
-fn update_role(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn update_role(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = editable(world, call)?;
     for (key, value) in call.body.as_object().into_iter().flatten() {
         world.set(ROLE, &id, key, value.clone());
     }
-    Plan::updated(ROLE, &id).answer()
+    PendingOperation::updated(ROLE, &id).answer()
 }
 
-fn update_policy(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn update_policy(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = editable(world, call)?;
     check_policy(&call.body)?;
-    Plan::updated(ROLE, &id)
+    PendingOperation::updated(ROLE, &id)
         .then(Change::Set { kind: ROLE, id: id.clone(), key: "policy".to_owned(), value: call.body.clone() })
         .answer()
 }
 
-fn delete_role(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete_role(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let role = world.get(ROLE, call.param("id"), &call.zone)?;
     let id = role.id.clone();
     if role.builtin {
@@ -127,10 +129,10 @@ fn delete_role(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     if world.all(KEY).iter().any(|key| key.text("role-id") == id) {
         return Err(Refusal::conflict("role is in use by API keys"));
     }
-    Plan::deleted(ROLE, &id).answer()
+    PendingOperation::deleted(ROLE, &id).answer()
 }
 
-fn create_key(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn create_key(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let role = world.get(ROLE, call.text("role-id"), &call.zone)?.id.clone();
     quota::check(world, "iam-key", 1)?;
     let key = format!("EXO{}", world.ids.word("0123456789abcdef", 24));
@@ -141,20 +143,20 @@ fn create_key(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     world.keys.insert(key.clone(), record);
     let mut reply = doc;
     reply["secret"] = json!(secret);
-    Ok(Answer::Json(reply, Effect::created(KEY, &key)))
+    Ok(HandlerReply::Json(reply, Effect::created(KEY, &key)))
 }
 
-fn list_keys(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
+fn list_keys(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
     let keys = world.listed(KEY, None);
     let docs: Vec<Value> = keys.iter().map(Object::value).collect();
-    Answer::read(json!({"api-keys": docs}))
+    HandlerReply::read(json!({"api-keys": docs}))
 }
 
-fn get_key(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    Answer::read(world.get(KEY, call.param("id"), &call.zone)?.value())
+fn get_key(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
+    HandlerReply::read(world.get(KEY, call.param("id"), &call.zone)?.value())
 }
 
-fn delete_key(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete_key(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let key = world.get(KEY, call.param("id"), &call.zone)?;
     let id = key.id.clone();
     if key.builtin {
@@ -163,24 +165,24 @@ fn delete_key(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     // Revoked at once, listed until the operation is done.
     world.keys.remove(&id);
     // A reference is a UUID, which a key is not.
-    Plan::deleted(KEY, &id).without_reference().answer()
+    PendingOperation::deleted(KEY, &id).without_reference().answer()
 }
 
-fn get_organization(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
-    Answer::read(json!({"id": world.config.organization_id, "name": "simulated", "currency": "CHF"}))
+fn get_organization(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
+    HandlerReply::read(json!({"id": world.config.organization_id, "name": "simulated", "currency": "CHF"}))
 }
 
-fn get_organization_policy(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
-    Answer::read(world.organization_policy.clone())
+fn get_organization_policy(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
+    HandlerReply::read(world.organization_policy.clone())
 }
 
-fn update_organization_policy(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn update_organization_policy(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     check_policy(&call.body)?;
     world.organization_policy = call.body.clone();
-    Plan::updated(ROLE, "organization").without_reference().answer()
+    PendingOperation::updated(ROLE, "organization").without_reference().answer()
 }
 
-fn reset_organization_policy(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
+fn reset_organization_policy(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
     world.organization_policy = policy::allow_all();
-    Plan::updated(ROLE, "organization").without_reference().answer()
+    PendingOperation::updated(ROLE, "organization").without_reference().answer()
 }

@@ -2,7 +2,7 @@
 
 use super::{Handlers, instance_type, quota};
 use crate::codec::rfc3339;
-use crate::world::{Answer, Call, Change, Kind, NewObject, Object, Plan, Refusal, World};
+use crate::world::{Call, Change, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World};
 use serde_json::{Value, json};
 
 const KIND: Kind = Kind::Instance;
@@ -39,7 +39,7 @@ pub(crate) fn destroy(world: &mut World, id: &str) {
     world.schedule(linger, Change::remove(KIND, id));
 }
 
-fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     instance_type::required(call.reference("instance-type"))?;
     quota::check(world, "instance", 1)?;
     let mut doc = call.body.clone();
@@ -48,7 +48,7 @@ fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     }
     let id = boot(world, &call.zone, None, doc);
     let done = if call.flag("auto-start") == Some(false) { "stopped" } else { "running" };
-    Plan::created(KIND, &id).then_state(KIND, &id, done).answer()
+    PendingOperation::created(KIND, &id).then_state(KIND, &id, done).answer()
 }
 
 fn shows(vm: &Object, call: &Call) -> bool {
@@ -79,51 +79,51 @@ fn in_list(vm: &Object) -> Value {
     doc
 }
 
-fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let machines = world.listed(KIND, Some(&call.zone));
     let docs: Vec<Value> = machines.iter().filter(|vm| shows(vm, call)).map(in_list).collect();
-    Answer::read(json!({"instances": docs}))
+    HandlerReply::read(json!({"instances": docs}))
 }
 
-fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    Answer::read(world.get(KIND, call.param("id"), &call.zone)?.value())
+fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
+    HandlerReply::read(world.get(KIND, call.param("id"), &call.zone)?.value())
 }
 
-fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = world.get(KIND, call.param("id"), &call.zone)?.id.clone();
     for (key, value) in call.body.as_object().into_iter().flatten() {
         world.set(KIND, &id, key, value.clone());
     }
-    Plan::updated(KIND, &id).answer()
+    PendingOperation::updated(KIND, &id).answer()
 }
 
 fn action(
     world: &mut World,
     call: &Call,
     (from, during, then): (&str, &str, &str),
-) -> Result<Answer, Refusal> {
+) -> Result<HandlerReply, Refusal> {
     let vm = world.get(KIND, call.param("id"), &call.zone)?;
     let (id, state) = (vm.id.clone(), vm.state());
     if state != from {
         return Err(Refusal::conflict(format!("instance is {state}, not {from}")));
     }
     world.set(KIND, &id, "state", during);
-    Plan::updated(KIND, &id).then_state(KIND, &id, then).answer()
+    PendingOperation::updated(KIND, &id).then_state(KIND, &id, then).answer()
 }
 
-fn start(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn start(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     action(world, call, ("stopped", "starting", "running"))
 }
 
-fn stop(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn stop(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     action(world, call, ("running", "stopping", "stopped"))
 }
 
-fn reboot(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn reboot(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     action(world, call, ("running", "running", "running"))
 }
 
-fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let vm = world.get(KIND, call.param("id"), &call.zone)?;
     let id = vm.id.clone();
     if vm.doc.contains_key("manager") {
@@ -132,7 +132,7 @@ fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     world.set(KIND, &id, "state", "destroying");
     let linger = world.delay("vm-linger") + world.delay("delete-instance");
     world.schedule(linger, Change::remove(KIND, &id));
-    let mut plan = Plan::deleted(KIND, &id);
+    let mut plan = PendingOperation::deleted(KIND, &id);
     plan.done.clear();
     plan.answer()
 }

@@ -2,7 +2,7 @@
 
 use super::{Handlers, instance, instance_type, load_balancer, quota};
 use crate::rng::LOWER;
-use crate::world::{Answer, Call, Change, Kind, NewObject, Object, Plan, Refusal, World};
+use crate::world::{Call, Change, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World};
 use serde_json::{Value, json};
 
 const KIND: Kind = Kind::InstancePool;
@@ -33,7 +33,7 @@ fn value(world: &World, pool: &Object) -> Value {
     doc
 }
 
-fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     instance_type::required(call.reference("instance-type"))?;
     quota::check(world, "instance", call.number("size").unwrap_or(0))?;
     let mut doc = call.body.clone();
@@ -42,18 +42,18 @@ fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         doc["instance-prefix"] = json!("pool");
     }
     let id = world.create(NewObject { kind: KIND, zone: Some(&call.zone), parent: None, doc });
-    Plan::created(KIND, &id).then(Change::Resize { pool: id.clone() }).answer()
+    PendingOperation::created(KIND, &id).then(Change::Resize { pool: id.clone() }).answer()
 }
 
-fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let pools = world.listed(KIND, Some(&call.zone));
     let docs: Vec<Value> = pools.iter().map(|p| value(world, p)).collect();
-    Answer::read(json!({"instance-pools": docs}))
+    HandlerReply::read(json!({"instance-pools": docs}))
 }
 
-fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let pool = world.get(KIND, call.param("id"), &call.zone)?;
-    Answer::read(value(world, pool))
+    HandlerReply::read(value(world, pool))
 }
 
 /// Pools behind a nodepool are the nodepool's to change.
@@ -65,15 +65,15 @@ fn free(world: &World, call: &Call) -> Result<String, Refusal> {
     Ok(pool.id.clone())
 }
 
-fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = free(world, call)?;
     for (key, value) in call.body.as_object().into_iter().flatten() {
         world.set(KIND, &id, key, value.clone());
     }
-    Plan::updated(KIND, &id).answer()
+    PendingOperation::updated(KIND, &id).answer()
 }
 
-fn scale(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn scale(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = free(world, call)?;
     let size = call.number("size").unwrap_or(0);
     let before = world.get(KIND, &id, &call.zone)?.number("size");
@@ -81,7 +81,7 @@ fn scale(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     let state = if size >= before { "scaling-up" } else { "scaling-down" };
     world.set(KIND, &id, "state", state);
     world.set(KIND, &id, "size", size);
-    Plan::updated(KIND, &id).then(Change::Resize { pool: id.clone() }).answer()
+    PendingOperation::updated(KIND, &id).then(Change::Resize { pool: id.clone() }).answer()
 }
 
 /// The members a request names; all must belong to the pool.
@@ -101,22 +101,22 @@ pub(crate) fn members_named(world: &World, pool: &str, body: &Value) -> Result<V
         .collect()
 }
 
-fn evict_members(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn evict_members(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = free(world, call)?;
     let members = members_named(world, &id, &call.body)?;
     let count = i64::try_from(members.len()).unwrap_or(0);
     let size = (world.get(KIND, &id, &call.zone)?.number("size") - count).max(0);
     world.set(KIND, &id, "size", size);
-    Plan::updated(KIND, &id).then(Change::Evict { pool: id, members }).answer()
+    PendingOperation::updated(KIND, &id).then(Change::Evict { pool: id, members }).answer()
 }
 
-fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = free(world, call)?;
     if let Some(locked) = load_balancer::lock_of(world, &id) {
-        return locked.map(Answer::Operation);
+        return locked.map(HandlerReply::Operation);
     }
     world.set(KIND, &id, "state", "destroying");
-    Plan::deleted(KIND, &id).answer()
+    PendingOperation::deleted(KIND, &id).answer()
 }
 
 /// Makes or destroys members until the pool has its size. The oldest go first.

@@ -1,7 +1,7 @@
 //! The instance types on offer.
 
 use super::Handlers;
-use crate::world::{Answer, Call, Refusal, World};
+use crate::world::{Call, HandlerReply, Refusal, World};
 use serde_json::{Value, json};
 
 pub(crate) const HANDLERS: Handlers = &[("list-instance-types", list), ("get-instance-type", get)];
@@ -128,15 +128,15 @@ pub(crate) fn by_id(id: &str) -> Option<InstanceType> {
     all().into_iter().find(|t| t.id() == id)
 }
 
-fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     // Unsigned requests see all types, none of them authorised.
     let types: Vec<Value> = all().iter().map(|t| t.value(&world.config.zones, call.signed)).collect();
-    Answer::read(json!({"instance-types": types}))
+    HandlerReply::read(json!({"instance-types": types}))
 }
 
-fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     match by_id(call.param("id")) {
-        Some(found) => Answer::read(found.value(&world.config.zones, true)),
+        Some(found) => HandlerReply::read(found.value(&world.config.zones, true)),
         None => Err(Refusal::new(404, "instance type not found")),
     }
 }

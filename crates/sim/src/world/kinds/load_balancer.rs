@@ -2,7 +2,7 @@
 
 use super::{Handlers, quota};
 use crate::codec::rfc3339;
-use crate::world::{Answer, Call, Effect, Kind, NewObject, Object, Plan, Refusal, World};
+use crate::world::{Call, Effect, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World};
 use serde_json::{Value, json};
 
 const KIND: Kind = Kind::LoadBalancer;
@@ -42,13 +42,13 @@ fn targets(balancer: &Object, pool: &str) -> bool {
 
 /// What deleting a pool meets while a balancer targets it: a refusal or, if
 /// so configured, an operation that fails. `None`: not locked.
-pub(crate) fn lock_of(world: &World, pool: &str) -> Option<Result<Plan, Refusal>> {
+pub(crate) fn lock_of(world: &World, pool: &str) -> Option<Result<PendingOperation, Refusal>> {
     let locked = world.all(KIND).into_iter().find(|nlb| targets(nlb, pool))?;
     let message = format!("destroyInstancePool: forbidden: locked by NLB {}", locked.id);
     Some(if world.config.policies.pool_lock_refuses {
         Err(Refusal::conflict(message))
     } else {
-        let mut plan = Plan::updated(Kind::InstancePool, pool).failing("conflict", message);
+        let mut plan = PendingOperation::updated(Kind::InstancePool, pool).failing("conflict", message);
         plan.effect = Effect::None;
         Ok(plan)
     })
@@ -65,11 +65,11 @@ fn check_name(world: &World, name: &str, zone: &str, own: &str) -> Result<(), Re
     Ok(())
 }
 
-fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     check_name(world, call.text("name"), &call.zone, "")?;
     quota::check(world, "network-load-balancer", 1)?;
     let id = new_balancer(world, call.text("name"), &call.zone, &call.body);
-    Plan::created(KIND, &id).then_state(KIND, &id, "running").answer()
+    PendingOperation::created(KIND, &id).then_state(KIND, &id, "running").answer()
 }
 
 /// Health of the targets: whatever runs is healthy.
@@ -96,18 +96,18 @@ fn value(world: &World, balancer: &Object) -> Value {
     doc
 }
 
-fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let all = world.listed(KIND, Some(&call.zone));
     let docs: Vec<Value> = all.iter().map(|nlb| value(world, nlb)).collect();
-    Answer::read(json!({"load-balancers": docs}))
+    HandlerReply::read(json!({"load-balancers": docs}))
 }
 
-fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let balancer = world.get(KIND, call.param("id"), &call.zone)?;
-    Answer::read(value(world, balancer))
+    HandlerReply::read(value(world, balancer))
 }
 
-fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = world.get(KIND, call.param("id"), &call.zone)?.id.clone();
     if call.body.get("name").is_some() {
         check_name(world, call.text("name"), &call.zone, &id)?;
@@ -115,13 +115,13 @@ fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     for (key, value) in call.body.as_object().into_iter().flatten() {
         world.set(KIND, &id, key, value.clone());
     }
-    Plan::updated(KIND, &id).answer()
+    PendingOperation::updated(KIND, &id).answer()
 }
 
-fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = world.get(KIND, call.param("id"), &call.zone)?.id.clone();
     world.set(KIND, &id, "state", "deleting");
-    Plan::deleted(KIND, &id).answer()
+    PendingOperation::deleted(KIND, &id).answer()
 }
 
 fn check_health(check: &Value) -> Result<(), Refusal> {
@@ -134,7 +134,7 @@ fn check_health(check: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn add_service(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn add_service(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let balancer = world.get(KIND, call.param("id"), &call.zone)?;
     let (id, mut list) = (balancer.id.clone(), services(balancer));
     world.get(Kind::InstancePool, call.reference("instance-pool"), &call.zone)?;
@@ -151,7 +151,7 @@ fn add_service(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     list.push(doc);
     world.set(KIND, &id, "services", list);
     // The operation refers to the balancer, not to the service.
-    let mut plan = Plan::updated(KIND, &id);
+    let mut plan = PendingOperation::updated(KIND, &id);
     plan.effect = Effect::created(SERVICE, &service);
     plan.answer()
 }
@@ -166,28 +166,28 @@ fn own_service(world: &World, call: &Call) -> Result<(String, Vec<Value>, usize)
     Ok((balancer.id.clone(), list, place))
 }
 
-fn get_service(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn get_service(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let (_, list, place) = own_service(world, call)?;
-    Answer::read(with_health(world, &list[place]))
+    HandlerReply::read(with_health(world, &list[place]))
 }
 
-fn update_service(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn update_service(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let (id, mut list, place) = own_service(world, call)?;
     check_health(&call.body["healthcheck"])?;
     for (key, value) in call.body.as_object().into_iter().flatten() {
         list[place][key] = value.clone();
     }
     world.set(KIND, &id, "services", list);
-    let mut plan = Plan::updated(KIND, &id);
+    let mut plan = PendingOperation::updated(KIND, &id);
     plan.effect = Effect::updated(SERVICE, call.param("service-id"));
     plan.answer()
 }
 
-fn delete_service(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete_service(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let (id, mut list, place) = own_service(world, call)?;
     list.remove(place);
     world.set(KIND, &id, "services", list);
-    let mut plan = Plan::updated(KIND, &id);
+    let mut plan = PendingOperation::updated(KIND, &id);
     plan.effect = Effect::deleted(SERVICE, call.param("service-id"));
     plan.answer()
 }

@@ -18,12 +18,12 @@ pub(crate) mod sks_cluster;
 pub(crate) mod sos_usage;
 pub(crate) mod zone;
 
-use super::{Answer, Call, Kind, Refusal, World};
+use super::{Call, HandlerReply, Kind, Refusal, World};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// Serves one operation.
-pub(crate) type Handler = fn(&mut World, &Call) -> Result<Answer, Refusal>;
+pub(crate) type Handler = fn(&mut World, &Call) -> Result<HandlerReply, Refusal>;
 /// The operations a file serves.
 pub(crate) type Handlers = &'static [(&'static str, Handler)];
 

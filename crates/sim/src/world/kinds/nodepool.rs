@@ -2,7 +2,9 @@
 
 use super::{Handlers, instance_pool, instance_type, load_balancer, quota};
 use crate::codec::rfc3339;
-use crate::world::{Answer, Call, Change, Kind, NewObject, Object, Plan, Refusal, World, ids_in};
+use crate::world::{
+    Call, Change, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World, ids_in,
+};
 use serde_json::{Value, json};
 
 const KIND: Kind = Kind::SksNodepool;
@@ -107,7 +109,7 @@ fn is_label_value(value: &str) -> bool {
             && value.chars().all(|c| edge(c) || matches!(c, '-' | '_' | '.')))
 }
 
-fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let cluster = world.get(Kind::SksCluster, call.param("id"), &call.zone)?;
     if cluster.state() != "running" {
         return Err(Refusal::conflict(format!("cluster is {}", cluster.state())));
@@ -144,7 +146,7 @@ fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     doc["created-at"] = json!(rfc3339(world.now_ms()));
     let id = world.create(NewObject { kind: KIND, zone: Some(&call.zone), parent: Some(&cluster_id), doc });
     let pool = behind(world, &id, &call.zone);
-    Plan::created(KIND, &id)
+    PendingOperation::created(KIND, &id)
         .under(&cluster_id)
         .then_state(KIND, &id, "running")
         .then(Change::Resize { pool })
@@ -176,8 +178,8 @@ fn behind(world: &mut World, nodepool: &str, zone: &str) -> String {
     pool
 }
 
-fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    Answer::read(value(own(world, call)?))
+fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
+    HandlerReply::read(value(own(world, call)?))
 }
 
 fn settled(world: &World, call: &Call) -> Result<(String, String), Refusal> {
@@ -188,7 +190,7 @@ fn settled(world: &World, call: &Call) -> Result<(String, String), Refusal> {
     }
 }
 
-fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let (id, pool) = settled(world, call)?;
     if let Some(name) = call.body.get("name").and_then(Value::as_str) {
         check_name(name)?;
@@ -206,10 +208,10 @@ fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         }
     }
     world.set(KIND, &id, "state", "updating");
-    Plan::updated(KIND, &id).under(call.param("id")).then_state(KIND, &id, "running").answer()
+    PendingOperation::updated(KIND, &id).under(call.param("id")).then_state(KIND, &id, "running").answer()
 }
 
-fn scale(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn scale(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let (id, pool) = settled(world, call)?;
     let size = call.number("size").unwrap_or(0);
     let before = world.get(KIND, &id, &call.zone)?.number("size");
@@ -217,14 +219,14 @@ fn scale(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     world.set(KIND, &id, "size", size);
     world.set(KIND, &id, "state", "scaling");
     world.set(Kind::InstancePool, &pool, "size", size);
-    Plan::updated(KIND, &id)
+    PendingOperation::updated(KIND, &id)
         .under(call.param("id"))
         .then_state(KIND, &id, "running")
         .then(Change::Resize { pool })
         .answer()
 }
 
-fn evict(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn evict(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let (id, pool) = settled(world, call)?;
     let members = instance_pool::members_named(world, &pool, &call.body)?;
     let count = i64::try_from(members.len()).unwrap_or(0);
@@ -232,14 +234,14 @@ fn evict(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     world.set(KIND, &id, "size", size);
     world.set(KIND, &id, "state", "scaling");
     world.set(Kind::InstancePool, &pool, "size", size);
-    Plan::updated(KIND, &id)
+    PendingOperation::updated(KIND, &id)
         .under(call.param("id"))
         .then(Change::Evict { pool, members })
         .then_state(KIND, &id, "running")
         .answer()
 }
 
-fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let nodepool = own(world, call)?;
     let (id, pool) = (nodepool.id.clone(), pool_of(nodepool));
     let state = nodepool.state();
@@ -247,10 +249,10 @@ fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         return Err(Refusal::conflict(format!("nodepool is {state}")));
     }
     if let Some(locked) = load_balancer::lock_of(world, &pool) {
-        return locked.map(|plan| Answer::Operation(plan.about(KIND, &id).under(call.param("id"))));
+        return locked.map(|plan| HandlerReply::Operation(plan.about(KIND, &id).under(call.param("id"))));
     }
     world.set(KIND, &id, "state", "deleting");
-    Plan::deleted(KIND, &id).under(call.param("id")).answer()
+    PendingOperation::deleted(KIND, &id).under(call.param("id")).answer()
 }
 
 pub(crate) fn before_removal(world: &mut World, id: &str) {
@@ -258,12 +260,12 @@ pub(crate) fn before_removal(world: &mut World, id: &str) {
     world.remove(Kind::InstancePool, &pool, 0);
 }
 
-fn template(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn template(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let version = call.param("kube-version");
     let known =
         world.config.sks_versions.iter().any(|v| v == version || v.starts_with(&format!("{version}.")));
     if known {
-        Answer::read(json!({"active-template": TEMPLATE}))
+        HandlerReply::read(json!({"active-template": TEMPLATE}))
     } else {
         Err(Refusal::new(404, "no template for this version"))
     }

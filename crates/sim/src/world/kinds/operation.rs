@@ -1,13 +1,13 @@
 //! Asynchronous operations, as clients poll them.
 
 use super::Handlers;
-use crate::world::{Answer, Call, Refusal, World};
+use crate::world::{Call, HandlerReply, Refusal, World};
 
 pub(crate) const HANDLERS: Handlers = &[("get-operation", get)];
 
-fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     match world.operations.get(call.param("id")) {
-        Some(record) => Answer::read(record.value()),
+        Some(record) => HandlerReply::read(record.value()),
         None => Err(Refusal::new(404, "operation not found")),
     }
 }

@@ -1,7 +1,7 @@
 //! Private networks: existence and labels, without traffic or leases.
 
 use super::{Handlers, quota};
-use crate::world::{Answer, Call, Kind, NewObject, Plan, Refusal, World};
+use crate::world::{Call, HandlerReply, Kind, NewObject, PendingOperation, Refusal, World};
 use serde_json::{Value, json};
 
 const KIND: Kind = Kind::PrivateNetwork;
@@ -14,7 +14,7 @@ pub(crate) const HANDLERS: Handlers = &[
     ("delete-private-network", delete),
 ];
 
-fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let ends = ["start-ip", "end-ip", "netmask"];
     let given = ends.iter().filter(|key| call.body.get(**key).is_some()).count();
     if !matches!(given, 0 | 3) {
@@ -28,29 +28,29 @@ fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     let mut doc = call.body.clone();
     doc["vni"] = json!(world.ids.between(1, 1 << 24));
     let id = world.create(NewObject { kind: KIND, zone: Some(&call.zone), parent: None, doc });
-    Plan::created(KIND, &id).answer()
+    PendingOperation::created(KIND, &id).answer()
 }
 
-fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let all = world.listed(KIND, Some(&call.zone));
     let docs: Vec<Value> = all.iter().map(|n| n.value()).collect();
-    Answer::read(json!({"private-networks": docs}))
+    HandlerReply::read(json!({"private-networks": docs}))
 }
 
-fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    Answer::read(world.get(KIND, call.param("id"), &call.zone)?.value())
+fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
+    HandlerReply::read(world.get(KIND, call.param("id"), &call.zone)?.value())
 }
 
-fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = call.param("id");
     world.get(KIND, id, &call.zone)?;
     for (key, value) in call.body.as_object().into_iter().flatten() {
         world.set(KIND, id, key, value.clone());
     }
-    Plan::updated(KIND, id).answer()
+    PendingOperation::updated(KIND, id).answer()
 }
 
-fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = call.param("id");
     world.get(KIND, id, &call.zone)?;
     let used = [Kind::Instance, Kind::InstancePool]
@@ -61,5 +61,5 @@ fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         // Uncertain on the real cloud.
         return Err(Refusal::conflict("private network is in use"));
     }
-    Plan::deleted(KIND, id).answer()
+    PendingOperation::deleted(KIND, id).answer()
 }

@@ -1,7 +1,7 @@
 //! Quotas: what is used, and the refusal of what would exceed them.
 
 use super::{Handlers, instance_type};
-use crate::world::{Answer, Call, Kind, Refusal, World};
+use crate::world::{Call, HandlerReply, Kind, Refusal, World};
 use serde_json::{Value, json};
 
 pub(crate) const HANDLERS: Handlers = &[("list-quotas", list), ("get-quota", get)];
@@ -10,16 +10,16 @@ fn entry(world: &World, resource: &str, limit: i64) -> Value {
     json!({"resource": resource, "usage": usage(world, resource), "limit": limit})
 }
 
-fn list(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
     let quotas: Vec<Value> =
         world.config.quotas.iter().map(|(resource, limit)| entry(world, resource, *limit)).collect();
-    Answer::read(json!({"quotas": quotas}))
+    HandlerReply::read(json!({"quotas": quotas}))
 }
 
-fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let resource = call.param("entity");
     match world.config.quotas.get(resource) {
-        Some(limit) => Answer::read(entry(world, resource, *limit)),
+        Some(limit) => HandlerReply::read(entry(world, resource, *limit)),
         None => Err(Refusal::new(404, "quota not found")),
     }
 }

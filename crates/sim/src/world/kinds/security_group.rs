@@ -1,7 +1,9 @@
 //! Security groups and their rules.
 
 use super::Handlers;
-use crate::world::{Answer, Call, Change, Effect, Kind, NewObject, Object, Plan, Refusal, World, ids_in};
+use crate::world::{
+    Call, Change, Effect, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World, ids_in,
+};
 use serde_json::{Value, json};
 
 const KIND: Kind = Kind::SecurityGroup;
@@ -68,14 +70,14 @@ fn value(group: &Object) -> Value {
     Value::Object(doc)
 }
 
-fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     check_name(world, KIND, call.text("name"))?;
     let description = call.body.get("description").cloned().unwrap_or(Value::Null);
     let id = new_group(world, call.text("name"), &description);
-    Plan::created(KIND, &id).answer()
+    PendingOperation::created(KIND, &id).answer()
 }
 
-fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let wanted = call.query.get("visibility").map_or("private", String::as_str);
     let groups: Vec<Value> = world
         .listed(KIND, None)
@@ -83,14 +85,14 @@ fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         .filter(|group| group.text("visibility") == wanted)
         .map(value)
         .collect();
-    Answer::read(json!({"security-groups": groups}))
+    HandlerReply::read(json!({"security-groups": groups}))
 }
 
-fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    Answer::read(value(world.get(KIND, call.param("id"), &call.zone)?))
+fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
+    HandlerReply::read(value(world.get(KIND, call.param("id"), &call.zone)?))
 }
 
-fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = call.param("id");
     let group = world.get(KIND, id, &call.zone)?;
     if group.builtin {
@@ -105,7 +107,7 @@ fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     if named {
         return Err(Refusal::new(busy, "security group is in use by rules of other groups"));
     }
-    Plan::deleted(KIND, id).answer()
+    PendingOperation::deleted(KIND, id).answer()
 }
 
 fn peers(group: &Object) -> Vec<&str> {
@@ -131,7 +133,7 @@ fn own_group<'a>(world: &'a World, call: &Call) -> Result<&'a Object, Refusal> {
     Ok(group)
 }
 
-fn add_rule(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn add_rule(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let group = own_group(world, call)?;
     let (group_id, mut rules) = (group.id.clone(), rules(group));
     let mut rule = call.body.clone();
@@ -149,7 +151,7 @@ fn add_rule(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     rules.push(rule);
     world.set(KIND, &group_id, "rules", rules);
     // The operation refers to the group, not to the rule.
-    let mut plan = Plan::updated(KIND, &group_id);
+    let mut plan = PendingOperation::updated(KIND, &group_id);
     plan.effect = Effect::created(Kind::SecurityGroupRule, &id);
     plan.answer()
 }
@@ -197,7 +199,7 @@ fn is_cidr(text: &str) -> bool {
     }
 }
 
-fn delete_rule(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete_rule(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let group = own_group(world, call)?;
     let rule_id = call.param("rule-id");
     let (group_id, before) = (group.id.clone(), rules(group));
@@ -206,20 +208,20 @@ fn delete_rule(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         return Err(Refusal::not_found(Kind::SecurityGroupRule));
     }
     world.set(KIND, &group_id, "rules", kept);
-    let mut plan = Plan::updated(KIND, &group_id);
+    let mut plan = PendingOperation::updated(KIND, &group_id);
     plan.effect = Effect::deleted(Kind::SecurityGroupRule, rule_id);
     plan.answer()
 }
 
-fn attach(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn attach(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     membership(world, call, true)
 }
 
-fn detach(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn detach(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     membership(world, call, false)
 }
 
-fn membership(world: &mut World, call: &Call, join: bool) -> Result<Answer, Refusal> {
+fn membership(world: &mut World, call: &Call, join: bool) -> Result<HandlerReply, Refusal> {
     let group = world.get(KIND, call.param("id"), &call.zone)?.id.clone();
     let vm = world.get(Kind::Instance, call.reference("instance"), &call.zone)?;
     let list = vm.doc.get("security-groups").cloned().unwrap_or_else(|| json!([]));
@@ -229,7 +231,7 @@ fn membership(world: &mut World, call: &Call, join: bool) -> Result<Answer, Refu
     }
     let value: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
     let vm = vm.id.clone();
-    Plan::updated(KIND, &group)
+    PendingOperation::updated(KIND, &group)
         .then(Change::Set {
             kind: Kind::Instance,
             id: vm,

@@ -3,7 +3,9 @@
 use super::{Handlers, nodepool, quota, security_group};
 use crate::codec::{base64, rfc3339};
 use crate::rng::LOWER;
-use crate::world::{Answer, Call, Change, Effect, Kind, NewObject, Object, Plan, Refusal, World};
+use crate::world::{
+    Call, Change, Effect, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World,
+};
 use serde_json::{Map, Value, json};
 
 const KIND: Kind = Kind::SksCluster;
@@ -26,8 +28,8 @@ pub(crate) const HANDLERS: Handlers = &[
 const CCM: &str = "exoscale-cloud-controller";
 const CSI: &str = "exoscale-container-storage-interface";
 
-fn versions(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
-    Answer::read(json!({"sks-cluster-versions": world.config.sks_versions}))
+fn versions(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
+    HandlerReply::read(json!({"sks-cluster-versions": world.config.sks_versions}))
 }
 
 fn has_addon(doc: &Value, addon: &str) -> bool {
@@ -51,7 +53,7 @@ fn check_version(world: &World, version: &str) -> Result<(), Refusal> {
     Err(Refusal::bad(format!("'version' has no such value as '{version}'")))
 }
 
-fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     check_version(world, call.text("version"))?;
     check_addons(&call.body)?;
     quota::check(world, "sks-cluster", 1)?;
@@ -80,7 +82,7 @@ fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
     if has_addon(&call.body, CCM) && world.config.policies.ccm_keys {
         controller_key(world, &id);
     }
-    Plan::created(KIND, &id).then_state(KIND, &id, "running").answer()
+    PendingOperation::created(KIND, &id).then_state(KIND, &id, "running").answer()
 }
 
 /// The token of the audit log is for the cluster alone.
@@ -134,15 +136,15 @@ fn value(world: &mut World, cluster: &Object) -> Value {
     doc
 }
 
-fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let clusters = world.listed(KIND, Some(&call.zone));
     let docs: Vec<Value> = clusters.iter().map(|c| value(world, c)).collect();
-    Answer::read(json!({"sks-clusters": docs}))
+    HandlerReply::read(json!({"sks-clusters": docs}))
 }
 
-fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let cluster = world.get(KIND, call.param("id"), &call.zone)?.clone();
-    Answer::read(value(world, &cluster))
+    HandlerReply::read(value(world, &cluster))
 }
 
 fn settled(world: &World, call: &Call) -> Result<String, Refusal> {
@@ -153,7 +155,7 @@ fn settled(world: &World, call: &Call) -> Result<String, Refusal> {
     }
 }
 
-fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = settled(world, call)?;
     let old = world.get(KIND, &id, &call.zone)?.value();
     if call.body.get("addons").is_some() {
@@ -172,16 +174,16 @@ fn update(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         // The resource settles all the same; only its operation does not.
         let delay = world.delay("update-sks-cluster");
         world.schedule(delay, Change::state(KIND, &id, "running"));
-        return Plan::updated(KIND, &id).for_ever().answer();
+        return PendingOperation::updated(KIND, &id).for_ever().answer();
     }
-    Plan::updated(KIND, &id).then_state(KIND, &id, "running").answer()
+    PendingOperation::updated(KIND, &id).then_state(KIND, &id, "running").answer()
 }
 
-fn upgrade(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn upgrade(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     check_version(world, call.text("version"))?;
     let id = settled(world, call)?;
     world.set(KIND, &id, "state", "upgrading");
-    Plan::updated(KIND, &id)
+    PendingOperation::updated(KIND, &id)
         .then(Change::Set {
             kind: KIND,
             id: id.clone(),
@@ -192,24 +194,24 @@ fn upgrade(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         .answer()
 }
 
-fn upgrade_level(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn upgrade_level(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = settled(world, call)?;
     if world.get(KIND, &id, &call.zone)?.text("level") != "starter" {
         return Err(Refusal::bad("only starter can be upgraded"));
     }
     world.set(KIND, &id, "state", "upgrading");
     world.set(KIND, &id, "level", "pro");
-    Plan::updated(KIND, &id).then_state(KIND, &id, "running").answer()
+    PendingOperation::updated(KIND, &id).then_state(KIND, &id, "running").answer()
 }
 
-fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = world.get(KIND, call.param("id"), &call.zone)?.id.clone();
     let blocked = world.all(Kind::SksNodepool).iter().any(|pool| pool.parent.as_deref() == Some(&id));
     if blocked {
         return Err(Refusal::bad("cluster has nodepools"));
     }
     world.set(KIND, &id, "state", "deleting");
-    Plan::deleted(KIND, &id).answer()
+    PendingOperation::deleted(KIND, &id).answer()
 }
 
 pub(crate) fn before_removal(world: &mut World, id: &str) {
@@ -245,7 +247,7 @@ fn pem(label: &str, content: &str) -> String {
     base64(format!("-----BEGIN {label}-----\n{inner}\n-----END {label}-----\n").as_bytes())
 }
 
-fn kubeconfig(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn kubeconfig(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let cluster = world.get(KIND, call.param("id"), &call.zone)?;
     let (name, user) = (cluster.text("name").to_owned(), call.text("user").to_owned());
     let server = format!("{}:443", cluster.text("endpoint"));
@@ -269,23 +271,23 @@ fn kubeconfig(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         user = json!(user),
     );
     let id = call.param("id").to_owned();
-    Ok(Answer::Json(json!({"kubeconfig": base64(text.as_bytes())}), Effect::updated(KIND, &id)))
+    Ok(HandlerReply::Json(json!({"kubeconfig": base64(text.as_bytes())}), Effect::updated(KIND, &id)))
 }
 
-fn authority(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn authority(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     if !["aggregation", "control-plane", "kubelet"].contains(&call.param("authority")) {
         return Err(Refusal::bad("no such authority"));
     }
     let cluster = world.get(KIND, call.param("id"), &call.zone)?;
-    Answer::read(json!({"cacert": pem("CERTIFICATE", &cluster.hidden["ca"])}))
+    HandlerReply::read(json!({"cacert": pem("CERTIFICATE", &cluster.hidden["ca"])}))
 }
 
-fn deprecated(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn deprecated(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     world.get(KIND, call.param("id"), &call.zone)?;
-    Answer::read(json!([]))
+    HandlerReply::read(json!([]))
 }
 
-fn inspection(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+fn inspection(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     world.get(KIND, call.param("id"), &call.zone)?;
-    Answer::read(json!({}))
+    HandlerReply::read(json!({}))
 }

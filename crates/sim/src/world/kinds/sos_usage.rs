@@ -2,12 +2,12 @@
 
 use super::Handlers;
 use crate::codec::rfc3339;
-use crate::world::{Answer, Call, Refusal, World};
+use crate::world::{Call, HandlerReply, Refusal, World};
 use serde_json::{Value, json};
 
 pub(crate) const HANDLERS: Handlers = &[("list-sos-buckets-usage", list)];
 
-fn list(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
     let docs: Vec<Value> = world
         .sos
         .live()
@@ -20,5 +20,5 @@ fn list(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
             })
         })
         .collect();
-    Answer::read(json!({"sos-buckets-usage": docs}))
+    HandlerReply::read(json!({"sos-buckets-usage": docs}))
 }

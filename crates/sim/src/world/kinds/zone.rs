@@ -1,12 +1,12 @@
 //! Zones.
 
 use super::Handlers;
-use crate::world::{Answer, Call, Refusal, World};
+use crate::world::{Call, HandlerReply, Refusal, World};
 use serde_json::{Value, json};
 
 pub(crate) const HANDLERS: Handlers = &[("list-zones", list)];
 
-fn list(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
+fn list(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
     let config = &world.config;
     let zones: Vec<Value> = config
         .zones
@@ -22,5 +22,5 @@ fn list(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
             })
         })
         .collect();
-    Answer::read(json!({"zones": zones}))
+    HandlerReply::read(json!({"zones": zones}))
 }

@@ -1,6 +1,6 @@
 //! Database types, their versions and plans.
 
-use crate::world::{Answer, Call, Refusal, World};
+use crate::world::{Call, HandlerReply, Refusal, World};
 use serde_json::{Value, json};
 
 /// A plan: `<tier>-<GiB of memory>`.
@@ -82,14 +82,14 @@ fn value(world: &World, kind: &str) -> Value {
     })
 }
 
-pub(crate) fn list(world: &mut World, _: &Call) -> Result<Answer, Refusal> {
+pub(crate) fn list(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
     let types = [value(world, "pg"), value(world, "valkey")];
-    Answer::read(json!({"dbaas-service-types": types}))
+    HandlerReply::read(json!({"dbaas-service-types": types}))
 }
 
-pub(crate) fn get(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+pub(crate) fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     match call.param("service-type-name") {
-        kind @ ("pg" | "valkey") => Answer::read(value(world, kind)),
+        kind @ ("pg" | "valkey") => HandlerReply::read(value(world, kind)),
         _ => Err(Refusal::new(404, "no such service type")),
     }
 }

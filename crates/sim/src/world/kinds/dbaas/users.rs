@@ -2,7 +2,7 @@
 
 use super::{KIND, service};
 use crate::rng::MIXED;
-use crate::world::{Answer, Call, Object, Plan, Refusal, World};
+use crate::world::{Call, HandlerReply, Object, PendingOperation, Refusal, World};
 use serde_json::{Value, json};
 
 const PREFIX: &str = "user:";
@@ -43,17 +43,17 @@ fn own<'a>(world: &'a World, call: &Call) -> Result<&'a Object, Refusal> {
     service(world, call.param("service-name"), kind_of(call), &call.zone)
 }
 
-pub(crate) fn list(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
-    Answer::read(json!({"users": listed(own(world, call)?)}))
+pub(crate) fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
+    HandlerReply::read(json!({"users": listed(own(world, call)?)}))
 }
 
-pub(crate) fn reveal(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+pub(crate) fn reveal(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let user = call.param("username");
     let (_, password) = record(own(world, call)?, user)?;
-    Answer::read(json!({"username": user, "password": password}))
+    HandlerReply::read(json!({"username": user, "password": password}))
 }
 
-pub(crate) fn reset(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+pub(crate) fn reset(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let user = call.param("username");
     let object = own(world, call)?;
     let (name, kind) = (object.id.clone(), record(object, user)?.0.to_owned());
@@ -62,10 +62,10 @@ pub(crate) fn reset(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
         given => given.to_owned(),
     };
     add(world, &name, user, &kind, &password);
-    Plan::updated(KIND, &name).without_reference().answer()
+    PendingOperation::updated(KIND, &name).without_reference().answer()
 }
 
-pub(crate) fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+pub(crate) fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let object = own(world, call)?;
     let (name, user) = (object.id.clone(), call.text("username").to_owned());
     if record(object, &user).is_ok() {
@@ -73,10 +73,10 @@ pub(crate) fn create(world: &mut World, call: &Call) -> Result<Answer, Refusal> 
     }
     let password = format!("AVNS_{}", world.ids.word(MIXED, 19));
     add(world, &name, &user, "normal", &password);
-    Plan::updated(KIND, &name).without_reference().answer()
+    PendingOperation::updated(KIND, &name).without_reference().answer()
 }
 
-pub(crate) fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> {
+pub(crate) fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let user = call.param("username");
     let object = own(world, call)?;
     let (name, kind) = (object.id.clone(), record(object, user)?.0.to_owned());
@@ -86,5 +86,5 @@ pub(crate) fn delete(world: &mut World, call: &Call) -> Result<Answer, Refusal> 
     if let Some(object) = world.find_mut(KIND, &name) {
         object.hidden.remove(&format!("{PREFIX}{user}"));
     }
-    Plan::updated(KIND, &name).without_reference().answer()
+    PendingOperation::updated(KIND, &name).without_reference().answer()
 }
