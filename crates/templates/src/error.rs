@@ -65,6 +65,14 @@ impl From<Location> for SourceLocation {
     }
 }
 
+/// A dotted path.
+pub(crate) fn join(path: &str, key: &str) -> String {
+    match path {
+        "" => key.to_owned(),
+        path => format!("{path}.{key}"),
+    }
+}
+
 /// The known word that `text` most likely was meant to be, if any is near.
 pub(crate) fn nearest<'w>(text: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     // Longer texts are not compared: the cost grows with the product of the

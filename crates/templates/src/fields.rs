@@ -10,7 +10,7 @@ use exokit_model::ids::InvalidId;
 use exokit_model::spec::Correction;
 use serde_saphyr::Spanned;
 
-use crate::error::{DecodeError, SourceLocation, hint_words, nearest};
+use crate::error::{DecodeError, SourceLocation, hint_words, join, nearest};
 use crate::yaml::{Node, Value, describe, shorten, spelling};
 
 /// How strictly a file is read.
@@ -123,14 +123,6 @@ impl<'a> Decoder<'a> {
             why: why.to_owned(),
         });
         Ok(())
-    }
-}
-
-/// A dotted path.
-pub(crate) fn join(path: &str, key: &str) -> String {
-    match path {
-        "" => key.to_owned(),
-        path => format!("{path}.{key}"),
     }
 }
 

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Error, MessageFormatter, Options, Spanned, UserMessageFormatter};
 
-use crate::error::{DecodeError, SourceLocation, hint_words, nearest};
+use crate::error::{DecodeError, SourceLocation, hint_words, join, nearest};
 
 /// Largest file that is read, in bytes.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
@@ -121,7 +121,7 @@ fn refusal(file: &str, path: &str, error: &Error) -> DecodeError {
     let mut key = if path == "." { String::new() } else { path.to_owned() };
     let (why, hint) = words(error);
     if let Error::SerdeMissingField { field, .. } = error {
-        key = crate::fields::join(&key, field);
+        key = join(&key, field);
     }
     DecodeError::new(file, location, &key, shorten_message(&why), hint)
 }

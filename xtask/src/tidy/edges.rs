@@ -155,7 +155,8 @@ pub(super) fn of(metadata: &Metadata) -> (Vec<String>, Vec<Edge>) {
     let mut edges = Vec::new();
     for package in &metadata.packages {
         for dependency in &package.dependencies {
-            if crates.contains(&dependency.name) {
+            // A crate may enable its own feature `testing` for its tests.
+            if crates.contains(&dependency.name) && dependency.name != *package.name {
                 edges.push(Edge {
                     from: package.name.to_string(),
                     to: dependency.name.clone(),
