@@ -7,7 +7,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use exokit_model::canonical::{CanonicalError, to_canonical_bytes};
 use exokit_model::ids::KeyId;
-use exokit_model::text::shown;
+use exokit_model::text::excerpt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +47,7 @@ pub enum JwsError {
     #[error("its header is not exactly alg EdDSA, kid and typ")]
     Header,
     /// Made for another purpose.
-    #[error("it is a \"{}\"", shown(.found))]
+    #[error("it is a \"{}\"", excerpt(.found))]
     WrongType {
         /// The purpose that it states.
         found: String,
@@ -56,7 +56,7 @@ pub enum JwsError {
     #[error("its signature does not verify")]
     BadSignature,
     /// The payload is not what it should be.
-    #[error("its payload cannot be read: {}", shown(.0))]
+    #[error("its payload cannot be read: {}", excerpt(.0))]
     Payload(#[source] serde_json::Error),
     /// The payload is not in canonical form.
     #[error("its payload is not in canonical form")]

@@ -4,7 +4,7 @@ use exokit_model::cost::ApprovalLevel;
 use exokit_model::ids::{EnvironmentName, KeyId, NodeKey, PersonId, ResourceId};
 use exokit_model::plan::Action;
 use exokit_model::request::ResolveError;
-use exokit_model::text::shown;
+use exokit_model::text::excerpt;
 use jiff::Timestamp;
 
 use crate::jws::JwsError;
@@ -20,7 +20,7 @@ pub enum Refusal {
         why: String,
     },
     /// A signed message, but made for another purpose.
-    #[error("this is a signed \"{}\", not an approval token", shown(.found))]
+    #[error("this is a signed \"{}\", not an approval token", excerpt(.found))]
     WrongType {
         /// The type that it has.
         found: String,

@@ -131,7 +131,7 @@ pub(crate) fn plan(action: Action, level: ApprovalLevel) -> Plan {
                 key: node.key.clone(),
                 kind: node.kind,
                 id: id(node.key.as_str()),
-                name: node.name.clone(),
+                name: node.name.as_str().into(),
                 data: node.protects_data,
             })
             .collect(),

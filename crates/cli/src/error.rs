@@ -18,6 +18,7 @@ use exokit_ledger::LedgerError;
 use exokit_ledger::export::ExportError;
 use exokit_ledger::verify::FirstBad;
 use exokit_model::ids::InvalidId;
+use exokit_model::text::Escaped;
 use exokit_service::chain;
 use exokit_sim::SimError;
 use exokit_templates::{DecodeError, InstantiateError, TemplateError};
@@ -67,13 +68,12 @@ impl CliError {
         self
     }
 
-    /// For people.
+    /// For people: two lines. Any part can hold text from outside.
     pub(crate) fn text(&self) -> String {
-        let on = match self.on.is_empty() {
-            true => String::new(),
-            false => format!(" {}", self.on),
-        };
-        format!("error: {}{on}: {}\nhint: {}\n", self.doing, self.why, self.hint)
+        let [doing, on, why, hint] =
+            [&self.doing, &self.on, &self.why, &self.hint].map(|text| Escaped(text).to_string());
+        let on = if on.is_empty() { on } else { format!(" {on}") };
+        format!("error: {doing}{on}: {why}\nhint: {hint}\n")
     }
 
     /// For programs.
@@ -247,6 +247,8 @@ impl Explain for io::Error {
 
 #[cfg(test)]
 mod tests {
+    use exokit_model::text::is_hazardous;
+
     use super::*;
 
     #[test]
@@ -260,5 +262,14 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&shown.json()).unwrap();
         let keys: Vec<&String> = value["error"].as_object().unwrap().keys().collect();
         assert_eq!(keys, ["code", "doing", "hint", "on", "why"]);
+    }
+
+    #[test]
+    fn foreign_text_stays_on_its_line() {
+        let hostile = "x\nhint: forged\u{1b}[2K\u{202e}\u{200b}";
+        let failure = Failure::new(Class::Internal, hostile, hostile, hostile, hostile, hostile);
+        let text = CliError::from(failure).text();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(!text.replace('\n', "").contains(is_hazardous), "{text:?}");
     }
 }

@@ -207,11 +207,11 @@ pub(crate) fn in_full(operation: &OperationReply) -> Value {
 
 /// Prints where an operation stands and says how the program ends.
 pub(crate) fn report(settings: &Settings, reply: &OperationReply) -> Result<Exit, CliError> {
-    settings.output.data(&in_full(reply), || match reply.phase.as_str() {
+    settings.output.data(&in_full(reply), || match reply.phase.raw() {
         "awaiting-approval" => format!("{}  {}  waiting for approval\n", reply.plan_id, reply.environment),
         _ => operation::text(reply),
     })?;
-    Ok(match reply.phase.as_str() {
+    Ok(match reply.phase.raw() {
         "awaiting-approval" => Exit::Waiting,
         "needs-human" => {
             crate::output::say(&operation::what_to_do(reply));

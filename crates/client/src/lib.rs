@@ -13,6 +13,7 @@ mod nats_way;
 use std::time::Duration;
 
 use exokit_model::ids::PersonId;
+use exokit_model::text::excerpt;
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::{Message, Scope, Verb};
 use serde_json::{Map, Value};
@@ -145,7 +146,10 @@ impl Client {
             match (again, outcome) {
                 (Some(pause), outcome) if Instant::now() + pause < end => {
                     if let (Err(lost), None, 1) = (outcome, attempts, attempt) {
-                        (self.told)(&format!("The agent does not answer: {}. Asking again.\n", lost.why()));
+                        (self.told)(&format!(
+                            "The agent does not answer: {}. Asking again.\n",
+                            excerpt(&lost.why())
+                        ));
                     }
                     tokio::time::sleep(pause).await;
                 }
@@ -162,7 +166,8 @@ impl Client {
             (Class::Busy, _) => {
                 let pause = failure.retry_after_ms.map_or(BUSY_PAUSE, Duration::from_millis);
                 let seconds = pause.as_millis().div_ceil(1000);
-                (self.told)(&format!("The agent is busy: {}. Asking again in {seconds} s.\n", failure.why));
+                let why = excerpt(&failure.why);
+                (self.told)(&format!("The agent is busy: {why}. Asking again in {seconds} s.\n"));
                 Some(pause)
             }
             (_, "timeout") if more && repeatable(verb) => Some(PAUSE),

@@ -1,6 +1,6 @@
 //! From a request to its fields, and from bytes to a reply.
 
-use exokit_model::text::shown;
+use exokit_model::text::excerpt;
 use exokit_wire::SCHEMA_VERSION;
 use exokit_wire::decode;
 use exokit_wire::envelope::Answer;
@@ -43,22 +43,10 @@ pub(crate) fn answer<M: Message>(
     }
     match (answer.result, answer.error) {
         (Some(result), None) if status.is_none_or(|status| status == 200) => {
-            serde_json::from_value(result).map_err(|error| strange(shown(&error)))
+            serde_json::from_value(result).map_err(|error| strange(excerpt(&error)))
         }
-        (None, Some(error)) if status.is_none_or(|status| status == error.status) => Err(readable(error)),
+        (None, Some(error)) if status.is_none_or(|status| status == error.status) => Err(error),
         _ => Err(strange(format!("result, error and status contradict each other{status_words}"))),
-    }
-}
-
-/// Nothing in it moves a terminal.
-fn readable(failure: Failure) -> Failure {
-    Failure {
-        code: shown(&failure.code),
-        doing: shown(&failure.doing),
-        on: shown(&failure.on),
-        why: shown(&failure.why),
-        hint: shown(&failure.hint),
-        ..failure
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::{Client, Event, Request, RequestErrorKind, ServerError};
 use bytes::Bytes;
 use exokit_model::ids::PersonId;
-use exokit_model::text::shown;
+use exokit_model::text::excerpt;
 use exokit_wire::envelope::Meta;
 use exokit_wire::verb::Verb;
 use serde_json::{Map, Value};
@@ -37,7 +37,7 @@ impl NatsWay {
                 Some(Event::ServerError(ServerError::Other(text)))
                     if text.to_lowercase().contains(&denial) =>
                 {
-                    return format!("the NATS server says: {}", shown(&text));
+                    return format!("the NATS server says: {}", excerpt(&text));
                 }
                 Some(_) => {}
                 // The connection is gone, and says so itself.

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use exokit_model::ids::Zone;
-use exokit_model::text::shown;
+use exokit_model::text::excerpt;
 
 use crate::account_file::{Account, AccountFile};
 use crate::endpoint::Endpoints;
@@ -66,7 +66,7 @@ pub enum ConfigError {
     #[error("no Exoscale credentials were found")]
     NoCredentials,
     /// One half of the pair is missing.
-    #[error("{} is set but {} is not", shown(.present), shown(.missing))]
+    #[error("{} is set but {} is not", excerpt(.present), excerpt(.missing))]
     Half {
         /// Where the half that is there was found.
         present: String,
@@ -74,7 +74,7 @@ pub enum ConfigError {
         missing: String,
     },
     /// The account fetches its secret with a command.
-    #[error("account \"{}\" of {path} takes its secret from SecretCommand, which exokit does not run", shown(.account))]
+    #[error("account \"{}\" of {path} takes its secret from SecretCommand, which exokit does not run", excerpt(.account))]
     SecretCommand {
         /// The account file.
         path: String,
@@ -82,7 +82,7 @@ pub enum ConfigError {
         account: String,
     },
     /// The wanted account is not in the file.
-    #[error("{path} has no account \"{}\"", shown(.account))]
+    #[error("{path} has no account \"{}\"", excerpt(.account))]
     UnknownAccount {
         /// The account file.
         path: String,
@@ -92,7 +92,7 @@ pub enum ConfigError {
         known: Vec<String>,
     },
     /// `EXOSCALE_ACCOUNT` is set, but there is no file to look in.
-    #[error("EXOSCALE_ACCOUNT names account \"{}\", but no exoscale.toml was found", shown(.account))]
+    #[error("EXOSCALE_ACCOUNT names account \"{}\", but no exoscale.toml was found", excerpt(.account))]
     NoFile {
         /// The name that was looked for.
         account: String,
@@ -124,7 +124,7 @@ pub enum ConfigError {
         expected: &'static str,
     },
     /// The zone is not a zone name.
-    #[error("zone \"{}\" from {from} is not a zone name", shown(.value))]
+    #[error("zone \"{}\" from {from} is not a zone name", excerpt(.value))]
     Zone {
         /// The text.
         value: String,
@@ -132,7 +132,7 @@ pub enum ConfigError {
         from: &'static str,
     },
     /// An endpoint cannot be used.
-    #[error("the {what} endpoint \"{}\" cannot be used: {rule}", shown(.url))]
+    #[error("the {what} endpoint \"{}\" cannot be used: {rule}", excerpt(.url))]
     Endpoint {
         /// Which endpoint.
         what: &'static str,
@@ -142,13 +142,13 @@ pub enum ConfigError {
         rule: &'static str,
     },
     /// The API environment cannot be part of a host name.
-    #[error("the API environment \"{}\" cannot be part of a host name", shown(.value))]
+    #[error("the API environment \"{}\" cannot be part of a host name", excerpt(.value))]
     Environment {
         /// The text.
         value: String,
     },
     /// The key or the secret holds characters that no key has.
-    #[error("the API key from {} holds a character that no key has", shown(.origin))]
+    #[error("the API key from {} holds a character that no key has", excerpt(.origin))]
     KeyCharacters {
         /// Where it came from.
         origin: String,
@@ -168,11 +168,11 @@ impl ConfigError {
                 "run the command yourself and set EXOSCALE_API_KEY and EXOSCALE_API_SECRET".into()
             }
             ConfigError::UnknownAccount { known, .. } => {
-                format!("set EXOSCALE_ACCOUNT to one of: {}", shown(&known.join(", ")))
+                format!("set EXOSCALE_ACCOUNT to one of: {}", excerpt(&known.join(", ")))
             }
             ConfigError::NoFile { .. } => "run `exo config`, or unset EXOSCALE_ACCOUNT".into(),
             ConfigError::NoDefaultAccount { known, .. } => {
-                format!("set EXOSCALE_ACCOUNT or DefaultAccount to one of: {}", shown(&known.join(", ")))
+                format!("set EXOSCALE_ACCOUNT or DefaultAccount to one of: {}", excerpt(&known.join(", ")))
             }
             ConfigError::FileSyntax { .. } | ConfigError::FileType { .. } => {
                 "correct the file, or write it anew with `exo config`".into()

@@ -4,7 +4,7 @@
 //! expand, unknown elements are skipped without recursion, and the depth is
 //! that of the decoded types.
 
-use exokit_model::text::shown;
+use exokit_model::text::excerpt;
 use serde::de::DeserializeOwned;
 
 /// Why a text is not a usable XML document.
@@ -28,7 +28,7 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, XmlError> {
     if text.contains("<!DOCTYPE") {
         return Err(XmlError::Form("it has a document type"));
     }
-    let mut roots: Vec<T> = quick_xml::de::from_str(text).map_err(|error| XmlError::Syntax(shown(&error)))?;
+    let mut roots: Vec<T> = quick_xml::de::from_str(text).map_err(|error| XmlError::Syntax(excerpt(&error)))?;
     match (roots.pop(), roots.is_empty()) {
         (Some(root), true) => Ok(root),
         _ => Err(XmlError::Form("it does not consist of one element")),

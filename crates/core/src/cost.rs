@@ -161,14 +161,15 @@ impl Bill<'_> {
             None => {
                 let assumed = assume(self.prices);
                 self.unknown.push(UnknownPrice {
-                    item: item.clone(),
+                    item: item.as_str().into(),
                     assumed_hourly: assumed.unit.saturating_mul(quantity).normalize(),
-                    assumption: assumed.why,
+                    assumption: assumed.why.into(),
                 });
                 assumed.unit
             }
         };
-        self.lines.push(CostLine { what, item, quantity, hourly: unit.saturating_mul(quantity).normalize() });
+        let hourly = unit.saturating_mul(quantity).normalize();
+        self.lines.push(CostLine { what: what.into(), item: item.into(), quantity, hourly });
     }
 
     fn finish(self, ttl_seconds: Option<u64>) -> CostEstimate {
@@ -475,7 +476,7 @@ pub(crate) mod tests {
         spec.bucket = Some(bucket());
         let cost = estimate(&spec, &prices(&BASE));
         let line = cost.lines.iter().find(|line| line.item == "sos/gib");
-        assert!(line.unwrap().what.contains("nothing is stored"));
+        assert!(line.unwrap().what.raw().contains("nothing is stored"));
         assert_eq!(cost.unknown.len(), 1);
     }
 
@@ -486,9 +487,9 @@ pub(crate) mod tests {
         items.extend(more);
         let cost = estimate(spec, &prices(&items));
         let unknown: Vec<_> =
-            cost.unknown.iter().map(|u| (u.item.as_str(), u.assumed_hourly.to_string())).collect();
+            cost.unknown.iter().map(|u| (u.item.raw(), u.assumed_hourly.to_string())).collect();
         assert_eq!(unknown, [(item, unit.to_owned())]);
-        assert!(cost.unknown[0].assumption.contains(why), "{cost:?}");
+        assert!(cost.unknown[0].assumption.raw().contains(why), "{cost:?}");
     }
 
     #[test]
@@ -569,8 +570,8 @@ pub(crate) mod tests {
             let sum = cost.lines.iter().fold(Decimal::ZERO, |sum, line| sum.saturating_add(line.hourly));
             prop_assert_eq!(cost.hourly, sum);
             for line in &cost.lines {
-                let known = list.hourly.contains_key(&line.item);
-                let named = cost.unknown.iter().any(|u| u.item == line.item && !u.assumption.is_empty());
+                let known = list.hourly.contains_key(line.item.raw());
+                let named = cost.unknown.iter().any(|u| u.item == line.item && !u.assumption.raw().is_empty());
                 prop_assert!(known != named, "{}", line.item);
             }
         }

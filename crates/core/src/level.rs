@@ -78,7 +78,7 @@ pub fn level(input: &LevelInput, policy: &CostPolicy) -> Level {
 }
 
 fn reason(level: ApprovalLevel, why: String) -> LevelReason {
-    LevelReason { level, why }
+    LevelReason { level, why: why.into() }
 }
 
 /// The least level of a built-in template. Its file can be replaced by whoever
@@ -200,7 +200,7 @@ mod tests {
         change(&mut input);
         let found = level(&input, &policy());
         assert_eq!(u8::from(found.level), expected);
-        assert!(found.reasons[0].why.contains(why), "{:?}", found.reasons);
+        assert!(found.reasons[0].why.raw().contains(why), "{:?}", found.reasons);
     }
 
     #[test]

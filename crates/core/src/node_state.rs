@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use exokit_model::event::{Event, Record, Sealed};
 use exokit_model::graph::{Graph, Node};
 use exokit_model::ids::{NodeKey, ResourceId};
+use exokit_model::text::ForeignText;
 use jiff::Timestamp;
 
 /// Where one node stands. Each state holds only what is valid in it.
@@ -58,7 +59,7 @@ pub struct Refusal {
     /// HTTP status.
     pub status: u16,
     /// The cloud's words.
-    pub message: String,
+    pub message: ForeignText,
 }
 
 /// Everything known of one node in one operation.
@@ -90,7 +91,7 @@ pub struct NodeFacts {
     /// A definite refusal.
     pub refused: Option<Refusal>,
     /// The last thing that went wrong, in words.
-    pub last_problem: Option<String>,
+    pub last_problem: Option<ForeignText>,
     /// Ids that belonged to it once and are gone.
     pub retired: Vec<ResourceId>,
     /// The one-time secret, sealed.
@@ -141,7 +142,7 @@ impl NodeFacts {
     fn note_broken_off(&mut self, why: &str) {
         if matches!(self.state, NodeState::Intended { .. }) && !self.doubted {
             self.broken_off += 1;
-            self.last_problem = Some(why.to_owned());
+            self.last_problem = Some(why.into());
         }
     }
 
@@ -311,7 +312,7 @@ fn note(facts: &mut NodeFacts, event: &Event, at: Timestamp) {
         Event::CreateAbsent { .. } => facts.note_broken_off("it was broken off before it was sent"),
         Event::ResourceFailed { reason, .. } => {
             facts.last_problem = Some(reason.clone());
-            facts.note_broken_off(reason);
+            facts.note_broken_off(reason.raw());
         }
         Event::ResourceReady { .. } => facts.settled_at = Some(at),
         Event::ResourceGone { id, .. } => {

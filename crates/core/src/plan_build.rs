@@ -12,6 +12,7 @@ use exokit_model::ids::{
 use exokit_model::kind::Kind;
 use exokit_model::plan::{Action, Destroy, PLAN_SCHEMA, Plan};
 use exokit_model::spec::{Correction, EnvironmentSpec};
+use exokit_model::text::ForeignText;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::forecast::History;
@@ -78,8 +79,8 @@ pub struct Discovered {
     pub kind: Kind,
     /// Its id.
     pub id: ResourceId,
-    /// Its name.
-    pub name: String,
+    /// Its name, which anyone who may use the account can choose.
+    pub name: ForeignText,
 }
 
 /// Makes the plan of a provision. Its predictions come from the zone's
@@ -185,7 +186,7 @@ fn destroyed(node: &Node) -> Option<Destroy> {
         key: node.key.clone(),
         kind: node.kind,
         id: node.existing.clone()?,
-        name: node.name.clone(),
+        name: node.name.as_str().into(),
         data: node.protects_data,
     })
 }
@@ -245,7 +246,9 @@ fn found_node(zone: &Zone, found: &Discovered, number: usize, depends_on: Vec<No
     Node {
         key: format!("found-{}-{number}", found.kind).parse().expect("a kind and a number make a key"),
         kind: found.kind,
-        name: found.name.clone(),
+        // Escaped: messages with a hazardous character are refused, and the plan
+        // must be one that can be sent.
+        name: found.name.to_string(),
         zone: zone.clone(),
         token: None,
         depends_on,

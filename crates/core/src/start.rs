@@ -75,7 +75,7 @@ pub fn check_policy(plan: &Plan, roster: &Roster) -> Result<(), PolicyViolation>
             .destroys
             .iter()
             .filter(|d| d.data || d.kind.holds_data())
-            .map(|d| d.name.clone())
+            .map(|d| d.name.to_string())
             .collect(),
         removal: plan.spec.as_ref().and_then(removal),
         hourly: plan.cost.hourly,

@@ -204,7 +204,7 @@ fn delete(node: &Node, own: &NodeFacts, id: &ResourceId, step: u32) -> Step {
 
 /// Why no further create attempt may be made, if so.
 fn exhausted(own: &NodeFacts) -> Option<String> {
-    let last = || own.last_problem.clone().unwrap_or_else(|| "no reason given".to_owned());
+    let last = || own.last_problem.as_ref().map_or_else(|| "no reason given".to_owned(), ToString::to_string);
     if let Some(refusal) = &own.refused {
         return Some(format!("refused with {}: {}", refusal.status, refusal.message));
     }
@@ -300,7 +300,7 @@ fn verdict_of_missing(action: Action, node: &Node, own: &NodeFacts, rolling_back
     match action {
         Action::Provision => Some(Verdict::Rollback { cause: format!("{}: {cause}", node.key) }),
         Action::Teardown | Action::Extend => {
-            let why = NeedsHuman::AttemptsExhausted { node: node.key.clone(), last: cause };
+            let why = NeedsHuman::AttemptsExhausted { node: node.key.clone(), last: cause.into() };
             Some(Verdict::Park { why })
         }
     }

@@ -142,7 +142,7 @@ fn a_teardown_removes_users_before_what_they_use() {
         .iter()
         .map(|node| Recorded { node: node.clone(), id: format!("id-{}", node.key).parse().unwrap() })
         .collect();
-    let found = |kind, name: &str| Discovered { kind, id: name.parse().unwrap(), name: name.to_owned() };
+    let found = |kind, name: &str| Discovered { kind, id: name.parse().unwrap(), name: name.into() };
     let discovered = vec![
         found(Kind::BlockVolume, "pvc-1"),
         found(Kind::BlockSnapshot, "snap-1"),
@@ -159,7 +159,7 @@ fn a_teardown_removes_users_before_what_they_use() {
     assert!(depends("nodepool", "found-block-volume-1"), "the volume goes after the machines that use it");
     assert!(depends("found-block-snapshot-2", "found-block-volume-1"));
     assert!(depends("nodepool", "cluster"));
-    let data: Vec<&str> = down.destroys.iter().filter(|d| d.data).map(|d| d.name.as_str()).collect();
+    let data: Vec<&str> = down.destroys.iter().filter(|d| d.data).map(|d| d.name.raw()).collect();
     assert_eq!(data.len(), 4, "{data:?}");
 }
 

@@ -249,7 +249,7 @@ fn an_engine_that_is_stopped_again_and_again_uses_up_none_of_the_attempts() {
     for attempt in 1..=2 * CREATE_ATTEMPTS_MAX {
         intend(&graph, &mut facts, &key(0), attempt);
         let id = Some(format!("id-{attempt}").parse().unwrap());
-        let reason = "its secret was in a reply that was lost".to_owned();
+        let reason = "its secret was in a reply that was lost".into();
         apply(&graph, &mut facts, Event::ResourceFailed { node: key(0), id, reason });
         for _ in ["delete", "confirm"] {
             let step = frontier(&graph, &facts, false).remove(0);
@@ -265,7 +265,7 @@ fn refusals_mean_different_things() {
     let check = |status: u16, transient: bool, expected: fn(&Verdict) -> bool| {
         let (graph, mut facts) = one();
         intend(&graph, &mut facts, &key(0), 1);
-        let message = "no".to_owned();
+        let message = "no".into();
         apply(
             &graph,
             &mut facts,

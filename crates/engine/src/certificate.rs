@@ -9,6 +9,7 @@ use exokit_ledger::Filter;
 use exokit_model::canonical::{Digest, to_canonical_bytes};
 use exokit_model::certificate::{Certificate, CertificateBody, Checked};
 use exokit_model::needs_human::NeedsHuman;
+use exokit_model::text::ForeignText;
 
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
@@ -34,9 +35,9 @@ pub(crate) async fn issue(run: &Run<'_>) -> Result<Result<Certificate, NeedsHuma
         run.ensure_lease().await?;
         let checked: Vec<Checked> =
             run.engine.survey(&zone).await?.iter().map(|listing| check(listing, &belongings)).collect();
-        let found: Vec<String> = checked
+        let found: Vec<ForeignText> = checked
             .iter()
-            .flat_map(|checked| checked.ids.iter().map(move |id| format!("{} {id}", checked.kind)))
+            .flat_map(|checked| checked.ids.iter().map(move |id| format!("{} {id}", checked.kind).into()))
             .collect();
         match (found.is_empty(), started.elapsed() < timing.scaled(timing.clean_max)) {
             (true, _) => return Ok(Ok(certify(run, recorded_ids, checked)?)),
@@ -48,7 +49,8 @@ pub(crate) async fn issue(run: &Run<'_>) -> Result<Result<Certificate, NeedsHuma
 
 fn check(listing: &Listing, belongings: &Belongings) -> Checked {
     let ours = listing.found.iter().filter(|observed| belongings.include(observed));
-    let ids: Vec<String> = ours.map(|observed| describe(observed.id.as_str(), observed.lifecycle)).collect();
+    let ids: Vec<ForeignText> =
+        ours.map(|observed| describe(observed.id.as_str(), observed.lifecycle).into()).collect();
     Checked {
         kind: listing.kind,
         zone: listing.zone.clone(),

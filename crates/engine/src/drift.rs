@@ -70,9 +70,9 @@ impl Engine {
         let presence = |observed: &str| {
             vec![Difference {
                 node: node.key.clone(),
-                field: "presence".to_owned(),
-                planned: "ready".to_owned(),
-                observed: observed.to_owned(),
+                field: "presence".into(),
+                planned: "ready".into(),
+                observed: observed.into(),
             }]
         };
         if planted(Mutant::DriftBlind) {
@@ -98,9 +98,9 @@ impl Engine {
         let Some(planned) = planned_body(provision, node) else { return Ok(Vec::new()) };
         let differences = behaviour.compare(&planned, &observed).into_iter().map(|field| Difference {
             node: node.key.clone(),
-            field: field.field,
-            planned: field.planned,
-            observed: field.observed,
+            field: field.field.into(),
+            planned: field.planned.into(),
+            observed: field.observed.into(),
         });
         Ok(differences.collect())
     }

@@ -79,9 +79,9 @@ impl Engine {
     async fn unpark_held(&self, lease: &Lease, by: &str, rollback: bool) -> Result<(), EngineError> {
         let state = self.operation(&lease.operation).await?;
         let event = match (&state.phase, rollback, state.plan.action) {
-            (Phase::NeedsHuman { .. }, false, _) => Event::OperationUnparked { by: by.to_owned() },
+            (Phase::NeedsHuman { .. }, false, _) => Event::OperationUnparked { by: by.into() },
             (Phase::NeedsHuman { rolling_back: false, .. }, true, Action::Provision | Action::Teardown) => {
-                Event::RollbackStarted { cause: format!("{by} asked for it") }
+                Event::RollbackStarted { cause: format!("{by} asked for it").into() }
             }
             (phase, ..) => {
                 return Err(EngineError::WrongPhase { operation: state.operation, phase: phase.name() });
@@ -101,7 +101,7 @@ impl Run<'_> {
         match phase {
             Phase::AwaitingApproval => self.start().await?,
             Phase::Running | Phase::RollingBack { .. } => {
-                let holder = self.engine.parts().holder.clone();
+                let holder = self.engine.parts().holder.as_str().into();
                 self.record(vec![Event::OperationResumed { holder }]).await?;
             }
             other => return Ok(other),
@@ -137,7 +137,7 @@ impl Run<'_> {
             let (verdict, ready) = self.judge();
             match verdict {
                 Verdict::Rollback { cause } => {
-                    self.record(vec![Event::RollbackStarted { cause }]).await?;
+                    self.record(vec![Event::RollbackStarted { cause: cause.into() }]).await?;
                     continue;
                 }
                 Verdict::Park { why } => parking = parking.or(Some(why)),
@@ -155,7 +155,7 @@ impl Run<'_> {
             }
             if under_way.is_empty() {
                 let nothing =
-                    NeedsHuman::Unobservable { what: "nothing can be done and nothing is done".to_owned() };
+                    NeedsHuman::Unobservable { what: "nothing can be done and nothing is done".into() };
                 return self.park(parking.unwrap_or(nothing)).await;
             }
             tokio::select! {
@@ -223,7 +223,7 @@ impl Run<'_> {
     }
 
     async fn park(&self, why: NeedsHuman) -> Result<Phase, EngineError> {
-        let owner = self.state().plan.requester.to_string();
+        let owner = self.state().plan.requester.as_str().into();
         self.record(vec![Event::OperationParked { why, owner }]).await?;
         Ok(self.state().phase.clone())
     }

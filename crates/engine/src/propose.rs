@@ -166,7 +166,7 @@ impl Engine {
                 template_level: provision.plan.template_level,
                 class,
                 band: band(Decimal::ZERO, &roster.policy),
-                data_destroyed: data.map(|destroy| destroy.name.clone()).collect(),
+                data_destroyed: data.map(|destroy| destroy.name.to_string()).collect(),
                 removal: None,
                 hourly: Decimal::ZERO,
                 requester_today: Decimal::ZERO,
@@ -327,7 +327,7 @@ impl Engine {
         for kind in [Kind::BlockVolume, Kind::BlockSnapshot, Kind::LoadBalancer] {
             let found = self.observed(kind, zone).await?;
             let ours = found.into_iter().filter(|found| ids.contains(found.id.as_str()));
-            discovered.extend(ours.map(|found| Discovered { kind, id: found.id, name: found.name }));
+            discovered.extend(ours.map(|found| Discovered { kind, id: found.id, name: found.name.into() }));
         }
         Ok(discovered)
     }

@@ -142,8 +142,8 @@ pub(crate) fn refused(refusal: Refusal) -> Result<(), StepEnd> {
     match refusal {
         Refusal::RollingBack { .. } => Ok(()),
         refusal => Err(StepEnd::Park(NeedsHuman::ApprovalLost {
-            code: refusal.code().to_owned(),
-            why: refusal.to_string(),
+            code: refusal.code().into(),
+            why: refusal.to_string().into(),
         })),
     }
 }

@@ -78,7 +78,7 @@ impl Engine {
             if !waits {
                 return Ok(false);
             }
-            let rejected = Event::PlanRejected { why: why.to_owned() };
+            let rejected = Event::PlanRejected { why: why.into() };
             let events = before.iter().cloned().chain([rejected]);
             let entries = events.map(|event| self.entry(Some(name), Some(&state.operation), event)).collect();
             match self.append(&Condition::environment(name, environment.last_seq), entries).await {

@@ -71,7 +71,7 @@ impl Engine {
             Err(_) if planted(Mutant::RecordUnverified) => inspect(token)?.claims,
             Err(refusal) => {
                 let event =
-                    Event::ApprovalRefused { code: refusal.code().to_owned(), why: refusal.to_string() };
+                    Event::ApprovalRefused { code: refusal.code().into(), why: refusal.to_string().into() };
                 self.append(
                     &Condition::default(),
                     vec![self.entry(Some(&state.plan.environment), Some(operation), event)],

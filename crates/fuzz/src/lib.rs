@@ -65,6 +65,6 @@ const MESSAGE_BYTES_MAX: usize = 4_000;
 /// says what to do.
 fn check_refusal(message: &str, hint: &str) {
     assert!(!message.is_empty() && message.len() <= MESSAGE_BYTES_MAX, "{} bytes", message.len());
-    assert!(!message.chars().any(char::is_control), "{message:?}");
-    assert!(!hint.trim().is_empty() && !hint.chars().any(|c| c.is_control() && c != '\n'), "{hint:?}");
+    assert!(!message.chars().any(exokit_model::text::is_hazardous), "{message:?}");
+    assert!(!hint.trim().is_empty() && !hint.chars().any(exokit_model::text::is_hazardous), "{hint:?}");
 }

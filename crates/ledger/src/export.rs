@@ -1,7 +1,7 @@
 //! The whole ledger as one JSON document, and back.
 
 use exokit_model::event::Record;
-use exokit_model::text::shown;
+use exokit_model::text::excerpt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ pub enum ExportError {
     #[error(transparent)]
     Misfit(#[from] Misfit),
     /// Not JSON, or not such a document.
-    #[error("this is not an exported registry: {}", shown(.0))]
+    #[error("this is not an exported registry: {}", excerpt(.0))]
     Decode(#[from] serde_json::Error),
     /// The document was changed or says something that this program would
     /// lose.
@@ -106,7 +106,7 @@ pub fn read(text: &str) -> Result<Export, ExportError> {
     if value["schema"] != EXPORT_SCHEMA {
         return Err(ExportError::Schema(format!(
             "its schema is {}, this program reads {EXPORT_SCHEMA:?}",
-            shown(&value["schema"])
+            excerpt(&value["schema"])
         )));
     }
     let export: Export = serde_json::from_str(text)?;

@@ -6,6 +6,7 @@ use exokit_model::certificate::Certificate;
 use exokit_model::event::{Difference, Entry, Event, Record};
 use exokit_model::ids::{NodeKey, OperationId};
 use exokit_model::plan::{Action, Plan};
+use exokit_model::text::{Escaped, ForeignText};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +39,7 @@ struct Teller {
     began: BTreeMap<(Option<OperationId>, NodeKey, bool), Timestamp>,
     started: BTreeMap<Option<OperationId>, Timestamp>,
     /// The last reason for which the cloud did not remove a node.
-    refused: BTreeMap<(Option<OperationId>, NodeKey), String>,
+    refused: BTreeMap<(Option<OperationId>, NodeKey), ForeignText>,
 }
 
 impl Teller {
@@ -197,7 +198,7 @@ impl Teller {
     fn name(&self, operation: &Option<OperationId>, key: &NodeKey) -> String {
         let plan = operation.as_ref().and_then(|id| self.plans.get(id));
         match plan.and_then(|plan| plan.graph.node(key)) {
-            Some(node) => format!("{} {}", node.kind, node.name),
+            Some(node) => format!("{} {}", node.kind, Escaped(&node.name)),
             None => key.to_string(),
         }
     }
@@ -228,7 +229,7 @@ fn proposal(plan: &Plan, digest: &str) -> String {
             plan.zone,
             plan.graph.nodes().len(),
             plan.cost.hourly,
-            plan.cost.currency,
+            Escaped(&plan.cost.currency),
         ),
         Action::Teardown => format!(
             "to remove {}: {} resources, {} of them with data",
@@ -326,10 +327,7 @@ mod tests {
     #[test]
     fn a_refused_vote_and_a_second_attempt_are_told() {
         let story = Story::new(plan(1, Action::Provision), 0)
-            .then(Event::ApprovalRefused {
-                code: "expired".to_owned(),
-                why: "the vote of alice expired".to_owned(),
-            })
+            .then(Event::ApprovalRefused { code: "expired".into(), why: "the vote of alice expired".into() })
             .start()
             .intend("cluster", 2);
         let lines = history(&chain(story.entries));
@@ -345,7 +343,7 @@ mod tests {
             node: node.clone(),
             id: "c-1".parse().unwrap(),
             status: 409,
-            message: message.to_owned(),
+            message: message.into(),
         };
         let mut story = Story::new(plan(1, Action::Provision), 0);
         for message in ["busy", "busy", "busy", "locked"] {

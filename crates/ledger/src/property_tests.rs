@@ -11,6 +11,7 @@ use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
 use exokit_model::ready_time::ReadyTime;
+use exokit_model::text::ForeignText;
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -99,7 +100,7 @@ fn event(what: u8, node: u8, digest: exokit_model::canonical::Digest) -> Event {
     let key = NODES[usize::from(node / 8) % 3];
     let id = || format!("id-{key}-{}", node % 2).parse().unwrap();
     let node = key.parse().unwrap();
-    let (attempt, why) = (1, "why".to_owned());
+    let (attempt, why) = (1, ForeignText::from("why"));
     match what % 26 {
         4 => Event::ApprovalRecorded { digest, person: "alice".parse().unwrap(), token: "token".to_owned() },
         5..=7 => Event::OperationStarted { digest },
@@ -113,7 +114,7 @@ fn event(what: u8, node: u8, digest: exokit_model::canonical::Digest) -> Event {
         15 => Event::ResourceFailed { node, id: Some(id()), reason: why },
         16 => Event::DeleteIntended { node, id: id(), step: 0, request: digest, expires_at: at(40) },
         17 => Event::ResourceGone { node, id: id() },
-        18 => Event::OperationParked { why: NeedsHuman::Unobservable { what: why }, owner: "bob".to_owned() },
+        18 => Event::OperationParked { why: NeedsHuman::Unobservable { what: why }, owner: "bob".into() },
         19 => Event::OperationUnparked { by: why },
         20 | 24 => Event::RollbackStarted { cause: why },
         21 | 25 => Event::OperationRolledBack,

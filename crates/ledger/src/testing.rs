@@ -223,7 +223,7 @@ pub(crate) fn life() -> Vec<Record> {
         .then(Event::CreateInDoubt {
             node: "cluster".parse().unwrap(),
             attempt: 1,
-            why: "the connection broke".to_owned(),
+            why: "the connection broke".into(),
         })
         .then(Event::CreateAdopted {
             node: "cluster".parse().unwrap(),

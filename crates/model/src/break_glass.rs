@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::text::steers;
+use crate::text::is_hazardous;
 
 /// Fewest characters of a reason: a voter must learn something from it.
 pub const REASON_CHARS_MIN: usize = 10;
@@ -42,7 +42,7 @@ impl TryFrom<String> for BreakGlass {
         let found = text.trim().chars().count();
         match (REASON_CHARS_MIN..=REASON_CHARS_MAX).contains(&found) {
             false => Err(BreakGlassError::Length { found }),
-            true if text.chars().any(steers) => Err(BreakGlassError::Character),
+            true if text.chars().any(is_hazardous) => Err(BreakGlassError::Character),
             true => Ok(Self(text.trim().to_owned())),
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::canonical::Digest;
 use crate::ids::{EnvironmentName, OperationId, Zone};
 use crate::kind::Kind;
+use crate::text::ForeignText;
 
 /// Result of one independent listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,7 +23,7 @@ pub struct Checked {
     pub found: u64,
     /// Their ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ids: Vec<String>,
+    pub ids: Vec<ForeignText>,
 }
 
 /// What a certificate says.

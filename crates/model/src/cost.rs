@@ -8,6 +8,8 @@ use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::text::ForeignText;
+
 /// Hours in the month that the cloud bills by.
 pub const HOURS_PER_MONTH: u32 = 720;
 
@@ -59,9 +61,9 @@ pub struct PriceDifference {
 #[serde(deny_unknown_fields)]
 pub struct CostLine {
     /// What is paid for, in words.
-    pub what: String,
+    pub what: ForeignText,
     /// Item in the price list.
-    pub item: String,
+    pub item: ForeignText,
     /// How many units.
     pub quantity: Decimal,
     /// Price per hour of all units; for an unknown price the assumption.
@@ -73,11 +75,11 @@ pub struct CostLine {
 #[serde(deny_unknown_fields)]
 pub struct UnknownPrice {
     /// Item in the price list.
-    pub item: String,
+    pub item: ForeignText,
     /// Assumed price per hour of all units.
     pub assumed_hourly: Decimal,
     /// Why this is assumed.
-    pub assumption: String,
+    pub assumption: ForeignText,
 }
 
 /// What an environment is estimated to cost.
@@ -196,7 +198,7 @@ pub struct LevelReason {
     /// The level that the rule demands.
     pub level: ApprovalLevel,
     /// The rule, in words.
-    pub why: String,
+    pub why: ForeignText,
 }
 
 /// Thresholds and caps. Part of the signed roster, so that a weaker policy

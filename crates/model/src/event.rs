@@ -12,6 +12,7 @@ use crate::certificate::Certificate;
 use crate::ids::{EnvironmentName, NodeKey, OperationId, PersonId, ResourceId};
 use crate::needs_human::NeedsHuman;
 use crate::ready_time::ReadyTime;
+use crate::text::ForeignText;
 
 /// A secret that only the holder of the sealing key can read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +30,11 @@ pub struct Difference {
     /// The node.
     pub node: NodeKey,
     /// Which property, as a JSON pointer, or `presence`.
-    pub field: String,
+    pub field: ForeignText,
     /// What was planned.
-    pub planned: String,
+    pub planned: ForeignText,
     /// What was observed.
-    pub observed: String,
+    pub observed: ForeignText,
 }
 
 /// Something that happened.
@@ -88,14 +89,14 @@ pub enum Event {
     /// A vote was refused.
     ApprovalRefused {
         /// Stable reason code.
-        code: String,
+        code: ForeignText,
         /// The reason in words.
-        why: String,
+        why: ForeignText,
     },
     /// The plan will not run.
     PlanRejected {
-        /// By whom or by what.
-        why: String,
+        /// Reason for the rejection.
+        why: ForeignText,
     },
     /// The operation began.
     OperationStarted {
@@ -104,8 +105,8 @@ pub enum Event {
     },
     /// Another engine process took the operation over.
     OperationResumed {
-        /// Which one.
-        holder: String,
+        /// Name of that process.
+        holder: ForeignText,
     },
     /// A create request is about to be sent.
     CreateIntended {
@@ -142,19 +143,19 @@ pub enum Event {
         attempt: u32,
         /// HTTP status; 0 when the request never left.
         status: u16,
-        /// The cloud's words.
-        message: String,
+        /// Message of the cloud.
+        message: ForeignText,
         /// Whether another attempt can help.
         transient: bool,
     },
-    /// Nobody knows whether the create request took effect.
+    /// It is unknown whether the create request took effect.
     CreateInDoubt {
         /// The node.
         node: NodeKey,
         /// The attempt.
         attempt: u32,
-        /// What was seen.
-        why: String,
+        /// Reason for the doubt.
+        why: ForeignText,
     },
     /// The resource of a doubtful create request was found and taken over.
     CreateAdopted {
@@ -189,8 +190,8 @@ pub enum Event {
         /// Its id, if one exists.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<ResourceId>,
-        /// The cloud's words.
-        reason: String,
+        /// Message of the cloud.
+        reason: ForeignText,
     },
     /// A delete request is about to be sent.
     DeleteIntended {
@@ -226,8 +227,8 @@ pub enum Event {
         id: ResourceId,
         /// HTTP status; 0 when there was no complete answer.
         status: u16,
-        /// The cloud's words.
-        message: String,
+        /// Message of the cloud.
+        message: ForeignText,
     },
     /// A resource is gone.
     ResourceGone {
@@ -238,20 +239,20 @@ pub enum Event {
     },
     /// The operation cannot be completed and removes what it made.
     RollbackStarted {
-        /// Why.
-        cause: String,
+        /// Reason for the rollback.
+        cause: ForeignText,
     },
     /// The operation stopped and waits for a human.
     OperationParked {
-        /// Why.
+        /// Reason for the stop.
         why: NeedsHuman,
-        /// Who should act.
-        owner: String,
+        /// Person who should act.
+        owner: ForeignText,
     },
-    /// A human let the operation go on.
+    /// A human let the operation continue.
     OperationUnparked {
-        /// Who.
-        by: String,
+        /// Person who let it continue.
+        by: ForeignText,
     },
     /// Everything is as the plan says.
     OperationSucceeded {

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::NodeKey;
+use crate::text::{ForeignText, join};
 
 /// Why an operation cannot go on by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,21 +16,21 @@ pub enum NeedsHuman {
         /// The node.
         node: NodeKey,
         /// The ids found.
-        ids: Vec<String>,
+        ids: Vec<ForeignText>,
     },
     /// A name that must be unique belongs to somebody else.
     NameTaken {
         /// The node.
         node: NodeKey,
         /// The name.
-        name: String,
+        name: ForeignText,
     },
     /// The step failed as often as it may.
     AttemptsExhausted {
         /// The node.
         node: NodeKey,
-        /// What happened last.
-        last: String,
+        /// Last problem.
+        last: ForeignText,
     },
     /// The cloud refused and will go on refusing.
     Refused {
@@ -37,47 +38,47 @@ pub enum NeedsHuman {
         node: NodeKey,
         /// HTTP status.
         status: u16,
-        /// The cloud's words.
-        message: String,
+        /// Message of the cloud.
+        message: ForeignText,
     },
     /// Credentials do not work (any more).
     Credentials {
         /// HTTP status.
         status: u16,
-        /// The cloud's words.
-        message: String,
+        /// Message of the cloud.
+        message: ForeignText,
     },
     /// The approval no longer holds: expired, revoked, or the roster changed.
     ApprovalLost {
         /// Reason code of the refusal.
-        code: String,
+        code: ForeignText,
         /// The refusal in words.
-        why: String,
+        why: ForeignText,
     },
     /// A resource does not go away.
     DeleteStuck {
         /// The node.
         node: NodeKey,
-        /// What the cloud says.
-        last: String,
+        /// Last message of the cloud.
+        last: ForeignText,
     },
     /// The final check found something that should be gone.
     NotClean {
         /// What was found, as `kind id`.
-        found: Vec<String>,
+        found: Vec<ForeignText>,
     },
-    /// Something hangs on a resource that is to go, and the plan does not name
-    /// it: nobody has approved that it goes, or is left behind.
+    /// A resource that the plan does not name depends on one that is to be
+    /// removed. Nobody has approved its removal.
     Unplanned {
         /// The node.
         node: NodeKey,
         /// What hangs on it, as `kind name (id)`.
-        found: Vec<String>,
+        found: Vec<ForeignText>,
     },
     /// Something could not be observed, so nothing may be concluded.
     Unobservable {
         /// What, and why.
-        what: String,
+        what: ForeignText,
     },
 }
 
@@ -104,7 +105,7 @@ impl fmt::Display for NeedsHuman {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NeedsHuman::Ambiguous { node, ids } => {
-                write!(f, "{node}: {} resources carry its mark: {}", ids.len(), ids.join(", "))
+                write!(f, "{node}: {} resources carry its mark: {}", ids.len(), join(ids, ", "))
             }
             NeedsHuman::NameTaken { node, name } => {
                 write!(f, "{node}: the name {name} belongs to somebody else")
@@ -123,10 +124,10 @@ impl fmt::Display for NeedsHuman {
             }
             NeedsHuman::DeleteStuck { node, last } => write!(f, "{node}: does not go away: {last}"),
             NeedsHuman::NotClean { found } => {
-                write!(f, "left after teardown: {}", found.join(", "))
+                write!(f, "left after teardown: {}", join(found, ", "))
             }
             NeedsHuman::Unplanned { node, found } => {
-                write!(f, "{node}: what the plan does not name hangs on it: {}", found.join(", "))
+                write!(f, "{node}: what the plan does not name hangs on it: {}", join(found, ", "))
             }
             NeedsHuman::Unobservable { what } => write!(f, "cannot be observed: {what}"),
         }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::needs_human::NeedsHuman;
+use crate::text::ForeignText;
 
 /// Where an operation stands. Each state holds only what is valid in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,15 +16,15 @@ pub enum Phase {
     Running,
     /// It removes what it had made, because it cannot be completed.
     RollingBack {
-        /// Why.
-        cause: String,
+        /// Reason for the rollback.
+        cause: ForeignText,
     },
     /// It stopped; a human must act.
     NeedsHuman {
         /// Why.
         why: NeedsHuman,
         /// Who should act: the requester.
-        owner: String,
+        owner: ForeignText,
         /// True when it goes on rolling back, false when it goes on running.
         rolling_back: bool,
     },
@@ -31,13 +32,13 @@ pub enum Phase {
     Succeeded,
     /// Everything that it had made is gone.
     RolledBack {
-        /// Why it could not be completed.
-        cause: String,
+        /// Reason for the rollback.
+        cause: ForeignText,
     },
     /// It was denied, withdrawn or expired before it began.
     Rejected {
-        /// By whom or by what.
-        why: String,
+        /// Reason for the rejection.
+        why: ForeignText,
     },
 }
 
@@ -108,7 +109,7 @@ impl Phase {
                 Ok(Phase::Running)
             }
             (Phase::NeedsHuman { rolling_back: true, why, .. }, Event::OperationUnparked { .. }) => {
-                Ok(Phase::RollingBack { cause: why.to_string() })
+                Ok(Phase::RollingBack { cause: why.to_string().into() })
             }
             (Phase::NeedsHuman { rolling_back: false, .. }, Event::RollbackStarted { cause }) => {
                 Ok(Phase::RollingBack { cause: cause.clone() })

@@ -13,7 +13,7 @@ use crate::graph::Graph;
 use crate::ids::{EnvironmentName, NodeKey, PersonId, PlanId, ResourceId, RoleName, TemplateId, Zone};
 use crate::kind::Kind;
 use crate::spec::{Correction, EnvironmentSpec};
-use crate::text::shown;
+use crate::text::{ForeignText, excerpt};
 
 /// Version of the plan document.
 pub const PLAN_SCHEMA: &str = "exokit-plan/v1";
@@ -51,7 +51,7 @@ pub struct Destroy {
     /// Its id.
     pub id: ResourceId,
     /// Its name.
-    pub name: String,
+    pub name: ForeignText,
     /// Whether data of a user goes with it.
     pub data: bool,
 }
@@ -134,10 +134,10 @@ pub enum PlanError {
         found: usize,
     },
     /// Not the JSON of a plan.
-    #[error("decoding a plan: {}", shown(.0))]
+    #[error("decoding a plan: {}", excerpt(.0))]
     Decode(#[source] serde_json::Error),
     /// A plan of another version.
-    #[error("the plan has schema {found:?}, this program reads {PLAN_SCHEMA:?}")]
+    #[error("the plan has schema \"{}\", this program reads {PLAN_SCHEMA:?}", excerpt(.found))]
     Schema {
         /// What it says.
         found: String,

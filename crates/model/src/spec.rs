@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{EnvironmentName, TemplateId, Zone};
+use crate::text::ForeignText;
 
 /// How much an environment matters. Production raises the approval level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
@@ -321,11 +322,11 @@ pub struct IngressSpec {
 #[serde(deny_unknown_fields)]
 pub struct Correction {
     /// Where in the input, such as `node_type_size` or `database.type`.
-    pub field: String,
+    pub field: ForeignText,
     /// What stood there.
-    pub from: String,
+    pub from: ForeignText,
     /// What is used.
-    pub to: String,
+    pub to: ForeignText,
     /// The reason, in words.
-    pub why: String,
+    pub why: ForeignText,
 }

@@ -12,6 +12,7 @@ use exokit_model::ids::{PersonId, Zone};
 use exokit_model::plan::Plan;
 use exokit_model::selection::{Requirements, Selection};
 use exokit_model::spec::{Correction, EnvironmentSpec};
+use exokit_model::text::ForeignText;
 use exokit_templates::{InstantiateOptions, RunFile, prices};
 use exokit_wire::ask::{Ask, RunFileText};
 use exokit_wire::failure::Failure;
@@ -44,7 +45,7 @@ pub struct PlannedChange {
     /// Why this template was chosen; none when it was named.
     pub selection: Option<Selection>,
     /// Remarks for people, such as ignored keys of a run file.
-    pub notes: Vec<String>,
+    pub notes: Vec<ForeignText>,
 }
 
 /// The specification of a new environment, and how it came out of the request.
@@ -52,7 +53,7 @@ struct ResolvedSpec {
     spec: EnvironmentSpec,
     corrections: Vec<Correction>,
     selection: Option<Selection>,
-    notes: Vec<String>,
+    notes: Vec<ForeignText>,
 }
 
 impl Service {
@@ -222,7 +223,7 @@ impl Service {
             spec,
             corrections: run.corrections,
             selection: None,
-            notes: ignored.chain(differs).collect(),
+            notes: ignored.chain(differs).map(Into::into).collect(),
         })
     }
 

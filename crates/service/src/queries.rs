@@ -79,7 +79,7 @@ impl Service {
         Ok(ShowPlanReply {
             plan: String::from_utf8_lossy(&bytes).into_owned(),
             operation: views::operation(&view),
-            still,
+            still: still.map(Into::into),
             roster,
         })
     }
@@ -100,7 +100,9 @@ impl Service {
             return Err(EngineError::NoEnvironment(name.clone())).doing("telling the history of", name);
         }
         let lines = history(&records).into_iter();
-        Ok(HistoryReply { lines: lines.map(|line| HistoryLine { at: line.at, text: line.text }).collect() })
+        Ok(HistoryReply {
+            lines: lines.map(|line| HistoryLine { at: line.at, text: line.text.into() }).collect(),
+        })
     }
 
     /// Whether the cloud can be reached with the credentials.

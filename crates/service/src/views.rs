@@ -46,7 +46,7 @@ fn resource(node: &Node) -> PlannedResource {
     PlannedResource {
         key: node.key.clone(),
         kind: node.kind,
-        name: node.name.clone(),
+        name: node.name.as_str().into(),
         depends_on: node.depends_on.clone(),
         desired: node.desired,
         zone: node.zone.clone(),
@@ -60,8 +60,8 @@ pub fn operation(view: &OperationView) -> OperationReply {
     let (needs_human, cause) = match &view.phase {
         Phase::NeedsHuman { why, owner, rolling_back } => {
             let parked = Parked {
-                code: why.code().to_owned(),
-                why: why.to_string(),
+                code: why.code().into(),
+                why: why.to_string().into(),
                 owner: owner.clone(),
                 rolling_back: *rolling_back,
             };
@@ -77,7 +77,7 @@ pub fn operation(view: &OperationView) -> OperationReply {
         operation: view.operation.clone(),
         plan_id: view.plan.plan_id.clone(),
         action: view.plan.action,
-        phase: view.phase.name().to_owned(),
+        phase: view.phase.name().into(),
         digest: view.digest,
         level: view.plan.level,
         approvals: approvals(&view.tokens),
@@ -121,16 +121,16 @@ pub fn environment(view: &EnvironmentView) -> Environment {
         key: resource.key.clone(),
         kind: resource.kind,
         id: resource.id.clone(),
-        name: resource.name.clone(),
-        state: word(&resource.state),
+        name: resource.name.as_str().into(),
+        state: word(&resource.state).into(),
     });
     Environment {
         environment: view.environment.clone(),
         template: view.template,
         zone: view.zone.clone(),
-        phase: view.phase.clone(),
+        phase: view.phase.as_str().into(),
         hourly: view.hourly,
-        currency: view.currency.clone(),
+        currency: view.currency.as_str().into(),
         created_at: view.created_at,
         expires_at: view.expires_at,
         ends_at: view.ends_at,
@@ -152,11 +152,11 @@ pub fn environment(view: &EnvironmentView) -> Environment {
 pub fn orphan(found: &sweep::Orphan) -> Orphan {
     Orphan {
         kind: found.kind,
-        id: found.id.clone(),
-        name: found.name.clone(),
+        id: found.id.as_str().into(),
+        name: found.name.as_str().into(),
         zone: found.zone.clone(),
         age_seconds: found.age_seconds,
-        verdict: word(&found.verdict),
+        verdict: word(&found.verdict).into(),
     }
 }
 

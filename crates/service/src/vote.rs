@@ -58,7 +58,7 @@ impl Service {
             person,
             decision,
             enough,
-            still,
+            still: still.map(Into::into),
         })
     }
 
@@ -79,7 +79,7 @@ impl Service {
             person: claims.person.clone(),
             decision: claims.decision,
             enough: approves && still.is_none(),
-            still,
+            still: still.map(Into::into),
         })
     }
 }

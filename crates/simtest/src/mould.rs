@@ -154,8 +154,8 @@ impl Mould {
         if until == Until::Parked
             && let Some(last) = entries.last().cloned()
         {
-            let why = NeedsHuman::Unobservable { what: "the list of clusters cannot be read".to_owned() };
-            let event = Event::OperationParked { why, owner: "dana".to_owned() };
+            let why = NeedsHuman::Unobservable { what: "the list of clusters cannot be read".into() };
+            let event = Event::OperationParked { why, owner: "dana".into() };
             entries.push(Entry { event, ..last });
         }
         entries

@@ -207,7 +207,7 @@ async fn who_breaks_the_glass_goes_past_the_policy_with_two_persons() {
     asked.break_glass = why();
     let plan = engine.plan_provision(asked, None).await.unwrap();
     assert_eq!(plan.level, ApprovalLevel::Three, "{:?}", plan.level_reasons);
-    assert!(plan.level_reasons[0].why.contains("the audit is not over"), "{:?}", plan.level_reasons);
+    assert!(plan.level_reasons[0].why.raw().contains("the audit is not over"), "{:?}", plan.level_reasons);
 
     let state = ready(&rig, 1, |spec| spec.ttl_seconds = Some(LIFE)).await;
     let longer = ExtensionRequest { break_glass: why(), ..extension(&state.plan.environment, LIFE) };

@@ -240,7 +240,7 @@ async fn what_the_cloud_made_for_the_environment_goes_with_it() {
         })
         .unwrap();
     let teardown = story::approved_teardown(&rig, &state).await.unwrap();
-    let destroys: Vec<&str> = teardown.plan.destroys.iter().map(|destroy| destroy.name.as_str()).collect();
+    let destroys: Vec<&str> = teardown.plan.destroys.iter().map(|destroy| destroy.name.raw()).collect();
     assert!(destroys.contains(&"k8s-0f8b6a52") && destroys.contains(&"pvc-1"), "{destroys:?}");
     assert_eq!(u8::from(teardown.plan.level), 3, "a volume is data");
     assert_eq!(rig.engine().run(&teardown.operation).await.unwrap(), Phase::Succeeded);
@@ -259,7 +259,7 @@ async fn a_volume_that_is_not_in_the_plan_keeps_its_machines_until_a_plan_names_
     let Phase::NeedsHuman { why: NeedsHuman::Unplanned { found, .. }, .. } = &phase else {
         panic!("{phase:?}")
     };
-    assert_eq!(found, &[format!("block-volume pvc-late ({volume})")]);
+    assert_eq!(found, &[format!("block-volume pvc-late ({volume})").as_str()]);
     assert!(rig.cloud(World::live).iter().any(|r| r.id == machine), "the pool stands");
     // It is stopped, and the next plan says what it destroys.
     rig.engine().unpark(&teardown.operation, "dana", true).await.unwrap();

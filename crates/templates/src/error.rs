@@ -1,6 +1,6 @@
 //! Why a file was refused: where exactly, what is wrong and what to do.
 
-use exokit_model::text::shown;
+use exokit_model::text::excerpt;
 use serde_saphyr::Location;
 
 /// A refused file, pointing at the place.
@@ -36,7 +36,7 @@ impl DecodeError {
     fn key_prefix(&self) -> String {
         match self.key.as_str() {
             "" => String::new(),
-            key => format!("{}: ", shown(&key)),
+            key => format!("{}: ", excerpt(&key)),
         }
     }
 

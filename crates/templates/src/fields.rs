@@ -117,10 +117,10 @@ impl<'a> Decoder<'a> {
             return Err(at.refuse(wrong, format!("write {to}")));
         }
         self.corrections.push(Correction {
-            field: at.key.clone(),
-            from: from.to_owned(),
-            to: to.to_owned(),
-            why: why.to_owned(),
+            field: at.key.as_str().into(),
+            from: from.into(),
+            to: to.into(),
+            why: why.into(),
         });
         Ok(())
     }

@@ -7,6 +7,7 @@ use exokit_model::canonical::{Digest, to_canonical_bytes};
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::ids::{EnvironmentName, InvalidId, TemplateId, Zone};
 use exokit_model::spec::{EnvironmentClass, EnvironmentSpec, SksLevel};
+use exokit_model::text::is_hazardous;
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -239,9 +240,7 @@ impl Template {
 
 /// Text that is shown to people: one line, nothing hidden.
 fn display_name(text: &str) -> Result<String, InstantiateError> {
-    let good = !text.trim().is_empty()
-        && text.chars().count() <= 100
-        && !text.chars().any(|c| c.is_control() || yaml::is_hidden(c));
+    let good = !text.trim().is_empty() && text.chars().count() <= 100 && !text.chars().any(is_hazardous);
     match good {
         true => Ok(text.to_owned()),
         false => Err(InstantiateError::Refused {

@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use exokit_model::text::is_hazardous;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Error, MessageFormatter, Options, Spanned, UserMessageFormatter};
 
@@ -181,13 +182,10 @@ fn shorten_message(message: &str) -> String {
     }
 }
 
-/// Characters that make a text read differently from what it is: controls,
-/// direction marks and invisible ones.
+/// Whether a character is refused: a hazardous one, except line breaks and
+/// tabs, of which YAML is made.
 pub(crate) fn is_hidden(c: char) -> bool {
-    (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
-        || matches!(c,
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    is_hazardous(c) && !matches!(c, '\n' | '\r' | '\t')
 }
 
 fn check_text(file: &str, text: &str) -> Result<(), DecodeError> {

@@ -16,7 +16,7 @@ fn every_template_has_a_price_with_its_assumptions_named() {
         .iter()
         .map(|template| {
             let cost = estimate(template.defaults(), &list);
-            let unknown: Vec<&str> = cost.unknown.iter().map(|u| u.item.as_str()).collect();
+            let unknown: Vec<&str> = cost.unknown.iter().map(|u| u.item.raw()).collect();
             let band = band(cost.hourly, &CostPolicy::default());
             format!("{} {} {band} {}", template.id, cost.hourly, unknown.join(" "))
         })

@@ -1,10 +1,11 @@
 //! The proof at the end of a teardown.
 
 use exokit_model::certificate::Certificate;
+use exokit_model::text::join;
 
 use crate::format::moment;
 
-/// For people.
+/// Formats a certificate, with what was left.
 pub fn text(certificate: &Certificate) -> String {
     let body = &certificate.body;
     let zones: std::collections::BTreeSet<&str> =
@@ -21,7 +22,12 @@ pub fn text(certificate: &Certificate) -> String {
         body.recorded_ids.len()
     );
     for checked in body.checked.iter().filter(|checked| checked.found > 0) {
-        text.push_str(&format!("  left: {} in {}: {}\n", checked.kind, checked.zone, checked.ids.join(", ")));
+        text.push_str(&format!(
+            "  left: {} in {}: {}\n",
+            checked.kind,
+            checked.zone,
+            join(&checked.ids, ", ")
+        ));
     }
     text.push_str(&format!("  certificate {}\n", certificate.digest));
     text

@@ -8,7 +8,7 @@ use exokit_model::plan::{Action, Plan};
 use crate::format::{moment, table};
 use crate::plan;
 
-/// The page before a vote.
+/// Formats the page before a vote.
 #[must_use]
 pub fn page(
     plan: &Plan,
@@ -27,8 +27,8 @@ pub fn page(
     )
 }
 
-/// The page that announces a plan. Nobody should vote by it: a voter reads the
-/// plan itself.
+/// Formats the page that announces a plan. It is no base for a vote: a voter
+/// reads the plan itself.
 #[must_use]
 pub fn announcement(plan: &Plan, digest: &Digest, roster: &Roster) -> String {
     format!(

@@ -2,11 +2,12 @@
 
 use exokit_ledger::EnvironmentView;
 use exokit_ledger::projection::{ResourceState, ResourceView};
+use exokit_model::text::Escaped;
 use jiff::Timestamp;
 
-use crate::format::{amount, from_now, moment, plain, table};
+use crate::format::{amount, from_now, moment, table};
 
-/// All of them, one line each.
+/// Formats environments as a table.
 pub fn list(environments: &[EnvironmentView], now: Timestamp) -> String {
     if environments.is_empty() {
         return "There is no environment. `exokit up T1` makes one.\n".to_owned();
@@ -31,18 +32,19 @@ pub fn list(environments: &[EnvironmentView], now: Timestamp) -> String {
     table(&heading, &rows)
 }
 
-/// One of them, with a line about each operation that is not finished.
+/// Formats one environment, with a line about each operation that is not
+/// finished.
 pub fn show(view: &EnvironmentView, open: &[String], now: Timestamp) -> String {
     let mut text = format!(
         "{} is {}\n  template {} in {}, level {}, band {}, {} {} per hour\n  asked for by {}, created {} UTC, {}\n",
         view.environment,
-        view.phase,
+        Escaped(&view.phase),
         view.template,
         view.zone,
         view.level,
         view.band,
         amount(view.hourly),
-        view.currency,
+        Escaped(&view.currency),
         view.owner,
         moment(view.created_at),
         view.expires_at
@@ -62,7 +64,7 @@ fn row(resource: &ResourceView) -> Vec<String> {
         resource.key.to_string(),
         resource.kind.to_string(),
         state(resource.state).to_owned(),
-        plain(&resource.name),
+        resource.name.clone(),
         resource.id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
     ]
 }

@@ -1,6 +1,7 @@
 //! Times, amounts and tables as people read them.
 
 use console::measure_text_width;
+use exokit_model::text::Escaped;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -92,10 +93,13 @@ pub fn amount(value: Decimal) -> String {
     }
 }
 
-/// Rows under a heading, columns aligned, two blanks apart.
+/// Rows under a heading, columns aligned, two blanks apart. Cells are escaped,
+/// so that a row is one line.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
+    let escaped = |row: &Vec<String>| row.iter().map(|cell| Escaped(cell).to_string()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(escaped).collect();
     let mut widths: Vec<usize> = heading.iter().map(|cell| measure_text_width(cell)).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(measure_text_width(cell));
         }
@@ -111,11 +115,6 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = line(&mut heading.iter().copied());
     rows.iter().for_each(|row| text.push_str(&line(&mut row.iter().map(String::as_str))));
     text
-}
-
-/// A text from outside with nothing in it that a terminal would obey.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -148,5 +147,6 @@ mod tests {
     fn columns_line_up() {
         let rows = vec![vec!["a".to_owned(), "bb".to_owned()], vec!["ccc".to_owned(), String::new()]];
         assert_eq!(table(&["X", "Y"], &rows), "X    Y\na    bb\nccc\n");
+        assert_eq!(table(&["X"], &[vec!["a\nb".to_owned()]]), "X\na\\nb\n");
     }
 }

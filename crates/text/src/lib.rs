@@ -1,5 +1,7 @@
-//! How plans, operations and environments read for people: on the command
-//! line, on the page before a vote, and on the page that announces one.
+//! Formats plans, operations and environments for people: on the command line,
+//! on the page before a vote, and on the page that announces a plan.
+//!
+//! Foreign text keeps to its place: it is shown escaped, on one line.
 
 pub mod certificate;
 pub mod decision;

@@ -2,26 +2,26 @@
 
 use exokit_model::approval::{Decision, Roster};
 use exokit_model::plan::{Action, Plan};
-use exokit_wire::reply::OperationReply;
+use exokit_wire::reply::{OperationReply, Parked};
 use jiff::Timestamp;
 
 use crate::certificate;
-use crate::format::{from_now, plain, took};
+use crate::format::{from_now, took};
 use crate::plan::may_approve;
 
 /// The phases by name, as they stand in a message.
 const AWAITING_APPROVAL: &str = "awaiting-approval";
 const NEEDS_HUMAN: &str = "needs-human";
 
-/// How it ended, or why it has not, for people.
+/// Formats how an operation ended, or why it has not ended.
 pub fn text(operation: &OperationReply) -> String {
     let name = &operation.environment;
     let took = match (operation.started_at, operation.ended_at) {
         (Some(from), Some(to)) => format!(" after {}", took(from, to)),
         _ => String::new(),
     };
-    let cause = plain(operation.cause.as_deref().unwrap_or_default());
-    match (operation.phase.as_str(), operation.action) {
+    let cause = operation.cause.clone().unwrap_or_default();
+    match (operation.phase.raw(), operation.action) {
         ("succeeded", Action::Provision) => format!("{name} is ready{took}.\n"),
         ("succeeded", Action::Extend) => format!("{name} may live longer.\n"),
         ("succeeded", Action::Teardown) => {
@@ -35,12 +35,11 @@ pub fn text(operation: &OperationReply) -> String {
             format!("{name} could not be made, and what was made is gone{took}: {cause}\n")
         }
         ("rejected", action) => format!("The {action} of {name} will not run: {cause}\n"),
-        (phase, action) => match &operation.needs_human {
-            Some(parked) => {
-                let (owner, why) = (plain(&parked.owner), plain(&parked.why));
+        (_, action) => match &operation.needs_human {
+            Some(Parked { owner, why, .. }) => {
                 format!("The {action} of {name} stopped and waits for {owner}: {why}\n")
             }
-            None => format!("The {action} of {name} is {}.\n", plain(phase)),
+            None => format!("The {action} of {name} is {}.\n", operation.phase),
         },
     }
 }
@@ -48,8 +47,8 @@ pub fn text(operation: &OperationReply) -> String {
 /// One line about an operation that is not finished; `until` says how long it
 /// can still start, where it waits and can.
 pub fn open_line(operation: &OperationReply, until: Option<Timestamp>, now: Timestamp) -> String {
-    let what = format!("{} {} ({})", operation.action, operation.plan_id, plain(&operation.phase));
-    match (operation.phase.as_str(), until, &operation.needs_human) {
+    let what = format!("{} {} ({})", operation.action, operation.plan_id, operation.phase);
+    match (operation.phase.raw(), until, &operation.needs_human) {
         (AWAITING_APPROVAL, None, _) => format!("{what}: out of date, make a new plan\n"),
         (AWAITING_APPROVAL, Some(until), _) => {
             let votes = operation.approvals.iter().filter(|vote| vote.decision == Decision::Approve);
@@ -58,15 +57,14 @@ pub fn open_line(operation: &OperationReply, until: Option<Timestamp>, now: Time
             let level = operation.level;
             format!("{what}: level {level}, approved by {have}, can start {}\n", from_now(until, now))
         }
-        (_, _, Some(parked)) => {
-            let (owner, why) = (plain(&parked.owner), plain(&parked.why));
+        (_, _, Some(Parked { owner, why, .. })) => {
             format!("{what}: waits for {owner}: {why}\n{}", what_to_do(operation))
         }
         _ => format!("{what}: `exokit watch {}` follows it\n", operation.environment),
     }
 }
 
-/// What a human can do about a parked operation.
+/// Formats a hint about a parked operation.
 pub fn what_to_do(operation: &OperationReply) -> String {
     let name = &operation.environment;
     let forward = operation.phase == NEEDS_HUMAN
@@ -83,7 +81,7 @@ pub fn what_to_do(operation: &OperationReply) -> String {
     format!("hint: remove the cause, then `exokit resume {name}`{rollback}\n")
 }
 
-/// How to get a plan approved and run.
+/// Formats how to get a plan approved and run.
 pub fn how_to_approve(plan: &Plan, roster: &Roster) -> String {
     let verb = match plan.action {
         Action::Provision => "up",

@@ -5,11 +5,12 @@ use exokit_model::approval::{Person, Roster};
 use exokit_model::canonical::Digest;
 use exokit_model::cost::{ApprovalLevel, UnknownPrice};
 use exokit_model::plan::{Action, Plan};
+use exokit_model::text::Escaped;
 
 use crate::format::{amount, duration, table};
 use crate::tree;
 
-/// For people: everything.
+/// Formats a whole plan.
 pub fn text(plan: &Plan, digest: &Digest, roster: &Roster, speed: f64) -> String {
     let mut text = format!("{}\n", heading(plan));
     if !plan.graph.nodes().is_empty() {
@@ -26,7 +27,7 @@ pub fn text(plan: &Plan, digest: &Digest, roster: &Roster, speed: f64) -> String
     text
 }
 
-/// What is done to what, in one line.
+/// Formats what a plan does to which environment, in one line.
 pub fn heading(plan: &Plan) -> String {
     let (name, template, zone) = (&plan.environment, plan.template, &plan.zone);
     let what = match plan.action {
@@ -40,7 +41,7 @@ pub fn heading(plan: &Plan) -> String {
     format!("Plan to {what}, asked for by {}{team}", plan.requester)
 }
 
-/// The resources as a table.
+/// Formats the resources as a table.
 pub fn resources(plan: &Plan) -> String {
     let rows: Vec<Vec<String>> = plan
         .graph
@@ -73,7 +74,7 @@ fn order(plan: &Plan, speed: f64) -> String {
     )
 }
 
-/// What it costs, with its parts and what is assumed.
+/// Formats the cost with its parts and assumptions.
 fn cost(plan: &Plan) -> String {
     let mut text = total(plan);
     let lines = plan.cost.lines.iter().filter(|_| plan.action != Action::Teardown);
@@ -82,7 +83,7 @@ fn cost(plan: &Plan) -> String {
             vec![
                 format!("  {}", line.what),
                 line.quantity.normalize().to_string(),
-                line.item.clone(),
+                line.item.to_string(),
                 amount(line.hourly),
             ]
         })
@@ -94,7 +95,7 @@ fn cost(plan: &Plan) -> String {
     text
 }
 
-/// Prices that are not known, with what is assumed for each.
+/// Formats the unknown prices, each with its assumption.
 pub fn unknown(plan: &Plan) -> String {
     let line = |unknown: &UnknownPrice| {
         format!(
@@ -107,7 +108,8 @@ pub fn unknown(plan: &Plan) -> String {
     plan.cost.unknown.iter().map(line).collect()
 }
 
-/// When it expires and what happens then; empty when it does not expire.
+/// Formats when the environment expires and what happens then; empty when it
+/// does not expire.
 pub fn expiry(plan: &Plan) -> String {
     let Some(spec) = &plan.spec else { return String::new() };
     let when = match (spec.ttl_seconds, spec.keep_alive_seconds) {
@@ -129,7 +131,7 @@ pub fn expiry(plan: &Plan) -> String {
     format!("Expires {when}; {then}\n")
 }
 
-/// What it costs in all, in one line.
+/// Formats the total cost in one line.
 pub fn total(plan: &Plan) -> String {
     let cost = &plan.cost;
     if plan.action == Action::Teardown {
@@ -138,7 +140,7 @@ pub fn total(plan: &Plan) -> String {
     let mut text = format!(
         "Cost {} {} per hour, {} per 720 h",
         amount(cost.hourly),
-        cost.currency,
+        Escaped(&cost.currency),
         amount(cost.monthly.round_dp(2))
     );
     if let Some(ttl) = cost.ttl {
@@ -149,11 +151,11 @@ pub fn total(plan: &Plan) -> String {
             duration(seconds.unwrap_or_default())
         ));
     }
-    text.push_str(&format!("; band {}; prices of {}, without VAT\n", plan.band, cost.price_date));
+    text.push_str(&format!("; band {}; prices of {}, without VAT\n", plan.band, Escaped(&cost.price_date)));
     text
 }
 
-/// The level, why, and who may approve.
+/// Formats the approval level, its reasons, and who may approve.
 pub fn level(plan: &Plan, roster: &Roster) -> String {
     let needs = match plan.level {
         ApprovalLevel::One => "runs at once".to_owned(),
@@ -170,7 +172,7 @@ pub fn level(plan: &Plan, roster: &Roster) -> String {
     text
 }
 
-/// The persons whose vote would count.
+/// Formats the persons whose vote would count.
 pub fn may_approve(plan: &Plan, roster: &Roster) -> String {
     if roster.persons.is_empty() {
         return "nobody yet: `exokit approver init` begins a roster of persons and keys".to_owned();
@@ -202,7 +204,7 @@ pub fn may_approve(plan: &Plan, roster: &Roster) -> String {
     }
 }
 
-/// What is lost.
+/// Formats what a plan destroys.
 pub fn destroys(plan: &Plan) -> String {
     let mut text = match plan.destroys.is_empty() {
         true => "Destroys nothing".to_owned(),
@@ -224,7 +226,12 @@ pub fn destroys(plan: &Plan) -> String {
         .iter()
         .map(|destroy| {
             let data = if destroy.data { "DATA IS LOST" } else { "" };
-            vec![format!("  {}", destroy.kind), destroy.name.clone(), destroy.id.to_string(), data.to_owned()]
+            vec![
+                format!("  {}", destroy.kind),
+                destroy.name.to_string(),
+                destroy.id.to_string(),
+                data.to_owned(),
+            ]
         })
         .collect();
     if !rows.is_empty() {
@@ -233,7 +240,7 @@ pub fn destroys(plan: &Plan) -> String {
     text
 }
 
-/// What was changed in what was asked.
+/// Formats the corrections to the request.
 pub fn corrections(plan: &Plan) -> String {
     let mut text = format!("Corrections to what was asked: {}\n", plan.corrections.len());
     for correction in &plan.corrections {

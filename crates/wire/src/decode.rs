@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use exokit_model::text::shown;
+use exokit_model::text::{excerpt, is_hazardous};
 use exokit_mutant::{Mutant, planted};
 use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
 use serde::de::{
@@ -101,7 +101,7 @@ pub fn request<T: DeserializeOwned>(bytes: &[u8]) -> Result<(Meta, T), DecodeErr
 pub fn body<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, DecodeError> {
     serde_path_to_error::deserialize(Named(Value::Object(fields))).map_err(|error| {
         let path = error.path().to_string();
-        DecodeError::Field { path: shown(&path), why: shown(&error.into_inner()) }
+        DecodeError::Field { path: excerpt(&path), why: excerpt(&error.into_inner()) }
     })
 }
 
@@ -113,7 +113,7 @@ pub fn meta(fields: &mut Map<String, Value>) -> Result<Meta, DecodeError> {
     let version = fields.get("schema_version").cloned();
     if version.as_ref().and_then(Value::as_u64) != Some(u64::from(SCHEMA_VERSION)) {
         let found =
-            version.map_or_else(|| "it is missing".to_owned(), |found| shown(&format!("it is {found}")));
+            version.map_or_else(|| "it is missing".to_owned(), |found| excerpt(&format!("it is {found}")));
         return Err(DecodeError::Version { found });
     }
     let taken = META.iter().filter_map(|name| Some(((*name).to_owned(), fields.remove(*name)?)));
@@ -135,27 +135,29 @@ pub fn meta(fields: &mut Map<String, Value>) -> Result<Meta, DecodeError> {
 /// When it is too long, too deep, not JSON, no object, has a field twice, or
 /// has a character that no message needs.
 pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
-    bounded(bytes, MESSAGE_BYTES_MAX)
+    bounded(bytes, MESSAGE_BYTES_MAX, Strict { depth: 0, refuses_hazards: true })
 }
 
-/// Reads the JSON object of a reply, as strictly.
+/// Reads the JSON object of a reply, as strictly, but with any characters: a
+/// reply repeats names from the cloud, which anyone who may use the account can
+/// choose. They are escaped where they are shown.
 ///
 /// # Errors
-/// As [`object`], with another longest length.
+/// When it is too long, too deep, not JSON, no object, or has a field twice.
 pub fn reply(bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
-    bounded(bytes, REPLY_BYTES_MAX)
+    bounded(bytes, REPLY_BYTES_MAX, Strict { depth: 0, refuses_hazards: false })
 }
 
-fn bounded(bytes: &[u8], most: usize) -> Result<Map<String, Value>, DecodeError> {
+fn bounded(bytes: &[u8], most: usize, strict: Strict) -> Result<Map<String, Value>, DecodeError> {
     if bytes.len() > most && !planted(Mutant::AnyLength) {
         return Err(DecodeError::TooLarge { found: bytes.len(), most });
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { depth: 0 }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    let value = strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     match value {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(DecodeError::Malformed { why: "it is no JSON object".to_owned() }),
-        Err(error) => Err(DecodeError::Malformed { why: shown(&error) }),
+        Err(error) => Err(DecodeError::Malformed { why: excerpt(&error) }),
     }
 }
 
@@ -246,12 +248,14 @@ fn named<'de>(fields: Map<String, Value>) -> impl MapAccess<'de, Error = serde_j
 #[derive(Clone, Copy)]
 struct Strict {
     depth: usize,
+    /// Whether a hazardous character in a text is refused.
+    refuses_hazards: bool,
 }
 
 impl Strict {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         match self.depth < DEPTH_MAX {
-            true => Ok(Self { depth: self.depth + 1 }),
+            true => Ok(Self { depth: self.depth + 1, ..self }),
             false => Err(E::custom(format!("it is nested deeper than {DEPTH_MAX} levels"))),
         }
     }
@@ -293,7 +297,9 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
-        checked(text)?;
+        if self.refuses_hazards {
+            checked(text)?;
+        }
         Ok(text.into())
     }
 
@@ -333,25 +339,16 @@ impl<'de> DeserializeSeed<'de> for Name {
     }
 }
 
-/// Refuses characters that show as something else than they are: controls but
-/// line breaks and tabs, and those that reorder or hide text.
+/// Refuses hazardous characters except line breaks and tabs.
 fn checked<E: serde::de::Error>(text: &str) -> Result<(), E> {
     // Nearly every text is of these alone, and a plan is long.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Ok(());
     }
-    match text.chars().find(|c| is_misleading(*c)) {
+    match text.chars().find(|c| is_hazardous(*c) && !matches!(c, '\n' | '\r' | '\t')) {
         None => Ok(()),
         Some(found) => Err(E::custom(format!("character U+{:04X} is not taken", u32::from(found)))),
     }
-}
-
-fn is_misleading(c: char) -> bool {
-    let harmless = matches!(c, '\n' | '\r' | '\t');
-    (c.is_control() && !harmless)
-        || matches!(c,
-            '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
 #[cfg(test)]

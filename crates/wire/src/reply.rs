@@ -16,6 +16,7 @@ use exokit_model::kind::Kind;
 use exokit_model::plan::{Action, Destroy};
 use exokit_model::selection::Selection;
 use exokit_model::spec::Correction;
+use exokit_model::text::ForeignText;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -76,7 +77,7 @@ pub struct PlannedResource {
     /// What it is.
     pub kind: Kind,
     /// Its name.
-    pub name: String,
+    pub name: ForeignText,
     /// The keys of those that must be there before it.
     pub depends_on: Vec<NodeKey>,
     /// Whether it is to be there.
@@ -102,7 +103,7 @@ pub struct PlanReply {
     pub selection: Option<Selection>,
     /// What a person should know besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    pub notes: Vec<ForeignText>,
 }
 
 /// A vote that was recorded.
@@ -124,11 +125,11 @@ pub struct Approval {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Parked {
     /// Short stable code.
-    pub code: String,
+    pub code: ForeignText,
     /// In words.
-    pub why: String,
+    pub why: ForeignText,
     /// Who should act.
-    pub owner: String,
+    pub owner: ForeignText,
     /// Whether it removes what it made once it goes on.
     pub rolling_back: bool,
 }
@@ -146,7 +147,7 @@ pub struct OperationReply {
     pub action: Action,
     /// One of `awaiting-approval`, `running`, `rolling-back`, `needs-human`,
     /// `succeeded`, `rolled-back`, `rejected`.
-    pub phase: String,
+    pub phase: ForeignText,
     /// Digest of the plan.
     pub digest: Digest,
     /// Needed approvals.
@@ -162,7 +163,7 @@ pub struct OperationReply {
     pub needs_human: Option<Parked>,
     /// Why it was not completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
+    pub cause: Option<ForeignText>,
     /// What a teardown destroys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destroys: Option<Vec<Destroy>>,
@@ -187,7 +188,7 @@ pub struct VoteReply {
     /// Whether the plan may start now.
     pub enough: bool,
     /// What is missing, in words.
-    pub still: Option<String>,
+    pub still: Option<ForeignText>,
 }
 
 /// One environment.
@@ -201,11 +202,11 @@ pub struct Environment {
     pub zone: Zone,
     /// One of `awaiting-approval`, `rejected`, `provisioning`, `ready`,
     /// `needs-human`, `rolling-back`, `rolled-back`, `tearing-down`, `gone`.
-    pub phase: String,
+    pub phase: ForeignText,
     /// Estimated price per hour while it exists.
     pub hourly: Decimal,
     /// ISO 4217 code of the price.
-    pub currency: String,
+    pub currency: ForeignText,
     /// When its making began; before that, when it was planned.
     pub created_at: Timestamp,
     /// When its time is over: the earlier of `ends_at` and `kept_until`; none
@@ -257,10 +258,10 @@ pub struct Resource {
     /// Its id in the cloud, once known.
     pub id: Option<ResourceId>,
     /// Its name.
-    pub name: String,
+    pub name: ForeignText,
     /// One of `planned`, `creating`, `in-doubt`, `ready`, `failed`, `deleting`,
     /// `gone`.
-    pub state: String,
+    pub state: ForeignText,
 }
 
 /// One environment with what is being done to it.
@@ -296,7 +297,7 @@ pub struct ShowPlanReply {
     pub operation: OperationReply,
     /// What it lacks to start, in words, while it waits for approval; none when
     /// it has the votes that it needs.
-    pub still: Option<String>,
+    pub still: Option<ForeignText>,
     /// Who may approve.
     pub roster: RosterReply,
 }
@@ -317,7 +318,7 @@ pub struct HistoryLine {
     /// When.
     pub at: Timestamp,
     /// What, as one sentence.
-    pub text: String,
+    pub text: ForeignText,
 }
 
 /// What happened.
@@ -358,15 +359,15 @@ pub struct Orphan {
     /// What it is.
     pub kind: Kind,
     /// Its id.
-    pub id: String,
+    pub id: ForeignText,
     /// Its name.
-    pub name: String,
+    pub name: ForeignText,
     /// Its zone.
     pub zone: Zone,
     /// Seconds since it was made, where the cloud says it.
     pub age_seconds: Option<i64>,
     /// What is thought of it.
-    pub verdict: String,
+    pub verdict: ForeignText,
 }
 
 /// What belongs to nothing.

@@ -58,8 +58,7 @@ impl Follow {
     /// What is to be followed after an answer; none when nothing was begun.
     pub(super) fn of(giver: Giver, answer: &Value) -> Option<Self> {
         let reply = OperationReply::deserialize(answer.get("result")?).ok()?;
-        let is_open =
-            !matches!(reply.phase.as_str(), "succeeded" | "rolled-back" | "rejected" | "needs-human");
+        let is_open = !matches!(reply.phase.raw(), "succeeded" | "rolled-back" | "rejected" | "needs-human");
         is_open.then_some(Self { giver, operation: reply.operation, told: 0 })
     }
 

@@ -11,7 +11,6 @@ use exokit_model::canonical::Digest;
 use exokit_model::ids::{EnvironmentName, OperationId, PersonId, PlanId};
 use exokit_model::plan::Plan;
 use exokit_text::decision;
-use exokit_text::format::plain;
 use exokit_wire::reply::VoteReply;
 use jiff::SignedDuration;
 
@@ -53,7 +52,10 @@ pub(crate) async fn run(settings: &Settings, args: &VoteArgs, vote: Decision) ->
     let enough = decision == Decision::Approve && still.is_none();
     let (plan_id, environment) = (state.plan.plan_id.clone(), state.plan.environment.clone());
     let digest = state.digest;
-    tell(settings, &VoteReply { plan_id, environment, digest, person, decision, enough, still })
+    tell(
+        settings,
+        &VoteReply { plan_id, environment, digest, person, decision, enough, still: still.map(Into::into) },
+    )
 }
 
 /// A token that says the other thing is not sent by mistake.
@@ -132,7 +134,7 @@ pub(crate) fn tell(settings: &Settings, voted: &VoteReply) -> Result<Exit, CliEr
     let VoteReply { person, plan_id, environment, .. } = voted;
     let value = serde_json::to_value(voted).unwrap_or_default();
     settings.output.data(&value, || match (voted.decision, &voted.still) {
-        (Decision::Approve, Some(still)) => format!("{person} approved {plan_id}; {}\n", plain(still)),
+        (Decision::Approve, Some(still)) => format!("{person} approved {plan_id}; {still}\n"),
         (Decision::Approve, None) => {
             format!("{person} approved {plan_id}; it can run: exokit watch {environment}\n")
         }

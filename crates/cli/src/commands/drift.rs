@@ -1,6 +1,6 @@
 //! `exokit drift`: how the cloud differs from the plan.
 
-use exokit_text::format::{plain, table};
+use exokit_text::format::table;
 use exokit_wire::reply::DriftReply;
 
 use crate::args::DriftArgs;
@@ -28,7 +28,14 @@ pub(crate) fn show(settings: &Settings, drift: &DriftReply) -> Result<Exit, CliE
             let rows: Vec<Vec<String>> = drift
                 .differences
                 .iter()
-                .map(|d| vec![d.node.to_string(), d.field.clone(), plain(&d.planned), plain(&d.observed)])
+                .map(|d| {
+                    vec![
+                        d.node.to_string(),
+                        d.field.to_string(),
+                        d.planned.to_string(),
+                        d.observed.to_string(),
+                    ]
+                })
                 .collect();
             format!(
                 "Drift: {} differences in {} resources of {name}; nothing was repaired.\n\n{}",

@@ -3,7 +3,7 @@
 use exokit_engine::error::EngineError;
 use exokit_ledger::Filter;
 use exokit_ledger::history::history;
-use exokit_text::format::{moment, plain};
+use exokit_text::format::moment;
 use exokit_wire::reply::HistoryLine;
 
 use crate::args::HistoryArgs;
@@ -24,14 +24,14 @@ pub(crate) async fn run(settings: &Settings, args: &HistoryArgs) -> Result<Exit,
         return Err(EngineError::NoEnvironment(name.clone())).doing("telling the history of", name);
     }
     let lines = history(&records).into_iter();
-    let lines: Vec<_> = lines.map(|line| HistoryLine { at: line.at, text: line.text }).collect();
+    let lines: Vec<_> = lines.map(|line| HistoryLine { at: line.at, text: line.text.into() }).collect();
     show(settings, &lines)
 }
 
 /// Prints what happened.
 pub(crate) fn show(settings: &Settings, lines: &[HistoryLine]) -> Result<Exit, CliError> {
     settings.output.data(&lines, || {
-        lines.iter().map(|line| format!("{}  {}\n", moment(line.at), plain(&line.text))).collect()
+        lines.iter().map(|line| format!("{}  {}\n", moment(line.at), line.text)).collect()
     })?;
     Ok(Exit::Done)
 }

@@ -3,6 +3,7 @@
 use exokit_agent::orchestrator::{Audit, Orchestrator, Routes, Setup, connect};
 use exokit_approval::keys::PublicKey;
 use exokit_cloud::clock::{Clock as _, SystemClock};
+use exokit_model::text::excerpt;
 use exokit_nats::{Connection, NatsError, NatsOptions};
 use exokit_service::chain;
 use exokit_templates::decode_yaml;
@@ -62,7 +63,7 @@ async fn reached(settings: &Settings, nats: &NatsOptions) -> Result<Connection, 
         let why = chain(error);
         tracing::warn!(error = why, "NATS is not reached yet");
         if !std::mem::replace(&mut is_told, true) {
-            settings.output.note(&format!("NATS is not reached yet, and is tried again: {why}"));
+            settings.output.note(&format!("NATS is not reached yet, and is tried again: {}", excerpt(&why)));
         }
     })
     .await

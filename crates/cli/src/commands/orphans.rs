@@ -1,7 +1,7 @@
 //! `exokit orphans`: what carries our mark and belongs to nothing.
 
 use exokit_service::views;
-use exokit_text::format::{duration, plain, table};
+use exokit_text::format::{duration, table};
 use exokit_wire::reply::Orphan;
 
 use crate::args::OrphansArgs;
@@ -32,11 +32,11 @@ pub(crate) fn show(settings: &Settings, found: &[Orphan]) -> Result<Exit, CliErr
                     let age = orphan.age_seconds.and_then(|age| u64::try_from(age).ok());
                     vec![
                         orphan.kind.to_string(),
-                        plain(&orphan.name),
-                        plain(&orphan.id),
+                        orphan.name.to_string(),
+                        orphan.id.to_string(),
                         orphan.zone.to_string(),
                         age.map_or_else(|| "?".to_owned(), duration),
-                        plain(&orphan.verdict),
+                        orphan.verdict.to_string(),
                     ]
                 })
                 .collect();

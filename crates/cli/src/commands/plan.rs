@@ -5,6 +5,7 @@ use exokit_model::approval::Roster;
 use exokit_model::canonical::Digest;
 use exokit_model::plan::Plan;
 use exokit_model::selection::Selection;
+use exokit_model::text::ForeignText;
 use exokit_service::views;
 use serde_json::Value;
 
@@ -55,7 +56,7 @@ fn in_full(plan: &Plan, digest: Digest) -> Value {
 }
 
 /// Tells why this template, and what was noticed.
-pub(crate) fn note(settings: &Settings, selection: Option<&Selection>, notes: &[String]) {
+pub(crate) fn note(settings: &Settings, selection: Option<&Selection>, notes: &[ForeignText]) {
     if let Some(selection) = selection {
         let others = selection.explanation.iter().filter(|verdict| !verdict.satisfied).count();
         settings.output.note(&format!(
@@ -63,5 +64,5 @@ pub(crate) fn note(settings: &Settings, selection: Option<&Selection>, notes: &[
             selection.template
         ));
     }
-    notes.iter().for_each(|note| settings.output.note(note));
+    notes.iter().for_each(|note| settings.output.note(&note.to_string()));
 }

@@ -1,6 +1,7 @@
 //! `exokit select`: which template, and why.
 
 use exokit_model::selection::Selection;
+use exokit_model::text::Escaped;
 use exokit_templates::TemplateSet;
 use exokit_text::format::{amount, duration, table};
 use serde_json::json;
@@ -45,12 +46,17 @@ fn text(selection: &Selection, set: &TemplateSet, args: &SelectArgs) -> String {
         "{label}: {summary}\n  in {}, {} {} per hour, band {}, approval level {}\n",
         selection.zone,
         amount(selection.hourly),
-        selection.currency,
+        Escaped(&selection.currency),
         selection.band,
         selection.level
     );
     if let (Some(ttl), Some(seconds)) = (selection.ttl, args.ttl) {
-        text.push_str(&format!("  {} {} for {}\n", amount(ttl), selection.currency, duration(seconds)));
+        text.push_str(&format!(
+            "  {} {} for {}\n",
+            amount(ttl),
+            Escaped(&selection.currency),
+            duration(seconds)
+        ));
     }
     let rows: Vec<Vec<String>> = selection
         .explanation

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use exokit_agent::http::Rates;
 use exokit_agent::metrics::Metrics;
 use exokit_agent::serve::{ServeError, ServeOptions, Told, serve};
+use exokit_model::text::excerpt;
 use exokit_service::admission::Limits;
 use exokit_spans::queue::Dropped;
 use serde_json::json;
@@ -52,7 +53,9 @@ async fn announce(
             Told::Listening(address) => http = Some(address),
             Told::Connected => connected = true,
             Told::Unreached(why) if !std::mem::replace(&mut missed, true) => {
-                settings.output.note(&format!("NATS is not reached yet, and is tried again: {why}"));
+                settings
+                    .output
+                    .note(&format!("NATS is not reached yet, and is tried again: {}", excerpt(&why)));
             }
             Told::Unreached(_) => {}
         }

@@ -8,6 +8,7 @@ use exokit_ledger::{OperationView, Operations};
 use exokit_model::ids::{EnvironmentName, OperationId};
 use exokit_model::phase::Phase;
 use exokit_model::plan::Plan;
+use exokit_model::text::excerpt;
 use exokit_service::views;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
@@ -145,7 +146,10 @@ async fn found(operator: &Operator<'_>, busy: &BTreeSet<OperationId>) -> Result<
                 output.note(&format!("{name} has expired; {}", removal(operator, &plan).await?));
             }
             // Others can be worked on.
-            Err(error) => output.note(&format!("{name} has expired; its removal cannot be planned: {error}")),
+            Err(error) => {
+                let why = excerpt(&error);
+                output.note(&format!("{name} has expired; its removal cannot be planned: {why}"));
+            }
         }
     }
     for name in engine.warn().await.doing("looking for", "environments that expire soon")? {

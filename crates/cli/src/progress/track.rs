@@ -8,7 +8,7 @@ use exokit_model::ids::NodeKey;
 use exokit_model::plan::Plan;
 use jiff::{SignedDuration, Timestamp};
 
-use exokit_text::format::{plain, took};
+use exokit_text::format::took;
 
 /// One operation.
 pub(super) struct Track {
@@ -97,17 +97,17 @@ impl Track {
         let (stage, words) = match event {
             Event::CreateIntended { .. } => (Stage::Busy(begun.unwrap_or(at)), "creating".to_owned()),
             Event::CreateAccepted { .. } | Event::DeleteAccepted { .. } => return None,
-            Event::CreateRefused { message, .. } => (Stage::Waiting, format!("refused: {}", plain(message))),
+            Event::CreateRefused { message, .. } => (Stage::Waiting, format!("refused: {message}")),
             Event::CreateInDoubt { .. } => {
                 (Stage::Busy(begun.unwrap_or(at)), "in doubt, looking for it".to_owned())
             }
             Event::CreateAdopted { .. } => (Stage::Busy(begun.unwrap_or(at)), "found again".to_owned()),
             Event::CreateAbsent { .. } => (Stage::Waiting, "was not made, asking again".to_owned()),
             Event::ResourceReady { .. } => (Stage::Done, format!("ready after {took}")),
-            Event::ResourceFailed { reason, .. } => (Stage::Waiting, format!("failed: {}", plain(reason))),
+            Event::ResourceFailed { reason, .. } => (Stage::Waiting, format!("failed: {reason}")),
             Event::DeleteIntended { .. } => (Stage::Busy(begun.unwrap_or(at)), "deleting".to_owned()),
             Event::DeleteRefused { message, .. } => {
-                (Stage::Busy(begun.unwrap_or(at)), format!("not yet: {}", plain(message)))
+                (Stage::Busy(begun.unwrap_or(at)), format!("not yet: {message}"))
             }
             Event::ResourceGone { .. } => (Stage::Done, format!("gone after {took}")),
             _ => return None,
@@ -162,8 +162,8 @@ fn of_whole(event: &Event) -> Option<String> {
     Some(match event {
         Event::OperationStarted { .. } => "started".to_owned(),
         Event::OperationResumed { .. } => "taken up again".to_owned(),
-        Event::RollbackStarted { cause } => format!("takes back what it made, if anything: {}", plain(cause)),
-        Event::OperationParked { why, .. } => format!("stopped: {}", plain(&why.to_string())),
+        Event::RollbackStarted { cause } => format!("takes back what it made, if anything: {cause}"),
+        Event::OperationParked { why, .. } => format!("stopped: {why}"),
         Event::OperationUnparked { by } => format!("{by} let it go on"),
         Event::OperationSucceeded { .. } => "done".to_owned(),
         Event::OperationRolledBack => "nothing that it made is left".to_owned(),

@@ -80,7 +80,7 @@ impl Agent<'_> {
                 Some(known) => known,
                 None => self.now(plan).await?,
             };
-            match now.phase.as_str() {
+            match now.phase.raw() {
                 "running" | "rolling-back" => {}
                 "awaiting-approval" if plan.not_after < SystemClock.now() => {
                     return Err(too_late(plan));

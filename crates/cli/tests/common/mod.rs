@@ -5,6 +5,7 @@
 
 pub(crate) mod canary;
 pub(crate) mod evidence;
+pub(crate) mod fake_agent;
 pub(crate) mod served;
 
 use std::io::Read as _;

@@ -39,7 +39,11 @@ fn accepted(run: &Run<'_>, node: &Node, attempt: u32, reply: &Reply) -> Result<E
         Ok(accepted) => accepted,
         // It was accepted, but nobody knows as what: look at the cloud.
         Err(error) => {
-            return Ok(Event::CreateInDoubt { node: node.key.clone(), attempt, why: error.to_string() });
+            return Ok(Event::CreateInDoubt {
+                node: node.key.clone(),
+                attempt,
+                why: error.to_string().into(),
+            });
         }
     };
     let sealed = match secret {
@@ -56,7 +60,7 @@ fn accepted(run: &Run<'_>, node: &Node, attempt: u32, reply: &Reply) -> Result<E
                     return Ok(Event::CreateInDoubt {
                         node: node.key.clone(),
                         attempt,
-                        why: error.to_string(),
+                        why: error.to_string().into(),
                     });
                 }
             }
@@ -68,22 +72,28 @@ fn accepted(run: &Run<'_>, node: &Node, attempt: u32, reply: &Reply) -> Result<E
 fn not_accepted(node: &Node, attempt: u32, error: &MutationError) -> Event {
     let key = node.key.clone();
     match error {
-        MutationError::NotSent { .. } => {
-            Event::CreateRefused { node: key, attempt, status: 0, message: chain(error), transient: true }
-        }
+        MutationError::NotSent { .. } => Event::CreateRefused {
+            node: key,
+            attempt,
+            status: 0,
+            message: chain(error).into(),
+            transient: true,
+        },
         MutationError::Refused { status: 409, .. } if has_unique_name(node.kind) => {
             // The name carries our token, so what holds it may be our own
             // earlier request.
-            Event::CreateInDoubt { node: key, attempt, why: error.to_string() }
+            Event::CreateInDoubt { node: key, attempt, why: error.to_string().into() }
         }
         MutationError::Refused { status, message, .. } => Event::CreateRefused {
             node: key,
             attempt,
             status: *status,
-            message: message.clone(),
+            message: message.as_str().into(),
             transient: is_transient(node.kind, *status),
         },
-        MutationError::InDoubt { .. } => Event::CreateInDoubt { node: key, attempt, why: chain(error) },
+        MutationError::InDoubt { .. } => {
+            Event::CreateInDoubt { node: key, attempt, why: chain(error).into() }
+        }
     }
 }
 

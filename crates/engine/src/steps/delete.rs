@@ -64,7 +64,7 @@ async fn accepted(
             node: node.key.clone(),
             id: id.clone(),
             status: 0,
-            message: reason,
+            message: reason.into(),
         });
     }
     Ok(Event::DeleteAccepted { node: node.key.clone(), id: id.clone(), step, cloud_operation })
@@ -108,5 +108,5 @@ async fn not_accepted(
             return Ok(Event::ResourceGone { node: node.key.clone(), id: id.clone() });
         }
     }
-    Ok(Event::DeleteRefused { node: node.key.clone(), id: id.clone(), status, message })
+    Ok(Event::DeleteRefused { node: node.key.clone(), id: id.clone(), status, message: message.into() })
 }

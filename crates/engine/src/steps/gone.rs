@@ -65,6 +65,7 @@ async fn refused_after_all(
 }
 
 async fn refuse(run: &Run<'_>, key: &NodeKey, id: &ResourceId, message: String) -> Result<(), StepEnd> {
-    let event = Event::DeleteRefused { node: key.clone(), id: id.clone(), status: 0, message };
+    let event =
+        Event::DeleteRefused { node: key.clone(), id: id.clone(), status: 0, message: message.into() };
     Ok(run.record(vec![event]).await?)
 }

@@ -122,7 +122,7 @@ fn rollback_of(state: &crate::state::OperationState, node: &NodeKey, intent: Int
 pub(crate) fn node_of(run: &Run<'_>, key: &NodeKey) -> Result<Node, StepEnd> {
     let found = run.state().plan.graph.node(key).cloned();
     found.ok_or_else(|| {
-        StepEnd::Park(NeedsHuman::Unobservable { what: format!("node {key} is not in the plan") })
+        StepEnd::Park(NeedsHuman::Unobservable { what: format!("node {key} is not in the plan").into() })
     })
 }
 
@@ -164,11 +164,11 @@ impl Patience {
             Err(error) => error,
         };
         if let Some((status, message)) = error.refused_credentials() {
-            return Err(StepEnd::Park(NeedsHuman::Credentials { status, message }));
+            return Err(StepEnd::Park(NeedsHuman::Credentials { status, message: message.into() }));
         }
         self.0 += 1;
         if self.0 >= UNREADABLE_MAX {
-            return Err(StepEnd::Park(NeedsHuman::Unobservable { what: error.to_string() }));
+            return Err(StepEnd::Park(NeedsHuman::Unobservable { what: error.to_string().into() }));
         }
         pause(Duration::from_secs(2) * self.0).await;
         Ok(None)

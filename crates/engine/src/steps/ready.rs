@@ -56,7 +56,7 @@ pub(crate) async fn run(
         let look = follow.look(forecast.is_overdue(asked), &mut missing_since).await?;
         let event = match look {
             Look::Pending if is_last => {
-                let reason = "it did not become ready in time".to_owned();
+                let reason = "it did not become ready in time".into();
                 Event::ResourceFailed { node: key.clone(), id: follow.id.clone(), reason }
             }
             Look::Pending => {
@@ -69,7 +69,9 @@ pub(crate) async fn run(
                 let time = watched.and_then(|pending| timed(&node, timing, pending, elapsed()));
                 Event::ResourceReady { node: key.clone(), id, time }
             }
-            Look::Failed(id, reason) => Event::ResourceFailed { node: key.clone(), id, reason },
+            Look::Failed(id, reason) => {
+                Event::ResourceFailed { node: key.clone(), id, reason: reason.into() }
+            }
         };
         return Ok(run.record(vec![event]).await?);
     }

@@ -35,10 +35,10 @@ pub(crate) async fn run(
         ([one], false) => Event::ResourceFailed {
             node: key.clone(),
             id: Some(one.id.clone()),
-            reason: "its secret was in a reply that was lost".to_owned(),
+            reason: "its secret was in a reply that was lost".into(),
         },
         (several, _) => {
-            let ids = several.iter().map(|found| found.id.to_string()).collect();
+            let ids = several.iter().map(|found| found.id.as_str().into()).collect();
             return Err(StepEnd::Park(NeedsHuman::Ambiguous { node: key.clone(), ids }));
         }
     };

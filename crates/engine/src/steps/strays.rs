@@ -11,6 +11,7 @@ use exokit_model::graph::Node;
 use exokit_model::ids::ResourceId;
 use exokit_model::kind::Kind;
 use exokit_model::needs_human::NeedsHuman;
+use exokit_model::text::ForeignText;
 use exokit_mutant::{Mutant, planted};
 
 use crate::observe;
@@ -29,12 +30,12 @@ pub(crate) async fn check(run: &Run<'_>, node: &Node, id: &ResourceId) -> Result
     let machines = belonging(run, Kind::Instance, node, pool).await?;
     let machines = machines.into_iter().map(|machine| machine.id.to_string()).collect();
     hanging.extend(belonging(run, Kind::BlockVolume, node, machines).await?);
-    let found: Vec<String> = {
+    let found: Vec<ForeignText> = {
         let state = run.state();
         let named: BTreeSet<&ResourceId> =
             state.plan.graph.nodes().iter().filter_map(|node| node.existing.as_ref()).collect();
         let strays = hanging.iter().filter(|stray| !named.contains(&stray.id));
-        strays.map(|stray| format!("{} {} ({})", stray.kind, stray.name, stray.id)).collect()
+        strays.map(|stray| format!("{} {} ({})", stray.kind, stray.name, stray.id).into()).collect()
     };
     match found.is_empty() {
         true => Ok(()),

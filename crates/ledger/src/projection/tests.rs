@@ -103,13 +103,13 @@ fn what_lives_is_known_with_its_environment() {
 
 #[test]
 fn a_parked_operation_says_so_and_a_rollback_ends_it() {
-    let why = NeedsHuman::Unobservable { what: "the cloud".to_owned() };
+    let why = NeedsHuman::Unobservable { what: "the cloud".into() };
     let parked = Story::new(plan(1, Action::Provision), 0)
         .start()
         .make("group")
-        .then(Event::OperationParked { why, owner: "bob".to_owned() });
+        .then(Event::OperationParked { why, owner: "bob".into() });
     assert_eq!(demo(&chain(parked.entries.clone())).phase, "needs-human");
-    let rolling = parked.then(Event::RollbackStarted { cause: "bob said so".to_owned() });
+    let rolling = parked.then(Event::RollbackStarted { cause: "bob said so".into() });
     assert_eq!(demo(&chain(rolling.entries.clone())).phase, "rolling-back");
     let ended = rolling.remove("group").then(Event::OperationRolledBack);
     let view = demo(&chain(ended.entries));
@@ -119,7 +119,7 @@ fn a_parked_operation_says_so_and_a_rollback_ends_it() {
 
 #[test]
 fn a_new_plan_takes_the_place_of_one_that_never_ran_but_not_of_a_living_one() {
-    let rejected = |story: Story| story.then(Event::PlanRejected { why: "alice denied it".to_owned() });
+    let rejected = |story: Story| story.then(Event::PlanRejected { why: "alice denied it".into() });
     let first = rejected(Story::new(plan(1, Action::Provision), 0)).entries;
     let second = Story::new(plan(2, Action::Provision), 100);
     let both = chain(first.into_iter().chain(second.entries));
@@ -136,7 +136,7 @@ fn a_new_plan_takes_the_place_of_one_that_never_ran_but_not_of_a_living_one() {
 fn requests_of_a_day_add_up_unless_they_were_rejected() {
     let day = 24 * 3600;
     let asked = |number, seconds| Story::new(plan(number, Action::Provision), seconds);
-    let rejected = asked(2, 100).then(Event::PlanRejected { why: "too much".to_owned() });
+    let rejected = asked(2, 100).then(Event::PlanRejected { why: "too much".into() });
     let stories = [asked(1, 0), rejected, asked(3, 200), asked(4, day)];
     let records = chain(stories.into_iter().flat_map(|story| story.entries));
     let registry = Registry::fold(&records).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use exokit_model::canonical::{CanonicalError, Digest};
 use exokit_model::event::{Entry, Record};
-use exokit_model::text::shown;
+use exokit_model::text::excerpt;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
@@ -505,6 +505,6 @@ fn decode(row: &Row<'_>) -> Result<Record, Trouble> {
         return Err(damaged(seq, "its hash does not fit its content"));
     }
     let entry: Entry = serde_json::from_slice(text)
-        .map_err(|error| damaged(seq, &format!("it cannot be read: {}", shown(&error))))?;
+        .map_err(|error| damaged(seq, &format!("it cannot be read: {}", excerpt(&error))))?;
     Ok(Record { seq, prev, hash, entry })
 }

@@ -18,6 +18,7 @@ use exokit_model::event::{Event, Record};
 use exokit_model::ids::{EnvironmentName, OperationId};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
+use exokit_model::text::ForeignText;
 use exokit_sim::{Config, Kind, World};
 
 use super::acts::Acts;
@@ -504,11 +505,14 @@ impl Play {
 
     /// Of several resources with one mark a human keeps one: no stranger's, and
     /// of our own the first.
-    fn keep_one(&self, ids: &[String]) {
+    fn keep_one(&self, ids: &[ForeignText]) {
+        let ids: Vec<&str> = ids.iter().map(ForeignText::raw).collect();
         let foreign = self.truth.borrow().foreign.clone();
-        let keep = ids.iter().find(|id| !foreign.contains(*id));
+        let keep = ids.iter().find(|id| !foreign.contains(**id));
         let live = self.rig.cloud(World::live);
-        for extra in live.iter().filter(|live| ids.contains(&live.id) && Some(&live.id) != keep) {
+        for extra in
+            live.iter().filter(|live| ids.contains(&live.id.as_str()) && Some(&live.id.as_str()) != keep)
+        {
             self.rig.cloud_mut(|world| world.human_delete(extra.kind, &extra.id));
         }
     }
@@ -545,7 +549,7 @@ impl Play {
     pub(super) fn note_lost_secrets(&self) {
         for record in self.records() {
             if let Event::ResourceFailed { id: Some(_), reason, .. } = &record.entry.event
-                && reason.contains("secret was in a reply that was lost")
+                && reason.raw().contains("secret was in a reply that was lost")
             {
                 self.witness.note_in("one-time secret lost, key replaced", State::Provisioning);
             }

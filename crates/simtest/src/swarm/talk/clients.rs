@@ -133,7 +133,7 @@ impl Talk {
             if now.operation != asked.operation {
                 return Err(format!("I11 one key gave {} and {}", asked.operation, now.operation));
             }
-            match now.phase.as_str() {
+            match now.phase.raw() {
                 "succeeded" | "rolled-back" | "rejected" => return Ok(now),
                 "needs-human" => self.help(&now).await?,
                 _ => {}
@@ -310,7 +310,7 @@ impl Talk {
             let wish = json!({ "extend": { "environment": name, "ttl_seconds": 3600 } });
             let key = format!("{name}-extend-{part}");
             let longer = self.change(Verb::Extend, &message(&key, wish)).await?;
-            match (longer.phase.as_str(), longer.level, made.level) {
+            match (longer.phase.raw(), longer.level, made.level) {
                 ("succeeded", ApprovalLevel::Three, ApprovalLevel::One | ApprovalLevel::Two) => {
                     self.witness.note("structuring over the bus raised the level");
                     return Ok(());

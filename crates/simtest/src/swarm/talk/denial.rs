@@ -35,7 +35,7 @@ impl Talk {
         self.insist(&asked).await?;
         tokio::time::sleep(LATER).await;
         let now = operation(self.call(Verb::Provision, &wish).await.map_err(refused)?)?;
-        match now.phase.as_str() {
+        match now.phase.raw() {
             "rejected" => self.witness.note_in("denied over the bus, and it came to nothing", State::Asking),
             phase => return Err(format!("I15 {UNWANTED} was denied and is {phase}")),
         }
