@@ -106,6 +106,14 @@ class Alone:
         self.do("list", "--all")
         self.do("approver", "list")
         self.do("approver", "policy")
+        self.do("prices", "show")
+        self.do("prices", "verify")
+        # What ended shows on stderr; nothing is left to do.
+        watched = self.place.run("watch", "--once", **self.variables())
+        assert (watched.returncode, watched.stdout) == (0, ""), watched
+        audit = self.do("audit", "verify")
+        export = self.do("registry", "export")
+        assert len(export["records"]) == audit["records"], audit
         return self.said
 
     def refused(self):
@@ -293,10 +301,8 @@ class Refused(unittest.TestCase):
             ["token", "list"],
             ["sim"],
             ["demo"],
-            ["doctor"],
-            ["watch"],
-            ["audit", "verify"],
-            ["registry", "export"],
+            ["prices", "update"],
+            ["registry", "import", "registry.json"],
             ["approver", "init"],
             ["approver", "policy", "--low-max", "1"],
             ["up", "T1", "--parallelism", "2"],

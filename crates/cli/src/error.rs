@@ -9,19 +9,18 @@ use exokit_approval::refusal::Refusal;
 use exokit_approval::roster::RosterRefusal;
 use exokit_client::AddressError;
 use exokit_cloud::config::ConfigError;
-use exokit_cloud::outcome::CallError;
 use exokit_cloud::public_prices::PublicPricesError;
 use exokit_cloud::transport::TransportError;
-use exokit_core::select::SelectError;
+use exokit_core::start::PolicyViolation;
 use exokit_engine::error::EngineError;
 use exokit_ledger::LedgerError;
 use exokit_ledger::export::ExportError;
-use exokit_ledger::verify::FirstBad;
 use exokit_model::ids::InvalidId;
+use exokit_model::plan::PlanError;
 use exokit_model::text::Escaped;
 use exokit_service::chain;
 use exokit_sim::SimError;
-use exokit_templates::{DecodeError, InstantiateError, TemplateError};
+use exokit_templates::{DecodeError, TemplateError};
 use exokit_wire::failure::{Class, Failure};
 use serde::Serialize;
 use tracing::dispatcher::SetGlobalDefaultError;
@@ -63,6 +62,11 @@ impl CliError {
         }
     }
 
+    /// An error in the arguments.
+    pub(crate) fn usage(why: impl Display, hint: impl Display) -> Self {
+        Self::new("usage", "reading", "the arguments", why, hint).exit(Exit::Usage)
+    }
+
     pub(crate) fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
@@ -91,6 +95,17 @@ impl From<Failure> for CliError {
         };
         let Failure { code, doing, on, why, hint, .. } = failure;
         Self { code, doing, on, why, hint, exit }
+    }
+}
+
+/// An error of this host, as the service would have answered with it.
+impl From<CliError> for Failure {
+    fn from(error: CliError) -> Self {
+        let class = match error.exit {
+            Exit::Usage => Class::Invalid,
+            _ => Class::Unavailable,
+        };
+        Failure::new(class, &error.code, &error.doing, &error.on, &error.why, &error.hint)
     }
 }
 
@@ -139,16 +154,13 @@ macro_rules! explain {
 explain! {
     LedgerError => "ledger", Exit::Failed;
     ExportError => "export", Exit::Failed;
-    FirstBad => "bad-record", Exit::Failed;
     TemplateError => "template", Exit::Usage;
     DecodeError => "file", Exit::Usage;
-    InstantiateError => "template-option", Exit::Usage;
     AddressError => "usage", Exit::Usage;
     ConfigError => "credentials", Exit::Usage;
     KeyError => "key", Exit::Failed;
     RosterRefusal => "roster", Exit::Failed;
     TransportError => "network", Exit::Failed;
-    CallError => "cloud", Exit::Failed;
     PublicPricesError => "prices", Exit::Failed;
 }
 
@@ -178,18 +190,21 @@ impl Explain for Refusal {
     }
 }
 
-impl Explain for SelectError {
+impl Explain for PolicyViolation {
     fn code(&self) -> String {
-        "select".to_owned()
+        "rejected".to_owned()
     }
     fn advice(&self) -> String {
-        self.hint()
+        "deny the plan; its requester asks for a new one".to_owned()
     }
-    fn exit(&self) -> Exit {
-        match self {
-            SelectError::NoneSatisfies(_) | SelectError::NoTemplates => Exit::Failed,
-            _ => Exit::Usage,
-        }
+}
+
+impl Explain for PlanError {
+    fn code(&self) -> String {
+        "plan-unreadable".to_owned()
+    }
+    fn advice(&self) -> String {
+        "use a program of the version that made the plan".to_owned()
     }
 }
 
@@ -247,8 +262,6 @@ impl Explain for io::Error {
 
 #[cfg(test)]
 mod tests {
-    use exokit_model::text::is_hazardous;
-
     use super::*;
 
     #[test]
@@ -262,14 +275,5 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&shown.json()).unwrap();
         let keys: Vec<&String> = value["error"].as_object().unwrap().keys().collect();
         assert_eq!(keys, ["code", "doing", "hint", "on", "why"]);
-    }
-
-    #[test]
-    fn foreign_text_stays_on_its_line() {
-        let hostile = "x\nhint: forged\u{1b}[2K\u{202e}\u{200b}";
-        let failure = Failure::new(Class::Internal, hostile, hostile, hostile, hostile, hostile);
-        let text = CliError::from(failure).text();
-        assert_eq!(text.lines().count(), 2, "{text}");
-        assert!(!text.replace('\n', "").contains(is_hazardous), "{text:?}");
     }
 }

@@ -1,21 +1,25 @@
 //! The exokit command line: arguments, settings, then one command.
 
 mod args;
-mod asked;
+mod change;
 mod collector;
 mod commands;
+mod connection;
 mod embedded;
 mod error;
 mod exit;
+mod follow;
+mod interrupt;
 mod keys;
 mod log;
-mod operate;
+mod nats;
 mod output;
 mod progress;
-mod remote;
+mod request_args;
 mod session;
 mod settings;
 mod state_dir;
+mod transport;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! A session: ledger, cloud and engine of one state directory.
+//! A session: the ledger and engine of one state directory, with or without the
+//! way to its cloud.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
@@ -15,12 +16,9 @@ use exokit_engine::engine::{Engine, NoWatcher, Parts, Watcher};
 use exokit_engine::entropy::SystemEntropy;
 use exokit_engine::known::Known;
 use exokit_engine::timing::Timing;
-use exokit_ledger::{
-    EnvironmentStory, EnvironmentView, Environments, Filter, Ledger as _, LedgerError, OperationSummary,
-    OperationView, Operations, SqliteLedger,
-};
+use exokit_ledger::{Ledger as _, SqliteLedger};
 use exokit_model::cost::PriceList;
-use exokit_model::ids::{EnvironmentName, OperationId, Zone};
+use exokit_model::ids::Zone;
 use exokit_service::admission::Limits;
 use exokit_service::{Service, service};
 use exokit_templates::{TemplateSet, prices};
@@ -29,17 +27,8 @@ use crate::args::CloudName;
 use crate::embedded;
 use crate::error::{CliError, Doing as _};
 use crate::keys;
-use crate::settings::{Place, Settings, parse_speed};
+use crate::settings::{Settings, Workspace, parse_speed};
 use crate::state_dir::{Marker, StateDir, read_optional};
-
-/// Whether a command talks to the cloud.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// Ledger and cloud.
-    Cloud,
-    /// Only the ledger: no credentials are needed.
-    Ledger,
-}
 
 /// An open state directory.
 pub(crate) struct Session {
@@ -48,98 +37,131 @@ pub(crate) struct Session {
     /// The state directory.
     pub(crate) state: StateDir,
     /// Zone through which the account is asked.
-    pub(crate) zone: Zone,
-    /// Cloud seconds per real second.
-    pub(crate) speed: f64,
+    zone: Zone,
 }
 
-/// The way to the cloud and what belongs to it.
-struct Way {
+/// The way to a cloud.
+pub(crate) struct Cloud {
     transport: Transport,
     account: CloudConfig,
     speed: f64,
 }
 
 impl Session {
-    /// Opens ledger and cloud, watched by nobody.
-    pub(crate) async fn open(settings: &Settings, reach: Reach) -> Result<Self, CliError> {
-        Self::watched(settings, reach, None, Arc::new(NoWatcher)).await
+    /// Opens the ledger. Its engine has no way to a cloud.
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, CliError> {
+        let workspace = settings.workspace()?;
+        Self::open_state(settings, &workspace.state, Some(workspace)).await
     }
 
-    /// Opens ledger and cloud, with so many steps of an operation at once.
-    pub(crate) async fn watched(
+    /// Opens the ledger of a state directory, which remembers the cloud that it
+    /// belongs to.
+    pub(crate) async fn open_state(
         settings: &Settings,
-        reach: Reach,
-        steps_at_once: Option<NonZeroUsize>,
-        watcher: Arc<dyn Watcher>,
+        state: &StateDir,
+        workspace: Option<&Workspace>,
     ) -> Result<Self, CliError> {
-        let place = settings.place()?;
+        workspace.map_or(Ok(()), remember)?;
+        let ledger = open_ledger(state)?;
+        let head = ledger.head().await.doing("reading the ledger", state.ledger().display())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        // Credentials first: without them nothing is made.
-        let way = way(settings, place, reach, &clock)?;
-        remember(place)?;
-        let ledger = open_ledger(&place.state)?;
-        let head = ledger.head().await.doing("reading the ledger", place.state.ledger().display())?;
-        let keyring = keys::keyring(settings, &place.state, head.seq == 0)?;
-        let client = Client::new(way.transport, &way.account, clock.clone(), budget(way.speed));
+        let cloud = Cloud::none()?;
         let parts = Parts {
             ledger: Arc::new(ledger),
-            client,
+            client: cloud.client(&clock),
             clock,
             entropy: Arc::new(SystemEntropy),
-            keyring,
-            root: keys::pinned_root(&place.state)?,
+            keyring: keys::keyring(settings, state, head.seq == 0)?,
+            root: keys::pinned_root(state)?,
             holder: holder()?,
-            timing: Timing { speed: way.speed, ..Timing::default() },
-            steps_at_once,
-            watcher,
+            timing: Timing::default(),
+            steps_at_once: None,
+            watcher: Arc::new(NoWatcher),
             known: Known::default(),
         };
-        Ok(Self {
-            engine: Engine::new(parts),
-            state: place.state.clone(),
-            zone: way.account.zone,
-            speed: way.speed,
-        })
+        Ok(Self { engine: Engine::new(parts), state: state.clone(), zone: cloud.account.zone })
     }
 
-    /// What can be asked of this state directory.
+    /// Gives the engine the way to a cloud, with at most so many steps of an
+    /// operation under way at once.
+    pub(crate) fn with_cloud(
+        self,
+        cloud: Cloud,
+        steps_at_once: Option<NonZeroUsize>,
+        watcher: Arc<dyn Watcher>,
+    ) -> Self {
+        let parts = self.engine.parts().clone();
+        let parts = Parts {
+            client: cloud.client(&parts.clock),
+            timing: Timing { speed: cloud.speed, ..Timing::default() },
+            steps_at_once,
+            watcher,
+            ..parts
+        };
+        Self { engine: Engine::new(parts), state: self.state, zone: cloud.account.zone }
+    }
+
+    /// The service, with templates and prices.
     pub(crate) fn service(&self, settings: &Settings, limits: Limits) -> Result<Service, CliError> {
-        Ok(Service::new(service::Parts {
-            engine: self.engine.clone(),
-            templates: templates(settings)?,
-            prices: price_list(settings)?,
-            zone: self.zone.clone(),
-            limits,
-        }))
+        Ok(self.service_with(templates(settings)?, price_list(settings)?, limits))
     }
 
-    /// Environments, as the ledger has them.
-    pub(crate) async fn environments(&self, which: Environments) -> Result<Vec<EnvironmentView>, CliError> {
-        let found = self.engine.parts().ledger.environments(which).await;
-        found.doing("reading the ledger", self.state.ledger().display())
+    /// The service for what needs neither templates nor prices: to read them
+    /// takes longer than most reads of the ledger.
+    pub(crate) fn service_of_ledger(&self) -> Service {
+        self.service_with(TemplateSet::default(), PriceList::default(), Limits::default())
     }
 
-    /// Operations without their plans, as the ledger has them.
-    pub(crate) async fn operations(&self, which: Operations) -> Result<Vec<OperationSummary>, CliError> {
-        let found = self.engine.parts().ledger.operations(which).await;
-        found.doing("reading the ledger", self.state.ledger().display())
+    fn service_with(&self, templates: TemplateSet, prices: PriceList, limits: Limits) -> Service {
+        let (engine, zone) = (self.engine.clone(), self.zone.clone());
+        Service::new(service::Parts { engine, templates, prices, zone, limits })
+    }
+}
+
+impl Cloud {
+    /// The cloud of the settings, with its credentials.
+    pub(crate) fn open(settings: &Settings) -> Result<Self, CliError> {
+        let workspace = settings.workspace()?;
+        match workspace.cloud {
+            CloudName::Sim => {
+                let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+                let cloud = embedded::open(&workspace.state, workspace.speed, clock)?;
+                Ok(Self { transport: cloud.transport, account: cloud.account, speed: cloud.speed })
+            }
+            CloudName::Exoscale => {
+                let account = settings.account()?;
+                let transport = real(&NetworkOptions::default()).doing("preparing", "the network")?;
+                let speed = served_speed(settings, &account)?;
+                Ok(Self { transport, account, speed })
+            }
+        }
     }
 
-    /// One environment with its operations in full; none when it was never
-    /// heard of.
-    pub(crate) async fn story(&self, name: &EnvironmentName) -> Result<Option<EnvironmentStory>, CliError> {
-        let story = EnvironmentStory::read(self.engine.parts().ledger.as_ref(), name).await;
-        story.doing("reading the ledger", self.state.ledger().display())
+    /// No cloud: each call fails.
+    fn none() -> Result<Self, CliError> {
+        let account = CloudConfig {
+            credentials: Credentials::new("none", "none".to_owned()),
+            origin: "nowhere".to_owned(),
+            zone: config::ZONE_DEFAULT.parse().doing("reading", "the default zone")?,
+            endpoints: Endpoints::default(),
+        };
+        Ok(Self { transport: embedded::nowhere(), account, speed: 1.0 })
     }
 
-    /// One operation in full; none when there is no such plan.
-    pub(crate) async fn operation(&self, id: &OperationId) -> Result<Option<OperationView>, CliError> {
-        let ledger = &self.engine.parts().ledger;
-        let records = ledger.read(Filter::Operation(id.clone()), 0).await;
-        let records = records.doing("reading the ledger", self.state.ledger().display())?;
-        let view = OperationView::fold(ledger.plans(), id, &records).map_err(LedgerError::from);
-        view.doing("reading the ledger", self.state.ledger().display())
+    fn client(&self, clock: &Arc<dyn Clock>) -> Client {
+        Client::new(self.transport.clone(), &self.account, clock.clone(), budget(self.speed))
+    }
+}
+
+/// Cloud seconds per real second, for predicted times.
+pub(crate) fn speed(settings: &Settings) -> Result<f64, CliError> {
+    match (&settings.workspace, &settings.agent, &settings.speed) {
+        (Ok(workspace), None, _) if workspace.cloud == CloudName::Sim => {
+            Ok(embedded::factor(workspace.speed))
+        }
+        (Ok(_), None, Some(_)) => served_speed(settings, &settings.account()?),
+        (_, Some(_), Some(text)) => Ok(embedded::factor(parse_speed(text)?)),
+        _ => Ok(1.0),
     }
 }
 
@@ -162,33 +184,14 @@ pub(crate) fn open_ledger(state: &StateDir) -> Result<SqliteLedger, CliError> {
 }
 
 /// Writes down to which cloud the directory belongs, and how fast it runs.
-fn remember(place: &Place) -> Result<(), CliError> {
+fn remember(workspace: &Workspace) -> Result<(), CliError> {
     let marker = Marker {
-        cloud: place.cloud.as_str().to_owned(),
-        speed: (place.cloud == CloudName::Sim).then(|| place.speed_text.clone()),
+        cloud: workspace.cloud.as_str().to_owned(),
+        speed: (workspace.cloud == CloudName::Sim).then(|| workspace.speed_text.clone()),
     };
-    match place.state.marker()? == Some(marker.clone()) {
+    match workspace.state.marker()? == Some(marker.clone()) {
         true => Ok(()),
-        false => place.state.remember(&marker),
-    }
-}
-
-fn way(settings: &Settings, place: &Place, reach: Reach, clock: &Arc<dyn Clock>) -> Result<Way, CliError> {
-    match (reach, place.cloud) {
-        (Reach::Ledger, cloud) => {
-            let speed = if cloud == CloudName::Sim { embedded::factor(place.speed) } else { 1.0 };
-            Ok(Way { transport: embedded::nowhere(), account: nobody()?, speed })
-        }
-        (Reach::Cloud, CloudName::Sim) => {
-            let cloud = embedded::open(&place.state, place.speed, clock.clone())?;
-            Ok(Way { transport: cloud.transport, account: cloud.account, speed: cloud.speed })
-        }
-        (Reach::Cloud, CloudName::Exoscale) => {
-            let account = settings.account()?;
-            let transport = real(&NetworkOptions::default()).doing("preparing", "the network")?;
-            let speed = served_speed(settings, &account)?;
-            Ok(Way { transport, account, speed })
-        }
+        false => workspace.state.remember(&marker),
     }
 }
 
@@ -199,16 +202,6 @@ fn served_speed(settings: &Settings, account: &CloudConfig) -> Result<f64, CliEr
         (Some(text), true) => Ok(embedded::factor(parse_speed(text)?)),
         _ => Ok(1.0),
     }
-}
-
-/// An account for a client that is never used.
-fn nobody() -> Result<CloudConfig, CliError> {
-    Ok(CloudConfig {
-        credentials: Credentials::new("none", "none".to_owned()),
-        origin: "nowhere".to_owned(),
-        zone: config::ZONE_DEFAULT.parse().doing("reading", "the default zone")?,
-        endpoints: Endpoints::default(),
-    })
 }
 
 /// Ten calls a second at real speed, as many more as the cloud is faster.
@@ -228,8 +221,8 @@ fn holder() -> Result<String, CliError> {
 
 /// The templates: the embedded ones and those of the state directory.
 pub(crate) fn templates(settings: &Settings) -> Result<TemplateSet, CliError> {
-    let files = match &settings.place {
-        Ok(place) => place.state.template_files()?,
+    let files = match &settings.workspace {
+        Ok(workspace) => workspace.state.template_files()?,
         Err(_) => Vec::new(),
     };
     TemplateSet::with_overrides(files).doing("reading", "the templates")
@@ -247,8 +240,8 @@ pub(crate) fn price_list(settings: &Settings) -> Result<PriceList, CliError> {
 
 /// The price list of the state directory, as it stands there.
 pub(crate) fn own_prices(settings: &Settings) -> Result<Option<PriceList>, CliError> {
-    let Ok(place) = &settings.place else { return Ok(None) };
-    let path = place.state.prices();
+    let Ok(workspace) = &settings.workspace else { return Ok(None) };
+    let path = workspace.state.prices();
     let Some(text) = read_optional(&path)? else { return Ok(None) };
     Ok(Some(prices::decode(&path.display().to_string(), &text).doing("reading", "the prices")?))
 }

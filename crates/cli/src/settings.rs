@@ -29,7 +29,7 @@ pub(crate) struct Settings {
     pub(crate) person: PersonId,
     /// The cloud and the state directory; the error is for commands that need
     /// them.
-    pub(crate) place: Result<Place, CliError>,
+    pub(crate) workspace: Result<Workspace, CliError>,
     /// Passphrase of private keys.
     pub(crate) passphrase: Option<Zeroizing<String>>,
     /// The private key of the user.
@@ -52,8 +52,8 @@ pub(crate) struct Settings {
     pub(crate) agent_ca: Option<PathBuf>,
     /// The bearer token for it.
     pub(crate) agent_token: Option<SecretString>,
-    /// Whether the user has said who they are.
-    pub(crate) person_said: bool,
+    /// Whether `--as` or EXOKIT_PERSON names the person.
+    pub(crate) is_person_given: bool,
     /// The seed of an nkey for the NATS server.
     pub(crate) nats_nkey: Option<SecretString>,
     /// Filter of the program's own log, which goes to stderr.
@@ -63,9 +63,9 @@ pub(crate) struct Settings {
     variables: BTreeMap<String, String>,
 }
 
-/// Which cloud, and where its state is.
+/// A cloud and the state directory that belongs to it.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Workspace {
     /// The cloud.
     pub(crate) cloud: CloudName,
     /// The state directory.
@@ -89,13 +89,13 @@ impl Settings {
         let person = match (&global.person, get("EXOKIT_PERSON")) {
             (Some(person), _) => person.clone(),
             (None, Some(text)) => text.parse().doing("reading", "EXOKIT_PERSON")?,
-            (None, None) => user(get("USER").or(get("LOGNAME")).or(get("USERNAME")).unwrap_or("unknown")),
+            (None, None) => user(get("USER").or(get("LOGNAME")).or(get("USERNAME"))),
         };
-        let place = place(global.cloud, state, speed.as_deref(), &variables);
+        let workspace = workspace(global.cloud, state, speed.as_deref(), &variables);
         Ok(Self {
             output: Output::new(global.output, colours, global.quiet),
             person,
-            place,
+            workspace,
             passphrase: variables.get("EXOKIT_PASSPHRASE").cloned().map(Zeroizing::new),
             key: get("EXOKIT_KEY").map(PathBuf::from),
             root_secret: get("EXOKIT_ROOT_SECRET").map(str::to_owned).map(Zeroizing::new),
@@ -106,7 +106,7 @@ impl Settings {
             agent: global.agent.clone().or_else(|| get("EXOKIT_AGENT").map(str::to_owned)),
             agent_ca: get("EXOKIT_AGENT_CA").map(PathBuf::from),
             agent_token: get("EXOKIT_AGENT_TOKEN").map(SecretString::from),
-            person_said: global.person.is_some() || get("EXOKIT_PERSON").is_some(),
+            is_person_given: global.person.is_some() || get("EXOKIT_PERSON").is_some(),
             nats_password: get("EXOKIT_NATS_PASSWORD").map(SecretString::from),
             nats_nkey: get("EXOKIT_NATS_NKEY").map(SecretString::from),
             log: get("EXOKIT_LOG").map(str::to_owned),
@@ -116,8 +116,8 @@ impl Settings {
     }
 
     /// The cloud and the state directory.
-    pub(crate) fn place(&self) -> Result<&Place, CliError> {
-        self.place.as_ref().map_err(Clone::clone)
+    pub(crate) fn workspace(&self) -> Result<&Workspace, CliError> {
+        self.workspace.as_ref().map_err(Clone::clone)
     }
 
     /// Variables that would lead a process that is started from here to
@@ -136,7 +136,7 @@ impl Settings {
 
     /// Credentials, zone and endpoints of the Exoscale account.
     pub(crate) fn account(&self) -> Result<CloudConfig, CliError> {
-        account(&self.variables)
+        credentials(&self.variables)?.ok_or_else(no_credentials)
     }
 }
 
@@ -147,22 +147,40 @@ fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A person's id from the name of a user of this host.
-fn user(name: &str) -> PersonId {
-    let slug: String =
-        name.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+/// A person's id from the name of a user of this host, or else from the id under
+/// which this process runs.
+fn user(name: Option<&str>) -> PersonId {
+    let slug: String = name
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
     let slug: String = slug.trim_start_matches(|c: char| !c.is_ascii_lowercase()).chars().take(40).collect();
-    let unknown = || PersonId::try_from("unknown".to_owned());
-    #[expect(clippy::expect_used, reason = "the word is a valid id")]
-    slug.trim_end_matches('-').parse().or_else(|_| unknown()).expect("the word is a valid id")
+    #[expect(clippy::expect_used, reason = "`uid-` and a number are a valid id")]
+    slug.trim_end_matches('-').parse().or_else(|_| user_id().parse()).expect("`uid-` and a number")
 }
 
-fn place(
+/// The user of this process, to whom a new file belongs.
+#[cfg(unix)]
+fn user_id() -> String {
+    use std::os::unix::fs::MetadataExt as _;
+    let uid = tempfile::tempfile().and_then(|file| file.metadata()).map_or(0, |file| file.uid());
+    format!("uid-{uid}")
+}
+
+/// Other systems always name the user.
+#[cfg(not(unix))]
+fn user_id() -> String {
+    "uid-0".to_owned()
+}
+
+fn workspace(
     flag: Option<CloudName>,
     state: Option<PathBuf>,
     speed: Option<&str>,
     variables: &BTreeMap<String, String>,
-) -> Result<Place, CliError> {
+) -> Result<Workspace, CliError> {
     let given = state.map(StateDir::new);
     let marker = match &given {
         Some(state) => state.marker()?,
@@ -171,7 +189,7 @@ fn place(
     let cloud = choose(flag, marker.as_ref(), variables)?;
     let state = match given {
         Some(state) => state,
-        None => StateDir::new(data_folder(variables)?.join("exokit").join(cloud.as_str())),
+        None => default_state(&data_folder(variables)?, cloud),
     };
     let marker = match marker {
         Some(marker) => Some(marker),
@@ -186,7 +204,7 @@ fn place(
     }
     let remembered = marker.and_then(|marker| marker.speed);
     let speed_text = speed.map(str::to_owned).or(remembered).unwrap_or_else(|| SPEED_DEFAULT.to_owned());
-    Ok(Place { cloud, state, speed: parse_speed(&speed_text)?, speed_text })
+    Ok(Workspace { cloud, state, speed: parse_speed(&speed_text)?, speed_text })
 }
 
 /// Reads a speed of the simulated cloud.
@@ -197,48 +215,66 @@ pub(crate) fn parse_speed(text: &str) -> Result<Speed, CliError> {
     })
 }
 
-/// The cloud: by flag, by variable, by what the given directory remembers, or
-/// because there are credentials. Never by guess.
+/// The cloud: by flag, by variable, by what the given directory remembers,
+/// because there are credentials, or because there is exactly one default state
+/// directory.
 fn choose(
     flag: Option<CloudName>,
     marker: Option<&Marker>,
     variables: &BTreeMap<String, String>,
 ) -> Result<CloudName, CliError> {
     let variable = variables.get("EXOKIT_CLOUD").map(String::as_str).filter(|value| !value.is_empty());
-    let named = |name: &str, from: &str| match name {
-        "sim" => Ok(CloudName::Sim),
-        "exoscale" => Ok(CloudName::Exoscale),
-        other => {
-            let why = format!("{other:?} is not a cloud");
-            Err(CliError::new("usage", "reading", from, why, "use sim or exoscale").exit(Exit::Usage))
-        }
+    let named = |name: &str, from: &str| {
+        CloudName::ALL.into_iter().find(|cloud| cloud.as_str() == name).ok_or_else(|| {
+            let why = format!("{name:?} is not a cloud");
+            CliError::new("usage", "reading", from, why, "use sim or exoscale").exit(Exit::Usage)
+        })
     };
     match (flag, variable, marker) {
         (Some(flag), _, _) => Ok(flag),
         (None, Some(name), _) => named(name, "EXOKIT_CLOUD"),
         (None, None, Some(marker)) => named(&marker.cloud, "the state directory"),
-        (None, None, None) => account(variables).map(|_| CloudName::Exoscale),
+        (None, None, None) => match credentials(variables)? {
+            Some(_) => Ok(CloudName::Exoscale),
+            None => only_used(variables).ok_or_else(no_credentials),
+        },
     }
 }
 
-fn account(variables: &BTreeMap<String, String>) -> Result<CloudConfig, CliError> {
+/// The cloud of the only default state directory that was used before.
+fn only_used(variables: &BTreeMap<String, String>) -> Option<CloudName> {
+    let folder = data_folder(variables).ok()?;
+    let is_used = |cloud: &CloudName| {
+        let marker = default_state(&folder, *cloud).marker();
+        marker.is_ok_and(|marker| marker.is_some_and(|marker| marker.cloud == cloud.as_str()))
+    };
+    let mut used = CloudName::ALL.into_iter().filter(is_used);
+    used.next().filter(|_| used.next().is_none())
+}
+
+fn default_state(data_folder: &Path, cloud: CloudName) -> StateDir {
+    StateDir::new(data_folder.join("exokit").join(cloud.as_str()))
+}
+
+/// The Exoscale account; none when there are no credentials.
+fn credentials(variables: &BTreeMap<String, String>) -> Result<Option<CloudConfig>, CliError> {
     let file = account_file(variables);
     let text = match &file {
         Some(path) => Some((path.display().to_string(), crate::state_dir::read(path)?)),
         None => None,
     };
     let text = text.as_ref().map(|(path, text)| AccountText { path, text });
-    config::resolve(variables, text).map_err(|error| {
-        let none = matches!(error, ConfigError::NoCredentials);
-        let shown = Err::<(), _>(error).doing("choosing the cloud", "").err();
-        let hint = "for Exoscale set EXOSCALE_API_KEY and EXOSCALE_API_SECRET (or run `exo config`); to try it \
-                    out add `--cloud sim` (or set EXOKIT_CLOUD=sim) for the embedded simulated cloud";
-        let why = "no cloud is chosen and no Exoscale credentials were found";
-        match shown {
-            Some(error) if !none => error,
-            _ => CliError::new("credentials", "choosing the cloud", "", why, hint).exit(Exit::Usage),
-        }
-    })
+    match config::resolve(variables, text) {
+        Err(ConfigError::NoCredentials) => Ok(None),
+        account => account.map(Some).doing("choosing the cloud", ""),
+    }
+}
+
+fn no_credentials() -> CliError {
+    let hint = "for Exoscale set EXOSCALE_API_KEY and EXOSCALE_API_SECRET (or run `exo config`); to try it \
+                out add `--cloud sim` (or set EXOKIT_CLOUD=sim) for the embedded simulated cloud";
+    let why = "no cloud is chosen and no Exoscale credentials were found";
+    CliError::new("credentials", "choosing the cloud", "", why, hint).exit(Exit::Usage)
 }
 
 /// Where the exo CLI looks for its file, in its order.
@@ -281,16 +317,17 @@ mod tests {
 
     #[test]
     fn user_names_become_person_ids() {
-        for (name, id) in
-            [("Alex.Meier", "alex-meier"), ("7up", "up"), ("", "unknown"), ("--", "unknown"), ("x-", "x")]
-        {
-            assert_eq!(user(name).as_str(), id);
+        for (name, id) in [("Alex.Meier", "alex-meier"), ("7up", "up"), ("x-", "x")] {
+            assert_eq!(user(Some(name)).as_str(), id);
+        }
+        for name in [None, Some(""), Some("--"), Some("42")] {
+            assert_eq!(user(name).as_str(), user_id());
         }
     }
 
     #[test]
     fn without_flag_and_credentials_the_error_names_both_ways_on() {
-        let error = place(None, None, None, &BTreeMap::new()).unwrap_err();
+        let error = workspace(None, None, None, &BTreeMap::new()).unwrap_err();
         assert!(error.hint.contains("EXOSCALE_API_KEY") && error.hint.contains("--cloud sim"), "{error:?}");
     }
 }

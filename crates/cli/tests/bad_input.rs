@@ -137,6 +137,22 @@ fn no_cloud_is_chosen_by_guess() {
 }
 
 #[test]
+fn the_only_default_state_directory_is_used_again() {
+    let place = Place::new();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(common::EXOKIT);
+        ended(command.args(args).env_clear().env("HOME", place.dir.path()).output().unwrap())
+    };
+    assert_eq!(run(&["list"]).code, 2);
+    let planned = run(&["--cloud", "sim", "plan", "T1"]);
+    assert!(planned.out.contains("asked for by uid-"), "{}", planned.out);
+    assert_eq!(run(&["list"]).code, 0);
+    // Of two, none is chosen.
+    assert_eq!(run(&["--cloud", "exoscale", "list"]).code, 0);
+    assert_eq!(run(&["list"]).code, 2);
+}
+
+#[test]
 fn a_state_directory_keeps_to_its_cloud() {
     let place = Place::new();
     place.expect(0, &["list"]);

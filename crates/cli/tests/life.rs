@@ -78,11 +78,21 @@ fn an_extension_is_a_plan_of_its_own() {
     let place = Place::with_roster().at_speed("max");
     place.expect(0, &["up", "T1", "--name", "longer", "--ttl", "1h"]);
     let before = place.json(0, &["show", "longer"])["expires_at"].clone();
-    let extended = place.json(0, &["extend", "longer", "--ttl", "4h"]);
+    let ended = place.expect(0, &["extend", "longer", "--ttl", "4h", "-o", "json"]);
+    assert!(ended.err.contains("It ends at "), "{}", ended.err);
+    let extended: Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!((&extended["phase"], &extended["action"]), (&"succeeded".into(), &"extend".into()));
     let after = place.json(0, &["show", "longer"])["expires_at"].clone();
     assert_ne!(before, after);
     assert!(before.as_str() < after.as_str());
+}
+
+#[test]
+fn an_extension_gives_no_end_to_what_has_none() {
+    let place = Place::with_roster().at_speed("max");
+    place.up_t1("endless");
+    assert_eq!(place.error(1, &["extend", "endless", "--ttl", "4h"])["code"], "shortened");
+    assert_eq!(place.json(0, &["show", "endless"])["expires_at"], Value::Null);
 }
 
 #[test]

@@ -28,7 +28,8 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, XmlError> {
     if text.contains("<!DOCTYPE") {
         return Err(XmlError::Form("it has a document type"));
     }
-    let mut roots: Vec<T> = quick_xml::de::from_str(text).map_err(|error| XmlError::Syntax(excerpt(&error)))?;
+    let mut roots: Vec<T> =
+        quick_xml::de::from_str(text).map_err(|error| XmlError::Syntax(excerpt(&error)))?;
     match (roots.pop(), roots.is_empty()) {
         (Some(root), true) => Ok(root),
         _ => Err(XmlError::Form("it does not consist of one element")),

@@ -10,6 +10,7 @@ use exokit_model::canonical::CanonicalError;
 use exokit_model::graph::GraphError;
 use exokit_model::ids::{EnvironmentName, OperationId, PersonId, PlanId, ResourceId};
 use exokit_model::plan::PlanError;
+use jiff::Timestamp;
 
 use crate::entropy::EntropyError;
 use crate::observe::ObserveError;
@@ -71,6 +72,14 @@ pub enum EngineError {
         asked: String,
         /// How long it may, in seconds.
         most: u64,
+    },
+    /// An extension would give an end to what has none.
+    #[error("environment {environment} has no end; the extension would end it at {end}")]
+    Shortened {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The end that it would have.
+        end: Timestamp,
     },
     /// Somebody else asked for the environment.
     #[error("environment {environment} belongs to {owner}, who alone keeps it alive, not {person}")]
@@ -160,6 +169,7 @@ impl EngineError {
             EngineError::NoEnvironment(_) => "no-environment",
             EngineError::Exists(_) => "exists",
             EngineError::LivesTooLong { .. } => "life-too-long",
+            EngineError::Shortened { .. } => "shortened",
             EngineError::NotOwner { .. } => "not-owner",
             EngineError::NoKeepAlive(_) => "no-keep-alive",
             EngineError::Busy { .. } => "busy",
@@ -199,6 +209,9 @@ impl EngineError {
             EngineError::NoEnvironment(_) => "`exokit list` shows all environments".to_owned(),
             EngineError::Exists(name) => {
                 format!("choose another name, or remove it first with `exokit teardown {name}`")
+            }
+            EngineError::Shortened { .. } => {
+                "leave it as it is; an environment with a time limit is asked for with --ttl".to_owned()
             }
             EngineError::LivesTooLong { most, .. } => {
                 format!(

@@ -21,6 +21,7 @@ use exokit_model::plan::{Action, Destroy, Plan};
 use exokit_model::spec::{Correction, EnvironmentClass, EnvironmentSpec};
 use exokit_mutant::{Mutant, planted};
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use crate::engine::Engine;
@@ -185,8 +186,8 @@ impl Engine {
     /// paid for, so they count like a request.
     ///
     /// # Errors
-    /// As [`Engine::plan_teardown`], and when it would live longer than the
-    /// policy allows.
+    /// As [`Engine::plan_teardown`], when it has no end, and when it would live
+    /// longer than the policy allows.
     pub async fn plan_extend(
         &self,
         request: ExtensionRequest,
@@ -198,6 +199,11 @@ impl Engine {
         let provision = environment.provision().ok_or_else(|| EngineError::NoEnvironment(name.clone()))?;
         let roster = self.roster().await?;
         let life = provision.plan.spec.as_ref().and_then(|spec| spec.ttl_seconds);
+        if life.is_none() && environment.extended() == 0 {
+            let more = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+            let end = self.now().checked_add(more).unwrap_or(Timestamp::MAX);
+            return Err(EngineError::Shortened { environment: name.clone(), end });
+        }
         let life = life.map(|life| life.saturating_add(environment.extended()).saturating_add(seconds));
         check_life(name, life, break_glass.as_ref(), &roster)?;
         let team = team_of(&roster, requester);

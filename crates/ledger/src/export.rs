@@ -82,7 +82,11 @@ pub async fn export(ledger: &dyn Ledger) -> Result<String, ExportError> {
     Ok(serde_json::to_string_pretty(&document(records)?)?)
 }
 
-fn document(records: Vec<Record>) -> Result<Export, ExportError> {
+/// The document of a whole ledger's records, which are checked.
+///
+/// # Errors
+/// When the records do not verify.
+pub fn document(records: Vec<Record>) -> Result<Export, ExportError> {
     let head = verify(&records)?;
     let registry = Registry::fold(&records)?;
     Ok(Export {

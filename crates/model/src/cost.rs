@@ -14,7 +14,7 @@ use crate::text::ForeignText;
 pub const HOURS_PER_MONTH: u32 = 720;
 
 /// A dated list of prices for one currency, excluding VAT.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriceList {
     /// Day of the list, as `YYYY-MM-DD`.

@@ -99,6 +99,7 @@ impl Explain for EngineError {
             | EngineError::OtherBody { .. }
             | EngineError::StalePlan { .. }
             | EngineError::NoKeepAlive(_)
+            | EngineError::Shortened { .. }
             | EngineError::WrongPhase { .. } => Class::Conflict,
         }
     }

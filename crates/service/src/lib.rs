@@ -14,11 +14,11 @@ mod planning;
 pub mod progress;
 pub mod publisher;
 mod queries;
+mod run;
 pub mod service;
-pub mod views;
+mod views;
 mod vote;
 pub mod worker;
 
 pub use explain::{Doing, Explain, chain};
-pub use planning::PlannedChange;
 pub use service::{Caller, RequestKey, Service};

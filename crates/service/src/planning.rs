@@ -39,13 +39,13 @@ pub(crate) struct CachedPolicy {
 
 /// A plan, and how it came out of the request.
 #[derive(Debug, Clone)]
-pub struct PlannedChange {
+pub(crate) struct PlannedChange {
     /// The plan.
-    pub plan: Plan,
+    pub(crate) plan: Plan,
     /// Why this template was chosen; none when it was named.
-    pub selection: Option<Selection>,
+    pub(crate) selection: Option<Selection>,
     /// Remarks for people, such as ignored keys of a run file.
-    pub notes: Vec<ForeignText>,
+    pub(crate) notes: Vec<ForeignText>,
 }
 
 /// The specification of a new environment, and how it came out of the request.
@@ -92,7 +92,7 @@ impl Service {
     /// # Errors
     /// When what is asked for contradicts itself or is not on offer, and when
     /// ledger or cloud cannot be read.
-    pub async fn plan_change(
+    pub(crate) async fn plan_change(
         &self,
         requester: &PersonId,
         request: &PlanRequest,

@@ -17,8 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// A plan.
-#[must_use]
-pub fn plan(plan: &Plan, digest: Digest) -> PlanView {
+pub(crate) fn plan(plan: &Plan, digest: Digest) -> PlanView {
     PlanView {
         plan_id: plan.plan_id.clone(),
         digest,
@@ -55,8 +54,7 @@ fn resource(node: &Node) -> PlannedResource {
 }
 
 /// An operation.
-#[must_use]
-pub fn operation(view: &OperationView) -> OperationReply {
+pub(crate) fn operation(view: &OperationView) -> OperationReply {
     let (needs_human, cause) = match &view.phase {
         Phase::NeedsHuman { why, owner, rolling_back } => {
             let parked = Parked {
@@ -91,8 +89,7 @@ pub fn operation(view: &OperationView) -> OperationReply {
 }
 
 /// An operation that runs or may start now.
-#[must_use]
-pub fn active_operation(summary: &OperationSummary) -> ActiveOperation {
+pub(crate) fn active_operation(summary: &OperationSummary) -> ActiveOperation {
     ActiveOperation {
         operation: summary.operation.clone(),
         environment: summary.environment.clone(),
@@ -115,8 +112,7 @@ fn approvals(tokens: &[String]) -> Vec<Approval> {
 }
 
 /// An environment.
-#[must_use]
-pub fn environment(view: &EnvironmentView) -> Environment {
+pub(crate) fn environment(view: &EnvironmentView) -> Environment {
     let resources = view.resources.iter().map(|resource| Resource {
         key: resource.key.clone(),
         kind: resource.kind,
@@ -148,8 +144,7 @@ pub fn environment(view: &EnvironmentView) -> Environment {
 }
 
 /// Something that the sweep found.
-#[must_use]
-pub fn orphan(found: &sweep::Orphan) -> Orphan {
+pub(crate) fn orphan(found: &sweep::Orphan) -> Orphan {
     Orphan {
         kind: found.kind,
         id: found.id.as_str().into(),

@@ -172,6 +172,14 @@ async fn a_warning_comes_once_for_each_end() {
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn an_extension_gives_no_end_to_what_has_none() {
+    let rig = rig().await;
+    let state = ready(&rig, 1, |spec| spec.ttl_seconds = None).await;
+    let refused = rig.engine().plan_extend(extension(&state.plan.environment, LIFE), None).await;
+    assert_eq!(refused.unwrap_err().code(), "shortened");
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn the_policy_bounds_the_whole_life() {
     let rig = rig().await;
     let engine = rig.engine();

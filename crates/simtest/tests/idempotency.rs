@@ -246,8 +246,11 @@ fn a_key_is_known_after_the_ledger_was_closed_and_opened() {
 async fn every_sort_of_plan_has_the_id_of_its_request() {
     let host = Host::new(None);
     host.rig.install_roster().await;
-    let (state, _) = story::provisioned(&host.rig, 1).await.unwrap();
     let (engine, dana) = (host.engine(), person("dana"));
+    let mut wanted = request(1);
+    wanted.spec.ttl_seconds = Some(3600);
+    let state = story::approved(&host.rig, wanted).await.unwrap();
+    engine.run(&state.operation).await.unwrap();
     let name = &state.plan.environment;
     let (extend, teardown) = (keyed(&engine, "e", "extend"), keyed(&engine, "t", "teardown"));
     for _ in 0..2 {

@@ -24,7 +24,7 @@ const EMBEDDED: [(&str, &str); 7] = [
 ];
 
 /// Templates by id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TemplateSet {
     templates: BTreeMap<TemplateId, Template>,
 }

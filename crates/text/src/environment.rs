@@ -1,14 +1,12 @@
 //! Environments, many or one.
 
-use exokit_ledger::EnvironmentView;
-use exokit_ledger::projection::{ResourceState, ResourceView};
-use exokit_model::text::Escaped;
+use exokit_wire::reply::{Environment, Resource};
 use jiff::Timestamp;
 
 use crate::format::{amount, from_now, moment, table};
 
 /// Formats environments as a table.
-pub fn list(environments: &[EnvironmentView], now: Timestamp) -> String {
+pub fn list(environments: &[Environment], now: Timestamp) -> String {
     if environments.is_empty() {
         return "There is no environment. `exokit up T1` makes one.\n".to_owned();
     }
@@ -19,7 +17,7 @@ pub fn list(environments: &[EnvironmentView], now: Timestamp) -> String {
                 view.environment.to_string(),
                 view.template.to_string(),
                 view.zone.to_string(),
-                view.phase.clone(),
+                view.phase.to_string(),
                 format!("{} {}", amount(view.hourly), view.currency),
                 moment(view.created_at),
                 view.expires_at.map_or_else(|| "-".to_owned(), |at| from_now(at, now)),
@@ -34,17 +32,17 @@ pub fn list(environments: &[EnvironmentView], now: Timestamp) -> String {
 
 /// Formats one environment, with a line about each operation that is not
 /// finished.
-pub fn show(view: &EnvironmentView, open: &[String], now: Timestamp) -> String {
+pub fn show(view: &Environment, open: &[String], now: Timestamp) -> String {
     let mut text = format!(
         "{} is {}\n  template {} in {}, level {}, band {}, {} {} per hour\n  asked for by {}, created {} UTC, {}\n",
         view.environment,
-        Escaped(&view.phase),
+        view.phase,
         view.template,
         view.zone,
         view.level,
         view.band,
         amount(view.hourly),
-        Escaped(&view.currency),
+        view.currency,
         view.owner,
         moment(view.created_at),
         view.expires_at
@@ -59,25 +57,12 @@ pub fn show(view: &EnvironmentView, open: &[String], now: Timestamp) -> String {
     text
 }
 
-fn row(resource: &ResourceView) -> Vec<String> {
+fn row(resource: &Resource) -> Vec<String> {
     vec![
         resource.key.to_string(),
         resource.kind.to_string(),
-        state(resource.state).to_owned(),
-        resource.name.clone(),
+        resource.state.to_string().replace('-', " "),
+        resource.name.to_string(),
         resource.id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
     ]
-}
-
-/// The state in words.
-pub fn state(state: ResourceState) -> &'static str {
-    match state {
-        ResourceState::Planned => "planned",
-        ResourceState::Creating => "creating",
-        ResourceState::InDoubt => "in doubt",
-        ResourceState::Ready => "ready",
-        ResourceState::Failed => "failed",
-        ResourceState::Deleting => "deleting",
-        ResourceState::Gone => "gone",
-    }
 }

@@ -56,6 +56,17 @@ impl std::str::FromStr for Scope {
     }
 }
 
+/// What an operation is carried out with. Each includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Needs {
+    /// The ledger alone.
+    Ledger,
+    /// Templates and prices, too.
+    Templates,
+    /// The cloud, too, now or when the operation runs.
+    Cloud,
+}
+
 /// Method of the HTTP route of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpMethod {
@@ -189,6 +200,35 @@ verbs! {
 }
 
 impl Verb {
+    /// What it is carried out with.
+    #[must_use]
+    pub fn needs(self) -> Needs {
+        match self {
+            Verb::KeepAlive
+            | Verb::Approve
+            | Verb::Deny
+            | Verb::Status
+            | Verb::List
+            | Verb::ShowPlan
+            | Verb::Roster
+            | Verb::History
+            | Verb::Events
+            | Verb::Operations
+            | Verb::Audit
+            | Verb::Export => Needs::Ledger,
+            Verb::Select | Verb::Prices => Needs::Templates,
+            Verb::Plan
+            | Verb::Provision
+            | Verb::Teardown
+            | Verb::Extend
+            | Verb::Drift
+            | Verb::Orphans
+            | Verb::Resume
+            | Verb::Doctor
+            | Verb::VerifyPrices => Needs::Cloud,
+        }
+    }
+
     /// The operation with a subject.
     #[must_use]
     pub fn of_subject(subject: &str) -> Option<Self> {

@@ -47,7 +47,7 @@ const LAYERS: &[Layer] = &[
     Layer { package: "exokit-wire", normal: &["exokit-model", "exokit-mutant"], tests: &[] },
     Layer {
         package: "exokit-text",
-        normal: &["exokit-model", "exokit-core", "exokit-approval", "exokit-ledger", "exokit-wire"],
+        normal: &["exokit-model", "exokit-core", "exokit-approval", "exokit-wire"],
         tests: &[],
     },
     Layer {

@@ -13,7 +13,7 @@ use super::PaceArgs;
 
 /// Run the agent AZ-INFRA-001: requests over NATS and HTTP, events, metrics
 ///
-/// Prints one line of JSON once every door is open. On SIGTERM it takes no new
+/// Works on this host. Prints one line of JSON once every door is open. On SIGTERM it takes no new
 /// requests, answers those under way and leaves work to whoever comes next.
 /// The password comes from EXOKIT_NATS_PASSWORD, the seed of an nkey from
 /// EXOKIT_NATS_NKEY.
@@ -48,7 +48,7 @@ pub(crate) struct ServeArgs {
 
 /// Route the platform's tasks to the agent
 ///
-/// Takes tasks on orchestrator.task.>, checks them against the routing table
+/// Works on this host. Takes tasks on orchestrator.task.>, checks them against the routing table
 /// and its gates, hands them on, and sends back what comes of them. Provision
 /// of T3 and above and every teardown need an approval_token that verifies.
 /// Votes that are handed on are written to the audit log first.
@@ -104,7 +104,9 @@ pub(crate) enum LogFormat {
     Text,
 }
 
-/// Bearer tokens for the agent's HTTP
+/// Manage bearer tokens for the agent's HTTP
+///
+/// Works on this host.
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
     #[command(subcommand)]
@@ -133,7 +135,7 @@ pub(crate) enum TokenCommand {
         #[arg(long, value_name = "TIME", default_value = "90d", value_parser = parse_duration)]
         expires: u64,
     },
-    /// The tokens, without their secrets
+    /// List the tokens, without their secrets
     ///
     /// Example:
     ///   exokit token list -o json
@@ -151,6 +153,8 @@ pub(crate) enum TokenCommand {
 }
 
 /// Print the JSON Schemas of the agent's messages
+///
+/// Works on this host.
 ///
 /// Examples:
 ///   exokit schema                              their names

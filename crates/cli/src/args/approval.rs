@@ -7,21 +7,8 @@ use exokit_model::ids::{KeyId, PersonId, RoleName};
 use exokit_text::format::parse_duration;
 use rust_decimal::Decimal;
 
-/// Vote on a recorded plan
-///
-/// Shows what the plan makes and destroys, what it costs and why it needs an
-/// approval, asks, signs the digest with your key, and hands the token to the
-/// engine, which verifies it. The plan is named by its id, by its digest (or
-/// the first 8 digits) or by its environment.
-///
-/// Examples:
-///   exokit approve first --as alex
-///   exokit approve plan_abcdefghijklmnop --key alex.pem --yes
-///   exokit deny first
-///   exokit approve first --print-token > token.txt
-///   exokit approve first --token token.txt
+/// A vote on a recorded plan.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct VoteArgs {
     /// Plan id, digest or environment
     #[arg(value_name = "PLAN|DIGEST|ENV")]
@@ -29,8 +16,8 @@ pub(crate) struct VoteArgs {
     /// Your key [env: EXOKIT_KEY] [default: keys/PERSON.pem in the state directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// Public half of the root key, by which the roster of --agent is checked
-    /// [default: the pinned one of the state directory]
+    /// Public half of the root key, which has signed the roster [default: the
+    /// pinned one of the state directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) root: Option<PathBuf>,
     /// Do not ask before signing
@@ -44,9 +31,10 @@ pub(crate) struct VoteArgs {
     pub(crate) print_token: bool,
 }
 
-/// Persons, roles and keys that approvals count from
+/// Manage the persons, roles and keys that can approve
 ///
 /// The roster is one signed document: the root key signs it and nothing else.
+/// `list` and `policy` without changes read; the rest works on this host.
 ///
 /// Examples:
 ///   exokit approver init
@@ -68,7 +56,7 @@ pub(crate) enum ApproverCommand {
     CreateKey(CreateKeyArgs),
     Add(AddArgs),
     Revoke(RevokeArgs),
-    /// Persons, roles and keys in force
+    /// List persons, roles and keys in force
     ///
     /// Example:
     ///   exokit approver list -o json
@@ -78,6 +66,8 @@ pub(crate) enum ApproverCommand {
 }
 
 /// Make the root key and the first roster
+///
+/// Works on this host.
 ///
 /// The private half is encrypted under a passphrase; the public half is pinned
 /// in the state directory. Keep the private half elsewhere.
@@ -94,6 +84,8 @@ pub(crate) struct InitArgs {
 
 /// Make a key with which a person votes
 ///
+/// Works on this host.
+///
 /// Prints the public half, which `approver add` takes.
 ///
 /// Example:
@@ -109,6 +101,8 @@ pub(crate) struct CreateKeyArgs {
 }
 
 /// Add a person, or another key of a person
+///
+/// Works on this host.
 ///
 /// Examples:
 ///   exokit approver add alex --role platform --public KEY
@@ -135,7 +129,9 @@ pub(crate) struct AddArgs {
     pub(crate) root_key: Option<PathBuf>,
 }
 
-/// Let a key no longer count
+/// Revoke a key
+///
+/// Works on this host.
 ///
 /// Example:
 ///   exokit approver revoke 0123456789abcdef
@@ -150,6 +146,8 @@ pub(crate) struct RevokeArgs {
 }
 
 /// Show or change cost bands and budget caps
+///
+/// A change works on this host.
 ///
 /// Examples:
 ///   exokit approver policy

@@ -3,7 +3,7 @@
 
 mod agent;
 mod approval;
-mod look;
+mod environment;
 mod plan;
 mod tools;
 
@@ -19,12 +19,11 @@ pub(crate) use agent::{
 pub(crate) use approval::{
     AddArgs, ApproverArgs, ApproverCommand, CreateKeyArgs, InitArgs, PolicyArgs, RevokeArgs, VoteArgs,
 };
-pub(crate) use look::{
+pub(crate) use environment::{
     DriftArgs, EnvironmentArgs, HistoryArgs, ListArgs, OrphansArgs, ResumeArgs, WatchArgs,
 };
 pub(crate) use plan::{
-    AtExpiryName, ChangeArgs, ClassName, DatabaseName, ExtendArgs, KeepAliveArgs, PlanArgs, ProvisionArgs,
-    RequirementArgs, SelectArgs, SksLevelName, TeardownArgs,
+    ChangeArgs, ExtendArgs, KeepAliveArgs, PlanArgs, ProvisionArgs, RequirementArgs, SelectArgs, TeardownArgs,
 };
 pub(crate) use tools::{
     AuditArgs, AuditCommand, CompletionsArgs, DemoArgs, ManArgs, PricesArgs, PricesCommand, RegistryArgs,
@@ -118,6 +117,9 @@ pub(crate) enum CloudName {
 }
 
 impl CloudName {
+    /// Every cloud.
+    pub(crate) const ALL: [CloudName; 2] = [CloudName::Sim, CloudName::Exoscale];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             CloudName::Sim => "sim",
@@ -144,7 +146,29 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     #[command(visible_alias = "up")]
     Provision(ProvisionArgs),
+    /// Approve a plan that waits for you
+    ///
+    /// Shows what the plan makes and destroys, what it costs and why it needs an
+    /// approval, asks, signs the digest with your key, and sends the token to the
+    /// engine, which verifies it. Name the plan by its id, by its digest (or the
+    /// first 8 digits) or by its environment.
+    ///
+    /// Examples:
+    ///   exokit approve first --as alex
+    ///   exokit approve plan_abcdefghijklmnop --key alex.pem --yes
+    ///   exokit approve first --print-token > token.txt
+    ///   exokit approve first --token token.txt
+    #[command(verbatim_doc_comment)]
     Approve(VoteArgs),
+    /// Deny a plan, so that it never runs
+    ///
+    /// Shows the plan, asks, and signs as `exokit approve` does. A denial is
+    /// final.
+    ///
+    /// Examples:
+    ///   exokit deny first
+    ///   exokit deny plan_abcdefghijklmnop --key kim.pem --yes
+    #[command(verbatim_doc_comment)]
     Deny(VoteArgs),
     List(ListArgs),
     Show(EnvironmentArgs),
@@ -164,7 +188,8 @@ pub(crate) enum Command {
     Registry(RegistryArgs),
     /// Check state, keys, credentials, cloud, templates and prices
     ///
-    /// Every line is ok, warn or fail, with what to do. Nothing is changed.
+    /// Every line is ok, warn or fail, with what to do. Nothing is changed. With
+    /// --agent the agent checks what it works with.
     ///
     /// Examples:
     ///   exokit doctor

@@ -2,15 +2,26 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use exokit_model::break_glass::BreakGlass;
 use exokit_model::ids::{EnvironmentName, PlanId, Zone};
+use exokit_model::spec::{AtExpiry, DatabaseEngine, EnvironmentClass, SksLevel};
 use exokit_text::format::parse_duration;
 use rust_decimal::Decimal;
+use serde::de::DeserializeOwned;
 
 use crate::args::PaceArgs;
 
-/// Which template a set of requirements gets, and why
+/// Reads a value from the word that stands for it in messages.
+fn word<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| serde_json::from_value::<T>(word.into()))
+}
+
+/// Select the cheapest template that satisfies requirements, and explain it
 ///
 /// The answer is the cheapest template that satisfies every requirement. For
 /// each other template it says what it lacks. Nothing is recorded and no cloud
@@ -56,7 +67,7 @@ pub(crate) struct PlanArgs {
     pub(crate) out: Option<PathBuf>,
 }
 
-/// Make an environment: plan, record, and run as soon as it is approved
+/// Make an environment: plan it, record the plan, and run it once approved
 ///
 /// A plan of level 1 runs at once. A plan of level 2 or 3 is recorded and the
 /// command ends with exit code 3 and says how to approve it; then run it with
@@ -108,8 +119,8 @@ pub(crate) struct ChangeArgs {
     #[arg(long, value_name = "30m", value_parser = parse_duration)]
     pub(crate) keep_alive: Option<u64>,
     /// What happens when it expires; `remove` is approved together with it
-    #[arg(long, value_enum, default_value = "ask")]
-    pub(crate) at_expiry: AtExpiryName,
+    #[arg(long, value_parser = word::<AtExpiry>(&["ask", "remove"]), default_value = "ask")]
+    pub(crate) at_expiry: AtExpiry,
     /// Ask for at least this approval level
     #[arg(long, value_name = "1..3", value_parser = clap::value_parser!(u8).range(1..=3))]
     pub(crate) level: Option<u8>,
@@ -122,22 +133,13 @@ pub(crate) struct ChangeArgs {
     pub(crate) shape: ShapeArgs,
 }
 
-/// What happens to an environment that expires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum AtExpiryName {
-    /// Its removal is planned and waits for approval
-    Ask,
-    /// It is removed
-    Remove,
-}
-
 /// What is required; the cheapest template that has it all is taken.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Requirements")]
 pub(crate) struct RequirementArgs {
     /// A managed database
-    #[arg(long, value_enum)]
-    pub(crate) database: Option<DatabaseName>,
+    #[arg(long, value_parser = word::<DatabaseEngine>(&["pg", "valkey"]))]
+    pub(crate) database: Option<DatabaseEngine>,
     /// A bucket
     #[arg(long)]
     pub(crate) object_storage: bool,
@@ -172,8 +174,8 @@ pub(crate) struct RequirementArgs {
     #[arg(long, value_name = "N")]
     pub(crate) replicas_max: Option<u32>,
     /// How much it matters; production raises the approval level
-    #[arg(long, value_enum)]
-    pub(crate) class: Option<ClassName>,
+    #[arg(long, value_parser = word::<EnvironmentClass>(&["test", "staging", "production"]))]
+    pub(crate) class: Option<EnvironmentClass>,
     /// Country of the zone, such as ch
     #[arg(long, value_name = "CC")]
     pub(crate) country: Option<String>,
@@ -193,8 +195,8 @@ pub(crate) struct ShapeArgs {
     #[arg(long)]
     pub(crate) project: Option<String>,
     /// Level of the control plane
-    #[arg(long, value_enum)]
-    pub(crate) sks_level: Option<SksLevelName>,
+    #[arg(long, value_parser = word::<SksLevel>(&["starter", "pro"]))]
+    pub(crate) sks_level: Option<SksLevel>,
     /// Kubernetes version, such as 1.35
     #[arg(long, value_name = "VERSION")]
     pub(crate) kubernetes: Option<String>,
@@ -224,30 +226,6 @@ pub(crate) struct ShapeArgs {
     pub(crate) cert_email: Option<String>,
 }
 
-/// Database engines.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum DatabaseName {
-    /// PostgreSQL
-    Pg,
-    /// Valkey, which replaced Redis
-    Valkey,
-}
-
-/// How much an environment matters.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum ClassName {
-    Test,
-    Staging,
-    Production,
-}
-
-/// Levels of the control plane.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum SksLevelName {
-    Starter,
-    Pro,
-}
-
 /// Remove an environment and prove that nothing is left
 ///
 /// Teardown always needs an approval: level 2, or level 3 when data is
@@ -275,7 +253,7 @@ pub(crate) struct TeardownArgs {
     pub(crate) pace: PaceArgs,
 }
 
-/// Say that an environment is still needed
+/// Keep an environment alive by a sign of life
 ///
 /// For one that was asked for with --keep-alive. Only its owner can say so, or
 /// an agent of the same person.
@@ -290,9 +268,10 @@ pub(crate) struct KeepAliveArgs {
     pub(crate) environment: EnvironmentName,
 }
 
-/// Let an environment live longer
+/// Extend the life of an environment
 ///
-/// The time that is added is a plan of its own, because it is paid for.
+/// The time that is added is a plan of its own, because it is paid for. Only an
+/// environment that has an end can be extended.
 ///
 /// Examples:
 ///   exokit extend first --ttl 4h

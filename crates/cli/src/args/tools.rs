@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use exokit_model::ids::Zone;
 use secrecy::SecretString;
 
-/// The price list
+/// Show, update and verify the price list
 ///
 /// Examples:
 ///   exokit prices show
@@ -23,13 +23,15 @@ pub(crate) struct PricesArgs {
 /// What to do with prices.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PricesCommand {
-    /// The prices in use, with their date
+    /// Show the prices in use, with their date
     ///
     /// Example:
     ///   exokit prices show -o json
     #[command(verbatim_doc_comment)]
     Show,
     /// Fetch the public price lists into the state directory
+    ///
+    /// Works on this host.
     ///
     /// Example:
     ///   exokit prices update
@@ -43,7 +45,7 @@ pub(crate) enum PricesCommand {
     Verify,
 }
 
-/// Check the ledger
+/// Audit the ledger
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
@@ -66,7 +68,7 @@ pub(crate) enum AuditCommand {
     },
 }
 
-/// The whole registry as one file
+/// Export and import the registry as one file
 #[derive(Debug, Args)]
 pub(crate) struct RegistryArgs {
     #[command(subcommand)]
@@ -87,9 +89,9 @@ pub(crate) enum RegistryCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Take a document into an empty ledger; it is checked first
+    /// Import a document into an empty ledger; it is checked first
     ///
-    /// The files `keyring` and `root.key` of the old state directory are not part
+    /// Works on this host. The files `keyring` and `root.key` of the old state directory are not part
     /// of the document: copy them first, or what was made under the one cannot be
     /// recognised, and the roster under the other cannot be verified.
     ///
@@ -104,7 +106,8 @@ pub(crate) enum RegistryCommand {
 
 /// Serve a simulated Exoscale that the official clients accept
 ///
-/// Prints one JSON line when it is ready and runs until Ctrl-C.
+/// Works on this host. Prints one JSON line when it is ready and runs until
+/// Ctrl-C.
 ///
 /// Examples:
 ///   exokit sim
@@ -140,9 +143,9 @@ pub(crate) struct SimArgs {
     pub(crate) zone: Option<Zone>,
 }
 
-/// The whole story on the embedded cloud, in half a minute
+/// Tell the whole story on the embedded cloud, in half a minute
 ///
-/// Select, plan, a request that needs an approval, a refused one by the
+/// Works on this host. Select, plan, a request that needs an approval, a refused one by the
 /// requester, one by a second person, provision, drift, teardown with two
 /// persons, certificate, sweep and audit: each by the command that you would
 /// type, in a fresh state directory.
@@ -160,6 +163,8 @@ pub(crate) struct DemoArgs {
 
 /// Print shell completions
 ///
+/// Works on this host.
+///
 /// Example:
 ///   exokit completions bash > ~/.local/share/bash-completion/completions/exokit
 #[derive(Debug, Args)]
@@ -171,6 +176,8 @@ pub(crate) struct CompletionsArgs {
 }
 
 /// Print the manual page, or write all of them
+///
+/// Works on this host.
 ///
 /// Examples:
 ///   exokit man | man -l -

@@ -1,65 +1,146 @@
-//! `exokit approve` and `exokit deny`: one vote.
+//! `exokit approve` and `exokit deny`: one vote. Everything that is shown and
+//! signed is computed here, from the text of the plan and from the roster that
+//! the pinned root key has signed.
 
-use exokit_approval::keys::SecretKey;
+use std::path::Path;
+
+use exokit_approval::keys::{PublicKey, SecretKey};
 use exokit_approval::refusal::Refusal;
 use exokit_approval::token::{inspect, sign_vote};
 use exokit_cloud::clock::{Clock as _, SystemClock};
-use exokit_engine::vote::Voted;
-use exokit_ledger::Operations;
+use exokit_core::cost::estimate;
+use exokit_core::start::check_policy;
 use exokit_model::approval::{ApprovalClaims, Decision, Roster, VOTE_SECONDS_MAX};
 use exokit_model::canonical::Digest;
-use exokit_model::ids::{EnvironmentName, OperationId, PersonId, PlanId};
-use exokit_model::plan::Plan;
+use exokit_model::ids::{OperationId, PersonId, PlanId};
+use exokit_model::plan::{Action, Plan};
+use exokit_templates::prices;
 use exokit_text::decision;
 use exokit_wire::reply::VoteReply;
+use exokit_wire::request::{ApproveRequest, DenyRequest};
 use jiff::SignedDuration;
+use rust_decimal::Decimal;
 
 use crate::args::VoteArgs;
+use crate::connection::{Connection, RecordedPlan};
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::keys;
-use crate::output::say;
-use crate::session::{Reach, Session};
+use crate::output::{Output, say};
 use crate::settings::Settings;
 use crate::state_dir::read;
 
-/// Fewest digits by which a digest may be given.
-const DIGEST_DIGITS_MIN: usize = 8;
-
-pub(crate) async fn run(settings: &Settings, args: &VoteArgs, vote: Decision) -> Result<Exit, CliError> {
-    let session = Session::open(settings, Reach::Ledger).await?;
-    let operation = find(&session, &args.target).await?;
-    // The digest is computed here, from the bytes that the ledger holds.
-    let state = session.engine.operation(&operation).await.doing("reading", &args.target)?;
-    let roster = session.engine.roster().await.doing("reading", "the roster")?;
+pub(crate) async fn run(
+    connection: &Connection<'_>,
+    args: &VoteArgs,
+    decision: Decision,
+) -> Result<Exit, CliError> {
+    let found = connection.recorded(&args.target).await?;
+    check_target(connection, &args.target, &found)?;
     let token = match &args.token {
-        Some(path) => read(path)?.trim().to_owned(),
-        None => sign(settings, args, (&state.plan, &state.digest), &roster, vote)?,
+        Some(path) => token_of(args, path, &found)?,
+        None => sign_here(connection, args, &found, decision)?,
     };
+    let output = &connection.settings.output;
     if args.print_token {
-        settings.output.raw(format!("{token}\n").as_bytes())?;
+        output.raw(format!("{token}\n").as_bytes())?;
         return Ok(Exit::Done);
     }
-    check_decision(&token, vote).doing("reading", "the token")?;
-    let voted = session.engine.vote(&operation, &token).await;
-    let verb = if vote == Decision::Approve { "approving" } else { "denying" };
-    let voted = voted.doing(verb, &state.plan.plan_id)?;
-    let (person, decision, still) = match voted {
-        Voted::Counted { person, still } => (person, Decision::Approve, Some(still)),
-        Voted::Enough { person } => (person, Decision::Approve, None),
-        Voted::Denied { person } => (person, Decision::Deny, None),
+    check_decision(&token, decision).doing("reading", "the token")?;
+    let approval_token = token;
+    let voted = match decision {
+        Decision::Approve => connection.call(&ApproveRequest { approval_token }).await?,
+        Decision::Deny => connection.call(&DenyRequest { approval_token }).await?,
     };
-    let enough = decision == Decision::Approve && still.is_none();
-    let (plan_id, environment) = (state.plan.plan_id.clone(), state.plan.environment.clone());
-    let digest = state.digest;
-    tell(
-        settings,
-        &VoteReply { plan_id, environment, digest, person, decision, enough, still: still.map(Into::into) },
-    )
+    show(output, &voted)
 }
 
-/// A token that says the other thing is not sent by mistake.
-pub(crate) fn check_decision(token: &str, vote: Decision) -> Result<(), Refusal> {
+/// A token that was signed elsewhere, which must be about the plan that is
+/// named.
+fn token_of(args: &VoteArgs, path: &Path, found: &RecordedPlan) -> Result<String, CliError> {
+    let token = read(path)?.trim().to_owned();
+    let signed = inspect(&token).doing("reading the token", path.display())?.claims.plan_digest;
+    match signed == found.reply.operation.digest {
+        true => Ok(token),
+        false => {
+            let why = format!("it is about the plan with the digest {signed}");
+            let hint = "name that plan, by its digest if you have nothing else";
+            Err(CliError::new("other-plan", "voting with the token on", &args.target, why, hint))
+        }
+    }
+}
+
+/// Checks the plan against policy and prices, and signs the vote.
+fn sign_here(
+    connection: &Connection<'_>,
+    args: &VoteArgs,
+    found: &RecordedPlan,
+    decision: Decision,
+) -> Result<String, CliError> {
+    let roster = connection.signed_roster(&found.reply.roster, &root(connection, args)?)?;
+    if decision == Decision::Approve {
+        check_plan(connection, &found.plan, &roster)?;
+    }
+    sign(connection.settings, args, (&found.plan, &found.reply.operation.digest), &roster, decision)
+}
+
+/// The root key. Without it any roster could be shown.
+fn root(connection: &Connection<'_>, args: &VoteArgs) -> Result<PublicKey, CliError> {
+    let root = match &args.root {
+        Some(path) => {
+            let text = read(path)?;
+            Some(PublicKey::parse(text.trim()).doing("reading the root key", path.display())?)
+        }
+        None => connection.pinned_root()?,
+    };
+    root.ok_or_else(|| {
+        let why = "no root key is pinned here, so nobody vouches for the roster";
+        let hint = "give the public half with --root FILE; whoever ran `exokit approver init` has it";
+        CliError::new("no-root", "checking", "the roster", why, hint)
+    })
+}
+
+/// Detects a reply with another plan than was named.
+fn check_target(connection: &Connection<'_>, target: &str, found: &RecordedPlan) -> Result<(), CliError> {
+    let plan = &found.plan;
+    let by_id = target.parse::<PlanId>().map(|id| id == plan.plan_id);
+    let by_operation = || target.parse::<OperationId>().map(|id| id == plan.plan_id.operation());
+    let digest = found.reply.operation.digest.to_string();
+    let is_meant = by_id.or_else(|_| by_operation()).unwrap_or_else(|_| {
+        plan.environment.as_str() == target || digest.starts_with(&target.to_ascii_lowercase())
+    });
+    match is_meant {
+        true => Ok(()),
+        false => Err(connection.contradiction(target, &format!("the reply is about {}", plan.plan_id))),
+    }
+}
+
+/// Computes level, life and price again, from the text of the plan. None can be
+/// lower than what the rules and the known prices give.
+fn check_plan(connection: &Connection<'_>, plan: &Plan, roster: &Roster) -> Result<(), CliError> {
+    check_policy(plan, roster).doing("holding against the policy", &plan.plan_id)?;
+    let known = prices::embedded().doing("reading", "the prices")?;
+    let least = match (&plan.spec, plan.action) {
+        (Some(spec), Action::Provision) => {
+            let estimate = estimate(spec, &known);
+            // What is assumed where no price is known can be too high.
+            let assumed: Decimal = estimate.unknown.iter().map(|unknown| unknown.assumed_hourly).sum();
+            estimate.hourly - assumed
+        }
+        _ => return Ok(()),
+    };
+    match plan.cost.hourly >= least {
+        true => Ok(()),
+        false => {
+            let says = plan.cost.hourly;
+            let why = format!("it says {says} per hour, and the known prices give {least}");
+            Err(connection.contradiction(plan.plan_id.as_str(), &why))
+        }
+    }
+}
+
+/// Refuses a token that says the opposite of the command.
+fn check_decision(token: &str, vote: Decision) -> Result<(), Refusal> {
     match inspect(token)?.claims.decision == vote {
         true => Ok(()),
         false => Err(Refusal::Malformed { why: "it says the opposite of this command".to_owned() }),
@@ -67,7 +148,7 @@ pub(crate) fn check_decision(token: &str, vote: Decision) -> Result<(), Refusal>
 }
 
 /// Shows the page, asks, and signs.
-pub(crate) fn sign(
+fn sign(
     settings: &Settings,
     args: &VoteArgs,
     (plan, digest): (&Plan, &Digest),
@@ -75,9 +156,9 @@ pub(crate) fn sign(
     vote: Decision,
 ) -> Result<String, CliError> {
     let path = args.key.clone().or_else(|| settings.key.clone());
-    let path = match (path, &settings.place) {
+    let path = match (path, &settings.workspace) {
         (Some(path), _) => path,
-        (None, Ok(place)) => place.state.private_key(settings.person.as_str()),
+        (None, Ok(workspace)) => workspace.state.private_key(settings.person.as_str()),
         (None, Err(_)) => {
             let (why, hint) = ("no key is named", "name its file with --key, or in EXOKIT_KEY");
             return Err(CliError::new("key", "finding", "your key", why, hint).exit(Exit::Usage));
@@ -130,10 +211,9 @@ fn confirm(settings: &Settings, person: &PersonId, vote: Decision) -> Result<(),
 }
 
 /// Prints what the vote did.
-pub(crate) fn tell(settings: &Settings, voted: &VoteReply) -> Result<Exit, CliError> {
+fn show(output: &Output, voted: &VoteReply) -> Result<Exit, CliError> {
     let VoteReply { person, plan_id, environment, .. } = voted;
-    let value = serde_json::to_value(voted).unwrap_or_default();
-    settings.output.data(&value, || match (voted.decision, &voted.still) {
+    output.data(voted, || match (voted.decision, &voted.still) {
         (Decision::Approve, Some(still)) => format!("{person} approved {plan_id}; {still}\n"),
         (Decision::Approve, None) => {
             format!("{person} approved {plan_id}; it can run: exokit watch {environment}\n")
@@ -141,37 +221,4 @@ pub(crate) fn tell(settings: &Settings, voted: &VoteReply) -> Result<Exit, CliEr
         (Decision::Deny, _) => format!("{person} denied {plan_id}; it will never run\n"),
     })?;
     Ok(Exit::Done)
-}
-
-/// Finds the plan that is meant: by id, by digest, or as the newest of an
-/// environment that waits.
-async fn find(session: &Session, target: &str) -> Result<OperationId, CliError> {
-    let missing = |why: &str| {
-        CliError::new("no-plan", "finding", target, why, "`exokit show ENV` names the plans that wait")
-    };
-    let by_id =
-        target.parse::<PlanId>().map(|plan| plan.operation()).or_else(|_| target.parse::<OperationId>());
-    if let Ok(id) = by_id {
-        let found = session.operations(Operations::Named(id)).await?.pop();
-        let found = found.ok_or_else(|| missing("the ledger has no such plan"))?;
-        return Ok(found.operation);
-    }
-    let digits = target.len() >= DIGEST_DIGITS_MIN && target.bytes().all(|b| b.is_ascii_hexdigit());
-    if digits {
-        let prefix = target.to_ascii_lowercase();
-        let mut found = session.operations(Operations::Digest(prefix)).await?.into_iter();
-        match (found.next(), found.next()) {
-            (Some(one), None) => return Ok(one.operation),
-            (Some(_), Some(_)) => return Err(missing("more than one plan has a digest that begins so")),
-            (None, _) => {}
-        }
-    }
-    let name: EnvironmentName = target.parse().doing("finding the plan", target)?;
-    let Some(story) = session.story(&name).await? else {
-        return Err(missing("there is no such plan or environment"));
-    };
-    let (all, now) = (&story.operations, session.engine.parts().clock.now());
-    let waiting = all.iter().rev().find(|operation| operation.can_start(all, now));
-    let waiting = waiting.ok_or_else(|| missing("no plan of this environment waits for approval"))?;
-    Ok(waiting.operation.clone())
 }

@@ -10,10 +10,11 @@ use exokit_text::format::{amount, duration, moment, table};
 use serde_json::json;
 
 use crate::args::{AddArgs, ApproverCommand, CreateKeyArgs, InitArgs, PolicyArgs, RevokeArgs};
+use crate::connection::Connection;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::keys;
-use crate::session::{Reach, Session};
+use crate::session::Session;
 use crate::settings::Settings;
 use crate::state_dir::write_new;
 
@@ -23,15 +24,15 @@ pub(crate) async fn run(settings: &Settings, command: ApproverCommand) -> Result
         ApproverCommand::CreateKey(args) => create_key(settings, &args)?,
         ApproverCommand::Add(args) => add(settings, &args).await?,
         ApproverCommand::Revoke(args) => revoke(settings, &args).await?,
-        ApproverCommand::List => list(settings).await?,
+        ApproverCommand::List => show(settings, &Connection::open(settings, None).await?.roster().await?)?,
         ApproverCommand::Policy(args) => policy(settings, &args).await?,
     }
     Ok(Exit::Done)
 }
 
 async fn init(settings: &Settings, args: &InitArgs) -> Result<(), CliError> {
-    let place = settings.place()?;
-    let (state, pin) = (&place.state, place.state.root_public());
+    let workspace = settings.workspace()?;
+    let (state, pin) = (&workspace.state, workspace.state.root_public());
     if keys::pinned_root(state)?.is_some() {
         let hint = "`exokit approver add` adds persons; a new root key needs a new state directory";
         return Err(CliError::new("exists", "pinning", pin.display(), "a root key is pinned already", hint));
@@ -41,7 +42,7 @@ async fn init(settings: &Settings, args: &InitArgs) -> Result<(), CliError> {
     let public = keys::create(settings, &path, "the root")?;
     let root = keys::open(settings, &path, "the root")?;
     write_new(&pin, format!("{}\n", public.to_text()).as_bytes())?;
-    let session = Session::open(settings, Reach::Ledger).await?;
+    let session = Session::open(settings).await?;
     let first = Roster {
         version: 1,
         issued_at: session.engine.parts().clock.now(),
@@ -63,7 +64,7 @@ async fn init(settings: &Settings, args: &InitArgs) -> Result<(), CliError> {
 fn create_key(settings: &Settings, args: &CreateKeyArgs) -> Result<(), CliError> {
     let path = match &args.out {
         Some(path) => path.clone(),
-        None => settings.place()?.state.private_key(args.person.as_str()),
+        None => settings.workspace()?.state.private_key(args.person.as_str()),
     };
     let public = keys::create(settings, &path, args.person.as_str())?;
     let value = json!({
@@ -110,7 +111,7 @@ async fn add(settings: &Settings, args: &AddArgs) -> Result<(), CliError> {
 /// Without `--public` the public half of the person's key in the state
 /// directory is taken, if there is one; agents have none.
 fn own_public(settings: &Settings, args: &AddArgs) -> Result<Option<PublicKey>, CliError> {
-    let path = settings.place()?.state.private_key(args.person.as_str());
+    let path = settings.workspace()?.state.private_key(args.person.as_str());
     match args.agent_of.is_none() && path.exists() {
         true => Ok(Some(keys::open(settings, &path, args.person.as_str())?.public())),
         false => Ok(None),
@@ -151,12 +152,12 @@ async fn policy(settings: &Settings, args: &PolicyArgs) -> Result<(), CliError> 
         })
         .await;
     }
-    let session = Session::open(settings, Reach::Ledger).await?;
-    show_policy(settings, &session.engine.roster().await.doing("reading", "the roster")?.policy)
+    let roster = Connection::open(settings, None).await?.roster().await?;
+    show_policy(settings, &roster.policy)
 }
 
 /// Prints bands and caps.
-pub(crate) fn show_policy(settings: &Settings, policy: &CostPolicy) -> Result<(), CliError> {
+fn show_policy(settings: &Settings, policy: &CostPolicy) -> Result<(), CliError> {
     settings.output.data(policy, || {
         let cap = |cap: Option<rust_decimal::Decimal>| cap.map_or_else(|| "none".to_owned(), amount);
         format!(
@@ -178,7 +179,7 @@ async fn change(
     root_key: Option<&PathBuf>,
     change: impl FnOnce(&Roster, jiff::Timestamp) -> Result<Roster, RosterRefusal>,
 ) -> Result<(), CliError> {
-    let session = Session::open(settings, Reach::Ledger).await?;
+    let session = Session::open(settings).await?;
     if session.engine.parts().root.is_none() {
         let hint = "run `exokit approver init` first";
         return Err(CliError::new("no-root", "changing", "the roster", "no root key is pinned here", hint));
@@ -192,13 +193,8 @@ async fn change(
     show(settings, &installed)
 }
 
-async fn list(settings: &Settings) -> Result<(), CliError> {
-    let session = Session::open(settings, Reach::Ledger).await?;
-    show(settings, &session.engine.roster().await.doing("reading", "the roster")?)
-}
-
 /// Prints persons and keys.
-pub(crate) fn show(settings: &Settings, roster: &Roster) -> Result<(), CliError> {
+fn show(settings: &Settings, roster: &Roster) -> Result<(), CliError> {
     settings.output.data(roster, || {
         if roster.persons.is_empty() {
             return "Nobody can approve yet. `exokit approver add` adds a person.\n".to_owned();

@@ -1,28 +1,17 @@
 //! `exokit drift`: how the cloud differs from the plan.
 
 use exokit_text::format::table;
-use exokit_wire::reply::DriftReply;
+use exokit_wire::request::DriftRequest;
 
 use crate::args::DriftArgs;
-use crate::error::{CliError, Doing as _};
+use crate::connection::Connection;
+use crate::error::CliError;
 use crate::exit::Exit;
-use crate::session::{Reach, Session};
-use crate::settings::Settings;
 
-pub(crate) async fn run(settings: &Settings, args: &DriftArgs) -> Result<Exit, CliError> {
-    let session = Session::open(settings, Reach::Cloud).await?;
-    let name = &args.environment;
-    let drift = session.engine.drift(name).await.doing("comparing", name)?;
-    let drifted = !drift.differences.is_empty();
-    let (environment, compared) = (name.clone(), drift.compared);
-    show(settings, &DriftReply { environment, compared, drifted, differences: drift.differences })
-}
-
-/// Prints what differs.
-pub(crate) fn show(settings: &Settings, drift: &DriftReply) -> Result<Exit, CliError> {
+pub(crate) async fn run(connection: &Connection<'_>, args: &DriftArgs) -> Result<Exit, CliError> {
+    let drift = connection.call(&DriftRequest { environment: args.environment.clone() }).await?;
     let name = &drift.environment;
-    let value = serde_json::to_value(drift).unwrap_or_default();
-    settings.output.data(&value, || match drift.differences.is_empty() {
+    connection.settings.output.data(&drift, || match drift.differences.is_empty() {
         true => format!("No drift: {} resources of {name} are as planned.\n", drift.compared),
         false => {
             let rows: Vec<Vec<String>> = drift

@@ -1,32 +1,36 @@
 //! `exokit extend`: a longer life.
 
-use exokit_engine::propose::ExtensionRequest;
+use exokit_text::format::moment;
+use exokit_wire::request::{Extension, PlanRequest, StatusRequest};
+use jiff::SignedDuration;
 
 use crate::args::ExtendArgs;
-use crate::error::{CliError, Doing as _};
+use crate::change::{change, start};
+use crate::connection::Connection;
+use crate::error::CliError;
 use crate::exit::Exit;
-use crate::operate::Operator;
-use crate::settings::Settings;
 
-pub(crate) async fn run(settings: &Settings, args: &ExtendArgs) -> Result<Exit, CliError> {
-    let operator = Operator::open(settings, None).await?;
-    if let Some(plan) = &args.plan {
-        return operator.start(&plan.operation(), args.wait).await;
-    }
-    let (Some(name), Some(seconds)) = (&args.environment, args.ttl) else {
-        let hint = "name an environment and a time, such as `exokit extend first --ttl 4h`";
-        return Err(CliError::new("usage", "reading", "the arguments", "something is missing", hint)
-            .exit(Exit::Usage));
+pub(crate) async fn run(connection: &Connection<'_>, args: &ExtendArgs) -> Result<Exit, CliError> {
+    let (environment, ttl_seconds) = match (&args.plan, &args.environment, args.ttl) {
+        (Some(plan), ..) => return start(connection, plan, args.wait).await,
+        (None, Some(environment), Some(ttl)) => (environment.clone(), ttl),
+        _ => {
+            let hint = "name an environment and a time, such as `exokit extend first --ttl 4h`";
+            return Err(CliError::usage("something is missing", hint));
+        }
     };
-    let request = ExtensionRequest {
-        environment: name.clone(),
-        seconds,
-        requester: settings.person.clone(),
-        break_glass: args.break_glass.clone(),
-    };
-    let plan = operator.session.engine.plan_extend(request, None).await;
-    let plan = plan.doing("planning to extend", name)?;
-    settings.output.note(&exokit_text::plan::heading(&plan));
-    settings.output.note(exokit_text::plan::total(&plan).trim_end());
-    operator.propose(&plan, args.wait).await
+    let ends_at = connection.call(&StatusRequest { environment: environment.clone() }).await?.view.ends_at;
+    let more = SignedDuration::from_secs(i64::try_from(ttl_seconds).unwrap_or(i64::MAX));
+    let extended = ends_at.and_then(|end| Some((end, end.checked_add(more).ok()?)));
+    let break_glass = args.break_glass.clone();
+    let request = PlanRequest::Extend(Extension { environment, ttl_seconds, break_glass });
+    let output = &connection.settings.output;
+    change(connection, &request, args.wait, |plan| {
+        output.note(&exokit_text::plan::heading(plan));
+        if let Some((old, new)) = extended {
+            output.note(&format!("It ends at {} UTC now, and at {} UTC then", moment(old), moment(new)));
+        }
+        output.note(exokit_text::plan::total(plan).trim_end());
+    })
+    .await
 }

@@ -1,25 +1,16 @@
 //! `exokit keep-alive`: a sign of life.
 
 use exokit_text::format::moment;
-use exokit_wire::reply::KeepAliveReply;
+use exokit_wire::request::KeepAliveRequest;
 
 use crate::args::KeepAliveArgs;
-use crate::error::{CliError, Doing as _};
+use crate::connection::Connection;
+use crate::error::CliError;
 use crate::exit::Exit;
-use crate::session::{Reach, Session};
-use crate::settings::Settings;
 
-pub(crate) async fn run(settings: &Settings, args: &KeepAliveArgs) -> Result<Exit, CliError> {
-    let session = Session::open(settings, Reach::Ledger).await?;
-    let name = &args.environment;
-    let kept_until = session.engine.keep_alive(name, &settings.person).await.doing("keeping alive", name)?;
-    let reply = KeepAliveReply { environment: name.clone(), kept_until };
-    show(settings, &reply)
-}
-
-/// Prints until when it is kept.
-pub(crate) fn show(settings: &Settings, reply: &KeepAliveReply) -> Result<Exit, CliError> {
-    let until = moment(reply.kept_until);
-    settings.output.data(reply, || format!("{} is kept until {until}\n", reply.environment))?;
+pub(crate) async fn run(connection: &Connection<'_>, args: &KeepAliveArgs) -> Result<Exit, CliError> {
+    let reply = connection.call(&KeepAliveRequest { environment: args.environment.clone() }).await?;
+    let text = || format!("{} is kept until {}\n", reply.environment, moment(reply.kept_until));
+    connection.settings.output.data(&reply, text)?;
     Ok(Exit::Done)
 }

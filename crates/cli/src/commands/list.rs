@@ -1,23 +1,26 @@
 //! `exokit list`: all environments.
 
-use exokit_ledger::{EnvironmentView, Environments};
-use jiff::Timestamp;
+use exokit_cloud::clock::{Clock as _, SystemClock};
+use exokit_wire::request::ListRequest;
 
 use crate::args::ListArgs;
+use crate::connection::Connection;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::session::{Reach, Session};
-use crate::settings::Settings;
 
-pub(crate) async fn run(settings: &Settings, args: &ListArgs) -> Result<Exit, CliError> {
-    let session = Session::open(settings, Reach::Ledger).await?;
-    let which = if args.all { Environments::All } else { Environments::Present };
-    let shown = session.environments(which).await?;
-    show(settings, &shown, session.engine.parts().clock.now())
-}
-
-/// Prints them.
-pub(crate) fn show(settings: &Settings, shown: &[EnvironmentView], now: Timestamp) -> Result<Exit, CliError> {
-    settings.output.data(&shown, || exokit_text::environment::list(shown, now))?;
+pub(crate) async fn run(connection: &Connection<'_>, args: &ListArgs) -> Result<Exit, CliError> {
+    let mut request = ListRequest { all: args.all, after: None };
+    let mut shown = Vec::new();
+    loop {
+        let page = connection.call(&request).await?;
+        shown.extend(page.environments);
+        // A page that leads back would be asked for for ever.
+        match page.next.filter(|next| Some(next) > request.after.as_ref()) {
+            Some(next) => request.after = Some(next),
+            None => break,
+        }
+    }
+    let text = || exokit_text::environment::list(&shown, SystemClock.now());
+    connection.settings.output.data(&shown, text)?;
     Ok(Exit::Done)
 }

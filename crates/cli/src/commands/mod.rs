@@ -1,27 +1,26 @@
 //! The commands, one file each.
 
-pub(crate) mod approve;
-pub(crate) mod approver;
+mod approve;
+mod approver;
 mod audit;
 mod completions;
 mod demo;
 mod doctor;
-pub(crate) mod drift;
+mod drift;
 mod extend;
-pub(crate) mod history;
-pub(crate) mod keep_alive;
-pub(crate) mod list;
+mod history;
+mod keep_alive;
+mod list;
 mod man;
-pub(crate) mod nats;
 mod orchestrator;
-pub(crate) mod orphans;
+mod orphans;
 pub(crate) mod plan;
 mod prices;
-pub(crate) mod provision;
+mod provision;
 mod registry;
 mod resume;
 mod schema;
-pub(crate) mod select;
+mod select;
 mod serve;
 mod show;
 mod sim;
@@ -32,33 +31,36 @@ mod watch;
 use exokit_model::approval::Decision;
 use exokit_spans::queue::Dropped;
 
-use crate::args::Command;
+use crate::args::{ApproverCommand, Command, PricesCommand, RegistryCommand};
+use crate::connection::Connection;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::remote;
 use crate::settings::Settings;
 
 /// Runs one command. `dropped` counts the spans of a service that are lost.
 pub(crate) async fn run(command: Command, settings: &Settings, dropped: Dropped) -> Result<Exit, CliError> {
-    if let Some(address) = &settings.agent {
-        return remote::run(command, settings, address).await;
+    if let (Some(name), Some(_)) = (local_name(&command), &settings.agent) {
+        let why = format!("{name} cannot be asked of an agent: it works on this host");
+        let hint = "leave --agent out, and unset EXOKIT_AGENT; `--state` says on which state it works";
+        return Err(CliError::new("usage", "running", "the command", why, hint).exit(Exit::Usage));
     }
+    let connect = |steps_at_once| Connection::open(settings, steps_at_once);
     match command {
-        Command::Select(args) => select::run(settings, &args).await,
-        Command::Plan(args) => plan::run(settings, &args).await,
-        Command::Provision(args) => provision::run(settings, &args).await,
-        Command::Approve(args) => approve::run(settings, &args, Decision::Approve).await,
-        Command::Deny(args) => approve::run(settings, &args, Decision::Deny).await,
-        Command::List(args) => list::run(settings, &args).await,
-        Command::Show(args) => show::run(settings, &args).await,
-        Command::Watch(args) => watch::run(settings, &args).await,
-        Command::Resume(args) => resume::run(settings, &args).await,
-        Command::History(args) => history::run(settings, &args).await,
-        Command::Drift(args) => drift::run(settings, &args).await,
-        Command::Extend(args) => extend::run(settings, &args).await,
-        Command::KeepAlive(args) => keep_alive::run(settings, &args).await,
-        Command::Teardown(args) => teardown::run(settings, &args).await,
-        Command::Orphans(args) => orphans::run(settings, &args).await,
+        Command::Select(args) => select::run(&connect(None).await?, &args).await,
+        Command::Plan(args) => plan::run(&connect(None).await?, &args).await,
+        Command::Provision(args) => provision::run(&connect(args.pace.steps_at_once).await?, &args).await,
+        Command::Approve(args) => approve::run(&connect(None).await?, &args, Decision::Approve).await,
+        Command::Deny(args) => approve::run(&connect(None).await?, &args, Decision::Deny).await,
+        Command::List(args) => list::run(&connect(None).await?, &args).await,
+        Command::Show(args) => show::run(&connect(None).await?, &args).await,
+        Command::Watch(args) => watch::run(&connect(args.pace.steps_at_once).await?, &args).await,
+        Command::Resume(args) => resume::run(&connect(args.pace.steps_at_once).await?, &args).await,
+        Command::History(args) => history::run(&connect(None).await?, &args).await,
+        Command::Drift(args) => drift::run(&connect(None).await?, &args).await,
+        Command::Extend(args) => extend::run(&connect(None).await?, &args).await,
+        Command::KeepAlive(args) => keep_alive::run(&connect(None).await?, &args).await,
+        Command::Teardown(args) => teardown::run(&connect(args.pace.steps_at_once).await?, &args).await,
+        Command::Orphans(args) => orphans::run(&connect(None).await?, &args).await,
         Command::Approver(args) => approver::run(settings, args.command).await,
         Command::Prices(args) => prices::run(settings, &args.command).await,
         Command::Doctor => doctor::run(settings).await,
@@ -72,5 +74,32 @@ pub(crate) async fn run(command: Command, settings: &Settings, dropped: Dropped)
         Command::Sim(args) => sim::run(settings, args).await,
         Command::Completions(args) => completions::run(settings, &args),
         Command::Man(args) => man::run(settings, &args),
+    }
+}
+
+/// The name of a command that works on this host.
+fn local_name(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Approver(args) => match &args.command {
+            ApproverCommand::List => None,
+            ApproverCommand::Policy(args) => approver::changes(args).then_some("a change of the policy"),
+            ApproverCommand::Init(_) => Some("approver init"),
+            ApproverCommand::CreateKey(_) => Some("approver create-key"),
+            ApproverCommand::Add(_) => Some("approver add"),
+            ApproverCommand::Revoke(_) => Some("approver revoke"),
+        },
+        Command::Prices(args) => matches!(args.command, PricesCommand::Update).then_some("prices update"),
+        Command::Registry(args) => {
+            matches!(args.command, RegistryCommand::Import { .. }).then_some("registry import")
+        }
+        Command::Serve(_) => Some("serve"),
+        Command::Orchestrator(_) => Some("orchestrator"),
+        Command::Token(_) => Some("token"),
+        Command::Schema(_) => Some("schema"),
+        Command::Sim(_) => Some("sim"),
+        Command::Demo(_) => Some("demo"),
+        Command::Completions(_) => Some("completions"),
+        Command::Man(_) => Some("man"),
+        _ => None,
     }
 }

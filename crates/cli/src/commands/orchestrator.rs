@@ -10,11 +10,11 @@ use exokit_templates::decode_yaml;
 use serde_json::json;
 
 use crate::args::OrchestratorArgs;
-use crate::commands::nats::nats_options;
 use crate::error::{CliError, Doing as _, Explain};
 use crate::exit::Exit;
+use crate::interrupt::interrupted;
 use crate::keys;
-use crate::operate::interrupted;
+use crate::nats::nats_options;
 use crate::settings::Settings;
 use crate::state_dir::read;
 
@@ -33,7 +33,7 @@ pub(crate) async fn run(settings: &Settings, args: &OrchestratorArgs) -> Result<
     let path = match &args.audit {
         Some(path) => path.clone(),
         None => {
-            let state = &settings.place()?.state;
+            let state = &settings.workspace()?.state;
             state.create()?;
             state.root().join("orchestrator-audit.jsonl")
         }
@@ -83,12 +83,12 @@ fn routes(args: &OrchestratorArgs) -> Result<Routes, CliError> {
 
 /// The root key by which rosters are believed. Without one no vote verifies.
 fn root(settings: &Settings, args: &OrchestratorArgs) -> Result<Option<PublicKey>, CliError> {
-    match (&args.root, &settings.place) {
+    match (&args.root, &settings.workspace) {
         (Some(path), _) => {
             let key = PublicKey::parse(read(path)?.trim());
             key.map(Some).doing("reading the root key", path.display())
         }
-        (None, Ok(place)) => keys::pinned_root(&place.state),
+        (None, Ok(workspace)) => keys::pinned_root(&workspace.state),
         (None, Err(_)) => Ok(None),
     }
 }

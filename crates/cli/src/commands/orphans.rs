@@ -1,29 +1,19 @@
 //! `exokit orphans`: what carries our mark and belongs to nothing.
 
-use exokit_service::views;
 use exokit_text::format::{duration, table};
-use exokit_wire::reply::Orphan;
+use exokit_wire::request::OrphansRequest;
 
 use crate::args::OrphansArgs;
-use crate::error::{CliError, Doing as _};
+use crate::connection::Connection;
+use crate::error::CliError;
 use crate::exit::Exit;
-use crate::session::{Reach, Session};
-use crate::settings::Settings;
 
 /// The verdict on what belongs to nothing.
 const ORPHAN: &str = "orphan";
 
-pub(crate) async fn run(settings: &Settings, args: &OrphansArgs) -> Result<Exit, CliError> {
-    let session = Session::open(settings, Reach::Cloud).await?;
-    let zone = args.zone.as_ref().unwrap_or(&session.zone);
-    let found = session.engine.orphans(zone).await.doing("sweeping", "the account")?;
-    let found: Vec<Orphan> = found.iter().map(views::orphan).collect();
-    show(settings, &found)
-}
-
-/// Prints what was found.
-pub(crate) fn show(settings: &Settings, found: &[Orphan]) -> Result<Exit, CliError> {
-    settings.output.data(&found, || match found.is_empty() {
+pub(crate) async fn run(connection: &Connection<'_>, args: &OrphansArgs) -> Result<Exit, CliError> {
+    let found = connection.call(&OrphansRequest { zone: args.zone.clone() }).await?.found;
+    connection.settings.output.data(&found, || match found.is_empty() {
         true => "No orphan: everything that carries our mark belongs to an environment.\n".to_owned(),
         false => {
             let rows: Vec<Vec<String>> = found

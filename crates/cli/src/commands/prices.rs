@@ -6,10 +6,12 @@ use exokit_cloud::transport::Transport;
 use exokit_model::cost::{PriceDifference, PriceList};
 use exokit_templates::prices;
 use exokit_text::format::{amount, table};
+use exokit_wire::request::{PricesRequest, VerifyPricesRequest};
 use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::args::{CloudName, PricesCommand};
+use crate::connection::Connection;
 use crate::embedded;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
@@ -18,15 +20,18 @@ use crate::settings::Settings;
 use crate::state_dir::replace;
 
 pub(crate) async fn run(settings: &Settings, command: &PricesCommand) -> Result<Exit, CliError> {
-    let used = price_list(settings)?;
-    let current = own_prices(settings)?.unwrap_or_else(|| used.clone());
     match command {
         PricesCommand::Show => {
-            settings.output.data(&used, || show(&used))?;
+            let list = Connection::open(settings, None).await?.call(&PricesRequest {}).await?;
+            settings.output.data(&list, || show(&list))?;
             Ok(Exit::Done)
         }
-        PricesCommand::Update => update(settings, current).await,
-        PricesCommand::Verify => verify(settings, &current).await,
+        PricesCommand::Update => update(settings).await,
+        PricesCommand::Verify => {
+            let reply = Connection::open(settings, None).await?.call(&VerifyPricesRequest {}).await?;
+            settings.output.data(&reply, || difference(&reply.changed))?;
+            Ok(if reply.changed.is_empty() { Exit::Done } else { Exit::Failed })
+        }
     }
 }
 
@@ -42,8 +47,12 @@ fn show(list: &PriceList) -> String {
     )
 }
 
-async fn update(settings: &Settings, current: PriceList) -> Result<Exit, CliError> {
-    let path = settings.place()?.state.prices();
+async fn update(settings: &Settings) -> Result<Exit, CliError> {
+    let path = settings.workspace()?.state.prices();
+    let current = match own_prices(settings)? {
+        Some(own) => own,
+        None => price_list(settings)?,
+    };
     let public =
         fetch(&transport(settings)?, &current.currency).await.doing("fetching", "the public prices")?;
     let changed = current.differences(&public);
@@ -65,15 +74,6 @@ async fn update(settings: &Settings, current: PriceList) -> Result<Exit, CliErro
     Ok(Exit::Done)
 }
 
-async fn verify(settings: &Settings, current: &PriceList) -> Result<Exit, CliError> {
-    let public =
-        fetch(&transport(settings)?, &current.currency).await.doing("fetching", "the public prices")?;
-    let changed = current.differences(&public);
-    let value = json!({ "date": current.date, "compared": public.len(), "changed": changed });
-    settings.output.data(&value, || difference(&changed))?;
-    Ok(if changed.is_empty() { Exit::Done } else { Exit::Failed })
-}
-
 fn difference(changed: &[PriceDifference]) -> String {
     if changed.is_empty() {
         return "The prices in use are the public ones.\n".to_owned();
@@ -92,10 +92,10 @@ fn difference(changed: &[PriceDifference]) -> String {
 }
 
 fn transport(settings: &Settings) -> Result<Transport, CliError> {
-    match &settings.place {
-        Ok(place) if place.cloud == CloudName::Sim => {
+    match &settings.workspace {
+        Ok(workspace) if workspace.cloud == CloudName::Sim => {
             let clock = std::sync::Arc::new(exokit_cloud::clock::SystemClock);
-            Ok(embedded::open(&place.state, place.speed, clock)?.transport)
+            Ok(embedded::open(&workspace.state, workspace.speed, clock)?.transport)
         }
         _ => real(&NetworkOptions::default()).doing("preparing", "the network"),
     }

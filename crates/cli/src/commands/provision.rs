@@ -1,34 +1,32 @@
 //! `exokit provision`, or `up`: makes an environment.
 
 use exokit_model::plan::Plan;
+use exokit_wire::request::PlanRequest;
 
 use crate::args::ProvisionArgs;
-use crate::asked;
-use crate::commands::plan::note;
+use crate::change::{change, start};
+use crate::connection::Connection;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::operate::Operator;
-use crate::settings::Settings;
+use crate::output::Output;
+use crate::request_args::ask;
 
-pub(crate) async fn run(settings: &Settings, args: &ProvisionArgs) -> Result<Exit, CliError> {
-    let operator = Operator::open(settings, args.pace.steps_at_once).await?;
+pub(crate) async fn run(connection: &Connection<'_>, args: &ProvisionArgs) -> Result<Exit, CliError> {
     if let Some(plan) = &args.plan {
-        return operator.start(&plan.operation(), args.wait).await;
+        return start(connection, plan, args.wait).await;
     }
-    let planned = asked::plan(settings, &operator.session, &args.change).await?;
-    note(settings, planned.selection.as_ref(), &planned.notes);
-    announce(settings, &planned.plan);
-    operator.propose(&planned.plan, args.wait).await
+    let request = PlanRequest::Provision(Box::new(ask(&args.change)?));
+    change(connection, &request, args.wait, |plan| announce(&connection.settings.output, plan)).await
 }
 
 /// Says what is about to be made.
-pub(crate) fn announce(settings: &Settings, plan: &Plan) {
+fn announce(output: &Output, plan: &Plan) {
     for correction in &plan.corrections {
-        settings.output.note(&format!(
+        output.note(&format!(
             "corrected {}: {} -> {}: {}",
             correction.field, correction.from, correction.to, correction.why
         ));
     }
-    settings.output.note(&exokit_text::plan::heading(plan));
-    settings.output.note(exokit_text::plan::total(plan).trim_end());
+    output.note(&exokit_text::plan::heading(plan));
+    output.note(exokit_text::plan::total(plan).trim_end());
 }

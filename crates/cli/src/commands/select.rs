@@ -4,38 +4,22 @@ use exokit_model::selection::Selection;
 use exokit_model::text::Escaped;
 use exokit_templates::TemplateSet;
 use exokit_text::format::{amount, duration, table};
+use exokit_wire::request::SelectRequest;
 use serde_json::json;
 
 use crate::args::SelectArgs;
-use crate::asked;
-use crate::error::{CliError, Doing as _};
+use crate::connection::Connection;
+use crate::error::CliError;
 use crate::exit::Exit;
-use crate::session::{Reach, Session};
-use crate::settings::Settings;
+use crate::request_args::required;
+use crate::session::templates;
 
-pub(crate) async fn run(settings: &Settings, args: &SelectArgs) -> Result<Exit, CliError> {
-    // Bands are part of the roster; without a state directory the defaults hold.
-    let policy = match &settings.place {
-        Ok(place) if place.state.ledger().exists() => {
-            let session = Session::open(settings, Reach::Ledger).await?;
-            session.engine.roster().await.doing("reading", "the roster")?.policy
-        }
-        _ => Default::default(),
-    };
-    let (selection, set) = asked::selected(settings, args, &policy)?;
-    show(settings, args, &selection, &set)
-}
-
-/// Prints what was chosen.
-pub(crate) fn show(
-    settings: &Settings,
-    args: &SelectArgs,
-    selection: &Selection,
-    set: &TemplateSet,
-) -> Result<Exit, CliError> {
-    let mut value = serde_json::to_value(selection).unwrap_or_default();
+pub(crate) async fn run(connection: &Connection<'_>, args: &SelectArgs) -> Result<Exit, CliError> {
+    let selection = connection.call(&SelectRequest(required(args)?)).await?;
+    let set = templates(connection.settings)?;
+    let mut value = serde_json::to_value(&selection).unwrap_or_default();
     value["currency"] = json!(selection.currency);
-    settings.output.data(&value, || text(selection, set, args))?;
+    connection.settings.output.data(&value, || text(&selection, &set, args))?;
     Ok(Exit::Done)
 }
 

@@ -12,16 +12,18 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::args::ServeArgs;
-use crate::commands::nats::nats_options;
 use crate::error::{CliError, Doing as _, Explain};
 use crate::exit::Exit;
-use crate::operate::interrupted;
-use crate::session::{Reach, Session};
+use crate::interrupt::interrupted;
+use crate::nats::nats_options;
+use crate::session::{Cloud, Session};
 use crate::settings::Settings;
 
 pub(crate) async fn run(settings: &Settings, args: &ServeArgs, dropped: Dropped) -> Result<Exit, CliError> {
     let metrics = Arc::new(Metrics::new(dropped));
-    let session = Session::watched(settings, Reach::Cloud, args.pace.steps_at_once, metrics.clone()).await?;
+    let cloud = Cloud::open(settings)?;
+    let session = Session::open(settings).await?;
+    let session = session.with_cloud(cloud, args.pace.steps_at_once, metrics.clone());
     let limits = Limits { requests: args.requests, operations: args.operations, ..Limits::default() };
     let service = session.service(settings, limits)?;
     let options = ServeOptions {

@@ -1,27 +1,29 @@
 //! `exokit show`: one environment.
 
-use exokit_engine::error::EngineError;
-use exokit_service::views;
+use exokit_cloud::clock::{Clock as _, SystemClock};
+use exokit_text::operation::open_line;
+use exokit_wire::reply::StatusReply;
+use exokit_wire::request::StatusRequest;
 
 use crate::args::EnvironmentArgs;
-use crate::error::{CliError, Doing as _};
+use crate::change::in_full;
+use crate::connection::Connection;
+use crate::error::CliError;
 use crate::exit::Exit;
-use crate::operate::{in_full, open_lines};
-use crate::session::{Reach, Session};
-use crate::settings::Settings;
 
-pub(crate) async fn run(settings: &Settings, args: &EnvironmentArgs) -> Result<Exit, CliError> {
-    let session = Session::open(settings, Reach::Ledger).await?;
-    let name = &args.environment;
-    let story = session.story(name).await?;
-    let story = story.ok_or_else(|| EngineError::NoEnvironment(name.clone())).doing("showing", name)?;
-    let (view, operations) = (&story.view, &story.operations);
-    let mut value = serde_json::to_value(view).unwrap_or_default();
-    let open = operations.iter().filter(|operation| !operation.phase.is_terminal());
-    value["open"] = open.map(|view| in_full(&views::operation(view))).collect();
-    let now = session.engine.parts().clock.now();
-    settings
-        .output
-        .data(&value, || exokit_text::environment::show(view, &open_lines(operations, now), now))?;
+pub(crate) async fn run(connection: &Connection<'_>, args: &EnvironmentArgs) -> Result<Exit, CliError> {
+    let status = connection.call(&StatusRequest { environment: args.environment.clone() }).await?;
+    let mut value = serde_json::to_value(&status.view).unwrap_or_default();
+    value["open"] = status.open.iter().map(in_full).collect();
+    connection.settings.output.data(&value, || text(&status))?;
     Ok(Exit::Done)
+}
+
+/// One environment for people, with its unfinished operations.
+pub(crate) fn text(status: &StatusReply) -> String {
+    let now = SystemClock.now();
+    let open = status.open.iter();
+    let lines: Vec<String> =
+        open.map(|open| open_line(open, status.startable.get(&open.plan_id).copied(), now)).collect();
+    exokit_text::environment::show(&status.view, &lines, now)
 }

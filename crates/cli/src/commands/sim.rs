@@ -10,7 +10,7 @@ use crate::args::SimArgs;
 use crate::embedded::{config, now_ms};
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::operate::interrupted;
+use crate::interrupt::interrupted;
 use crate::settings::{Settings, parse_speed};
 
 /// Real time unless something else is said.

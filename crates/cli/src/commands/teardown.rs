@@ -1,22 +1,24 @@
 //! `exokit teardown`, or `down`: removes an environment and proves it.
 
-use crate::args::TeardownArgs;
-use crate::error::{CliError, Doing as _};
-use crate::exit::Exit;
-use crate::operate::Operator;
-use crate::settings::Settings;
+use exokit_wire::request::{PlanRequest, Removal};
 
-pub(crate) async fn run(settings: &Settings, args: &TeardownArgs) -> Result<Exit, CliError> {
-    let operator = Operator::open(settings, args.pace.steps_at_once).await?;
-    if let Some(plan) = &args.plan {
-        return operator.start(&plan.operation(), args.wait).await;
-    }
-    let Some(name) = &args.environment else {
-        return Err(CliError::new("usage", "reading", "the arguments", "no environment", "name one"));
+use crate::args::TeardownArgs;
+use crate::change::{change, start};
+use crate::connection::Connection;
+use crate::error::CliError;
+use crate::exit::Exit;
+
+pub(crate) async fn run(connection: &Connection<'_>, args: &TeardownArgs) -> Result<Exit, CliError> {
+    let environment = match (&args.plan, &args.environment) {
+        (Some(plan), _) => return start(connection, plan, args.wait).await,
+        (None, Some(environment)) => environment.clone(),
+        (None, None) => return Err(CliError::usage("no environment is named", "name one")),
     };
-    let plan = operator.session.engine.plan_teardown(name, &settings.person, None).await;
-    let plan = plan.doing("planning to remove", name)?;
-    settings.output.note(&exokit_text::plan::heading(&plan));
-    settings.output.note(exokit_text::plan::destroys(&plan).trim_end());
-    operator.propose(&plan, args.wait).await
+    let request = PlanRequest::Teardown(Removal { environment });
+    let output = &connection.settings.output;
+    change(connection, &request, args.wait, |plan| {
+        output.note(&exokit_text::plan::heading(plan));
+        output.note(exokit_text::plan::destroys(plan).trim_end());
+    })
+    .await
 }

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 use crate::state_dir::{StateDir, read_optional, replace};
 
 pub(crate) fn run(settings: &Settings, command: TokenCommand) -> Result<Exit, CliError> {
-    let state = &settings.place()?.state;
+    let state = &settings.workspace()?.state;
     let mut file = read(state)?;
     match command {
         TokenCommand::Create { person, scopes, expires } => {

@@ -3,194 +3,246 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use exokit_engine::error::EngineError;
-use exokit_ledger::{OperationView, Operations};
-use exokit_model::ids::{EnvironmentName, OperationId};
-use exokit_model::phase::Phase;
-use exokit_model::plan::Plan;
-use exokit_model::text::excerpt;
-use exokit_service::views;
+use exokit_model::canonical::Digest;
+use exokit_model::event::Event;
+use exokit_model::ids::{EnvironmentName, OperationId, PlanId};
+use exokit_text::operation;
+use exokit_wire::failure::{Class, Failure};
+use exokit_wire::request::{EventsRequest, OperationsRequest, ShowPlanRequest, StatusRequest};
+use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
+use super::show;
 use crate::args::WatchArgs;
-use crate::error::{CliError, Doing as _};
+use crate::change::{exit, report, start};
+use crate::connection::Connection;
+use crate::error::CliError;
 use crate::exit::Exit;
-use crate::operate::{Ended, Operator, open_lines};
-use crate::settings::Settings;
+use crate::follow::{events, follow};
+use crate::interrupt::interrupted;
+use crate::output::say;
+use crate::progress::Progress;
 
-/// Pause between two rounds over all environments.
+/// Pause between two looks for work.
 const ROUND: Duration = Duration::from_secs(2);
 
-pub(crate) async fn run(settings: &Settings, args: &WatchArgs) -> Result<Exit, CliError> {
-    let operator = Operator::open(settings, args.pace.steps_at_once).await?;
-    match &args.environment {
-        Some(name) => one(&operator, name, args.once).await,
-        None => all(&operator, args.once).await,
-    }
-}
+/// No ledger has so many records.
+const SEQ_MAX: u64 = u32::MAX as u64;
 
-/// One environment, until nothing more is to be done.
-async fn one(operator: &Operator<'_>, name: &EnvironmentName, once: bool) -> Result<Exit, CliError> {
-    let story = operator.session.story(name).await?;
-    let story = story.ok_or_else(|| EngineError::NoEnvironment(name.clone())).doing("watching", name)?;
-    let (view, operations) = (&story.view, &story.operations);
-    let now = operator.session.engine.parts().clock.now();
-    let open = |operation: &&OperationView| !operation.phase.is_terminal();
-    let begun = operations.iter().filter(open).find(|operation| operation.started_at.is_some());
-    if let Some(operation) = begun {
-        return match operation.phase {
-            Phase::NeedsHuman { .. } => operator.report(operation),
-            _ => operator.run_to_the_end(&operation.operation).await,
+pub(crate) async fn run(connection: &Connection<'_>, args: &WatchArgs) -> Result<Exit, CliError> {
+    let Some(name) = &args.environment else {
+        return tokio::select! {
+            biased;
+            () = interrupted() => {
+                let note = "\nNo longer watching. Nothing is lost: `exokit watch` comes back.";
+                connection.settings.output.note(note);
+                Ok(Exit::Detached)
+            }
+            exit = Watch::all(connection, args.once) => exit,
         };
+    };
+    let status = connection.call(&StatusRequest { environment: name.clone() }).await?;
+    if let Some(begun) = status.open.iter().find(|open| open.started_at.is_some()) {
+        if begun.needs_human.is_some() {
+            return report(connection.settings, begun);
+        }
+        let plan = connection.recorded(begun.plan_id.as_str()).await?.plan;
+        return follow(connection, &plan, true).await;
     }
-    let waiting = operations.iter().rev().find(|operation| operation.can_start(operations, now));
-    match waiting {
-        Some(operation) => operator.start(&operation.operation, !once).await,
-        None => {
-            operator.settings.output.note("Nothing is being done.");
-            let text = || exokit_text::environment::show(view, &open_lines(operations, now), now);
-            operator.settings.output.data(&view, text)?;
+    match connection.client.call(&ShowPlanRequest { plan: name.to_string() }).await {
+        Ok(found) => start(connection, &found.operation.plan_id, !args.once).await,
+        Err(failure) if failure.class() == Class::NotFound => {
+            connection.settings.output.note("Nothing is being done.");
+            connection.settings.output.data(&status.view, || show::text(&status))?;
             Ok(Exit::Done)
         }
+        Err(failure) => Err(failure.into()),
     }
 }
 
-/// All environments, until Ctrl-C; with `once` until all that can be done now
-/// is done.
-async fn all(operator: &Operator<'_>, once: bool) -> Result<Exit, CliError> {
-    match operator.detachable(rounds(operator, once)).await? {
-        (Ended::Detached, _) => {
-            operator
-                .settings
-                .output
-                .note("\nNo longer watching. Nothing is lost: `exokit watch` comes back.");
-            Ok(Exit::Detached)
-        }
-        (Ended::Done, exit) => Ok(exit.unwrap_or(Exit::Done)),
-    }
+/// A watch over all environments.
+struct Watch<'c> {
+    connection: &'c Connection<'c>,
+    progress: std::sync::Arc<Progress>,
+    /// The last record that was seen.
+    after: u64,
+    /// Operations under way, each with what ends its run.
+    busy: BTreeMap<OperationId, oneshot::Sender<()>>,
+    runs: FuturesUnordered<BoxFuture<'c, (OperationId, Option<Failure>)>>,
+    /// Messages that were shown: a failure that recurs is shown once.
+    shown: BTreeSet<String>,
+    exit: Exit,
 }
 
-/// Looks for work in rounds; the work itself goes on beside them.
-async fn rounds(operator: &Operator<'_>, once: bool) -> Result<Exit, CliError> {
-    let mut busy: BTreeSet<OperationId> = BTreeSet::new();
-    let mut under_way = FuturesUnordered::new();
-    let mut exit = Exit::Done;
-    let mut first = true;
-    // What fails again and again in the same way is told once.
-    let mut told: BTreeMap<OperationId, String> = BTreeMap::new();
-    loop {
-        if first || !once {
-            match found(operator, &busy).await {
-                Ok(ready) => {
-                    for id in ready {
-                        busy.insert(id.clone());
-                        under_way.push(async move { (operator.run(&id).await, id) });
-                    }
-                }
+/// What a look at the events found.
+#[derive(Default)]
+struct News {
+    /// Operations that may have ended or parked.
+    settled: BTreeSet<OperationId>,
+    expired: Vec<(EnvironmentName, Digest)>,
+    ending: Vec<EnvironmentName>,
+}
+
+impl<'c> Watch<'c> {
+    /// Watches for ever; with `once` until everything is done that can be done
+    /// now.
+    async fn all(connection: &'c Connection<'c>, once: bool) -> Result<Exit, CliError> {
+        let head = EventsRequest { after: SEQ_MAX, ..EventsRequest::default() };
+        let mut watch = Self {
+            connection,
+            progress: Progress::new(&connection.settings.output),
+            after: connection.call(&head).await?.head,
+            busy: BTreeMap::new(),
+            runs: FuturesUnordered::new(),
+            shown: BTreeSet::new(),
+            exit: Exit::Done,
+        };
+        let mut next_round = Some(Instant::now());
+        loop {
+            let is_due = next_round.is_some_and(|at| at <= Instant::now());
+            if is_due {
+                next_round = (!once).then(|| Instant::now() + ROUND);
+            }
+            match watch.round(is_due).await {
                 Err(error) if once => return Err(error),
-                // The next round may find it well again.
-                Err(error) => crate::output::say(&error.text()),
+                // The next round may succeed.
+                Err(error) => watch.say_once(error.text()),
+                Ok(()) => {}
             }
-        }
-        first = false;
-        if once && under_way.is_empty() {
-            return Ok(exit);
-        }
-        tokio::select! {
-            biased;
-            Some((result, id)) = under_way.next() => {
-                busy.remove(&id);
-                let (ended, text) = ended(operator, result, &id).await?;
-                exit = worse(exit, ended);
-                if told.insert(id, text.clone()).as_ref() != Some(&text) {
-                    crate::output::say(&text);
-                }
+            if once && watch.busy.is_empty() {
+                return Ok(watch.exit);
             }
-            () = tokio::time::sleep(ROUND), if !once => {}
+            let pause =
+                if watch.busy.is_empty() { ROUND } else { connection.client.transport().poll_interval() };
+            tokio::select! {
+                biased;
+                Some((id, failure)) = watch.runs.next() => watch.stopped(&id, failure),
+                () = tokio::time::sleep(pause) => {}
+            }
         }
     }
-}
 
-/// How an operation ended, and the words for it.
-async fn ended(
-    operator: &Operator<'_>,
-    result: Result<(), CliError>,
-    id: &OperationId,
-) -> Result<(Exit, String), CliError> {
-    if let Err(error) = result {
-        return Ok((error.exit, error.text()));
+    async fn round(&mut self, is_due: bool) -> Result<(), CliError> {
+        if is_due {
+            self.take_up().await?;
+        }
+        self.news().await
     }
-    let operation = operator.view(id).await?;
-    let exit = match operation.phase {
-        Phase::NeedsHuman { .. } => Exit::NeedsHuman,
-        Phase::RolledBack { .. } | Phase::Rejected { .. } => Exit::Failed,
-        _ => Exit::Done,
-    };
-    Ok((exit, exokit_text::operation::text(&views::operation(&operation))))
+
+    /// Plans the removal of what has expired, and begins to run and to show what
+    /// can go on.
+    async fn take_up(&mut self) -> Result<(), CliError> {
+        let connection = self.connection;
+        for failure in connection.client.transport().expire().await {
+            self.say_once(CliError::from(failure).text());
+        }
+        for plan_id in self.ready().await? {
+            let id = plan_id.operation();
+            let plan = connection.recorded(plan_id.as_str()).await?.plan;
+            self.progress.begin(&plan, connection.speed);
+            let (end, ended) = oneshot::channel();
+            self.busy.insert(id.clone(), end);
+            self.runs.push(Box::pin(async move {
+                let failure = tokio::select! {
+                    biased;
+                    Err(failure) = connection.client.transport().run(&id) => Some(failure),
+                    _ = ended => None,
+                };
+                (id, failure)
+            }));
+        }
+        Ok(())
+    }
+
+    /// Plans that can go on now, and of which nothing is shown yet.
+    async fn ready(&self) -> Result<Vec<PlanId>, CliError> {
+        let mut request = OperationsRequest::default();
+        let mut ready = Vec::new();
+        loop {
+            let page = self.connection.call(&request).await?;
+            let ids = page.operations.into_iter().map(|operation| operation.operation);
+            ready.extend(ids.filter(|id| !self.busy.contains_key(id)).map(|id| id.plan()));
+            // A page that leads back would be asked for for ever.
+            match page.next.filter(|next| Some(next) > request.after.as_ref()) {
+                Some(next) => request.after = Some(next),
+                None => return Ok(ready),
+            }
+        }
+    }
+
+    /// Shows what was recorded since the last look.
+    async fn news(&mut self) -> Result<(), CliError> {
+        let mut news = News::default();
+        let mut after = self.after;
+        events(self.connection, &mut after, None, |message, event| {
+            let Some(event) = event else { return };
+            self.progress.recorded(message, event);
+            match (event, &message.environment, &message.operation) {
+                (Event::ExpiryNoticed { digest, .. }, Some(name), _) => {
+                    news.expired.push((name.clone(), *digest));
+                }
+                (Event::ExpiryWarned { .. }, Some(name), _) => news.ending.push(name.clone()),
+                (event, _, Some(id)) if event.node().is_none() => drop(news.settled.insert(id.clone())),
+                _ => {}
+            }
+        })
+        .await?;
+        self.after = after;
+        let output = &self.connection.settings.output;
+        for name in news.ending {
+            output.note(&format!("{name} expires soon: exokit show {name}"));
+        }
+        for (name, digest) in news.expired {
+            let found = self.connection.recorded(&digest.to_string()).await?;
+            let plan_id = found.plan.plan_id;
+            output.note(&match found.reply.still {
+                Some(_) => format!(
+                    "{name} has expired; {plan_id} to remove it waits for approval: exokit approve {plan_id}"
+                ),
+                None => format!("{name} has expired; {plan_id} removes it, as its approval allowed"),
+            });
+        }
+        for id in news.settled {
+            self.settle(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// Says how an operation ended, if it did.
+    async fn settle(&mut self, id: &OperationId) -> Result<(), CliError> {
+        if !self.busy.contains_key(id) {
+            return Ok(());
+        }
+        let operation = self.connection.recorded(id.plan().as_str()).await?.reply.operation;
+        if matches!(operation.phase.raw(), "awaiting-approval" | "running" | "rolling-back") {
+            return Ok(());
+        }
+        self.busy.remove(id);
+        self.progress.end(id);
+        self.exit = worse(self.exit, exit(&operation));
+        say(&operation::text(&operation));
+        Ok(())
+    }
+
+    /// Says why an operation cannot be run; the next round tries again.
+    fn stopped(&mut self, id: &OperationId, failure: Option<Failure>) {
+        let Some(failure) = failure.filter(|_| self.busy.remove(id).is_some()) else { return };
+        self.progress.end(id);
+        let error = CliError::from(failure);
+        self.exit = worse(self.exit, error.exit);
+        self.say_once(error.text());
+    }
+
+    fn say_once(&mut self, text: String) {
+        if self.shown.insert(text.clone()) {
+            say(&text);
+        }
+    }
 }
 
 /// What needs a human outweighs what failed.
 fn worse(a: Exit, b: Exit) -> Exit {
     if a as u8 >= b as u8 { a } else { b }
-}
-
-/// Proposes the teardown of what has expired, warns of what soon will, and
-/// finds what can go on.
-async fn found(operator: &Operator<'_>, busy: &BTreeSet<OperationId>) -> Result<Vec<OperationId>, CliError> {
-    let (engine, output) = (&operator.session.engine, &operator.settings.output);
-    for view in engine.expired().await.doing("looking for", "expired environments")? {
-        let name = &view.environment;
-        match engine.expire_one(&view).await {
-            Ok(None) => {}
-            Ok(Some(plan)) => {
-                output.note(&format!("{name} has expired; {}", removal(operator, &plan).await?));
-            }
-            // Others can be worked on.
-            Err(error) => {
-                let why = excerpt(&error);
-                output.note(&format!("{name} has expired; its removal cannot be planned: {why}"));
-            }
-        }
-    }
-    for name in engine.warn().await.doing("looking for", "environments that expire soon")? {
-        output.note(&format!("{name} expires soon: exokit show {name}"));
-    }
-    let mut ready = ready(operator).await?;
-    ready.retain(|id| !busy.contains(id));
-    Ok(ready)
-}
-
-/// Whether the removal of what has expired waits for somebody.
-async fn removal(operator: &Operator<'_>, plan: &Plan) -> Result<String, CliError> {
-    let plan_id = &plan.plan_id;
-    let story = operator.session.story(&plan.environment).await?;
-    let proposed = story.iter().flat_map(|story| &story.operations);
-    let view = proposed.into_iter().find(|operation| operation.plan.plan_id == *plan_id);
-    let asks = match view {
-        Some(view) => !operator.approved(view).await?,
-        None => true,
-    };
-    Ok(match asks {
-        true => format!("{plan_id} to remove it waits for approval: exokit approve {plan_id}"),
-        false => format!("{plan_id} removes it, as its approval allowed"),
-    })
-}
-
-/// Operations that can go on now.
-async fn ready(operator: &Operator<'_>) -> Result<Vec<OperationId>, CliError> {
-    let session = &operator.session;
-    let now = session.engine.parts().clock.now();
-    let active = session.operations(Operations::Active).await?;
-    let mut ready: Vec<OperationId> = active.into_iter().map(|operation| operation.operation).collect();
-    for waiting in session.operations(Operations::Waiting(now)).await? {
-        let Some(story) = session.story(&waiting.environment).await? else { continue };
-        let operation = story.operations.iter().find(|operation| operation.operation == waiting.operation);
-        if let Some(operation) = operation
-            && operation.can_start(&story.operations, now)
-            && operator.approved(operation).await?
-        {
-            ready.push(waiting.operation);
-        }
-    }
-    Ok(ready)
 }

@@ -9,7 +9,7 @@ use exokit_text::format::duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::lock;
-use super::track::{Change, Stage, Track};
+use super::track::{Change, Track};
 
 /// How often the lines are drawn.
 const TICK: Duration = Duration::from_millis(125);
@@ -32,33 +32,20 @@ impl Lines {
         let done = template(&format!("  {{spinner{}}} {{prefix:24}} {{msg}}", paint("green")));
         let busy = busy.tick_strings(&["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", "✔"]);
         let done = done.tick_strings(&["✔", "✔"]);
-        let (keys, stages, title, predicted): (Vec<NodeKey>, Vec<Stage>, String, u64) = {
+        let (keys, title, predicted): (Vec<NodeKey>, String, u64) = {
             let track = lock(track);
-            let keys: Vec<NodeKey> = track.keys().cloned().collect();
-            let stages = keys.iter().map(|key| track.stage(key)).collect();
-            (keys, stages, track.title().to_owned(), track.predicted_seconds())
+            (track.keys().cloned().collect(), track.title().to_owned(), track.predicted_seconds())
         };
         let whole = all.add(ProgressBar::new_spinner());
         whole.set_style(whole_style(track, predicted, &paint("bold")));
         whole.set_message(title);
         whole.enable_steady_tick(TICK);
         let mut resources = BTreeMap::new();
-        for (key, stage) in keys.into_iter().zip(stages) {
+        for key in keys {
             let bar = all.add(ProgressBar::new_spinner());
             bar.set_prefix(key.to_string());
-            match stage {
-                Stage::Waiting => bar.set_style(waiting.clone()),
-                Stage::Busy(_) => {
-                    bar.set_style(busy.clone());
-                    bar.enable_steady_tick(TICK);
-                }
-                Stage::Done => bar.set_style(done.clone()),
-            }
-            bar.set_message(match stage {
-                Stage::Waiting => "waiting",
-                Stage::Busy(_) => "under way",
-                Stage::Done => "done before",
-            });
+            bar.set_style(waiting.clone());
+            bar.set_message("waiting");
             resources.insert(key, bar);
         }
         Self { all, whole, resources, busy, done }

@@ -1,5 +1,5 @@
 //! Progress of operations on stderr: live lines at a terminal, plain lines
-//! elsewhere. Fed by the engine's watcher, or by records that others wrote.
+//! elsewhere.
 
 mod live;
 mod track;
@@ -7,11 +7,11 @@ mod track;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use exokit_engine::engine::Watcher;
-use exokit_model::event::Record;
+use exokit_model::event::Event;
 use exokit_model::ids::OperationId;
 use exokit_model::plan::Plan;
 use exokit_text::format::{duration, took};
+use exokit_wire::event::EventMessage;
 
 use crate::output::{Output, say};
 
@@ -52,12 +52,9 @@ impl Progress {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows an operation from now on; `records` is what it did so far.
-    pub(crate) fn begin(&self, plan: &Plan, records: &[Record], speed: f64) {
-        let mut track = Track::new(plan, speed);
-        for record in records {
-            track.apply(record);
-        }
+    /// Shows an operation from now on.
+    pub(crate) fn begin(&self, plan: &Plan, speed: f64) {
+        let track = Track::new(plan, speed);
         if self.mode == Mode::Plain {
             say(&format!(
                 "{} {}: predicted {}\n",
@@ -77,32 +74,29 @@ impl Progress {
             lines.close();
         }
     }
-}
 
-impl Progress {
     /// Shows nothing any longer; what is drawn stays.
     pub(crate) fn close(&self) {
         let all = std::mem::take(&mut *self.shown());
         all.into_values().filter_map(|shown| shown.lines).for_each(Lines::close);
     }
-}
 
-impl Watcher for Progress {
-    fn recorded(&self, record: &Record) {
+    /// Shows an event, if it is about an operation that is shown.
+    pub(crate) fn recorded(&self, message: &EventMessage, event: &Event) {
         if self.mode == Mode::Quiet {
             return;
         }
         let shown = self.shown();
-        let Some(shown) = record.entry.operation.as_ref().and_then(|id| shown.get(id)) else { return };
+        let Some(shown) = message.operation.as_ref().and_then(|id| shown.get(id)) else { return };
         let (change, started, name) = {
             let mut track = lock(&shown.track);
-            (track.apply(record), track.started(), track.environment().to_owned())
+            (track.apply(message.at, event), track.started(), track.environment().to_owned())
         };
         match (&shown.lines, change) {
             (_, None) => {}
             (Some(lines), Some(change)) => lines.show(&change),
             (None, Some(change)) => {
-                let since = took(started.unwrap_or(record.entry.at), record.entry.at);
+                let since = took(started.unwrap_or(message.at), message.at);
                 say(&format!("{since:>9}  {name}  {}\n", change.text()));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use exokit_model::event::{Event, Record};
+use exokit_model::event::Event;
 use exokit_model::graph::{Graph, Node, Presence};
 use exokit_model::ids::NodeKey;
 use exokit_model::plan::Plan;
@@ -34,7 +34,7 @@ pub(super) enum Stage {
     Done,
 }
 
-/// What a record means for those who look on.
+/// What an event means to a person.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     /// The resource; none when the operation as a whole is meant.
@@ -75,14 +75,12 @@ impl Track {
         self.graph.nodes().iter().map(|node| &node.key)
     }
 
-    pub(super) fn stage(&self, key: &NodeKey) -> Stage {
+    fn stage(&self, key: &NodeKey) -> Stage {
         self.steps.get(key).copied().unwrap_or(Stage::Waiting)
     }
 
-    /// Takes a record in and says what it means, when it means something.
-    pub(super) fn apply(&mut self, record: &Record) -> Option<Change> {
-        let at = record.entry.at;
-        let event = &record.entry.event;
+    /// Takes an event in and says what it means, when it means something.
+    pub(super) fn apply(&mut self, at: Timestamp, event: &Event) -> Option<Change> {
         if let Event::OperationStarted { .. } = event {
             self.started = Some(at);
         }
@@ -157,7 +155,7 @@ impl Track {
     }
 }
 
-/// What a record about the operation as a whole means.
+/// What an event about the operation as a whole means.
 fn of_whole(event: &Event) -> Option<String> {
     Some(match event {
         Event::OperationStarted { .. } => "started".to_owned(),

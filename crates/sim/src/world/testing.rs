@@ -1,7 +1,8 @@
 //! What only tests ask of a world: what it holds and was asked, and changes by
 //! people and by the cloud's own controllers.
 
-use super::{JournalEntry, Kind, LiveResource, NewObject, Object, World, kinds, text};
+use super::object::text;
+use super::{JournalEntry, Kind, LiveResource, NewObject, Object, World, kinds};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

@@ -18,7 +18,7 @@ fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let from = bound("from", world.now_ms() - WINDOW_MS)?;
     let to = bound("to", i64::MAX)?;
     let events: Vec<Value> = world
-        .journal()
+        .journal
         .iter()
         .filter(|entry| entry.at_ms >= from && entry.at_ms <= to)
         .map(|entry| event(world, entry))

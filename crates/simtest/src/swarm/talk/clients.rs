@@ -25,6 +25,9 @@ const ANSWER: Duration = Duration::from_secs(4);
 /// How often a requester looks how far it is.
 const LOOK: Duration = Duration::from_secs(15);
 
+/// How long an environment is to live: longer than any play.
+const LIFE_SECONDS: u64 = 30 * 86_400;
+
 /// Most extensions until the cap of a day must be felt.
 const EXTENSIONS_MAX: u32 = 4;
 
@@ -99,7 +102,9 @@ impl Talk {
     /// One environment, from the wish to its end.
     async fn life(&self, name: &str) -> Result<(), String> {
         let level = self.play.borrow().schedule.level;
-        let wish = json!({ "ask": { "template": "T1", "name": name, "level": level } });
+        let wish = json!({
+            "ask": { "template": "T1", "name": name, "level": level, "ttl_seconds": LIFE_SECONDS },
+        });
         let made = self.change(Verb::Provision, &message(&format!("{name}-provision"), wish)).await?;
         // A cloud that fails may lead to a rollback, which is an end too.
         if made.phase == "rolled-back" && self.play.borrow().schedule.cloud().next().is_some() {

@@ -1,11 +1,11 @@
-//! Arguments of the commands that look, follow and take up again.
+//! Arguments of the commands that read, follow and resume.
 
 use clap::Args;
 use exokit_model::ids::{EnvironmentName, Zone};
 
 use crate::args::PaceArgs;
 
-/// All environments
+/// List environments
 ///
 /// Examples:
 ///   exokit list
@@ -18,7 +18,7 @@ pub(crate) struct ListArgs {
     pub(crate) all: bool,
 }
 
-/// One environment: where it stands, what it consists of, what waits
+/// Show one environment: phase, resources, unfinished operations
 ///
 /// Examples:
 ///   exokit show first
@@ -31,12 +31,12 @@ pub(crate) struct EnvironmentArgs {
     pub(crate) environment: EnvironmentName,
 }
 
-/// Follow an environment, and take up work that nobody does
+/// Follow an environment, and run what no process runs
 ///
-/// Follows an operation that another process runs; takes it over when that
-/// process has ended; starts a plan that is approved. Without an environment it
-/// does so for all of them and proposes the teardown of those whose time is
-/// over, until Ctrl-C.
+/// Follows an operation that another process runs, takes it over when that
+/// process has ended, and starts a plan that is approved. Without an environment
+/// it does so for all of them and plans the teardown of those that have expired,
+/// until Ctrl-C. With --agent the agent runs everything, and this follows.
 ///
 /// Examples:
 ///   exokit watch first
@@ -55,7 +55,7 @@ pub(crate) struct WatchArgs {
     pub(crate) pace: PaceArgs,
 }
 
-/// Let an operation that waits for a human go on, or take back what it made
+/// Resume an operation that waits for a human, or roll it back
 ///
 /// Examples:
 ///   exokit resume first
@@ -74,7 +74,7 @@ pub(crate) struct ResumeArgs {
     pub(crate) pace: PaceArgs,
 }
 
-/// The story of an environment, from the ledger
+/// Tell the story of an environment, from the ledger
 ///
 /// Examples:
 ///   exokit history first
@@ -87,7 +87,7 @@ pub(crate) struct HistoryArgs {
     pub(crate) environment: Option<EnvironmentName>,
 }
 
-/// How the cloud differs from what was planned
+/// Compare the cloud with what was planned
 ///
 /// Exit code 0 when nothing differs, 1 when something does. Nothing is
 /// repaired: that takes a plan.
@@ -103,7 +103,7 @@ pub(crate) struct DriftArgs {
     pub(crate) environment: EnvironmentName,
 }
 
-/// What carries our mark in the account and belongs to no environment
+/// Find resources that carry our mark and belong to no environment
 ///
 /// Looks at every kind in every zone. Exit code 0 when there is no orphan, 1
 /// when there is one. Nothing is removed.

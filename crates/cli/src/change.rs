@@ -1,0 +1,114 @@
+//! Changes of an environment: planned, recorded by the seal of the plan, and
+//! followed.
+
+use exokit_model::ids::PlanId;
+use exokit_model::phase::Phase;
+use exokit_model::plan::{Action, Plan};
+use exokit_text::operation;
+use exokit_wire::reply::OperationReply;
+use exokit_wire::request::{
+    ExtendRequest, PlanRequest, ProvisionRequest, SealedPlan, TeardownRequest, Tokens,
+};
+use serde_json::Value;
+
+use crate::connection::Connection;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::follow::follow;
+use crate::settings::Settings;
+
+/// Plans a change, says what it is with `announce`, records it, and follows it
+/// to its end.
+pub(crate) async fn change(
+    connection: &Connection<'_>,
+    request: &PlanRequest,
+    wait: bool,
+    announce: impl FnOnce(&Plan),
+) -> Result<Exit, CliError> {
+    let (reply, plan) = connection.planned(request).await?;
+    crate::commands::plan::note(connection.settings, reply.selection.as_ref(), &reply.notes);
+    announce(&plan);
+    let sealed = SealedPlan { plan: reply.plan, seal: reply.seal };
+    let recorded = record(connection, plan.action, None, Some(sealed)).await?;
+    carry_out(connection, &plan, &recorded, wait).await
+}
+
+/// Starts a recorded plan, whatever it does, and follows it to its end.
+pub(crate) async fn start(connection: &Connection<'_>, id: &PlanId, wait: bool) -> Result<Exit, CliError> {
+    let plan = connection.recorded(id.as_str()).await?.plan;
+    let recorded = record(connection, plan.action, Some(id.clone()), None).await?;
+    carry_out(connection, &plan, &recorded, wait).await
+}
+
+async fn record(
+    connection: &Connection<'_>,
+    action: Action,
+    plan_id: Option<PlanId>,
+    sealed: Option<SealedPlan>,
+) -> Result<OperationReply, CliError> {
+    let approval_token = Tokens::default();
+    match action {
+        Action::Provision => {
+            connection.call(&ProvisionRequest { ask: None, plan_id, sealed, approval_token }).await
+        }
+        Action::Teardown => {
+            connection.call(&TeardownRequest { remove: None, plan_id, sealed, approval_token }).await
+        }
+        Action::Extend => {
+            connection.call(&ExtendRequest { extend: None, plan_id, sealed, approval_token }).await
+        }
+    }
+}
+
+/// Follows a recorded plan. One that lacks votes is followed with `wait` only.
+async fn carry_out(
+    connection: &Connection<'_>,
+    plan: &Plan,
+    recorded: &OperationReply,
+    wait: bool,
+) -> Result<Exit, CliError> {
+    let waits = recorded.phase == Phase::AwaitingApproval.name() && plan.level.persons() > 0;
+    if waits && connection.recorded(plan.plan_id.as_str()).await?.reply.still.is_some() {
+        let how = operation::how_to_approve(plan, &connection.roster().await?);
+        connection.settings.output.note(&how);
+        if !wait {
+            return report(connection.settings, recorded);
+        }
+    }
+    follow(connection, plan, wait || plan.level.persons() == 0).await
+}
+
+/// Prints where an operation stands and says how the program ends.
+pub(crate) fn report(settings: &Settings, operation: &OperationReply) -> Result<Exit, CliError> {
+    settings.output.data(&in_full(operation), || match operation.phase.raw() {
+        "awaiting-approval" => {
+            format!("{}  {}  waiting for approval\n", operation.plan_id, operation.environment)
+        }
+        _ => operation::text(operation),
+    })?;
+    let exit = exit(operation);
+    if exit == Exit::NeedsHuman {
+        crate::output::say(&operation::what_to_do(operation));
+    }
+    Ok(exit)
+}
+
+/// How the program ends after an operation.
+pub(crate) fn exit(operation: &OperationReply) -> Exit {
+    match operation.phase.raw() {
+        "awaiting-approval" => Exit::Waiting,
+        "needs-human" => Exit::NeedsHuman,
+        "rolled-back" | "rejected" => Exit::Failed,
+        _ => Exit::Done,
+    }
+}
+
+/// An operation for programs. Scripts expect the certificate of a teardown as
+/// null before there is one.
+pub(crate) fn in_full(operation: &OperationReply) -> Value {
+    let mut value = serde_json::to_value(operation).unwrap_or_default();
+    if operation.action == Action::Teardown && operation.certificate.is_none() {
+        value["certificate"] = Value::Null;
+    }
+    value
+}
