@@ -24,8 +24,6 @@ mod spec;
 mod testing;
 mod world;
 
-#[cfg(any(test, feature = "testing"))]
-pub use auth::{exo2_message, exo2_signature};
 pub use config::{Config, EndpointUrls, Policies};
 pub use error::SimError;
 pub use fault::{Fault, FaultRule, Matcher, Schedule};
@@ -35,4 +33,6 @@ pub use record::Recorder;
 pub use serve::{Running, ServeOptions, Speed, serve};
 pub use shared::{NowMs, SharedWorld};
 pub use spec::{Operation, operations};
+#[cfg(any(test, feature = "testing"))]
+pub use testing::{exo2_message, exo2_signature};
 pub use world::{Effect, Face, JournalEntry, Kind, LiveResource, Outcome, World, served_operations};

@@ -1,6 +1,6 @@
-//! What only tests ask of settings: latencies that are known in advance.
+//! What only tests ask of settings and signatures.
 
-use crate::{Config, LatencyTable, Range};
+use crate::{Config, LatencyTable, Range, auth};
 use std::time::Duration;
 
 impl Config {
@@ -29,4 +29,14 @@ impl LatencyTable {
             other: middle(table.other),
         }
     }
+}
+
+/// The string that the official signer signs; see `auth::exo2`.
+pub fn exo2_message(method: &str, path: &str, body: &[u8], query_values: &str, expires: i64) -> Vec<u8> {
+    auth::exo2_message(method, path, body, query_values, expires)
+}
+
+/// The base64 signature of a message.
+pub fn exo2_signature(secret: &str, message: &[u8]) -> String {
+    auth::exo2_signature(secret, message)
 }

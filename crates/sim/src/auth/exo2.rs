@@ -54,13 +54,19 @@ impl Exo2Header {
 
 /// The string to sign. `query_values` are the decoded values of the signed
 /// parameters, already concatenated in the order of their names.
-pub fn exo2_message(method: &str, path: &str, body: &[u8], query_values: &str, expires: i64) -> Vec<u8> {
+pub(crate) fn exo2_message(
+    method: &str,
+    path: &str,
+    body: &[u8],
+    query_values: &str,
+    expires: i64,
+) -> Vec<u8> {
     let (head, tail) = ([method, " ", path, "\n"].concat(), expires.to_string());
     [head.as_bytes(), body, b"\n", query_values.as_bytes(), b"\n\n", tail.as_bytes()].concat()
 }
 
 /// The base64 signature of a message.
-pub fn exo2_signature(secret: &str, message: &[u8]) -> String {
+pub(crate) fn exo2_signature(secret: &str, message: &[u8]) -> String {
     base64(&hmac_sha256(secret.as_bytes(), message))
 }
 

@@ -7,4 +7,4 @@ pub(crate) mod sigv4;
 
 pub(crate) use exo2::{Exo2Header, Exo2Refusal, verify as verify_exo2};
 #[cfg(any(test, feature = "testing"))]
-pub use exo2::{exo2_message, exo2_signature};
+pub(crate) use exo2::{exo2_message, exo2_signature};
