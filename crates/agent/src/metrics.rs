@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use exokit_engine::engine::Watcher;
-use exokit_ledger::projection::ResourceState;
+use exokit_ledger::ResourceState;
 use exokit_ledger::{EnvironmentView, Environments, Ledger, LedgerError, OperationSummary, Operations};
 use exokit_model::event::{Event, Record};
 use exokit_model::ids::OperationId;

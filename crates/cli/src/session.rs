@@ -172,7 +172,7 @@ const TOLD_RECORDS_MIN: u64 = 20_000;
 pub(crate) fn open_ledger(state: &StateDir) -> Result<SqliteLedger, CliError> {
     state.create()?;
     let mut told = None;
-    let ledger = SqliteLedger::open_telling(state.root(), &mut |seq, of| {
+    let ledger = SqliteLedger::open_with_progress(state.root(), &mut |seq, of| {
         let percent = seq * 100 / of.max(1);
         // A short ledger is done at once, and a long one is told in tenths.
         if of > TOLD_RECORDS_MIN && told.is_none_or(|before| percent >= before + 10) {

@@ -9,6 +9,7 @@ pub mod forecast;
 pub mod graph_build;
 pub mod level;
 pub mod node_state;
+pub mod phase;
 pub mod plan_build;
 pub mod predict;
 pub mod preflight;

@@ -320,14 +320,14 @@ fn an_event_that_does_not_fit_is_refused_and_changes_nothing() {
     let (graph, facts) = one();
     let id: exokit_model::ids::ResourceId = "id".parse().unwrap();
     let (request, expires_at) = (Digest([0; 32]), Timestamp::UNIX_EPOCH);
-    let misfits = [
+    let illegal_records = [
         Event::CreateAbsent { node: key(0), attempt: 1 },
         Event::ResourceReady { node: key(0), id: id.clone(), time: None },
         Event::DeleteIntended { node: key(0), id: id.clone(), step: 0, request, expires_at },
         Event::ResourceGone { node: key(0), id },
         Event::CreateAbsent { node: key(7), attempt: 1 },
     ];
-    for event in misfits {
+    for event in illegal_records {
         let mut after = facts.clone();
         assert!(after.apply(&graph, &record(event.clone())).is_err(), "{event:?}");
         assert_eq!(after, facts, "{event:?}");

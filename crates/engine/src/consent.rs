@@ -1,7 +1,7 @@
 //! What the approval of an environment says about its removal.
 
 use exokit_approval::consent::Consent;
-use exokit_ledger::Environments;
+use exokit_ledger::{Filter, environment_view};
 use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::plan::Action;
 use exokit_model::spec::AtExpiry;
@@ -38,14 +38,15 @@ impl Engine {
             return Ok(None);
         }
         let name = &removal.environment;
-        let environment = self.environment(name).await?;
+        let records = self.parts().ledger.read(Filter::Environment(name.clone()), 0).await?;
+        let environment = self.fold_environment(&records)?;
         let removed =
             |plan: &FixedPlan| plan.spec.as_ref().map(|spec| spec.at_expiry) == Some(AtExpiry::Remove);
         let Some(made) = environment.provision().filter(|made| removed(&made.plan)) else { return Ok(None) };
         // A plan that somebody else put into the ledger consents to nothing.
         let (Some(started_at), true) = (made.started_at, self.has_recorded(made)) else { return Ok(None) };
-        let views = self.parts().ledger.environments(Environments::Named(name.clone())).await?;
-        let expired_at = views.first().and_then(|view| view.expires_at);
+        let view = environment_view(self.parts().ledger.plans(), name, &records)?;
+        let expired_at = view.and_then(|view| view.expires_at);
         Ok(expired_at.map(|expired_at| GivenConsent {
             plan: made.plan.clone(),
             tokens: made.tokens.clone(),

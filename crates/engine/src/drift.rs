@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::observe::{self, ObserveError};
-use crate::state::OperationState;
 use exokit_ledger::Condition;
+use exokit_ledger::OperationState;
 
 /// What a look at an environment showed.
 #[derive(Debug, Clone)]

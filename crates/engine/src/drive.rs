@@ -17,8 +17,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use exokit_core::walk::{self, Step, Verdict};
-use exokit_ledger::ledger::RENEW_SECONDS;
-use exokit_ledger::{Condition, Lease};
+use exokit_ledger::{Condition, Lease, RENEW_SECONDS};
 use exokit_model::event::{Entry, Event};
 use exokit_model::ids::{NodeKey, OperationId};
 use exokit_model::needs_human::NeedsHuman;
@@ -28,6 +27,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::held_lease::{ClockReading, HeldLease};
 use crate::run::{Run, StepEnd};
 use crate::slots::Slots;
 use crate::{certificate, steps};
@@ -50,10 +50,11 @@ impl Engine {
         self.bind_account(&state.plan.zone).await?;
         let history = self.history(&state.plan.zone).await?;
         let consent = self.consent(&state.plan).await?;
-        let lease = self.parts().ledger.acquire(operation, &self.parts().holder, self.now()).await?;
-        let run = Run::new(self, lease, state, history, consent);
+        let requested_at = ClockReading::at(self.now());
+        let lease = self.parts().ledger.acquire(operation, &self.parts().holder).await?;
+        let run = Run::new(self, HeldLease::new(lease, requested_at), state, history, consent);
         let result = run.begin_and_drive().await;
-        let lease = run.lease().clone();
+        let lease = run.lease().lease.clone();
         let released = self.parts().ledger.release(&lease).await;
         // What went wrong first is what the caller should hear of.
         let phase = result?;
@@ -69,7 +70,7 @@ impl Engine {
     /// When it is not parked.
     pub async fn unpark(&self, operation: &OperationId, by: &str, rollback: bool) -> Result<(), EngineError> {
         // Under the lease nobody else can move the operation to another phase.
-        let lease = self.parts().ledger.acquire(operation, &self.parts().holder, self.now()).await?;
+        let lease = self.parts().ledger.acquire(operation, &self.parts().holder).await?;
         let unparked = self.unpark_held(&lease, by, rollback).await;
         let released = self.parts().ledger.release(&lease).await;
         unparked?;
@@ -113,8 +114,8 @@ impl Run<'_> {
         let state = self.state().clone();
         let head = self.engine.check_start(&state).await?;
         let (fenced, epoch) = {
-            let lease = self.lease();
-            (Condition::fenced(&lease), lease.epoch)
+            let held = self.lease();
+            (Condition::fenced(&held.lease), held.lease.epoch)
         };
         let condition =
             Condition { environment_head: Some((state.plan.environment.clone(), head)), ..fenced };
@@ -169,8 +170,7 @@ impl Run<'_> {
                     }
                 }
                 () = tokio::time::sleep_until(renew_at) => {
-                    let lease = self.lease().clone();
-                    self.renew(lease).await?;
+                    self.renew().await?;
                     renew_at = tokio::time::Instant::now() + renew;
                 }
             }

@@ -9,7 +9,7 @@ use exokit_approval::verify::Verifier;
 use exokit_cloud::client::Client;
 use exokit_cloud::clock::Clock;
 use exokit_core::forecast::History;
-use exokit_ledger::{Condition, Filter, Ledger, LedgerError};
+use exokit_ledger::{Condition, Filter, IllegalRecord, Ledger, LedgerError, OperationState};
 use exokit_model::approval::Roster;
 use exokit_model::cost::CostPolicy;
 use exokit_model::event::{Entry, Event, Record};
@@ -17,14 +17,14 @@ use exokit_model::ids::{EnvironmentName, OperationId, PlanId, ResourceId, Zone};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use crate::contention_backoff::ContentionBackoff;
+use crate::daily_requests::DailyRequests;
 use crate::entropy::Entropy;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
 use crate::keyring::Keyring;
 use crate::known::Known;
-use crate::state::{OperationState, StateError};
 use crate::timing::Timing;
-use crate::turns::Turns;
 
 /// Sees every record that this engine appends, in order per operation.
 pub trait Watcher: Send + Sync {
@@ -74,6 +74,7 @@ pub struct Parts {
 pub struct Engine {
     parts: Arc<Parts>,
     view: Arc<Mutex<AccountView>>,
+    pub(crate) daily_requests: Arc<DailyRequests>,
     news: Arc<Notify>,
 }
 
@@ -93,7 +94,12 @@ impl Engine {
     /// An engine made of `parts`.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), view: Arc::default(), news: Arc::default() }
+        Self {
+            parts: Arc::new(parts),
+            view: Arc::default(),
+            daily_requests: Arc::default(),
+            news: Arc::default(),
+        }
     }
 
     /// What it is made of.
@@ -234,7 +240,7 @@ impl Engine {
         };
         let verifier = self.parts.known.verifier(root, signed)?;
         let roster = verifier.roster();
-        let mut turns = Turns::default();
+        let mut backoff = ContentionBackoff::default();
         loop {
             // Two rosters of one version would contradict each other for ever:
             // the one that is accepted here must still be the next when written.
@@ -246,7 +252,9 @@ impl Engine {
                 Event::RosterInstalled { version: roster.version, signed: signed.as_str().to_owned() };
             match self.append(&Condition::head(head), vec![self.entry(None, None, event)]).await {
                 Ok(_) => return Ok(roster.clone()),
-                Err(error @ EngineError::Ledger(LedgerError::HeadMoved { .. })) => turns.after(error).await?,
+                Err(error @ EngineError::Ledger(LedgerError::HeadMoved { .. })) => {
+                    backoff.wait(error).await?
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -290,7 +298,7 @@ impl Engine {
     /// When there is none, or the ledger cannot be read.
     pub async fn operation(&self, operation: &OperationId) -> Result<OperationState, EngineError> {
         let records = self.parts.ledger.read(Filter::Operation(operation.clone()), 0).await?;
-        Ok(self.fold_operation(operation, &records)?)
+        self.fold_operation(operation, &records)
     }
 
     /// One environment, as the ledger has it; without operations when it was
@@ -308,12 +316,13 @@ impl Engine {
         &self,
         operation: &OperationId,
         records: &[Record],
-    ) -> Result<OperationState, StateError> {
-        OperationState::fold_with(self.parts.ledger.plans(), operation, records)
+    ) -> Result<OperationState, EngineError> {
+        let state = OperationState::fold(self.parts.ledger.plans(), operation, records)?;
+        state.ok_or_else(|| EngineError::NoPlan(operation.clone()))
     }
 
     /// As [`Engine::fold_operation`], for an environment.
-    pub(crate) fn fold_environment(&self, records: &[Record]) -> Result<EnvironmentState, StateError> {
+    pub(crate) fn fold_environment(&self, records: &[Record]) -> Result<EnvironmentState, IllegalRecord> {
         EnvironmentState::fold(self.parts.ledger.plans(), records)
     }
 

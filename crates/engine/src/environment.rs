@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 
 use exokit_core::node_state::NodeState;
 use exokit_core::plan_build::Recorded;
-use exokit_ledger::Plans;
+use exokit_ledger::{IllegalRecord, OperationState, Plans};
 use exokit_model::event::{Event, Record};
 use exokit_model::ids::{OperationId, OwnerToken, ResourceId};
 use exokit_model::phase::Phase;
 use exokit_model::plan::Action;
-
-use crate::state::{OperationState, StateError};
 
 /// One environment, folded from its records.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +26,7 @@ impl EnvironmentState {
     ///
     /// # Errors
     /// When a record does not fit.
-    pub(crate) fn fold(plans: &Plans, records: &[Record]) -> Result<Self, StateError> {
+    pub(crate) fn fold(plans: &Plans, records: &[Record]) -> Result<Self, IllegalRecord> {
         let mut by_operation: BTreeMap<&OperationId, Vec<&Record>> = BTreeMap::new();
         let mut order: Vec<&OperationId> = Vec::new();
         for record in records {
@@ -40,9 +38,9 @@ impl EnvironmentState {
         }
         let operations = order
             .into_iter()
-            .map(|operation| {
+            .filter_map(|operation| {
                 let own = by_operation.get(operation).into_iter().flatten().copied();
-                OperationState::fold_with(plans, operation, own)
+                OperationState::fold(plans, operation, own).transpose()
             })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { operations, last_seq: records.last().map_or(0, |record| record.seq) })

@@ -5,7 +5,7 @@ use exokit_approval::roster::RosterRefusal;
 use exokit_cloud::public_prices::PublicPricesError;
 use exokit_core::preflight::PreflightError;
 use exokit_core::start::PolicyViolation;
-use exokit_ledger::LedgerError;
+use exokit_ledger::{IllegalRecord, LedgerError};
 use exokit_model::canonical::CanonicalError;
 use exokit_model::graph::GraphError;
 use exokit_model::ids::{EnvironmentName, OperationId, PersonId, PlanId, ResourceId};
@@ -14,7 +14,6 @@ use jiff::Timestamp;
 
 use crate::entropy::EntropyError;
 use crate::observe::ObserveError;
-use crate::state::StateError;
 
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +21,9 @@ pub enum EngineError {
     /// The ledger.
     #[error("using the ledger")]
     Ledger(#[from] LedgerError),
-    /// Its content.
-    #[error("reading the ledger")]
-    State(#[from] StateError),
+    /// The ledger has no plan for an operation.
+    #[error("the ledger has no plan for {0}")]
+    NoPlan(OperationId),
     /// The cloud.
     #[error("observing the cloud")]
     Observe(#[from] ObserveError),
@@ -151,12 +150,18 @@ pub enum EngineError {
     },
 }
 
+impl From<IllegalRecord> for EngineError {
+    fn from(illegal: IllegalRecord) -> Self {
+        EngineError::Ledger(illegal.into())
+    }
+}
+
 impl EngineError {
     /// Short stable code for scripts.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            EngineError::State(_) | EngineError::Ledger(LedgerError::Misfit(_)) => "ledger-content",
+            EngineError::NoPlan(_) | EngineError::Ledger(LedgerError::IllegalRecord(_)) => "ledger-content",
             EngineError::Ledger(_) => "ledger",
             EngineError::Observe(_) => "cloud",
             EngineError::PublicPrices(_) => "prices",
@@ -190,7 +195,7 @@ impl EngineError {
     pub fn hint(&self) -> String {
         match self {
             EngineError::Ledger(error) => error.hint().to_owned(),
-            EngineError::State(_) => "run `exokit audit verify` to find the first bad record".to_owned(),
+            EngineError::NoPlan(_) => "run `exokit audit verify` to find the first bad record".to_owned(),
             EngineError::Observe(error) => error.hint(),
             EngineError::PublicPrices(error) => error.hint().to_owned(),
             EngineError::Roster(error) => error.hint().to_owned(),

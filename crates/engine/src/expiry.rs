@@ -2,7 +2,10 @@
 //! its time. The teardown is a plan like any other and needs its approval.
 
 use exokit_approval::token::inspect;
-use exokit_ledger::{Condition, EnvironmentView, Environments, LedgerError, OperationSummary, Operations};
+use exokit_ledger::{
+    Condition, EnvironmentView, Environments, Filter, LedgerError, OperationSummary, Operations,
+    environment_view,
+};
 use exokit_model::approval::Decision;
 use exokit_model::event::Event;
 use exokit_model::ids::{EnvironmentName, PersonId};
@@ -11,10 +14,10 @@ use exokit_model::plan::{Action, Plan};
 use exokit_mutant::{Mutant, planted};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::contention_backoff::ContentionBackoff;
 use crate::engine::Engine;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
-use crate::turns::Turns;
 
 /// A warning comes at most so long before the end.
 const WARN_MAX: SignedDuration = SignedDuration::from_hours(1);
@@ -37,16 +40,21 @@ impl Engine {
     /// # Errors
     /// When ledger or cloud cannot be read.
     pub async fn expire_one(&self, view: &EnvironmentView) -> Result<Option<Plan>, EngineError> {
-        let (name, Some(expired_at)) = (&view.environment, view.expires_at) else { return Ok(None) };
+        let name = &view.environment;
         let open = self.parts().ledger.operations(Operations::Open(name.clone())).await?;
         if open.iter().any(|operation| self.occupies(operation)) && !planted(Mutant::ExpireAgain) {
             return Ok(None);
         }
-        let environment = self.environment(name).await?;
-        if environment.provision().is_none() || was_denied(&environment, expired_at) {
+        // The row has only found it: its records decide.
+        let records = self.parts().ledger.read(Filter::Environment(name.clone()), 0).await?;
+        let environment = self.fold_environment(&records)?;
+        let found = environment_view(self.parts().ledger.plans(), name, &records)?;
+        let end = found.and_then(|found| found.expires_at).filter(|end| *end <= self.now());
+        let (Some(expired_at), Some(provision)) = (end, environment.provision()) else { return Ok(None) };
+        if was_denied(&environment, expired_at) {
             return Ok(None);
         }
-        let plan = self.plan_teardown(name, &view.owner, None).await?;
+        let plan = self.plan_teardown(name, &provision.plan.requester, None).await?;
         let reason = Event::ExpiryNoticed { expired_at, digest: plan.digest()? };
         self.propose_because(&plan, None, Some(reason)).await?;
         Ok(Some(plan))
@@ -109,7 +117,7 @@ impl Engine {
     /// When there is no such environment or it expects none, when somebody else
     /// asks, and when the ledger cannot be read or written.
     pub async fn keep_alive(&self, name: &EnvironmentName, by: &PersonId) -> Result<Timestamp, EngineError> {
-        let mut turns = Turns::default();
+        let mut backoff = ContentionBackoff::default();
         loop {
             let environment = self.environment(name).await?;
             let until = self.kept_until(&environment, name, by).await?;
@@ -118,7 +126,7 @@ impl Engine {
             // may be told that it was in time.
             match self.append(&Condition::environment(name, environment.last_seq), vec![entry]).await {
                 Ok(_) => return Ok(until),
-                Err(error @ EngineError::Ledger(LedgerError::Stale { .. })) => turns.after(error).await?,
+                Err(error @ EngineError::Ledger(LedgerError::Stale { .. })) => backoff.wait(error).await?,
                 Err(error) => return Err(error),
             }
         }

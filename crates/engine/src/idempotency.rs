@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::state::OperationState;
+use exokit_ledger::OperationState;
 
 /// A request with an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use exokit_core::plan_build::{self, Discovered, Judgement, Occasion};
 use exokit_core::preflight;
 use exokit_core::start::{self, PolicyViolation};
 use exokit_kinds::Observed;
-use exokit_ledger::{Condition, LedgerError, Requested};
+use exokit_ledger::{Condition, LedgerError, OperationState};
 use exokit_model::approval::Roster;
 use exokit_model::break_glass::BreakGlass;
 use exokit_model::canonical::Digest;
@@ -24,14 +24,14 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
+use crate::contention_backoff::ContentionBackoff;
+use crate::daily_requests::DailySums;
 use crate::engine::Engine;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
 use crate::idempotency::{KeyedRequest, check_key};
 use crate::observe;
-use crate::state::OperationState;
 use crate::survey::instance_pool_of;
-use crate::turns::Turns;
 
 /// What a provision is asked for with.
 #[derive(Debug, Clone)]
@@ -69,13 +69,6 @@ pub struct ExtensionRequest {
     pub break_glass: Option<BreakGlass>,
 }
 
-/// What was asked for today by the same human and by the same team.
-#[derive(Debug, Clone, Copy)]
-struct Today {
-    requester: Decimal,
-    team: Decimal,
-}
-
 impl Engine {
     /// Plans a new environment, with the plan id of the keyed request if it
     /// comes from one. Nothing is recorded and nothing changes.
@@ -110,8 +103,8 @@ impl Engine {
             data_destroyed: Vec::new(),
             removal: removal(&spec),
             hourly: cost.hourly,
-            requester_today: today.requester,
-            team_today: today.team,
+            requester_today: today.by_requester,
+            team_today: today.by_team,
             break_glass: request.break_glass.clone(),
             wanted: request.wanted_level,
         };
@@ -208,7 +201,7 @@ impl Engine {
         check_life(name, life, break_glass.as_ref(), &roster)?;
         let team = team_of(&roster, requester);
         let today = match planted(Mutant::FreeExtensions) {
-            true => Today { requester: Decimal::ZERO, team: Decimal::ZERO },
+            true => DailySums::default(),
             false => self.today(&roster, requester, team.as_ref()).await?,
         };
         let mut cost = provision.plan.cost.clone();
@@ -222,8 +215,8 @@ impl Engine {
             data_destroyed: Vec::new(),
             removal: None,
             hourly: cost.hourly,
-            requester_today: today.requester,
-            team_today: today.team,
+            requester_today: today.by_requester,
+            team_today: today.by_team,
             break_glass: break_glass.clone(),
             wanted: None,
         };
@@ -287,19 +280,19 @@ impl Engine {
         // A plan id belongs to one plan for ever, in whatever environment.
         let unused = (!planted(Mutant::PlanIdTwice)).then(|| operation.clone());
         let condition = Condition { unused, ..Condition::environment(&plan.environment, plan.base_seq) };
-        let mut turns = Turns::default();
+        let mut backoff = ContentionBackoff::default();
         loop {
             let conflict = match self.append(&condition, entries.clone()).await {
                 Err(EngineError::Ledger(LedgerError::Used { operation })) => {
                     EngineError::Conflict { operation }
                 }
-                written => return Ok(self.fold_operation(&operation, &written?)?),
+                written => return self.fold_operation(&operation, &written?),
             };
             let Some(request) = request else { return Err(conflict) };
             match self.answered(request).await? {
                 Some(known) => return Ok(known),
                 // Somebody else has written it, and it is not durable yet.
-                None => turns.after(conflict).await?,
+                None => backoff.wait(conflict).await?,
             }
         }
     }
@@ -347,16 +340,14 @@ impl Engine {
         roster: &Roster,
         requester: &PersonId,
         team: Option<&RoleName>,
-    ) -> Result<Today, EngineError> {
-        let day = self.now().to_zoned(TimeZone::UTC).date();
-        let requests = self.parts().ledger.requested(day).await?;
+    ) -> Result<DailySums, EngineError> {
         if planted(Mutant::NoDailySum) {
-            return Ok(Today { requester: Decimal::ZERO, team: Decimal::ZERO });
+            return Ok(DailySums::default());
         }
         // Whoever is in no roster may take any name, so all of them are one.
         let principal = |person: &PersonId| roster.person(person).map(|_| roster.principal(person));
-        let requested = Requested::sum(&requests, requester, team, &principal);
-        Ok(Today { requester: requested.by_requester, team: requested.by_team })
+        let (ledger, day) = (&*self.parts().ledger, self.now().to_zoned(TimeZone::UTC).date());
+        Ok(self.daily_requests.sum(ledger, day, (requester, team), &principal).await?)
     }
 
     fn occasion_like(

@@ -7,7 +7,7 @@ use exokit_approval::consent::Consent;
 use exokit_approval::refusal::Refusal;
 use exokit_core::forecast::{Forecast, History};
 use exokit_core::predict;
-use exokit_ledger::{Condition, Filter, Lease};
+use exokit_ledger::{Condition, Filter, OperationState};
 use exokit_model::event::{Entry, Event};
 use exokit_model::graph::Node;
 use exokit_model::needs_human::NeedsHuman;
@@ -16,7 +16,7 @@ use exokit_mutant::{Mutant, planted};
 use crate::consent::GivenConsent;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::state::OperationState;
+use crate::held_lease::{ClockReading, HeldLease};
 use crate::timing::LEASE_MARGIN;
 
 /// What ends a step early.
@@ -37,7 +37,7 @@ impl<E: Into<EngineError>> From<E> for StepEnd {
 /// One operation while this engine holds its lease.
 pub(crate) struct Run<'a> {
     pub(crate) engine: &'a Engine,
-    lease: Mutex<Lease>,
+    lease: Mutex<HeldLease>,
     state: Mutex<OperationState>,
     history: History,
     consent: Option<GivenConsent>,
@@ -46,7 +46,7 @@ pub(crate) struct Run<'a> {
 impl<'a> Run<'a> {
     pub(crate) fn new(
         engine: &'a Engine,
-        lease: Lease,
+        lease: HeldLease,
         state: OperationState,
         history: History,
         consent: Option<GivenConsent>,
@@ -80,17 +80,17 @@ impl<'a> Run<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn lease(&self) -> MutexGuard<'_, Lease> {
+    pub(crate) fn lease(&self) -> MutexGuard<'_, HeldLease> {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends events of this operation under its lease and takes them in.
     pub(crate) async fn record(&self, events: Vec<Event>) -> Result<(), EngineError> {
         let (condition, epoch) = {
-            let lease = self.lease();
+            let held = self.lease();
             match planted(Mutant::NoFence) {
-                true => (Condition::default(), lease.epoch),
-                false => (Condition::fenced(&lease), lease.epoch),
+                true => (Condition::default(), held.lease.epoch),
+                false => (Condition::fenced(&held.lease), held.lease.epoch),
             }
         };
         let entries = {
@@ -121,17 +121,18 @@ impl<'a> Run<'a> {
 
     /// Makes sure that the lease lasts long enough to send a request.
     pub(crate) async fn ensure_lease(&self) -> Result<(), EngineError> {
-        let lease = self.lease().clone();
-        let now = self.engine.now();
-        match lease.until.duration_since(now).unsigned_abs() < LEASE_MARGIN || lease.until <= now {
-            true => self.renew(lease).await,
+        let left = self.lease().left(self.engine.now());
+        match left < LEASE_MARGIN {
+            true => self.renew().await,
             false => Ok(()),
         }
     }
 
-    pub(crate) async fn renew(&self, lease: Lease) -> Result<(), EngineError> {
-        let renewed = self.engine.parts().ledger.renew(&lease, self.engine.now()).await?;
-        *self.lease() = renewed;
+    pub(crate) async fn renew(&self) -> Result<(), EngineError> {
+        let lease = self.lease().lease.clone();
+        let requested_at = ClockReading::at(self.engine.now());
+        let renewed = self.engine.parts().ledger.renew(&lease).await?;
+        *self.lease() = HeldLease::new(renewed, requested_at);
         Ok(())
     }
 }

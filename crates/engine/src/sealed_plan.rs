@@ -9,7 +9,7 @@ use exokit_mutant::{Mutant, planted};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::idempotency::KeyedRequest;
-use crate::state::OperationState;
+use exokit_ledger::OperationState;
 
 /// A plan that came back to the engine that made it. Only
 /// [`Engine::open_sealed`] makes one.

@@ -10,11 +10,11 @@ use exokit_model::plan::Action;
 use exokit_mutant::{Mutant, planted};
 
 use crate::consent::GivenConsent;
+use crate::contention_backoff::ContentionBackoff;
 use crate::engine::Engine;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
-use crate::state::OperationState;
-use crate::turns::Turns;
+use exokit_ledger::OperationState;
 
 impl Engine {
     /// Checks everything that must hold at the start, and returns the head of
@@ -69,7 +69,7 @@ impl Engine {
         why: &str,
     ) -> Result<bool, EngineError> {
         let name = &state.plan.environment;
-        let mut turns = Turns::default();
+        let mut backoff = ContentionBackoff::default();
         loop {
             let environment = self.environment(name).await?;
             let waits = environment.operations.iter().any(|operation| {
@@ -84,7 +84,7 @@ impl Engine {
             match self.append(&Condition::environment(name, environment.last_seq), entries).await {
                 Ok(_) => return Ok(true),
                 // Somebody wrote meanwhile: let them finish, then look again.
-                Err(error @ EngineError::Ledger(LedgerError::Stale { .. })) => turns.after(error).await?,
+                Err(error @ EngineError::Ledger(LedgerError::Stale { .. })) => backoff.wait(error).await?,
                 Err(error) => return Err(error),
             }
         }

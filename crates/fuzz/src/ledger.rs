@@ -1,12 +1,11 @@
 //! What is read back from a ledger: entries and whole exports.
 
-use exokit_core::node_state::Facts;
 use exokit_ledger::export::{self, import, read};
 use exokit_ledger::history::history;
-use exokit_ledger::{Environments, Head, Ledger, MemoryLedger, OperationView, Operations, Plans, Registry};
+use exokit_ledger::testing::memory::holdings;
+use exokit_ledger::{Environments, Head, Ledger, MemoryLedger, OperationState, Operations, Plans, Registry};
 use exokit_model::canonical::to_canonical_bytes;
 use exokit_model::event::{Entry, Record};
-use jiff::tz::TimeZone;
 
 use crate::{check_refusal, recorded};
 
@@ -15,8 +14,8 @@ use crate::{check_refusal, recorded};
 pub(crate) fn entries(data: &[u8]) -> bool {
     let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(data) else { return false };
     let records = chained(entries);
-    if let Err(misfit) = Registry::fold(&records) {
-        check_refusal(&misfit.to_string(), misfit.hint());
+    if let Err(illegal) = Registry::fold(&records) {
+        check_refusal(&illegal.to_string(), illegal.hint());
     }
     check_prefix(&records);
     for line in history(&records) {
@@ -46,20 +45,15 @@ fn check_prefix(records: &[Record]) {
     let fit = records.iter().take_while(|record| registry.apply(record).is_ok()).count();
     assert_eq!(registry.find_environments(&Environments::All).len(), registry.environments().len());
     let marks = ["", "-", "\u{10ffff}", "zzzzzzzzzz"].map(str::to_owned);
-    let _ = registry.holdings(&marks, &marks);
+    let _ = holdings(&registry, &marks, &marks);
     for summary in registry.operations().values() {
         let id = &summary.operation;
         assert_eq!(registry.find_operations(&Operations::Named(id.clone())), std::slice::from_ref(summary));
         // An entry that names no operation is in the registry and not here.
-        let Ok(Some(view)) = OperationView::fold(&Plans::default(), id, &records[..fit]) else { continue };
-        let graph = &view.plan.graph;
-        let mut facts = Facts::new(graph);
-        for record in records[..fit].iter().filter(|record| record.entry.operation.as_ref() == Some(id)) {
-            let _ = facts.apply(graph, record);
-        }
+        let Ok(Some(view)) = OperationState::fold(&Plans::default(), id, &records[..fit]) else { continue };
+        assert_eq!(view.operation, *id);
     }
     if let Some(first) = records.first() {
-        let _ = registry.requested(first.entry.at.to_zoned(TimeZone::UTC).date());
         let _ = registry.find_environments(&Environments::Expired(first.entry.at));
     }
 }
@@ -84,7 +78,7 @@ pub(crate) fn export(data: &[u8]) -> bool {
     };
     let again = serde_json::to_string_pretty(&document).expect("an accepted export can be written");
     block_on(async {
-        let ledger = MemoryLedger::new();
+        let ledger = MemoryLedger::default();
         let head = import(&ledger, text).await.expect("an accepted export can be imported");
         assert_eq!(head, document.head);
         assert_eq!(export::export(&ledger).await.expect("it can be exported"), again);
@@ -95,7 +89,7 @@ pub(crate) fn export(data: &[u8]) -> bool {
 pub(crate) fn export_seeds() -> Vec<Vec<u8>> {
     let beginning = |count: usize| {
         block_on(async {
-            let ledger = MemoryLedger::new();
+            let ledger = MemoryLedger::default();
             let entries = recorded::entries().into_iter().take(count).collect();
             ledger.append(&Default::default(), entries).await.expect("recorded entries can be appended");
             export::export(&ledger).await.expect("the ledger can be exported").into_bytes()

@@ -4,7 +4,23 @@ use exokit_model::canonical::CanonicalError;
 use exokit_model::ids::{EnvironmentName, OperationId};
 use jiff::Timestamp;
 
-use crate::projection::Misfit;
+/// A record that cannot follow those before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record {seq} does not fit: {why}")]
+pub struct IllegalRecord {
+    /// The record.
+    pub seq: u64,
+    /// Why.
+    pub why: String,
+}
+
+impl IllegalRecord {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        "run `exokit audit verify`; if the chain is whole, a newer version wrote the ledger"
+    }
+}
 
 /// An error of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +41,7 @@ pub enum LedgerError {
         /// The operation.
         operation: OperationId,
     },
-    /// Somebody else wrote about the environment in the meantime.
+    /// Another writer wrote about the environment in the meantime.
     #[error("environment {environment} has changed: expected record {expected}, found {found}")]
     Stale {
         /// The environment.
@@ -35,7 +51,7 @@ pub enum LedgerError {
         /// Last record that there is.
         found: u64,
     },
-    /// Somebody else wrote in the meantime.
+    /// Another writer wrote in the meantime.
     #[error("the ledger has changed: expected record {expected}, found {found}")]
     HeadMoved {
         /// Last record that the writer knew.
@@ -138,15 +154,12 @@ pub enum LedgerError {
     },
     /// A record cannot follow those before it.
     #[error(transparent)]
-    Misfit(#[from] Misfit),
-    /// The tables that are computed from the records.
-    #[error("{doing} the tables at {path}: {why}")]
-    Tables {
-        /// What was being done.
-        doing: &'static str,
-        /// Where they are.
-        path: String,
-        /// What the storage said.
+    IllegalRecord(#[from] IllegalRecord),
+    /// The rows that are computed from the records are not as they were
+    /// written.
+    #[error("the rows of the ledger are damaged: {why}")]
+    Rows {
+        /// How it was noticed.
         why: String,
     },
     /// Another error of the storage.
@@ -196,13 +209,30 @@ impl LedgerError {
             LedgerError::Damaged { .. } => {
                 "run `exokit audit verify` and restore the ledger from an export or a backup"
             }
-            LedgerError::Misfit(misfit) => misfit.hint(),
-            LedgerError::Tables { .. } => {
-                "everything in that file is computed from the ledger: stop what uses it, remove it, and try \
-                 again. If that does not help, check the disk"
+            LedgerError::IllegalRecord(illegal) => illegal.hint(),
+            LedgerError::Rows { .. } => {
+                "run `exokit audit verify`. If the records are whole, import them into a new state folder \
+                 with `exokit registry export` and `import`; otherwise restore a backup"
             }
             LedgerError::Storage { .. } => "check the disk and the rights on the state folder",
         }
+    }
+}
+
+impl LedgerError {
+    /// Whether a change is refused for what it asks, and the storage is well.
+    pub(crate) fn is_refusal(&self) -> bool {
+        use LedgerError as E;
+        matches!(
+            self,
+            E::Fenced { .. }
+                | E::Used { .. }
+                | E::Stale { .. }
+                | E::HeadMoved { .. }
+                | E::LeaseHeld { .. }
+                | E::Entry { .. }
+                | E::IllegalRecord(_)
+        )
     }
 }
 

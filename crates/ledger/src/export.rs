@@ -5,9 +5,12 @@ use exokit_model::text::excerpt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::LedgerError;
-use crate::ledger::{Condition, Filter, Head, Ledger};
-use crate::projection::{EnvironmentView, Misfit, Registry};
+use crate::condition::{Condition, Filter};
+use crate::error::{IllegalRecord, LedgerError};
+use crate::head::Head;
+use crate::ledger::Ledger;
+use crate::rows::environment::EnvironmentView;
+use crate::rows::registry::Registry;
 use crate::verify::{FirstBad, verify};
 
 /// Version of the document.
@@ -41,7 +44,7 @@ pub enum ExportError {
     Chain(#[from] FirstBad),
     /// The records do not make a registry.
     #[error(transparent)]
-    Misfit(#[from] Misfit),
+    IllegalRecord(#[from] IllegalRecord),
     /// Not JSON, or not such a document.
     #[error("this is not an exported registry: {}", excerpt(.0))]
     Decode(#[from] serde_json::Error),
@@ -64,7 +67,7 @@ impl ExportError {
         match self {
             ExportError::Ledger(error) => error.hint(),
             ExportError::Chain(bad) => bad.hint(),
-            ExportError::Misfit(misfit) => misfit.hint(),
+            ExportError::IllegalRecord(illegal) => illegal.hint(),
             ExportError::Decode(_) => "give the file that `exokit registry export` wrote",
             ExportError::Changed(_) => "use the file as it was exported, or an older one",
             ExportError::Schema(_) => "use a version of exokit that knows this format",
@@ -141,11 +144,11 @@ pub async fn import(ledger: &dyn Ledger, text: &str) -> Result<Head, ExportError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MemoryLedger;
-    use crate::testing::{chain, entry, life};
+    use crate::testing::fixtures::{chain, entry, life};
+    use crate::testing::memory::MemoryLedger;
 
     async fn filled(records: &[Record]) -> MemoryLedger {
-        let ledger = MemoryLedger::new();
+        let ledger = MemoryLedger::default();
         let entries = records.iter().map(|record| record.entry.clone());
         let appended = ledger.append(&Condition::default(), entries.collect()).await;
         assert_eq!(appended.unwrap(), records);
@@ -156,7 +159,7 @@ mod tests {
     async fn an_export_comes_back_as_it_was() {
         let records = life();
         let text = export(&filled(&records).await).await.unwrap();
-        let empty = MemoryLedger::new();
+        let empty = MemoryLedger::default();
         let head = import(&empty, &text).await.unwrap();
         assert_eq!(empty.durable(), records);
         assert_eq!(head, verify(&records).unwrap());

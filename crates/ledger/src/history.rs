@@ -284,7 +284,7 @@ mod tests {
     use exokit_model::plan::Action;
 
     use super::*;
-    use crate::testing::{Story, chain, life, plan};
+    use crate::testing::fixtures::{Story, chain, life, plan};
 
     #[test]
     fn a_life_reads_as_a_story() {

@@ -1,33 +1,47 @@
-//! The single record: a hash-chained event log and its projections.
+//! The single record: a hash-chained event log, and rows to find things in it.
 //!
 //! A change of state and its audit record are one write. Everything else that
 //! exokit knows, from the registry to metrics, is computed from the records.
+//! Records, rows and leases are written in one transaction of a store; `store`
+//! says what a store must do.
 
-mod check;
-#[cfg(test)]
-mod contract_tests;
-pub mod error;
+mod audit;
+mod change;
+mod condition;
+mod environment_details;
+mod error;
 pub mod export;
+mod head;
 pub mod history;
-pub mod ledger;
-pub mod memory;
-pub mod plans;
-pub mod projection;
+mod lease;
+mod ledger;
+mod operation;
+mod plans;
+mod poll;
 #[cfg(test)]
 mod property_tests;
+mod rows;
 pub mod sqlite;
-#[cfg(test)]
-mod testing;
+mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod verify;
 
-pub use error::LedgerError;
-pub use ledger::{
-    Audit, CommitWatcher, Condition, Fence, Filter, Head, LEASE_SECONDS, Lease, Ledger, RENEW_SECONDS,
-};
-pub use memory::MemoryLedger;
+pub use audit::Audit;
+pub use change::{Change, ChangeOutcome};
+pub use condition::{Condition, Filter};
+pub use environment_details::EnvironmentDetails;
+pub use error::{IllegalRecord, LedgerError};
+pub use head::Head;
+pub use lease::{Fence, LEASE_SECONDS, Lease, RENEW_SECONDS};
+pub use ledger::{CommitWatcher, Ledger};
+pub use operation::OperationState;
 pub use plans::Plans;
-pub use projection::{
-    EnvironmentStory, EnvironmentView, Environments, Holdings, OperationSummary, OperationView, Operations,
-    Registry, Request, Requested,
-};
+pub use rows::environment::EnvironmentView;
+pub use rows::operation::OperationSummary;
+pub use rows::query::{Environments, Holdings, Operations};
+pub use rows::registry::{Registry, environment_view};
+pub use rows::resource::{ResourceState, ResourceView};
 pub use sqlite::SqliteLedger;
+#[cfg(any(test, feature = "testing"))]
+pub use testing::memory::MemoryLedger;

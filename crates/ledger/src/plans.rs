@@ -21,7 +21,7 @@ pub struct Plans(Arc<Mutex<VecDeque<FixedPlan>>>);
 
 /// Why a text is not the plan of a digest.
 #[derive(Debug, thiserror::Error)]
-pub enum PlansError {
+pub(crate) enum PlansError {
     /// The text has another digest.
     #[error("the plan does not have the recorded digest")]
     Digest,
@@ -38,7 +38,7 @@ impl Plans {
     ///
     /// # Errors
     /// When it is another text, or no plan.
-    pub fn read(&self, expected: Digest, text: &str) -> Result<FixedPlan, PlansError> {
+    pub(crate) fn read(&self, expected: Digest, text: &str) -> Result<FixedPlan, PlansError> {
         match Plan::digest_of(text.as_bytes()) == expected {
             true => Ok(self.known(expected, text)?),
             false => Err(PlansError::Digest),
@@ -73,7 +73,7 @@ mod tests {
     use exokit_model::plan::Action;
 
     use super::*;
-    use crate::testing::plan;
+    use crate::testing::fixtures::plan;
 
     /// The canonical text of a plan with a number.
     fn text(number: u8) -> String {

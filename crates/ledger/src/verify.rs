@@ -3,7 +3,7 @@
 
 use exokit_model::event::Record;
 
-use crate::ledger::Head;
+use crate::head::Head;
 
 /// The first record that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +55,7 @@ pub fn verify(records: &[Record]) -> Result<Head, FirstBad> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{chain, entry, life};
+    use crate::testing::fixtures::{chain, entry, life};
 
     #[test]
     fn a_whole_chain_verifies() {

@@ -3,8 +3,8 @@
 
 use exokit_engine::error::EngineError;
 use exokit_engine::idempotency::{KeyedRequest, body_digest};
-use exokit_engine::state::OperationState;
 use exokit_ledger::LedgerError;
+use exokit_ledger::OperationState;
 use exokit_model::ids::PlanId;
 use exokit_model::phase::Phase;
 use exokit_model::plan::Action;

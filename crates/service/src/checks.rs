@@ -33,12 +33,18 @@ impl Service {
     pub(crate) async fn audit(&self, request: AuditRequest) -> Result<AuditReply, Failure> {
         let anchor = request.anchor.map(|Anchor { seq, hash }| Head { seq, hash });
         let audit = self.run_audit(self.admission.audit()?, anchor).await?;
+        if !audit.differing.is_empty() {
+            let rows = audit.differing.join(", ");
+            let why = format!("the records are whole, but these rows differ from them: {rows}");
+            let hint =
+                "import the records into a new state folder with `exokit registry export` and `import`";
+            return Err(Failure::new(Class::Unavailable, "bad-rows", "auditing", "the ledger", &why, hint));
+        }
         Ok(AuditReply {
             records: audit.head.seq,
             head: audit.head.hash,
             environments: audit.environments,
             operations: audit.operations,
-            tables_agreed: audit.tables_agreed,
         })
     }
 
@@ -59,7 +65,7 @@ impl Service {
             Err(LedgerError::Damaged { seq, why }) => {
                 Err(FirstBad { seq, why }).doing("auditing", "the ledger")
             }
-            Err(LedgerError::Misfit(misfit)) => Err(misfit).doing("auditing", "the ledger"),
+            Err(LedgerError::IllegalRecord(illegal)) => Err(illegal).doing("auditing", "the ledger"),
             audit => audit.doing("auditing", "the ledger"),
         }
     }

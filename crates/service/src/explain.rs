@@ -7,8 +7,8 @@ use std::fmt::Display;
 use exokit_approval::refusal::Refusal;
 use exokit_core::select::SelectError;
 use exokit_engine::error::EngineError;
+use exokit_ledger::IllegalRecord;
 use exokit_ledger::LedgerError;
-use exokit_ledger::projection::Misfit;
 use exokit_ledger::verify::FirstBad;
 use exokit_model::canonical::CanonicalError;
 use exokit_model::ids::InvalidId;
@@ -78,7 +78,7 @@ impl Explain for EngineError {
     fn class(&self) -> Class {
         match self {
             EngineError::Ledger(error) => Explain::class(error),
-            EngineError::State(_)
+            EngineError::NoPlan(_)
             | EngineError::Observe(_)
             | EngineError::PublicPrices(_)
             | EngineError::Entropy(_)
@@ -178,7 +178,7 @@ macro_rules! explain {
 
 explain! {
     FirstBad => "bad-record", Unavailable;
-    Misfit => "bad-record", Unavailable;
+    IllegalRecord => "bad-record", Unavailable;
     TemplateError => "template", Invalid;
     DecodeError => "file", Invalid;
     InstantiateError => "template-option", Invalid;

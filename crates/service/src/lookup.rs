@@ -1,7 +1,7 @@
 //! Finding the plan that is meant.
 
 use exokit_engine::error::EngineError;
-use exokit_ledger::{EnvironmentStory, Filter, LedgerError, OperationView, Operations};
+use exokit_ledger::{EnvironmentDetails, Filter, LedgerError, OperationState, Operations};
 use exokit_model::ids::{EnvironmentName, OperationId, PlanId};
 use exokit_wire::failure::{Class, Failure};
 
@@ -13,18 +13,18 @@ const DIGEST_DIGITS_MIN: usize = 8;
 
 impl Service {
     /// One operation in full; none when there is no such plan.
-    pub(crate) async fn operation(&self, id: &OperationId) -> Result<OperationView, Failure> {
+    pub(crate) async fn operation(&self, id: &OperationId) -> Result<OperationState, Failure> {
         let ledger = &self.engine().parts().ledger;
         let records = ledger.read(Filter::Operation(id.clone()), 0).await;
         let records = records.doing("reading", "the ledger")?;
-        let view = OperationView::fold(ledger.plans(), id, &records).map_err(LedgerError::from);
+        let view = OperationState::fold(ledger.plans(), id, &records).map_err(LedgerError::from);
         view.doing("reading", "the ledger")?.ok_or_else(|| no_plan(id.plan().as_str()))
     }
 
     /// One environment with its operations in full.
-    pub(crate) async fn story(&self, name: &EnvironmentName) -> Result<EnvironmentStory, Failure> {
+    pub(crate) async fn story(&self, name: &EnvironmentName) -> Result<EnvironmentDetails, Failure> {
         let ledger = &self.engine().parts().ledger;
-        let story = EnvironmentStory::read(ledger.as_ref(), name).await.doing("reading", "the ledger")?;
+        let story = EnvironmentDetails::read(ledger.as_ref(), name).await.doing("reading", "the ledger")?;
         story.ok_or_else(|| EngineError::NoEnvironment(name.clone())).doing("finding", name)
     }
 

@@ -3,8 +3,7 @@
 use exokit_approval::token::inspect;
 use exokit_core::predict::critical_path;
 use exokit_engine::sweep;
-use exokit_ledger::projection::EnvironmentView;
-use exokit_ledger::{OperationSummary, OperationView};
+use exokit_ledger::{EnvironmentView, OperationState, OperationSummary};
 use exokit_model::canonical::Digest;
 use exokit_model::graph::Node;
 use exokit_model::phase::Phase;
@@ -54,7 +53,7 @@ fn resource(node: &Node) -> PlannedResource {
 }
 
 /// An operation.
-pub(crate) fn operation(view: &OperationView) -> OperationReply {
+pub(crate) fn operation(view: &OperationState) -> OperationReply {
     let (needs_human, cause) = match &view.phase {
         Phase::NeedsHuman { why, owner, rolling_back } => {
             let parked = Parked {

@@ -4,7 +4,7 @@
 use exokit_approval::refusal::Refusal;
 use exokit_approval::token::inspect;
 use exokit_engine::vote::Voted;
-use exokit_ledger::OperationView;
+use exokit_ledger::OperationState;
 use exokit_model::approval::{ApprovalClaims, Decision};
 use exokit_model::ids::OperationId;
 use exokit_mutant::{Mutant, planted};
@@ -63,13 +63,13 @@ impl Service {
     }
 
     /// What a plan lacks to start, in words; none when its votes suffice.
-    pub(crate) async fn still(&self, view: &OperationView) -> Result<Option<String>, Failure> {
+    pub(crate) async fn still(&self, view: &OperationState) -> Result<Option<String>, Failure> {
         let quorum = self.engine().quorum(&view.plan, &view.tokens).await;
         let quorum = quorum.doing("counting the votes on", &view.plan.plan_id)?;
         Ok(quorum.err().map(|refusal| refusal.to_string()))
     }
 
-    async fn recorded(&self, view: &OperationView, claims: &ApprovalClaims) -> Result<VoteReply, Failure> {
+    async fn recorded(&self, view: &OperationState, claims: &ApprovalClaims) -> Result<VoteReply, Failure> {
         let approves = claims.decision == Decision::Approve;
         let still = self.still(view).await?.filter(|_| approves);
         Ok(VoteReply {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant as RealInstant};
 
 use clap::Parser;
 use exokit_engine::engine::Engine;
-use exokit_engine::state::OperationState;
+use exokit_ledger::OperationState;
 use exokit_model::phase::Phase;
 use exokit_simtest::bench::figures::{greatest, median};
 use exokit_simtest::bench::provision::calls;

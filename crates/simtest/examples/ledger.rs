@@ -215,7 +215,7 @@ fn start(folder: &Path) -> Result<(), Failure> {
         let at = latest(&ledger).await?;
         let active = ledger.operations(Operations::Active).await?;
         let expired = ledger.environments(Environments::Expired(at)).await?;
-        ledger.requested(at.to_zoned(TimeZone::UTC).date()).await?;
+        ledger.read(exokit_ledger::Filter::Requests(at.to_zoned(TimeZone::UTC).date()), 0).await?;
         ledger.read(exokit_ledger::Filter::Account, 0).await?;
         let event = Event::DriftObserved { differences: Vec::new() };
         let first = Entry { at, environment: None, operation: None, epoch: 0, event };
@@ -239,8 +239,8 @@ fn start(folder: &Path) -> Result<(), Failure> {
         };
         let auditing = now();
         let audit = ledger.audit(None).await?;
-        if !audit.tables_agreed {
-            return Err("the tables do not agree with the records".into());
+        if !audit.differing.is_empty() {
+            return Err("the rows do not agree with the records".into());
         }
         let found = json!({
             "head": head, "environments": audit.environments, "row": row,

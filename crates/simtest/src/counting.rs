@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use exokit_ledger::{
-    Audit, Condition, EnvironmentView, Environments, Filter, Head, Holdings, Lease, Ledger, LedgerError,
-    OperationSummary, Operations, Plans, Request,
+    Audit, Change, ChangeOutcome, EnvironmentView, Environments, Filter, Head, Holdings, Ledger, LedgerError,
+    OperationSummary, Operations, Plans,
 };
-use exokit_model::event::{Entry, Record};
-use exokit_model::ids::{OperationId, Zone};
+use exokit_model::event::Record;
+use exokit_model::ids::Zone;
 use exokit_model::ready_time::ReadyTime;
-use jiff::Timestamp;
-use jiff::civil::Date;
 
 /// Counts the records and rows that answers of another ledger have.
 pub struct Counting {
@@ -46,8 +44,8 @@ impl Ledger for Counting {
         self.inner.plans()
     }
 
-    async fn append(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
-        self.inner.append(condition, entries).await
+    async fn commit(&self, change: Change) -> Result<ChangeOutcome, LedgerError> {
+        self.inner.commit(change).await
     }
 
     async fn page(&self, filter: Filter, after: u64, most: usize) -> Result<Vec<Record>, LedgerError> {
@@ -62,33 +60,12 @@ impl Ledger for Counting {
         self.inner.audit(anchor).await
     }
 
-    async fn acquire(
-        &self,
-        operation: &OperationId,
-        holder: &str,
-        now: Timestamp,
-    ) -> Result<Lease, LedgerError> {
-        self.inner.acquire(operation, holder, now).await
-    }
-
-    async fn renew(&self, lease: &Lease, now: Timestamp) -> Result<Lease, LedgerError> {
-        self.inner.renew(lease, now).await
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
-        self.inner.release(lease).await
-    }
-
     async fn environments(&self, which: Environments) -> Result<Vec<EnvironmentView>, LedgerError> {
         self.count(self.inner.environments(which).await)
     }
 
     async fn operations(&self, which: Operations) -> Result<Vec<OperationSummary>, LedgerError> {
         self.count(self.inner.operations(which).await)
-    }
-
-    async fn requested(&self, day: Date) -> Result<Vec<Request>, LedgerError> {
-        self.count(self.inner.requested(day).await)
     }
 
     async fn ready_times(&self, zone: Zone) -> Result<Vec<ReadyTime>, LedgerError> {

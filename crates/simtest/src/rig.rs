@@ -19,8 +19,8 @@ use exokit_engine::entropy::{Entropy, EntropyError};
 use exokit_engine::keyring::Keyring;
 use exokit_engine::known::Known;
 use exokit_engine::propose::{ExtensionRequest, ProvisionRequest};
-use exokit_engine::state::OperationState;
 use exokit_engine::timing::Timing;
+use exokit_ledger::OperationState;
 use exokit_ledger::{Ledger, MemoryLedger};
 use exokit_model::approval::{ApprovalClaims, ApproverKey, Decision, Person, Roster};
 use exokit_model::cost::CostPolicy;
@@ -52,6 +52,11 @@ impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
         self.base + self.start.elapsed()
     }
+}
+
+/// The clock of the store, which is never wrong.
+fn store_clock(clock: VirtualClock) -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
+    Arc::new(move || clock.now())
 }
 
 /// Randomness that is the same in each run: bytes of a counter.
@@ -156,7 +161,7 @@ impl Rig {
         let now = Arc::new(move || clock.now().as_millisecond());
         Self {
             world: SharedWorld::in_memory(World::new(config), now),
-            ledger: MemoryLedger::new(),
+            ledger: MemoryLedger::new(store_clock(clock)),
             clock,
             entropy: Arc::default(),
             engines: AtomicU64::new(0),
@@ -200,7 +205,7 @@ impl Rig {
         let nonce = *self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
         Self {
             world: SharedWorld::in_memory(world, Arc::new(move || clock.now().as_millisecond())),
-            ledger,
+            ledger: ledger.with_clock(store_clock(clock)),
             clock,
             entropy: Arc::new(CountingEntropy(AtomicU64::new(self.entropy.0.load(Ordering::Relaxed)))),
             engines: AtomicU64::new(self.engines.load(Ordering::Relaxed)),

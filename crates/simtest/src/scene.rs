@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use exokit_engine::engine::Engine;
 use exokit_engine::error::EngineError;
-use exokit_engine::state::OperationState;
+use exokit_ledger::OperationState;
 use exokit_model::approval::Decision;
 use exokit_model::ids::EnvironmentName;
 use exokit_model::phase::Phase;

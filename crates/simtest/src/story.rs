@@ -2,7 +2,7 @@
 
 use exokit_engine::error::EngineError;
 use exokit_engine::propose::ProvisionRequest;
-use exokit_engine::state::OperationState;
+use exokit_ledger::OperationState;
 use exokit_model::phase::Phase;
 
 use crate::rig::{Rig, person, request};

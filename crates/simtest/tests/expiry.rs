@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use exokit_approval::roster::change_policy;
 use exokit_engine::propose::ExtensionRequest;
-use exokit_engine::state::OperationState;
 use exokit_engine::vote::Voted;
+use exokit_ledger::OperationState;
 use exokit_model::approval::Decision;
 use exokit_model::break_glass::BreakGlass;
 use exokit_model::cost::{ApprovalLevel, CostPolicy};

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use exokit_engine::state::OperationState;
+use exokit_ledger::OperationState;
 use exokit_model::approval::Decision;
 use exokit_model::event::Event;
 use exokit_model::needs_human::NeedsHuman;

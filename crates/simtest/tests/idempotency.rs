@@ -11,7 +11,7 @@ use exokit_engine::error::EngineError;
 use exokit_engine::idempotency::{KeyedRequest, body_digest};
 use exokit_engine::keyring::Keyring;
 use exokit_engine::propose::ProvisionRequest;
-use exokit_engine::state::OperationState;
+use exokit_ledger::OperationState;
 use exokit_ledger::{Filter, Ledger, SqliteLedger};
 use exokit_model::canonical::Digest;
 use exokit_model::cost::ApprovalLevel;

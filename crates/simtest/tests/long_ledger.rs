@@ -18,6 +18,7 @@ use exokit_sim::Config;
 use exokit_simtest::counting::Counting;
 use exokit_simtest::mould::{Mould, Until};
 use exokit_simtest::rig::{Rig, request};
+use jiff::SignedDuration;
 
 /// Events in the ledger before the writer is killed.
 const EVENTS: usize = 100_000;
@@ -92,8 +93,10 @@ fn a_long_ledger_starts_at_once_after_kill_9() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let began = now();
-        let ledger =
-            SqliteLedger::open_telling(folder.path(), &mut |_, _| panic!("the tables are in line")).unwrap();
+        let ledger = SqliteLedger::open_with_progress(folder.path(), &mut |_, _| {
+            panic!("there is nothing to convert")
+        })
+        .unwrap();
         let active = ledger.operations(Operations::Active).await.unwrap();
         let head = ledger.head().await.unwrap();
         let took = began.elapsed();
@@ -103,7 +106,7 @@ fn a_long_ledger_starts_at_once_after_kill_9() {
         let present = ledger.environments(Environments::Present).await.unwrap();
         assert!(present.len() > 100, "{}", present.len());
         let audit = ledger.audit(None).await.unwrap();
-        assert_eq!((audit.head, audit.tables_agreed), (head, true));
+        assert_eq!((audit.head, audit.differing), (head, Vec::<String>::new()));
         println!("{} records, {} environments: open after {took:?}", head.seq, audit.environments);
     });
 }
@@ -113,7 +116,10 @@ async fn costs(at_rest: u64, parked: &Mould) -> Vec<(&'static str, u64)> {
     let rig = Rig::new(Config::default());
     rig.install_roster().await;
     for first in (0..at_rest).step_by(100) {
-        let entries = (first..at_rest.min(first + 100)).flat_map(|number| parked.life(number, Until::Parked));
+        let lives = (first..at_rest.min(first + 100)).flat_map(|number| parked.life(number, Until::Parked));
+        // Each process reads the requests of the day once, so these are of the
+        // day before.
+        let entries = lives.map(|entry| Entry { at: entry.at - SignedDuration::from_hours(24), ..entry });
         rig.ledger.append(&Condition::default(), entries.collect()).await.unwrap();
     }
     let resting = rig.ledger.environments(Environments::Present).await.unwrap();

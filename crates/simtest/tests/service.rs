@@ -8,7 +8,6 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use exokit_cloud::clock::Clock as _;
 use exokit_ledger::{Filter, LEASE_SECONDS, Ledger as _, Operations};
 use exokit_model::cost::PriceList;
 use exokit_model::event::Record;
@@ -210,8 +209,7 @@ async fn what_could_not_begin_is_tried_again_and_not_without_a_pause() {
     let answered = ask(&service, Verb::Provision, provision("one", "k")).await.unwrap();
     let operation = answered["operation"].as_str().unwrap().parse().unwrap();
     // Another process holds it, and dies without a word.
-    let now = rig.clock().now();
-    rig.ledger.acquire(&operation, "another", now).await.unwrap();
+    rig.ledger.acquire(&operation, "another").await.unwrap();
     let began = tokio::time::Instant::now();
     assert_eq!(rounds(&service, 1).await, 1);
     let waited = began.elapsed().as_secs();

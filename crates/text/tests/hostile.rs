@@ -6,7 +6,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its ground is missing")]
 
-use exokit_ledger::EnvironmentView;
 use exokit_ledger::history::history;
 use exokit_model::approval::{Decision, Roster};
 use exokit_model::canonical::Digest;
@@ -16,7 +15,7 @@ use exokit_model::ids::PersonId;
 use exokit_model::plan::Plan;
 use exokit_model::text::is_hazardous;
 use exokit_text::{certificate, decision, environment, operation, plan};
-use exokit_wire::reply::OperationReply;
+use exokit_wire::reply::{Environment, OperationReply};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -227,7 +226,7 @@ fn operations_keep_their_lines() {
 
 #[test]
 fn environments_keep_their_lines() {
-    let view: EnvironmentView = read(json!({
+    let view: Environment = read(json!({
         "environment": "demo", "template": "T1", "zone": "ch-dk-2", "phase": "ready", "hourly": "0.25",
         "currency": "CHF", "created_at": at(), "expires_at": at(), "ends_at": at(), "keep_alive_seconds": null,
         "kept_until": null, "warned_of": null, "owner": "bob", "team": null, "level": 2, "band": "LOW",

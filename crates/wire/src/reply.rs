@@ -452,12 +452,9 @@ pub struct AuditReply {
     /// Hash of the last one.
     pub head: Digest,
     /// How many environments were ever planned.
-    pub environments: usize,
+    pub environments: u64,
     /// How many plans were ever proposed.
-    pub operations: usize,
-    /// Whether the tables that are computed from the records said the same.
-    /// Where they did not, they were computed again.
-    pub tables_agreed: bool,
+    pub operations: u64,
 }
 
 /// A page of the ledger.

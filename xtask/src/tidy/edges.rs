@@ -48,7 +48,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         package: "exokit-text",
         normal: &["exokit-model", "exokit-core", "exokit-approval", "exokit-wire"],
-        tests: &[],
+        tests: &["exokit-ledger"],
     },
     Layer {
         package: "exokit-service",

@@ -46,11 +46,11 @@ pub(crate) async fn permit(
     }
     run.refresh().await?;
     let verifier = run.engine.verifier().await?;
-    let (epoch, until) = {
-        let lease = run.lease();
-        (lease.epoch, lease.until)
-    };
     let now = run.engine.now();
+    let (epoch, until) = {
+        let held = run.lease();
+        (held.lease.epoch, held.until(now))
+    };
     let expires = match (planted(Mutant::SignLong), planted(Mutant::OutliveLease)) {
         (true, _) => (now + SIGNATURE * 20).min(until - SKEW_MARGIN),
         (_, true) => now + SIGNATURE,
@@ -85,8 +85,8 @@ pub(crate) async fn permit(
 
 /// Makes an intent durable, then sends the request once.
 ///
-/// A lease is shorter after a renewal when the clock was put back meanwhile. A
-/// signature that would outlive it is not used.
+/// The clock may have been set meanwhile, and the lease with it. A signature
+/// that would outlive the lease is not used.
 pub(crate) async fn send(
     run: &Run<'_>,
     permitted: Permitted,
@@ -100,7 +100,7 @@ pub(crate) async fn send(
         return Ok(outcome);
     }
     run.record(vec![intent]).await?;
-    let deadline = run.lease().until;
+    let deadline = run.lease().until(run.engine.now());
     if expires > deadline && !planted(Mutant::OutliveLease) {
         let operation = request.operation.clone();
         let why = NotSent::OutlivesPermit { expires, deadline };
@@ -111,7 +111,7 @@ pub(crate) async fn send(
 
 /// Whether a step undoes what this operation made: always while it rolls
 /// back, and also when it removes a failed attempt at something wanted.
-fn rollback_of(state: &crate::state::OperationState, node: &NodeKey, intent: Intent) -> bool {
+fn rollback_of(state: &exokit_ledger::OperationState, node: &NodeKey, intent: Intent) -> bool {
     use exokit_model::graph::Presence;
     let wanted = state.plan.graph.node(node).map(|node| node.desired);
     let failed_attempt = matches!(intent, Intent::Delete { .. }) && wanted == Some(Presence::Present);

@@ -1,9 +1,8 @@
 //! How far the ledger had come, noted beside it: an older file that was put
 //! back in its place shows.
 //!
-//! Nothing else tells that a ledger was cut off at its end: what is left is a
-//! whole chain, and the computed tables are made again where they do not fit it.
-//! So what came after the note can go unseen.
+//! Nothing else tells that an older copy of a ledger was put back: it is a whole
+//! chain with rows that fit it. So what came after the note can go unseen.
 //!
 //! The note is written after the commit, and not forced to the disk. It is never
 //! newer than the ledger. A process that is killed between the two, by `kill -9`
@@ -19,11 +18,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 
-use super::store::{Place, Trouble, damaged, head, to_column};
+use super::paths::{LedgerPaths, SqliteError};
+use super::records::{damaged, hash_of, head};
 use crate::error::LedgerError;
-use crate::ledger::Head;
+use crate::head::Head;
 
 /// Every note is as long as the longest, so that each replaces the one before.
 const LENGTH: usize = 120;
@@ -40,28 +40,25 @@ pub(super) struct HighWater {
 impl HighWater {
     /// Reads the note. To be called before the ledger is read: what others
     /// append meanwhile is then behind it.
-    pub(super) fn open(place: &Place) -> Result<Self, LedgerError> {
-        let path = place.high_water();
+    pub(super) fn open(paths: &LedgerPaths) -> Result<Self, LedgerError> {
+        let path = paths.high_water();
         let noted = match fs::read(&path) {
             Ok(text) => serde_json::from_slice(text.trim_ascii_end()).ok(),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(place.not_writable(error.to_string())),
+            Err(error) => return Err(paths.not_writable(error.to_string())),
         };
         Ok(Self { path, file: None, noted })
     }
 
     /// Whether the ledger has come as far as was noted, by the same records.
-    pub(super) fn check(&self, place: &Place, connection: &Connection) -> Result<(), Trouble> {
+    pub(super) fn check(&self, paths: &LedgerPaths, connection: &Connection) -> Result<(), SqliteError> {
         let Some(noted) = self.noted else { return Ok(()) };
         let found = head(connection)?.seq;
         if found < noted.seq {
-            return Err(LedgerError::RolledBack { path: place.file(), noted: noted.seq, found }.into());
+            return Err(LedgerError::RolledBack { path: paths.file(), noted: noted.seq, found }.into());
         }
-        let hash: Option<[u8; 32]> = connection
-            .query_row("SELECT hash FROM records WHERE seq = ?1", [to_column(noted.seq)], |row| row.get(0))
-            .optional()?;
-        match hash {
-            Some(hash) if hash != noted.hash.0 => {
+        match hash_of(connection, noted.seq)? {
+            Some(hash) if hash != noted.hash => {
                 Err(damaged(noted.seq, "it is another record than this ledger had before"))
             }
             _ => Ok(()),

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::store::{Place, Trouble};
+use super::paths::{LedgerPaths, SqliteError};
+use crate::error::LedgerError;
 
 /// Length of the name of a lock file: 128 bits in hexadecimal digits.
 const NAME_CHARS: usize = 32;
@@ -57,9 +58,9 @@ impl Liveness {
     /// Shows that this ledger is open, and removes the files of those that are
     /// not and hold nothing any more. The caller opens the ledger, and nobody
     /// else at the same time.
-    pub(super) fn enter(place: &Place, connection: &Connection) -> Result<Self, Trouble> {
-        let folder = place.leases();
-        let failed = |error: io::Error| place.not_writable(error.to_string());
+    pub(super) fn enter(paths: &LedgerPaths, connection: &Connection) -> Result<Self, SqliteError> {
+        let folder = paths.leases();
+        let failed = |error: io::Error| paths.not_writable(error.to_string());
         let name: String = connection.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))?;
         let free = free_files(&folder).map_err(failed)?;
         remove_idle(&free, connection)?;
@@ -116,14 +117,14 @@ fn free_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Whether a process shows that it has the ledger open. One of an early version
 /// does so only while it holds a lease.
-pub(super) fn is_open(place: &Place) -> Result<bool, Trouble> {
-    let mut files = lock_files(&place.leases()).map_err(|error| place.not_writable(error.to_string()))?;
+pub(super) fn is_open(paths: &LedgerPaths) -> Result<bool, LedgerError> {
+    let mut files = lock_files(&paths.leases()).map_err(|error| paths.not_writable(error.to_string()))?;
     Ok(files.any(|path| !is_free(&path)))
 }
 
 /// Removes those of the free files that no lease names. What leases name is
 /// read after the files were found free: the dead take no lease any more.
-fn remove_idle(free: &[PathBuf], connection: &Connection) -> Result<(), Trouble> {
+fn remove_idle(free: &[PathBuf], connection: &Connection) -> Result<(), SqliteError> {
     if free.is_empty() {
         return Ok(());
     }
@@ -140,7 +141,7 @@ fn remove_idle(free: &[PathBuf], connection: &Connection) -> Result<(), Trouble>
 }
 
 /// The lock files that leases name.
-fn named(connection: &Connection) -> Result<BTreeSet<String>, Trouble> {
+fn named(connection: &Connection) -> Result<BTreeSet<String>, SqliteError> {
     let mut statement = connection.prepare("SELECT holder FROM leases WHERE holder IS NOT NULL")?;
     let holders = statement.query_map([], |row| row.get::<_, String>(0))?;
     let mut named = BTreeSet::new();

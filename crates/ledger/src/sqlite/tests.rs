@@ -1,36 +1,91 @@
 //! Tests of the file: several processes, damage, full disks, dead holders.
 
 use std::fs;
+use std::ops::Deref;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use exokit_model::event::Record;
+use exokit_model::event::{Entry, Event, Record};
+use exokit_model::ids::OperationId;
+use exokit_model::plan::Action;
+use rusqlite::types::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::{at, entry, operation};
+use crate::condition::Condition;
+use crate::lease::Lease;
+use crate::store::Transaction;
+use crate::testing::contract::{self, Subject};
+use crate::testing::fixtures::{Story, at, entry, life, operation, plan};
 use crate::verify::verify;
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn open(folder: &Path) -> SqliteLedger {
-    SqliteLedger::open(folder).unwrap()
+/// A ledger with a clock that a test moves.
+pub(super) struct Timed {
+    ledger: SqliteLedger,
+    seconds: Arc<AtomicI64>,
 }
 
-async fn append(ledger: &SqliteLedger, number: u64) -> Result<Vec<Record>, LedgerError> {
+impl Deref for Timed {
+    type Target = SqliteLedger;
+
+    fn deref(&self) -> &SqliteLedger {
+        &self.ledger
+    }
+}
+
+impl Timed {
+    /// Acquires a lease when the clock of the store shows this time.
+    async fn acquire_at(
+        &self,
+        operation: &OperationId,
+        holder: &str,
+        seconds: i64,
+    ) -> Result<Lease, LedgerError> {
+        self.seconds.store(seconds, Ordering::Relaxed);
+        self.ledger.acquire(operation, holder).await
+    }
+}
+
+pub(super) fn open(folder: &Path) -> Timed {
+    let seconds = Arc::new(AtomicI64::new(0));
+    let read = Arc::clone(&seconds);
+    let clock: StoreClock = Arc::new(move || at(read.load(Ordering::Relaxed)));
+    let ledger = SqliteLedger::open_with(folder, clock, &mut |_, _| {}).unwrap();
+    Timed { ledger, seconds }
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract_of_a_store() {
+    let folder = folder();
+    let count = AtomicI64::new(0);
+    contract::check(|| {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        let Timed { ledger, seconds } = open(&folder.path().join(number.to_string()));
+        let advance = move |by: jiff::SignedDuration| {
+            seconds.fetch_add(by.as_secs(), Ordering::Relaxed);
+        };
+        Subject { ledger: Box::new(ledger), advance: Box::new(advance) }
+    })
+    .await;
+}
+
+async fn append(ledger: &Timed, number: u64) -> Result<Vec<Record>, LedgerError> {
     ledger.append(&Condition::default(), vec![entry(number)]).await
 }
 
-async fn all(ledger: &SqliteLedger) -> Vec<Record> {
+async fn all(ledger: &Timed) -> Vec<Record> {
     ledger.read(Filter::All, 0).await.unwrap()
 }
 
 #[tokio::test]
 async fn many_waiters_and_two_ledgers_on_one_file_keep_one_chain() {
     let folder = folder();
-    let write = |ledger: SqliteLedger| async move {
-        let appends = (0..100).map(|number| append(&ledger, number));
+    let write = |ledger: Timed| async move {
+        let appends = (0..100).map(|_| append(&ledger, 1));
         let mut seqs = Vec::new();
         for written in futures_join(appends.collect()).await {
             seqs.push(written.unwrap()[0].seq);
@@ -257,29 +312,110 @@ fn a_file_that_cannot_be_used_is_named_with_a_hint() {
     }
 }
 
+/// A writer without its thread.
+pub(super) fn writer(folder: &Path) -> Writer {
+    let paths = LedgerPaths::prepare(folder).unwrap();
+    let plans = Plans::default();
+    let (database, high_water) = open_database(&paths, Arc::new(|| at(0)), &plans, &mut |_, _| {}).unwrap();
+    Writer { database, plans, high_water, watcher: Arc::default(), failed: None }
+}
+
+/// Lets a writer carry out changes in one transaction.
+pub(super) fn carry_out(
+    writer: &mut Writer,
+    changes: Vec<Change>,
+) -> Vec<Result<ChangeOutcome, LedgerError>> {
+    let channels = changes.into_iter().map(|change| (change, oneshot::channel()));
+    let (jobs, answers): (Vec<Job>, Vec<_>) =
+        channels.map(|(change, (reply, answer))| (Job { change, reply }, answer)).unzip();
+    writer.commit(jobs);
+    answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect()
+}
+
+fn appends(entries: Vec<Entry>) -> Vec<Change> {
+    vec![Change::Append { condition: Condition::default(), entries }]
+}
+
 #[tokio::test]
 async fn after_a_full_disk_nothing_more_is_written() {
     let folder = folder();
+    let mut writer = writer(folder.path());
+    assert!(carry_out(&mut writer, appends(vec![entry(1)]))[0].is_ok());
+    let connection = writer.database.connection();
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    let sql = format!("PRAGMA max_page_count = {pages}");
+    let most: i64 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(most, pages);
+    let full = carry_out(&mut writer, appends((2..500).map(entry).collect()));
+    assert!(matches!(full[0], Err(LedgerError::Full { .. })), "{full:?}");
+    let next = carry_out(&mut writer, appends(vec![entry(2)]));
+    assert!(matches!(next[0], Err(LedgerError::Failed { .. })), "{next:?}");
+    drop(writer);
     let ledger = open(folder.path());
-    append(&ledger, 1).await.unwrap();
-    ledger
-        .write(|desk| {
-            let pages: i64 = desk.connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-            let most: i64 =
-                desk.connection
-                    .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0))?;
-            assert_eq!(most, pages);
-            Ok(())
-        })
-        .await
-        .unwrap();
-    let many = (0..500).map(entry).collect();
-    let full = ledger.append(&Condition::default(), many).await;
-    assert!(matches!(full, Err(LedgerError::Full { .. })), "{full:?}");
-    let next = append(&ledger, 2).await;
-    assert!(matches!(next, Err(LedgerError::Failed { .. })), "{next:?}");
     assert_eq!(all(&ledger).await.len(), 1);
-    assert_eq!(append(&open(folder.path()), 2).await.unwrap()[0].seq, 2);
+    assert_eq!(append(&ledger, 2).await.unwrap()[0].seq, 2);
+}
+
+#[tokio::test]
+async fn a_refused_change_takes_nothing_of_its_group_with_it() {
+    let folder = folder();
+    let mut writer = writer(folder.path());
+    let story = |number| Story::new(plan(number, Action::Provision), 0).entries;
+    let twice: Vec<Entry> = story(2).into_iter().chain(story(1)).collect();
+    let changes = [story(1), twice, story(3)].into_iter().flat_map(appends).collect();
+    let answers = carry_out(&mut writer, changes);
+    assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
+    assert!(matches!(answers[1], Err(LedgerError::IllegalRecord(_))), "{answers:?}");
+    drop(writer);
+    let ledger = open(folder.path());
+    assert_eq!(all(&ledger).await.len(), 2);
+    assert_eq!(ledger.audit(None).await.unwrap().differing, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_holder_can_be_proven_dead_until_the_end_of_its_lease_is_durable() {
+    let folder = folder();
+    let acquire = |holder: &str| Change::Acquire { operation: operation(1), holder: holder.to_owned() };
+    let dead = |writer: &mut Writer| {
+        let lease = crate::poll::ready(Transaction::lease(&mut writer.database, &operation(1)));
+        lease.unwrap().unwrap().dead
+    };
+    // What ends the lease never becomes durable.
+    let undone = |writer: &mut Writer, change: Change| {
+        let connection = writer.database.connection();
+        connection
+            .execute_batch(
+                "CREATE TEMP TRIGGER stop BEFORE INSERT ON main.records
+            BEGIN SELECT RAISE(ABORT, 'no'); END",
+            )
+            .unwrap();
+        let mut changes = vec![change];
+        changes.extend(appends(vec![entry(1)]));
+        assert!(carry_out(writer, changes).iter().all(Result::is_err));
+        writer.database.connection().execute_batch("DROP TRIGGER stop").unwrap();
+        writer.failed = None;
+    };
+    let mut first = writer(folder.path());
+    assert!(carry_out(&mut first, vec![acquire("first")])[0].is_ok());
+    first.database.leave();
+    drop(first);
+
+    let mut second = writer(folder.path());
+    undone(&mut second, acquire("second"));
+    assert!(dead(&mut second), "its file is still there");
+    let Ok(ChangeOutcome::Lease(lease)) = carry_out(&mut second, vec![acquire("second")]).remove(0) else {
+        panic!("acquired");
+    };
+    assert!(!dead(&mut second), "nobody is dead to itself");
+    undone(&mut second, Change::Release(lease.clone()));
+    second.database.leave();
+    drop(second);
+
+    let mut third = writer(folder.path());
+    assert!(dead(&mut third), "its file is still there");
+    assert!(carry_out(&mut third, vec![Change::Release(lease)])[0].is_ok());
+    drop(writer(folder.path()));
+    assert_eq!(locks(folder.path()).len(), 2, "the file of a released lease is gone");
 }
 
 #[tokio::test]
@@ -288,25 +424,25 @@ async fn a_dead_holder_is_taken_over_at_once_and_a_living_one_after_its_time() {
     let one = open(folder.path());
     let two = open(folder.path());
     let op = operation(1);
-    one.acquire(&op, "one", at(0)).await.unwrap();
-    let held = two.acquire(&op, "two", at(1)).await;
+    one.acquire_at(&op, "one", 0).await.unwrap();
+    let held = two.acquire_at(&op, "two", 1).await;
     assert!(matches!(held, Err(LedgerError::LeaseHeld { .. })));
     drop(one);
-    assert_eq!(two.acquire(&op, "two", at(2)).await.unwrap().epoch, 2);
+    assert_eq!(two.acquire_at(&op, "two", 2).await.unwrap().epoch, 2);
 
     // Taken over from a living holder: its end proves nothing about the new.
     let three = open(folder.path());
-    assert_eq!(three.acquire(&op, "three", at(92)).await.unwrap().epoch, 3);
+    assert_eq!(three.acquire_at(&op, "three", 92).await.unwrap().epoch, 3);
     drop(two);
     let four = open(folder.path());
-    let held = four.acquire(&op, "four", at(93)).await;
+    let held = four.acquire_at(&op, "four", 93).await;
     assert!(matches!(held, Err(LedgerError::LeaseHeld { .. })));
     // Without the lock file nothing is proven, so the time must pass.
     drop(three);
     fs::remove_dir_all(folder.path().join("leases")).unwrap();
     fs::create_dir(folder.path().join("leases")).unwrap();
-    assert!(four.acquire(&op, "four", at(181)).await.is_err());
-    assert!(four.acquire(&op, "four", at(182)).await.is_ok());
+    assert!(four.acquire_at(&op, "four", 181).await.is_err());
+    assert!(four.acquire_at(&op, "four", 182).await.is_ok());
 }
 
 /// The lock files of a ledger, by name.
@@ -337,20 +473,20 @@ async fn two_thousand_leases_need_no_more_open_files_than_one() {
         targets.filter(|target| target.starts_with(&path)).count()
     };
     let ledger = open(&path);
-    ledger.acquire(&some_operation(0), "one", at(0)).await.unwrap();
+    ledger.acquire_at(&some_operation(0), "one", 0).await.unwrap();
     let before = open_files();
     let operations: Vec<OperationId> = (1..2_000).map(some_operation).collect();
-    let acquired = operations.iter().map(|operation| ledger.acquire(operation, "one", at(0)));
+    let acquired = operations.iter().map(|operation| ledger.acquire_at(operation, "one", 0));
     assert!(futures_join(acquired.collect()).await.iter().all(Result::is_ok));
     assert_eq!((open_files(), locks(&path).len()), (before, 1));
     // All of them are held, and free at once when the ledger is gone.
     let other = open(&path);
     for operation in operations.iter().step_by(97) {
-        assert!(is_held(&other.acquire(operation, "two", at(1)).await));
+        assert!(is_held(&other.acquire_at(operation, "two", 1).await));
     }
     drop(ledger);
     for operation in operations.iter().step_by(97) {
-        assert_eq!(other.acquire(operation, "two", at(1)).await.unwrap().epoch, 2);
+        assert_eq!(other.acquire_at(operation, "two", 1).await.unwrap().epoch, 2);
     }
 }
 
@@ -359,19 +495,19 @@ async fn two_ledgers_of_one_process_are_alive_apart_from_each_other() {
     let folder = folder();
     // They call themselves by one name, as two in one test may.
     let (one, two, third) = (open(folder.path()), open(folder.path()), open(folder.path()));
-    one.acquire(&operation(1), "same", at(0)).await.unwrap();
-    two.acquire(&operation(2), "same", at(0)).await.unwrap();
+    one.acquire_at(&operation(1), "same", 0).await.unwrap();
+    two.acquire_at(&operation(2), "same", 0).await.unwrap();
     drop(one);
-    assert!(is_held(&third.acquire(&operation(2), "third", at(1)).await));
-    assert_eq!(third.acquire(&operation(1), "third", at(1)).await.unwrap().epoch, 2);
+    assert!(is_held(&third.acquire_at(&operation(2), "third", 1).await));
+    assert_eq!(third.acquire_at(&operation(1), "third", 1).await.unwrap().epoch, 2);
     // One that was taken over and still runs is alive for what it holds.
-    let later = third.acquire(&operation(2), "third", at(90)).await.unwrap();
-    two.acquire(&operation(3), "same", at(90)).await.unwrap();
-    assert!(is_held(&third.acquire(&operation(3), "third", at(91)).await));
+    let later = third.acquire_at(&operation(2), "third", 90).await.unwrap();
+    two.acquire_at(&operation(3), "same", 90).await.unwrap();
+    assert!(is_held(&third.acquire_at(&operation(3), "third", 91).await));
     drop(two);
     let fourth = open(folder.path());
-    assert!(is_held(&fourth.acquire(&later.operation, "fourth", at(91)).await));
-    assert_eq!(fourth.acquire(&operation(3), "fourth", at(91)).await.unwrap().epoch, 2);
+    assert!(is_held(&fourth.acquire_at(&later.operation, "fourth", 91).await));
+    assert_eq!(fourth.acquire_at(&operation(3), "fourth", 91).await.unwrap().epoch, 2);
 }
 
 #[tokio::test]
@@ -381,12 +517,12 @@ async fn files_of_the_dead_stay_as_long_as_a_lease_names_them() {
     drop(open(folder.path()));
     assert_eq!(locks(folder.path()), Vec::<String>::new());
     let one = open(folder.path());
-    one.acquire(&operation(1), "one", at(0)).await.unwrap();
+    one.acquire_at(&operation(1), "one", 0).await.unwrap();
     let dead = locks(folder.path());
     drop(one);
     let two = open(folder.path());
     assert!(locks(folder.path()).contains(&dead[0]) && locks(folder.path()).len() == 2);
-    let lease = two.acquire(&operation(1), "two", at(1)).await.unwrap();
+    let lease = two.acquire_at(&operation(1), "two", 1).await.unwrap();
     // What somebody else put there is left alone, what an earlier version left
     // is not.
     fs::write(folder.path().join("leases/op_aaaaaaaaaaaaaaaa.1.lock"), "").unwrap();
@@ -394,7 +530,7 @@ async fn files_of_the_dead_stay_as_long_as_a_lease_names_them() {
     let three = open(folder.path());
     let now = locks(folder.path());
     assert!(!now.contains(&dead[0]) && now.contains(&"notes.txt".to_owned()) && now.len() == 3, "{now:?}");
-    assert!(is_held(&three.acquire(&operation(1), "three", at(2)).await), "two is alive");
+    assert!(is_held(&three.acquire_at(&operation(1), "three", 2).await), "two is alive");
     two.release(&lease).await.unwrap();
     drop((two, three));
     assert_eq!(locks(folder.path()), ["notes.txt"]);
@@ -405,21 +541,17 @@ async fn a_lease_that_names_no_file_proves_nothing() {
     let folder = folder();
     drop(open(folder.path()));
     let file = Connection::open(folder.path().join("ledger.db")).unwrap();
-    // As an earlier version left it: without the index, and one lock file for
-    // each lease, which nobody holds.
-    let row = format!(
-        "DROP INDEX leases_held; INSERT INTO leases VALUES ('{}', 4, 'old', '{}')",
-        operation(1),
-        at(90)
-    );
+    // As an earlier version left it: one lock file for each lease, which nobody
+    // holds.
+    let row = format!("INSERT INTO leases VALUES ('{}', 4, 'old', '{}')", operation(1), at(90));
     file.execute_batch(&row).unwrap();
     drop(file);
     fs::write(folder.path().join(format!("leases/{}.4.lock", operation(1))), "").unwrap();
     let ledger = open(folder.path());
-    let held = ledger.acquire(&operation(1), "new", at(89)).await;
+    let held = ledger.acquire_at(&operation(1), "new", 89).await;
     let (holder, until) = ("old".to_owned(), at(90));
     assert_eq!(held, Err(LedgerError::LeaseHeld { operation: operation(1), holder, until }));
-    assert_eq!(ledger.acquire(&operation(1), "new", at(90)).await.unwrap().epoch, 5);
+    assert_eq!(ledger.acquire_at(&operation(1), "new", 90).await.unwrap().epoch, 5);
     let file = Connection::open(folder.path().join("ledger.db")).unwrap();
     let sql = "EXPLAIN QUERY PLAN SELECT holder FROM leases WHERE holder IS NOT NULL";
     let plan: String = file.query_row(sql, [], |row| row.get(3)).unwrap();
@@ -435,8 +567,8 @@ fn a_lease_is_free_at_once_after_kill_9() {
     use std::io::{BufRead as _, BufReader};
     use std::process::{Command, Stdio};
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let acquire = |ledger: &SqliteLedger, holder: &str, seconds| {
-        runtime.block_on(ledger.acquire(&operation(1), holder, at(seconds)))
+    let acquire = |ledger: &Timed, holder: &str, seconds| {
+        runtime.block_on(ledger.acquire_at(&operation(1), holder, seconds))
     };
     if let Some(path) = std::env::args().find_map(|word| word.strip_prefix(HOLD_IN).map(str::to_owned)) {
         let ledger = open(Path::new(&path));
@@ -469,14 +601,14 @@ fn a_lease_is_free_at_once_after_kill_9() {
 #[tokio::test]
 async fn a_writer_that_is_locked_out_says_so_and_goes_on_later() {
     let folder = folder();
-    let ledger = open(folder.path());
-    ledger.write(|desk| Ok(desk.connection.busy_timeout(std::time::Duration::ZERO)?)).await.unwrap();
+    let mut writer = writer(folder.path());
+    writer.database.connection().busy_timeout(std::time::Duration::ZERO).unwrap();
     let other = Connection::open(folder.path().join("ledger.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let busy = append(&ledger, 1).await;
-    assert!(matches!(busy, Err(LedgerError::Busy { .. })), "{busy:?}");
+    let busy = carry_out(&mut writer, appends(vec![entry(1)]));
+    assert!(matches!(busy[0], Err(LedgerError::Busy { .. })), "{busy:?}");
     other.execute_batch("ROLLBACK").unwrap();
-    assert!(append(&ledger, 1).await.is_ok());
+    assert!(carry_out(&mut writer, appends(vec![entry(1)]))[0].is_ok());
 }
 
 /// The records of a ledger that ends at the anchor or later.
@@ -541,10 +673,9 @@ async fn a_statement_is_planned_once_for_all_values() {
     for number in 1..=3 {
         append(&ledger, number).await.unwrap();
     }
-    let place = store::Place::prepare(folder.path()).unwrap();
-    let files = store::open_reader(&place).unwrap();
-    let mut statement = files
-        .records
+    let paths = LedgerPaths::prepare(folder.path()).unwrap();
+    let reader = open_reader(&paths).unwrap();
+    let mut statement = reader
         .prepare("SELECT seq FROM records WHERE seq > ?1 AND environment IS NULL AND ?2 = '' LIMIT ?3")
         .unwrap();
     for after in 0..3 {
@@ -552,4 +683,178 @@ async fn a_statement_is_planned_once_for_all_values() {
         while rows.next().unwrap().is_some() {}
     }
     assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
+}
+
+/// The records and rows of a whole life.
+pub(super) async fn filled() -> TempDir {
+    let folder = folder();
+    let ledger = open(folder.path());
+    for record in life() {
+        ledger.append(&Condition::default(), vec![record.entry]).await.unwrap();
+    }
+    folder
+}
+
+/// The file, to be changed.
+pub(super) fn file(folder: &Path) -> Connection {
+    Connection::open(folder.join("ledger.db")).unwrap()
+}
+
+#[tokio::test]
+async fn an_audit_names_each_row_that_differs_and_no_other() {
+    for (damage, expected) in [
+        ("SELECT 1", &[][..]),
+        ("DELETE FROM environments", &["environments demo"]),
+        ("UPDATE environments SET row = replace(row, '\"gone\"', '\"ready\"')", &["environments demo"]),
+        ("UPDATE environments SET row = 'x'", &["environments demo"]),
+        ("UPDATE environments SET over = 0", &["environments demo"]),
+        (
+            "DELETE FROM operations WHERE operation = (SELECT max(operation) FROM operations)",
+            &["operations op_"],
+        ),
+        ("UPDATE operations SET phase = 'running'", &["operations op_"; 3]),
+        ("INSERT INTO resources VALUES ('x', 'demo')", &["resources x"]),
+        ("INSERT INTO owner_tokens VALUES ('x', 'op_aaaaaaaaaaaaaaaa')", &["owner_tokens x"]),
+        ("INSERT INTO ready_times VALUES ('x', 'y', 'z')", &["ready_times x"]),
+    ] {
+        let folder = filled().await;
+        file(folder.path()).execute_batch(damage).unwrap();
+        let audit = open(folder.path()).audit(None).await.unwrap();
+        assert_eq!((audit.environments, audit.operations), (1, 3), "{damage}");
+        assert_eq!(audit.differing.len(), expected.len(), "{damage}: {:?}", audit.differing);
+        let fits = audit.differing.iter().zip(expected).all(|(found, start)| found.starts_with(start));
+        assert!(fits, "{damage}: {:?}", audit.differing);
+    }
+}
+
+#[tokio::test]
+async fn rows_that_do_not_stand_for_the_records_stop_the_start() {
+    for damage in [
+        "DELETE FROM rows_head",
+        "UPDATE rows_head SET seq = seq - 1",
+        "UPDATE rows_head SET hash = zeroblob(32)",
+    ] {
+        let folder = filled().await;
+        file(folder.path()).execute_batch(damage).unwrap();
+        let refused = SqliteLedger::open(folder.path()).unwrap_err();
+        assert!(matches!(refused, LedgerError::Rows { .. }), "{damage}: {refused:?}");
+        assert!(refused.hint().contains("audit verify"), "{damage}");
+    }
+    // A row that cannot be read is told when it is asked for.
+    let folder = filled().await;
+    file(folder.path()).execute_batch("UPDATE environments SET row = 'x'").unwrap();
+    let asked = open(folder.path()).environments(Environments::All).await;
+    assert!(matches!(asked, Err(LedgerError::Rows { .. })), "{asked:?}");
+}
+
+#[tokio::test]
+async fn records_that_were_changed_or_cut_off_at_the_end_stop_the_start() {
+    for (damage, seq) in [
+        (
+            "UPDATE records SET hash = zeroblob(32) WHERE seq = (SELECT max(seq) FROM records)",
+            life().len() as u64,
+        ),
+        ("UPDATE records SET entry = replace(entry, 'id-cluster', 'id-clustex') WHERE seq = 10", 10),
+        ("DELETE FROM records WHERE seq = 10", 11),
+    ] {
+        let folder = filled().await;
+        let connection = file(folder.path());
+        connection.execute_batch("DROP TRIGGER records_unchanged; DROP TRIGGER records_kept").unwrap();
+        assert_eq!(connection.execute(damage, []).unwrap(), 1, "{damage}");
+        drop(connection);
+        let found = SqliteLedger::open(folder.path()).unwrap_err();
+        assert!(matches!(found, LedgerError::Damaged { seq: at, .. } if at == seq), "{damage}: {found:?}");
+    }
+}
+
+#[test]
+fn no_question_reads_what_is_at_rest() {
+    let folder = folder();
+    drop(open(folder.path()));
+    let connection = file(folder.path());
+    let name = || "demo".parse().unwrap();
+    let page = |all| Environments::Page { after: Some(name()), all, most: 9 };
+    let environments = [
+        Environments::Named(name()),
+        Environments::Expired(at(0)),
+        page(true),
+        page(false),
+        Environments::Present,
+    ];
+    let operations = [
+        Operations::Named(operation(1)),
+        Operations::Active,
+        Operations::Waiting(at(0)),
+        Operations::Open(name()),
+        Operations::Digest("ab".to_owned()),
+    ];
+    let filters = [
+        Filter::Account,
+        Filter::Environment(name()),
+        Filter::Operation(operation(1)),
+        Filter::Requests("2026-11-28".parse().unwrap()),
+    ];
+    let texts = |count: usize| vec![Value::from("x".to_owned()); count];
+    let mut questions: Vec<(String, Vec<Value>)> =
+        environments.iter().map(tables::environments_sql).collect();
+    questions.extend(operations.iter().map(tables::operations_sql));
+    questions.extend(filters.iter().map(|filter| {
+        let (condition, key) = records::condition(filter);
+        let sql = format!("SELECT entry FROM records WHERE seq > ?1 AND {condition} ORDER BY seq");
+        (sql, vec![Value::from(1), key.into()])
+    }));
+    questions.push((tables::READY_TIMES.to_owned(), texts(1)));
+    questions.push((tables::HELD.to_owned(), texts(1)));
+    questions.push((tables::MARKED.to_owned(), texts(2)));
+    for (sql, values) in questions {
+        let plan = format!("EXPLAIN QUERY PLAN {sql}");
+        let steps =
+            tables::rows(&connection, &plan, values, |row| Ok(row.get::<_, String>("detail")?)).unwrap();
+        assert!(!steps.is_empty());
+        for step in steps {
+            // Those that are present are the answer itself.
+            let allowed = step.starts_with("SEARCH") && !step.contains("INTEGER PRIMARY KEY (rowid>?)")
+                || step.contains("environments_present");
+            assert!(allowed, "{sql}: {step}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_appended_finds_it_at_once_however_many_append_meanwhile() {
+    let folder = folder();
+    let ledger = Arc::new(SqliteLedger::open(folder.path()).unwrap());
+    let lives = (0..8).map(|writer| {
+        let ledger = ledger.clone();
+        tokio::spawn(async move {
+            for number in 0..25 {
+                let planned = Story::new(plan(writer * 25 + number, Action::Provision), 0);
+                let id = planned.plan.plan_id.operation();
+                ledger.append(&Condition::default(), planned.entries).await.unwrap();
+                let found = ledger.operations(Operations::Named(id.clone())).await.unwrap();
+                assert_eq!(found.iter().map(|found| &found.operation).collect::<Vec<_>>(), [&id]);
+            }
+        })
+    });
+    for life in lives.collect::<Vec<_>>() {
+        life.await.unwrap();
+    }
+    assert_eq!(ledger.audit(None).await.unwrap().differing, Vec::<String>::new());
+}
+
+/// An event that one signed word fills.
+fn long(number: u64) -> Entry {
+    let signed = "x".repeat(1 << 20);
+    Entry { event: Event::RosterInstalled { version: number, signed }, ..entry(number) }
+}
+
+#[tokio::test]
+async fn the_log_does_not_grow_without_end() {
+    let folder = folder();
+    let ledger = open(folder.path());
+    for number in 1..40 {
+        ledger.append(&Condition::default(), vec![long(number)]).await.unwrap();
+    }
+    let log = fs::metadata(folder.path().join("ledger.db-wal")).unwrap().len();
+    assert!(log < 10 << 20, "{log}");
 }

@@ -9,7 +9,8 @@ use exokit_model::event::Record;
 use rusqlite::config::DbConfig;
 
 use super::*;
-use crate::testing::entry;
+use crate::condition::Condition;
+use crate::testing::fixtures::entry;
 use crate::verify::verify;
 
 /// Copies of the files as they were on the disk, with the ends of the last
@@ -65,7 +66,7 @@ impl Whole {
     fn read(&self) -> Vec<Record> {
         let connection = Connection::open(self.folder.join("ledger.db")).unwrap();
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-        store::select(&connection, &Filter::All, 0, usize::MAX).unwrap()
+        records::select(&connection, &Filter::All, 0, usize::MAX).unwrap()
     }
 
     fn file(&self) -> File {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use exokit_engine::state::OperationState;
+use exokit_ledger::OperationState;
 use exokit_model::graph::Graph;
 use exokit_model::ids::NodeKey;
 use exokit_sim::{Effect, JournalEntry};

@@ -5,17 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use exokit_ledger::projection::EnvironmentView;
 use exokit_ledger::{
-    Audit, Condition, Environments, Filter, Head, Holdings, Lease, Ledger, LedgerError, MemoryLedger,
-    OperationSummary, Operations, Plans, Request,
+    Audit, Change, ChangeOutcome, EnvironmentView, Environments, Filter, Head, Holdings, Ledger, LedgerError,
+    MemoryLedger, OperationSummary, Operations, Plans,
 };
-use exokit_model::event::{Entry, Record};
-use exokit_model::ids::{OperationId, Zone};
+use exokit_model::event::Record;
+use exokit_model::ids::Zone;
 use exokit_model::ready_time::ReadyTime;
-use jiff::Timestamp;
-use jiff::civil::Date;
 
+use super::process::HostClock;
 use super::schedule::DiskFailure;
 use super::witness::Witness;
 
@@ -23,15 +21,16 @@ use super::witness::Witness;
 pub(super) struct Disk {
     inner: MemoryLedger,
     witness: Arc<Witness>,
+    clock: HostClock,
     /// After a failed flush a process writes nothing more, as the real ledger.
     stopped: AtomicBool,
 }
 
 impl Disk {
-    /// A view of `inner` for one process.
+    /// A view of `inner` for one process on a host with this clock.
     #[must_use]
-    pub(super) fn new(inner: MemoryLedger, witness: Arc<Witness>) -> Self {
-        Self { inner, witness, stopped: AtomicBool::new(false) }
+    pub(super) fn new(inner: MemoryLedger, witness: Arc<Witness>, clock: HostClock) -> Self {
+        Self { inner, witness, clock, stopped: AtomicBool::new(false) }
     }
 
     fn failed(&self) -> LedgerError {
@@ -40,16 +39,16 @@ impl Disk {
         LedgerError::Failed { why: "input/output error".to_owned() }
     }
 
-    async fn write(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
+    async fn append(&self, change: Change) -> Result<ChangeOutcome, LedgerError> {
         match self.witness.next_write() {
             _ if self.stopped.load(Ordering::Relaxed) => Err(self.failed()),
-            None => self.inner.append(condition, entries).await,
+            None => self.inner.commit(change).await,
             Some(DiskFailure::Full { .. }) => {
                 self.witness.note("disk full");
                 Err(LedgerError::Full { path: "memory".to_owned() })
             }
             Some(DiskFailure::FailedKept) => {
-                self.inner.append(condition, entries).await?;
+                self.inner.commit(change).await?;
                 self.witness.note("write failed, kept");
                 Err(self.failed())
             }
@@ -57,6 +56,18 @@ impl Disk {
                 self.witness.note("write failed, lost");
                 Err(self.failed())
             }
+        }
+    }
+
+    /// Notes what came of a change.
+    fn note(&self, changed: &Result<ChangeOutcome, LedgerError>) {
+        match changed {
+            Ok(ChangeOutcome::Records(records)) => self.witness.acknowledge(records),
+            // The judge compares it with times of this host.
+            Ok(ChangeOutcome::Lease(lease)) => self.witness.leased(lease, self.clock.ahead()),
+            Err(LedgerError::Fenced { .. }) => self.witness.note("zombie refused by the ledger"),
+            Err(LedgerError::IllegalRecord(illegal)) => self.witness.illegal(illegal),
+            Ok(ChangeOutcome::Released) | Err(_) => {}
         }
     }
 }
@@ -67,14 +78,13 @@ impl Ledger for Disk {
         self.inner.plans()
     }
 
-    async fn append(&self, condition: &Condition, entries: Vec<Entry>) -> Result<Vec<Record>, LedgerError> {
-        let written = self.write(condition, entries).await;
-        match &written {
-            Ok(records) => self.witness.acknowledge(records),
-            Err(LedgerError::Fenced { .. }) => self.witness.note("zombie refused by the ledger"),
-            Err(_) => {}
-        }
-        written
+    async fn commit(&self, change: Change) -> Result<ChangeOutcome, LedgerError> {
+        let changed = match change {
+            Change::Append { .. } => self.append(change).await,
+            Change::Acquire { .. } | Change::Renew(_) | Change::Release(_) => self.inner.commit(change).await,
+        };
+        self.note(&changed);
+        changed
     }
 
     async fn page(&self, filter: Filter, after: u64, most: usize) -> Result<Vec<Record>, LedgerError> {
@@ -89,41 +99,12 @@ impl Ledger for Disk {
         self.inner.audit(anchor).await
     }
 
-    async fn acquire(
-        &self,
-        operation: &OperationId,
-        holder: &str,
-        now: Timestamp,
-    ) -> Result<Lease, LedgerError> {
-        let lease = self.inner.acquire(operation, holder, now).await?;
-        self.witness.leased(&lease);
-        Ok(lease)
-    }
-
-    async fn renew(&self, lease: &Lease, now: Timestamp) -> Result<Lease, LedgerError> {
-        let renewed = self.inner.renew(lease, now).await;
-        match &renewed {
-            Ok(lease) => self.witness.leased(lease),
-            Err(LedgerError::Fenced { .. }) => self.witness.note("zombie refused by the ledger"),
-            Err(_) => {}
-        }
-        renewed
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
-        self.inner.release(lease).await
-    }
-
     async fn environments(&self, which: Environments) -> Result<Vec<EnvironmentView>, LedgerError> {
         self.inner.environments(which).await
     }
 
     async fn operations(&self, which: Operations) -> Result<Vec<OperationSummary>, LedgerError> {
         self.inner.operations(which).await
-    }
-
-    async fn requested(&self, day: Date) -> Result<Vec<Request>, LedgerError> {
-        self.inner.requested(day).await
     }
 
     async fn ready_times(&self, zone: Zone) -> Result<Vec<ReadyTime>, LedgerError> {

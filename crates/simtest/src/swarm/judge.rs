@@ -298,15 +298,16 @@ impl Case<'_> {
         wrong
     }
 
-    /// Invariants 19 and 20: the chain is whole, and each prefix of it can be
-    /// folded.
+    /// Invariants 19 and 20: the chain is whole, each prefix of it can be
+    /// folded, and no engine tried to write what cannot be.
     fn every_prefix_folds(&self) -> Vec<String> {
         let mut wrong: Vec<String> =
             oracle::chain_is_whole(&self.records).into_iter().map(|line| format!("I20 {line}")).collect();
+        wrong.extend(self.witness.illegal_records.iter().map(|illegal| format!("I19 refused: {illegal}")));
         let mut registry = exokit_ledger::Registry::default();
         for record in &self.records {
-            if let Err(misfit) = registry.apply(record) {
-                wrong.push(format!("I19 {misfit}"));
+            if let Err(illegal) = registry.apply(record) {
+                wrong.push(format!("I19 {illegal}"));
                 break;
             }
         }

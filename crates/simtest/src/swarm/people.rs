@@ -4,8 +4,8 @@
 use exokit_approval::roster::revoke_key;
 use exokit_engine::error::EngineError;
 use exokit_engine::propose::ProvisionRequest;
-use exokit_engine::state::OperationState;
 use exokit_engine::vote::Voted;
+use exokit_ledger::OperationState;
 use exokit_model::approval::{ApprovalClaims, ApproverKey, Decision};
 use exokit_model::canonical::Digest;
 use exokit_model::cost::ApprovalLevel;

@@ -112,7 +112,11 @@ impl Play {
     /// A new process.
     pub(super) fn engine(&self) -> Engine {
         self.rig.engine_with(Outfit {
-            ledger: Arc::new(disk::Disk::new(self.rig.ledger.clone(), Arc::clone(&self.witness))),
+            ledger: Arc::new(disk::Disk::new(
+                self.rig.ledger.clone(),
+                Arc::clone(&self.witness),
+                self.clock.clone(),
+            )),
             clock: Arc::new(self.clock.clone()),
             transport: self.transport(),
         })

@@ -104,9 +104,15 @@ impl HostClock {
     }
 }
 
+impl HostClock {
+    /// How far it is ahead of the truth.
+    pub(super) fn ahead(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.ahead_ms.load(Ordering::Relaxed))
+    }
+}
+
 impl Clock for HostClock {
     fn now(&self) -> Timestamp {
-        let ahead = SignedDuration::from_millis(self.ahead_ms.load(Ordering::Relaxed));
-        self.truth.now().saturating_add(ahead).unwrap_or(Timestamp::MAX)
+        self.truth.now().saturating_add(self.ahead()).unwrap_or(Timestamp::MAX)
     }
 }

@@ -2,16 +2,17 @@
 //! is there, drift is looked for, time runs out, backups are tried; and the
 //! look over everything at the end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use exokit_approval::roster::change_policy;
 use exokit_engine::sweep::Verdict;
-use exokit_ledger::{Condition, Ledger as _, MemoryLedger, Requested};
+use exokit_ledger::{Condition, Filter, Ledger as _, MemoryLedger};
 use exokit_model::cost::{ApprovalLevel, CostPolicy};
-use exokit_model::event::Record;
+use exokit_model::event::{Event, Record};
 use exokit_model::ids::OperationId;
+use exokit_model::plan::Plan;
 use exokit_sim::{Effect, Kind, LiveResource, World};
 use rust_decimal::Decimal;
 
@@ -73,7 +74,7 @@ impl Play {
         let records = self.records();
         let started = records.iter().position(|record| record.entry.event.name() == "operation-started");
         let older: Vec<Record> = records[..started.unwrap_or_default()].to_vec();
-        let ledger = MemoryLedger::new();
+        let ledger = MemoryLedger::default();
         let entries = older.into_iter().map(|record| record.entry).collect();
         if ledger.append(&Condition::default(), entries).await.is_err() {
             return;
@@ -170,8 +171,20 @@ impl Play {
     /// The sum of the hourly rates that `dana` has asked for today.
     async fn hourly_asked(&self) -> Decimal {
         let day = self.rig.now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let Ok(requests) = self.rig.ledger.requested(day).await else { return Decimal::ZERO };
-        Requested::sum(&requests, &person("dana"), None, &person_of).by_requester
+        let Ok(records) = self.rig.ledger.read(Filter::Requests(day), 0).await else { return Decimal::ZERO };
+        let mut asked: BTreeMap<Option<OperationId>, Decimal> = BTreeMap::new();
+        for record in records {
+            match &record.entry.event {
+                Event::PlanProposed { plan, .. } => {
+                    let Ok(plan) = Plan::from_bytes(plan.as_bytes()) else { continue };
+                    if person_of(&plan.requester) == person("dana") {
+                        asked.insert(record.entry.operation, plan.cost.hourly);
+                    }
+                }
+                _ => drop(asked.remove(&record.entry.operation)),
+            }
+        }
+        asked.values().sum()
     }
 
     /// The environment outlives its time: two processes notice, one asks.

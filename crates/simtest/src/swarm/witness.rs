@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use exokit_ledger::Lease;
+use exokit_ledger::{IllegalRecord, Lease};
 use exokit_model::canonical::Digest;
 use exokit_model::event::Record;
 use exokit_model::ids::OperationId;
 use exokit_sim::{JournalEntry, SharedWorld, World};
+use jiff::SignedDuration;
 
 use super::effect::{Coverage, State};
 use super::schedule::{DiskFailure, Schedule, What};
@@ -63,6 +64,8 @@ pub(super) struct Inner {
     pub(super) zombie: bool,
     /// Whether a process can write no more and waits to be started again.
     pub(super) stopped: bool,
+    /// Records that the ledger refused because they cannot follow.
+    pub(super) illegal_records: Vec<String>,
     leases: BTreeMap<(OperationId, u64), i64>,
     world_effects: BTreeMap<String, u64>,
     journal_seen: usize,
@@ -181,10 +184,16 @@ impl Witness {
         }
     }
 
-    /// A lease was taken or renewed.
-    pub(super) fn leased(&self, lease: &Lease) {
-        let until = lease.until.as_millisecond();
+    /// A lease was acquired or renewed by a process on a host whose clock is
+    /// so far ahead of the store's.
+    pub(super) fn leased(&self, lease: &Lease, ahead: SignedDuration) {
+        let until = lease.until.saturating_add(ahead).map_or(i64::MAX, |until| until.as_millisecond());
         self.lock().leases.insert((lease.operation.clone(), lease.epoch), until);
+    }
+
+    /// An engine wanted to write what cannot follow: a condition was missing.
+    pub(super) fn illegal(&self, illegal: &IllegalRecord) {
+        self.lock().illegal_records.push(illegal.to_string());
     }
 }
 

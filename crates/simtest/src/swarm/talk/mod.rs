@@ -27,6 +27,7 @@ use self::agent::{Kept, RESTART};
 use self::bus::SimBus;
 use super::disk;
 use super::play::Play;
+use super::process::HostClock;
 use super::schedule::{Trouble, What};
 use super::witness::Witness;
 use super::{Report, report};
@@ -206,7 +207,11 @@ impl Talk {
         };
         let at: Vec<u32> = self.troubles.iter().filter_map(breaks).collect();
         agent::service(play.rig.engine_with(Outfit {
-            ledger: Arc::new(disk::Disk::new(play.rig.ledger.clone(), Arc::clone(&play.witness))),
+            ledger: Arc::new(disk::Disk::new(
+                play.rig.ledger.clone(),
+                Arc::clone(&play.witness),
+                HostClock::new(play.rig.clock()),
+            )),
             clock: Arc::new(play.rig.clock()),
             transport: agent::breaking(play.transport(), &self.calls, at, &self.broke),
         }))

@@ -1,4 +1,6 @@
-//! Plans, entries and whole stories for the tests of this crate.
+//! Plans, entries and whole stories for tests.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use exokit_model::canonical::Digest;
 use exokit_model::cost::{ApprovalLevel, CostBand, CostEstimate};
@@ -11,17 +13,17 @@ use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 /// `seconds` after a fixed noon in UTC.
-pub(crate) fn at(seconds: i64) -> Timestamp {
+pub fn at(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_800_014_400 + seconds)
 }
 
 /// The operation with a number.
-pub(crate) fn operation(number: u8) -> OperationId {
+pub fn operation(number: u8) -> OperationId {
     PlanId::from_random([number; 10]).operation()
 }
 
 /// An entry about no environment and no operation.
-pub(crate) fn entry(number: u64) -> Entry {
+pub fn entry(number: u64) -> Entry {
     Entry {
         at: at(0),
         environment: None,
@@ -32,7 +34,7 @@ pub(crate) fn entry(number: u64) -> Entry {
 }
 
 /// Entries with numbers, chained from the beginning of a ledger.
-pub(crate) fn chain(entries: impl IntoIterator<Item = Entry>) -> Vec<Record> {
+pub fn chain(entries: impl IntoIterator<Item = Entry>) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
     for entry in entries {
         let prev = records.last().map_or(Digest([0; 32]), |last| last.hash);
@@ -44,7 +46,7 @@ pub(crate) fn chain(entries: impl IntoIterator<Item = Entry>) -> Vec<Record> {
 
 /// A plan for `demo` with one security group and one cluster. Its id is made
 /// of `number`.
-pub(crate) fn plan(number: u8, action: Action) -> Plan {
+pub fn plan(number: u8, action: Action) -> Plan {
     let desired = match action {
         Action::Teardown => Presence::Absent,
         _ => Presence::Present,
@@ -114,15 +116,18 @@ pub(crate) fn plan(number: u8, action: Action) -> Plan {
 }
 
 /// Writes the events of one plan, each 10 s after the one before.
-pub(crate) struct Story {
-    pub(crate) plan: Plan,
-    pub(crate) seconds: i64,
-    pub(crate) entries: Vec<Entry>,
+pub struct Story {
+    /// The plan.
+    pub plan: Plan,
+    /// When the last entry happened, as [`at`] counts.
+    pub seconds: i64,
+    /// The entries so far.
+    pub entries: Vec<Entry>,
 }
 
 impl Story {
     /// Begins with the proposal of the plan.
-    pub(crate) fn new(plan: Plan, seconds: i64) -> Self {
+    pub fn new(plan: Plan, seconds: i64) -> Self {
         let bytes = plan.to_bytes().unwrap();
         let digest = Plan::digest_of(&bytes);
         let proposed = Event::PlanProposed {
@@ -136,7 +141,7 @@ impl Story {
     }
 
     /// Another event of the same operation.
-    pub(crate) fn then(mut self, event: Event) -> Self {
+    pub fn then(mut self, event: Event) -> Self {
         self.seconds += 10;
         let started = self.seconds > 0 && event.node().is_some();
         self.entries.push(Entry {
@@ -149,12 +154,13 @@ impl Story {
         self
     }
 
-    pub(crate) fn digest(&self) -> Digest {
+    /// The digest of the plan.
+    pub fn digest(&self) -> Digest {
         self.plan.digest().unwrap()
     }
 
     /// A vote by alice and the start.
-    pub(crate) fn start(self) -> Self {
+    pub fn start(self) -> Self {
         let digest = self.digest();
         self.then(Event::ApprovalRecorded {
             digest,
@@ -164,7 +170,8 @@ impl Story {
         .then(Event::OperationStarted { digest })
     }
 
-    pub(crate) fn intend(self, key: &str, attempt: u32) -> Self {
+    /// An intent to create a node.
+    pub fn intend(self, key: &str, attempt: u32) -> Self {
         let expires_at = at(self.seconds + 40);
         self.then(Event::CreateIntended {
             node: key.parse().unwrap(),
@@ -175,7 +182,7 @@ impl Story {
     }
 
     /// Asked for, accepted and ready.
-    pub(crate) fn make(self, key: &str) -> Self {
+    pub fn make(self, key: &str) -> Self {
         let id = Some(format!("id-{key}").parse().unwrap());
         self.intend(key, 1)
             .then(Event::CreateAccepted {
@@ -188,7 +195,8 @@ impl Story {
             .ready(key)
     }
 
-    pub(crate) fn ready(self, key: &str) -> Self {
+    /// A node is ready.
+    pub fn ready(self, key: &str) -> Self {
         self.then(Event::ResourceReady {
             node: key.parse().unwrap(),
             id: format!("id-{key}").parse().unwrap(),
@@ -197,7 +205,7 @@ impl Story {
     }
 
     /// Asked to go, and gone.
-    pub(crate) fn remove(self, key: &str) -> Self {
+    pub fn remove(self, key: &str) -> Self {
         let expires_at = at(self.seconds + 40);
         self.then(Event::DeleteIntended {
             node: key.parse().unwrap(),
@@ -209,13 +217,14 @@ impl Story {
         .then(Event::ResourceGone { node: key.parse().unwrap(), id: format!("id-{key}").parse().unwrap() })
     }
 
-    pub(crate) fn succeed(self) -> Self {
+    /// The operation has succeeded.
+    pub fn succeed(self) -> Self {
         self.then(Event::OperationSucceeded { certificate: None })
     }
 }
 
 /// The life of `demo`: provisioned with one doubt, extended, removed.
-pub(crate) fn life() -> Vec<Record> {
+pub fn life() -> Vec<Record> {
     let provision = Story::new(plan(1, Action::Provision), 0)
         .start()
         .make("group")

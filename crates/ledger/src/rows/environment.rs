@@ -2,18 +2,15 @@
 
 use exokit_model::cost::{ApprovalLevel, CostBand};
 use exokit_model::event::{Entry, Event};
-use exokit_model::graph::Node;
-use exokit_model::ids::{
-    EnvironmentName, NodeKey, OperationId, PersonId, ResourceId, RoleName, TemplateId, Zone,
-};
-use exokit_model::kind::Kind;
+use exokit_model::ids::{EnvironmentName, OperationId, PersonId, ResourceId, RoleName, TemplateId, Zone};
 use exokit_model::phase::Phase;
 use exokit_model::plan::Action;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::summary::OperationSummary;
+use super::operation::OperationSummary;
+use super::resource::{ResourceState, ResourceView};
 
 /// An environment. The JSON form is an interface that scripts rely on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,42 +60,6 @@ pub struct EnvironmentView {
 
 /// Phases in which nothing is left or nothing was ever made.
 const OVER: [&str; 3] = ["gone", "rolled-back", "rejected"];
-
-/// One resource of an environment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ResourceView {
-    /// Its key in the plan.
-    pub key: NodeKey,
-    /// What it is.
-    pub kind: Kind,
-    /// Its id in the cloud, once known.
-    pub id: Option<ResourceId>,
-    /// Its name.
-    pub name: String,
-    /// Where it stands.
-    pub state: ResourceState,
-}
-
-/// Where a resource stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ResourceState {
-    /// It is planned and was not asked for yet, or was refused.
-    Planned,
-    /// It was asked for.
-    Creating,
-    /// It was asked for and nobody knows whether it exists.
-    InDoubt,
-    /// It exists and is usable.
-    Ready,
-    /// The cloud could not make it.
-    Failed,
-    /// It is being removed.
-    Deleting,
-    /// It is gone.
-    Gone,
-}
 
 impl EnvironmentView {
     pub(super) fn planned(
@@ -212,49 +173,6 @@ impl EnvironmentView {
                 None => self.resources.push(found.clone()),
             }
         }
-    }
-}
-
-impl ResourceView {
-    pub(super) fn of(node: &Node) -> Self {
-        Self {
-            key: node.key.clone(),
-            kind: node.kind,
-            id: node.existing.clone(),
-            name: node.name.clone(),
-            state: match node.existing {
-                Some(_) => ResourceState::Ready,
-                None => ResourceState::Planned,
-            },
-        }
-    }
-
-    fn apply(&mut self, event: &Event) {
-        match event {
-            Event::CreateIntended { .. } => self.put(ResourceState::Creating, None),
-            Event::CreateAccepted { id, .. } => {
-                self.put(ResourceState::Creating, id.clone());
-            }
-            Event::CreateAdopted { id, .. } => {
-                self.put(ResourceState::Creating, Some(id.clone()));
-            }
-            Event::CreateRefused { .. } | Event::CreateAbsent { .. } => {
-                self.put(ResourceState::Planned, None);
-            }
-            Event::ResourceReady { id, .. } => self.put(ResourceState::Ready, Some(id.clone())),
-            Event::ResourceFailed { id, .. } => self.put(ResourceState::Failed, id.clone()),
-            Event::CreateInDoubt { .. } => self.state = ResourceState::InDoubt,
-            Event::DeleteIntended { .. } | Event::DeleteAccepted { .. } | Event::DeleteRefused { .. } => {
-                self.state = ResourceState::Deleting
-            }
-            Event::ResourceGone { .. } => self.state = ResourceState::Gone,
-            _ => {}
-        }
-    }
-
-    fn put(&mut self, state: ResourceState, id: Option<ResourceId>) {
-        self.state = state;
-        self.id = id;
     }
 }
 

@@ -2,21 +2,22 @@
 
 use exokit_model::canonical::Digest;
 use exokit_model::event::{Entry, Event, Record};
-use exokit_model::ids::{PersonId, RoleName};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
 use exokit_model::plan::{Action, Plan};
-use rust_decimal::Decimal;
 use serde_json::json;
 
-use super::*;
-use crate::ledger::Head;
+use super::environment::EnvironmentView;
+use super::registry::Registry;
+use super::resource::ResourceState;
+use crate::head::Head;
+use crate::operation::OperationState;
 use crate::plans::Plans;
-use crate::testing::{Story, at, chain, life, operation, plan};
+use crate::testing::fixtures::{Story, at, chain, life, operation, plan};
 
 fn demo(records: &[Record]) -> EnvironmentView {
     let registry = Registry::fold(records).unwrap();
-    registry.environment(&"demo".parse().unwrap()).unwrap().clone()
+    registry.environments()[&"demo".parse().unwrap()].clone()
 }
 
 fn states(view: &EnvironmentView) -> Vec<ResourceState> {
@@ -77,7 +78,7 @@ fn a_life_ends_with_everything_gone_and_every_operation_done() {
         assert_eq!(operation.phase, Phase::Succeeded, "{id}");
         assert!(operation.ended_at > operation.started_at);
         assert!(operation.resources.is_empty(), "{id}");
-        let full = OperationView::fold(&Plans::default(), id, &records).unwrap().unwrap();
+        let full = OperationState::fold(&Plans::default(), id, &records).unwrap().unwrap();
         assert_eq!(full.tokens, ["token"]);
         assert_eq!(
             (full.digest, full.phase, full.started_at, full.ended_at),
@@ -86,7 +87,7 @@ fn a_life_ends_with_everything_gone_and_every_operation_done() {
         assert_eq!(full.plan.digest(), operation.digest);
     }
     assert_eq!(registry.head(), Head::after(records.last().unwrap()));
-    assert_eq!(registry.held().count(), 0);
+    assert!(registry.resources.is_empty());
 }
 
 #[test]
@@ -95,10 +96,9 @@ fn what_lives_is_known_with_its_environment() {
     let last_ready =
         records.iter().rposition(|record| matches!(record.entry.event, Event::ResourceReady { .. }));
     let registry = Registry::fold(&records[..=last_ready.unwrap()]).unwrap();
-    let held: Vec<(&str, &str)> = registry.held().map(|(id, name)| (id, name.as_str())).collect();
-    assert_eq!(held, [("id-cluster", "demo"), ("id-group", "demo")]);
-    let asked = ["id-group", "id-other"].map(str::to_owned);
-    assert_eq!(registry.holdings(&asked, &[]).live, ["id-group".to_owned()].into());
+    let held: Vec<&str> = registry.resources.keys().map(String::as_str).collect();
+    assert_eq!(held, ["id-cluster", "id-group"]);
+    assert!(registry.resources.values().all(|names| names.iter().eq([&"demo".parse().unwrap()])));
 }
 
 #[test]
@@ -130,36 +130,6 @@ fn a_new_plan_takes_the_place_of_one_that_never_ran_but_not_of_a_living_one() {
     let second = rejected(Story::new(plan(2, Action::Provision), 100)).entries;
     let view = demo(&chain(living.entries.into_iter().chain(second)));
     assert_eq!((view.phase.as_str(), &view.made_by), ("provisioning", &operation(1)));
-}
-
-#[test]
-fn requests_of_a_day_add_up_unless_they_were_rejected() {
-    let day = 24 * 3600;
-    let asked = |number, seconds| Story::new(plan(number, Action::Provision), seconds);
-    let rejected = asked(2, 100).then(Event::PlanRejected { why: "too much".into() });
-    let stories = [asked(1, 0), rejected, asked(3, 200), asked(4, day)];
-    let records = chain(stories.into_iter().flat_map(|story| story.entries));
-    let registry = Registry::fold(&records).unwrap();
-    let same = |id: &PersonId| id.clone();
-    let all_alice = |_: &PersonId| "alice".parse().unwrap();
-    type Principal<'a> = &'a dyn Fn(&PersonId) -> PersonId;
-    type Case<'a> = (&'a str, Option<&'a str>, Principal<'a>, i64, (i64, i64));
-    let cases: [Case<'_>; 5] = [
-        ("bob", Some("store"), &same, 300, (50, 50)),
-        ("bob", None, &same, day + 300, (25, 0)),
-        ("carol", Some("store"), &same, 300, (0, 50)),
-        ("alice", Some("other"), &all_alice, 300, (50, 0)),
-        ("bob", Some("store"), &same, 2 * day, (0, 0)),
-    ];
-    for (person, team, principal, seconds, (by_requester, by_team)) in cases {
-        let team: Option<RoleName> = team.map(|team| team.parse().unwrap());
-        let person = person.parse().unwrap();
-        let requests = registry.requested(rows::day(at(seconds)));
-        let found = Requested::sum(&requests, &person, team.as_ref(), principal);
-        let expected =
-            Requested { by_requester: Decimal::new(by_requester, 2), by_team: Decimal::new(by_team, 2) };
-        assert_eq!(found, expected, "{person} {seconds}");
-    }
 }
 
 #[test]
@@ -209,9 +179,9 @@ fn a_record_that_cannot_follow_is_named_and_changes_nothing() {
         let records = chain(entries);
         let mut registry = Registry::fold(&records[..3]).unwrap();
         let before = format!("{registry:?}");
-        let misfit = registry.apply(&records[3]).unwrap_err();
-        assert_eq!(misfit.seq, 4, "{expected}");
-        assert!(misfit.why.contains(expected), "{}", misfit.why);
+        let illegal = registry.apply(&records[3]).unwrap_err();
+        assert_eq!(illegal.seq, 4, "{expected}");
+        assert!(illegal.why.contains(expected), "{}", illegal.why);
         assert_eq!(format!("{registry:?}"), before, "{expected}");
         assert!(registry.apply(&records[1]).is_ok());
         assert_eq!(registry.head().seq, 3);
@@ -223,14 +193,14 @@ fn records_are_taken_in_only_in_order() {
     let records = life();
     let mut registry = Registry::default();
     assert_eq!(registry.apply(&records[1]).unwrap_err().seq, 2);
-    let other = chain([crate::testing::entry(1)]);
+    let other = chain([crate::testing::fixtures::entry(1)]);
     assert!(registry.apply(&other[0]).is_ok());
     assert_eq!(registry.apply(&records[1]).unwrap_err().seq, 2);
 }
 
 #[test]
 fn the_newest_roster_stays_in_force() {
-    let records = chain([3, 5, 4].map(crate::testing::entry));
+    let records = chain([3, 5, 4].map(crate::testing::fixtures::entry));
     let mut registry = Registry::fold(&records[..2]).unwrap();
     assert_eq!(registry.roster(), 5);
     assert!(registry.apply(&records[2]).is_err());

@@ -1,5 +1,6 @@
-//! What is kept of an operation: where it stands, without its plan.
+//! The row of an operation: where it stands, without its plan.
 
+use exokit_core::phase::next;
 use exokit_model::canonical::Digest;
 use exokit_model::cost::{ApprovalLevel, CostBand};
 use exokit_model::event::{Entry, Event};
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::environment::ResourceView;
+use super::resource::ResourceView;
 
 /// An operation without its plan, which is thirty times as large and is read
 /// from the records of the operation when it is asked for.
@@ -66,7 +67,7 @@ pub struct OperationSummary {
 }
 
 impl OperationSummary {
-    pub(super) fn new(plan: &Plan, digest: Digest, entry: &Entry) -> Self {
+    pub(crate) fn new(plan: &Plan, digest: Digest, entry: &Entry) -> Self {
         Self {
             operation: plan.plan_id.operation(),
             environment: plan.environment.clone(),
@@ -108,7 +109,7 @@ impl OperationSummary {
                 entry.epoch, self.epoch
             ));
         }
-        let phase = self.phase.next(event).map_err(|error| error.to_string())?;
+        let phase = next(&self.phase, event).map_err(|error| error.to_string())?;
         if let Some(key) = event.node()
             && !self.resources.iter().any(|resource| resource.key == *key)
         {

@@ -1,10 +1,13 @@
-//! What can be asked of the projection, and the answers.
+//! What can be asked of the rows, and the answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exokit_model::ids::{EnvironmentName, OperationId, PersonId, RoleName};
+use exokit_model::ids::{EnvironmentName, OperationId};
+use exokit_model::phase::Phase;
 use jiff::Timestamp;
-use rust_decimal::Decimal;
+
+use super::environment::EnvironmentView;
+use super::operation::OperationSummary;
 
 /// Which environments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,21 @@ pub enum Environments {
     Expired(Timestamp),
 }
 
+impl Environments {
+    /// Whether an environment is asked for; the limit of a page apart.
+    pub(crate) fn admits(&self, view: &EnvironmentView) -> bool {
+        match self {
+            Environments::All => true,
+            Environments::Present => !view.is_over(),
+            Environments::Page { after, all, .. } => {
+                (*all || !view.is_over()) && after.as_ref().is_none_or(|after| view.environment > *after)
+            }
+            Environments::Named(name) => view.environment == *name,
+            Environments::Expired(now) => !view.is_over() && view.expires_at.is_some_and(|at| at <= *now),
+        }
+    }
+}
+
 /// Which operations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operations {
@@ -45,49 +63,19 @@ pub enum Operations {
     Digest(String),
 }
 
-/// What was asked for on one day by one requester for one team: the sum of the
-/// hourly rates of all plans but those rejected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Who asked.
-    pub requester: PersonId,
-    /// Whose budget it counts against.
-    pub team: Option<RoleName>,
-    /// The sum.
-    pub hourly: Decimal,
-}
-
-/// What was asked for on one day, as sums of hourly rates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Requested {
-    /// By the requester and everyone with the same human behind them.
-    pub by_requester: Decimal,
-    /// By the requester's team; zero without a team.
-    pub by_team: Decimal,
-}
-
-impl Requested {
-    /// Adds up the requests of a day, so that a large one cannot be split.
-    /// `principal` names the human behind a requester; those for whom it gives
-    /// the same count as one.
-    #[must_use]
-    pub fn sum<P: PartialEq>(
-        requests: &[Request],
-        requester: &PersonId,
-        team: Option<&RoleName>,
-        principal: &dyn Fn(&PersonId) -> P,
-    ) -> Self {
-        let human = principal(requester);
-        let mut requested = Requested::default();
-        for request in requests {
-            if principal(&request.requester) == human {
-                requested.by_requester = requested.by_requester.saturating_add(request.hourly);
+impl Operations {
+    /// Whether an operation is asked for.
+    pub(crate) fn admits(&self, operation: &OperationSummary) -> bool {
+        match self {
+            Operations::All => true,
+            Operations::Named(id) => operation.operation == *id,
+            Operations::Active => matches!(operation.phase, Phase::Running | Phase::RollingBack { .. }),
+            Operations::Waiting(now) => {
+                operation.phase == Phase::AwaitingApproval && operation.not_after >= *now
             }
-            if team.is_some() && request.team.as_ref() == team {
-                requested.by_team = requested.by_team.saturating_add(request.hourly);
-            }
+            Operations::Open(name) => operation.environment == *name && !operation.phase.is_terminal(),
+            Operations::Digest(digits) => operation.digest.to_string().starts_with(digits),
         }
-        requested
     }
 }
 
