@@ -1,18 +1,15 @@
-//! The doors of the agent AZ-INFRA-001: NATS, HTTP and metrics, and the
-//! process around them.
+//! The agent AZ-INFRA-001: the process that serves the operations of
+//! `exokit-service` over NATS and HTTP, with metrics and bearer tokens.
 //!
-//! A door decodes nothing and decides nothing: it hands what comes in to
-//! `exokit-service`, and sends back what that says.
+//! The agent decides nothing: it passes each request to the service, and sends
+//! back the reply.
 
-mod costs;
+mod cost_metrics;
 pub mod cursor;
-pub mod exposition;
 pub mod http;
-mod log;
 pub mod metrics;
-pub mod nats;
-pub mod orchestrator;
+mod nats;
+mod operation_metrics;
+mod outcome;
 pub mod serve;
-mod span;
 pub mod tokens;
-pub mod trace;

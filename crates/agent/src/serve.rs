@@ -1,225 +1,192 @@
-//! The process: all doors, the rounds and the events, from start to stop.
+//! The agent's process: HTTP, NATS and the worker, from start to stop.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use async_nats::{Client, Event};
 use exokit_ledger::LedgerError;
-use exokit_nats::{Connection, NatsError, NatsOptions, Permission, connect_with_permissions};
-use exokit_service::publisher::{self, Publisher};
+use exokit_nats::{NatsError, NatsOptions};
+use exokit_service::Service;
 use exokit_service::worker::{Noticed, Worker, is_held};
-use exokit_service::{Service, chain};
 use exokit_wire::failure::Failure;
-use exokit_wire::verb::Verb;
+use futures_util::FutureExt as _;
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::cursor::FileCursor;
-use crate::http::{self, Links, Rates, Waits};
+use crate::http::{self, Rates, Timeouts};
 use crate::metrics::Metrics;
-use crate::nats::presence::{BROADCAST, Presence};
-use crate::nats::{self, Counts, Described, Door, NatsBus};
+use crate::nats::NatsServer;
 use crate::tokens::{TokenFile, Tokens};
 
-/// Name of the connection, for the operators of the server.
-const NAME: &str = "exokit AZ-INFRA-001";
+/// Interval of checks that the ledger can be written.
+const LEDGER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Pause before another attempt to publish events.
-const RETRY: Duration = Duration::from_secs(2);
-
-/// How often it is looked whether the ledger can be written.
-const LEDGER_LOOK: Duration = Duration::from_secs(1);
-
-/// How often it is looked whether the tokens have changed.
-const TOKENS_LOOK: Duration = Duration::from_secs(2);
+/// Interval of checks for a changed token file.
+const TOKENS_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How the agent runs.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
-    /// Where HTTP is served.
+    /// Address of HTTP.
     pub listen: SocketAddr,
-    /// The bus; none without one.
+    /// The NATS server, if any.
     pub nats: Option<NatsOptions>,
-    /// Folder of the ledger, where the cursor of the events is kept.
+    /// Folder of the ledger and of the cursor of published events.
     pub folder: PathBuf,
     /// File of the bearer tokens.
     pub tokens: PathBuf,
-    /// How often may be asked over HTTP.
+    /// Rate limits of HTTP.
     pub rates: Rates,
 }
 
-/// Why the agent does not run, or no longer.
+/// Why the agent does not start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// HTTP cannot be served there.
+    /// HTTP cannot be served at this address.
     #[error("listening on {listen}")]
     Listen {
-        /// Where.
+        /// The address.
         listen: SocketAddr,
-        /// Why.
+        /// Cause.
         #[source]
         source: std::io::Error,
     },
-    /// The bus.
+    /// NATS cannot be used.
     #[error("using NATS")]
     Nats(#[from] NatsError),
     /// The tokens cannot be read.
     #[error("reading the tokens in {}", .path.display())]
     Tokens {
-        /// Their file.
+        /// The token file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         #[source]
         source: std::io::Error,
     },
-    /// A part of the agent broke off.
-    #[error("a part of the agent broke off: {0}")]
-    Broken(#[from] tokio::task::JoinError),
-    /// The thread of the bus cannot be prepared.
-    #[error("preparing the thread of the bus")]
-    Thread(#[source] std::io::Error),
-    /// The ledger takes nothing more in this process.
+    /// A part of the agent panicked.
+    #[error("a part of the agent panicked: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
+    /// This process can no longer write the ledger.
     #[error("writing the ledger")]
     Ledger(#[source] LedgerError),
-    /// Where it is kept how far events were published.
+    /// The cursor of published events cannot be opened.
     #[error("opening the cursor of the events in {}", .folder.display())]
     Cursor {
         /// The folder.
         folder: PathBuf,
-        /// Why.
+        /// Cause.
         #[source]
         source: std::io::Error,
     },
 }
 
 impl ServeError {
-    /// What to do.
+    /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
             ServeError::Listen { .. } => "choose another address with --listen; port 0 takes a free one",
             ServeError::Nats(error) => error.hint(),
-            ServeError::Broken(_) => "start it again, which loses nothing, and report it with the log",
+            ServeError::Panicked(_) => "start it again, which loses nothing, and report it with the log",
             ServeError::Ledger(_) => {
                 "check the disk, then start it again: only a new process may judge what is on it"
             }
-            ServeError::Thread(_) => "check the limits of this host on open files",
             ServeError::Tokens { .. } => "restore the file, or remove it and make new tokens",
             ServeError::Cursor { .. } => "check the disk and the rights on the folder",
         }
     }
 }
 
-/// What is told to whoever started the agent.
+/// Progress of the start, for the caller of [`serve`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// HTTP is served here.
+pub enum ServeEvent {
+    /// HTTP is served at this address.
     Listening(SocketAddr),
-    /// The bus is connected, and allows what is needed.
-    Connected,
-    /// The bus cannot be reached yet.
-    Unreached(String),
+    /// NATS is connected, and allows what the agent needs.
+    NatsConnected,
+    /// NATS cannot be reached yet, for this reason.
+    NatsUnreachable(String),
 }
 
-/// Runs the agent until `stop` comes true: then no new requests are taken,
-/// those under way are answered, and work is left to whoever comes next.
+/// Runs the agent until `stop` completes. Then it takes no new requests, answers
+/// those in flight, and leaves running operations to the next process.
 ///
 /// # Errors
-/// When it cannot begin, and when the bus denies what is needed.
+/// When the agent cannot start, when NATS denies a permission, and when the
+/// ledger cannot be written any more.
 pub async fn serve(
     options: ServeOptions,
     service: Service,
     metrics: Arc<Metrics>,
     stop: impl Future<Output = ()>,
-    tell: mpsc::UnboundedSender<Told>,
+    events: mpsc::UnboundedSender<ServeEvent>,
 ) -> Result<(), ServeError> {
-    let (stopper, stopped) = watch::channel(false);
-    let listener = TcpListener::bind(options.listen).await;
+    let (stopper, stop_signal) = watch::channel(false);
     let listen = options.listen;
+    let listener = TcpListener::bind(listen).await;
     let listener = listener.map_err(|source| ServeError::Listen { listen, source })?;
+    let address = listener.local_addr().unwrap_or(listen);
     let tokens = Arc::new(RwLock::new(read_tokens(&options)?.0));
-    let connected = options.nats.as_ref().map(|_| Arc::new(AtomicBool::new(false)));
-    let router = http::router(http::Parts {
+    let connected = watch::Sender::new(false);
+    let router = http::router(http::RouterConfig {
         service: service.clone(),
         metrics: metrics.clone(),
         tokens: tokens.clone(),
-        links: Links { nats: connected.clone() },
+        nats: options.nats.as_ref().map(|_| connected.subscribe()),
         rates: options.rates,
-        stopped: stopped.clone(),
-    });
-    let address = listener.local_addr().unwrap_or(listen);
-    let mut tasks: JoinSet<Result<(), ServeError>> = JoinSet::new();
-    let until = until_of(&stopped);
-    tasks.spawn(async move {
-        http::serve(listener, router, Waits::default(), until).await;
-        Ok(())
-    });
-    let (worker, until_stopped) = (Worker::new(service.clone()), until_of(&stopped));
-    let noted_in = metrics.clone();
-    tasks.spawn(async move {
-        worker.run(until_stopped, |noticed| note(noticed, &noted_in)).await;
-        Ok(())
+        stop: stop_signal.clone(),
     });
     metrics.watch_commits(service.engine().parts().ledger.as_ref());
-    let (counted, ledger, until_stopped) =
-        (metrics.clone(), service.engine().parts().ledger.clone(), until_of(&stopped));
-    tasks.spawn(async move {
-        tokio::select! {
-            biased;
-            () = until_stopped => {}
-            () = counted.follow(ledger.as_ref()) => {}
-        }
-        Ok(())
-    });
-    tasks.spawn(watch_ledger(service.clone(), until_of(&stopped)));
-    tasks.spawn(follow_tokens(options.clone(), tokens, until_of(&stopped)));
-    if let (Some(nats), Some(connected)) = (options.nats.clone(), connected) {
-        let (options, tell, workers) = (options.clone(), tell.clone(), Handle::current());
-        let bus = BusTask { options, nats, service, metrics, connected, tell, workers };
-        let stopped = stopped.clone();
-        tasks.spawn_blocking(move || bus.run_alone(stopped));
+    let mut tasks: JoinSet<Result<(), ServeError>> = JoinSet::new();
+    let until_stopped = || stopped(stop_signal.clone());
+    tasks.spawn(http::serve(listener, router, Timeouts::default(), until_stopped()).map(Ok));
+    tasks.spawn(work(service.clone(), metrics.clone(), until_stopped()).map(Ok));
+    tasks.spawn(count(service.clone(), metrics.clone(), until_stopped()).map(Ok));
+    tasks.spawn(check_ledger(service.clone(), until_stopped()));
+    tasks.spawn(reload_tokens(options.clone(), tokens, until_stopped()).map(Ok));
+    if let Some(nats) = options.nats {
+        let (folder, events) = (options.folder, events.clone());
+        let server = NatsServer { options: nats, folder, service, metrics, connected, events };
+        tasks.spawn(server.run(stop_signal.clone()));
     }
-    // Whoever started it may have gone away.
-    let _ = tell.send(Told::Listening(address));
+    // The caller may have gone away.
+    let _ = events.send(ServeEvent::Listening(address));
     tokio::pin!(stop);
-    let first = tokio::select! {
+    let mut result = tokio::select! {
         biased;
         () = &mut stop => Ok(()),
-        ended = tasks.join_next() => flat(ended),
+        Some(ended) = tasks.join_next() => ended.unwrap_or_else(|error| Err(error.into())),
     };
     let _ = stopper.send(true);
-    let mut result = first;
     while let Some(ended) = tasks.join_next().await {
-        result = result.and(flat(Some(ended)));
+        result = result.and(ended.unwrap_or_else(|error| Err(error.into())));
     }
     result
 }
 
-fn flat(ended: Option<Result<Result<(), ServeError>, tokio::task::JoinError>>) -> Result<(), ServeError> {
-    match ended {
-        Some(Ok(result)) => result,
-        Some(Err(error)) => Err(error.into()),
-        None => Ok(()),
+/// Completes when the agent stops.
+pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the agent is gone.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Runs the worker.
+async fn work(service: Service, metrics: Arc<Metrics>, stop: impl Future<Output = ()>) {
+    Worker::new(service).run(stop, |noticed| note(noticed, &metrics)).await;
+}
+
+/// Counts votes and ends of operations.
+async fn count(service: Service, metrics: Arc<Metrics>, stop: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = stop => {}
+        () = metrics.count_operations(service.engine().parts().ledger.as_ref()) => {}
     }
 }
 
-/// Comes true when the agent stops.
-fn until_of(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
-    let mut stopped = stopped.clone();
-    async move {
-        // An error says that the agent is gone.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    }
-}
-
-/// Notes what the rounds notice in the log, and counts what could not be looked
-/// at.
+/// Logs what the worker reports, and counts failed polls.
 fn note(noticed: Noticed, metrics: &Metrics) {
     match noticed {
         Noticed::Ended(operation, Ok(phase)) => {
@@ -236,22 +203,22 @@ fn note(noticed: Noticed, metrics: &Metrics) {
         }
         Noticed::Ending(environment) => tracing::info!(%environment, "it expires soon"),
         Noticed::Blind(failure) => {
-            metrics.blind_round();
+            metrics.failed_poll();
             let Failure { code, doing, on, why, .. } = failure;
             tracing::warn!(code, doing, on, why, "something could not be looked at; it is tried again");
         }
     }
 }
 
-/// Ends the agent when its ledger takes nothing more: whoever watches over it
-/// starts a new one, which reads what really is on the disk.
-async fn watch_ledger(service: Service, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+/// Ends the agent when its ledger cannot be written any more: a new process must
+/// read what really is on the disk.
+async fn check_ledger(service: Service, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     tokio::pin!(stop);
     loop {
         tokio::select! {
             biased;
             () = &mut stop => return Ok(()),
-            () = tokio::time::sleep(LEDGER_LOOK) => {}
+            () = tokio::time::sleep(LEDGER_CHECK_INTERVAL) => {}
         }
         if let Err(error @ LedgerError::Failed { .. }) = service.engine().parts().ledger.probe().await {
             return Err(ServeError::Ledger(error));
@@ -259,7 +226,7 @@ async fn watch_ledger(service: Service, stop: impl Future<Output = ()>) -> Resul
     }
 }
 
-/// The tokens, and when their file changed last.
+/// The tokens, and when their file was changed.
 fn read_tokens(options: &ServeOptions) -> Result<(Tokens, Option<SystemTime>), ServeError> {
     let path = &options.tokens;
     let failed = |source| ServeError::Tokens { path: path.clone(), source };
@@ -274,20 +241,16 @@ fn read_tokens(options: &ServeOptions) -> Result<(Tokens, Option<SystemTime>), S
     Ok((Tokens::new(file), changed))
 }
 
-/// Takes over new and removed tokens while the agent runs. A file that cannot
-/// be read leaves nobody in: what was removed must not stay.
-async fn follow_tokens(
-    options: ServeOptions,
-    tokens: Arc<RwLock<Tokens>>,
-    stop: impl Future<Output = ()>,
-) -> Result<(), ServeError> {
+/// Reloads the tokens when their file changes. While the file cannot be read no
+/// token is valid, so that a removed token does not stay valid.
+async fn reload_tokens(options: ServeOptions, tokens: Arc<RwLock<Tokens>>, stop: impl Future<Output = ()>) {
     tokio::pin!(stop);
     let mut seen = None;
     loop {
         tokio::select! {
             biased;
-            () = &mut stop => return Ok(()),
-            () = tokio::time::sleep(TOKENS_LOOK) => {}
+            () = &mut stop => return,
+            () = tokio::time::sleep(TOKENS_CHECK_INTERVAL) => {}
         }
         let read = read_tokens(&options).unwrap_or_else(|error| {
             tracing::error!(error = %error, "no token is valid until the file can be read");
@@ -298,143 +261,4 @@ async fn follow_tokens(
             seen = Some(read.1);
         }
     }
-}
-
-/// Everything on the bus.
-struct BusTask {
-    options: ServeOptions,
-    nats: NatsOptions,
-    service: Service,
-    metrics: Arc<Metrics>,
-    connected: Arc<AtomicBool>,
-    tell: mpsc::UnboundedSender<Told>,
-    workers: Handle,
-}
-
-impl BusTask {
-    /// Runs on this thread alone. What the server sends in one piece is read,
-    /// answered and sent back in one piece; were reading and writing on
-    /// different threads, each answer would wake the other one up.
-    fn run_alone(self, stopped: watch::Receiver<bool>) -> Result<(), ServeError> {
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
-        runtime.block_on(self.run(stopped))
-    }
-
-    async fn run(self, stopped: watch::Receiver<bool>) -> Result<(), ServeError> {
-        self.begin_events().await?;
-        let connected = tokio::select! {
-            biased;
-            () = until_of(&stopped) => return Ok(()),
-            connected = self.connect() => connected,
-        };
-        let (Connection { client, events }, described) = connected?;
-        let counts = Arc::new(Counts::default());
-        let (service, metrics) = (self.service.clone(), self.metrics.clone());
-        let door = Door::open(client.clone(), service, metrics, counts.clone(), self.workers.clone()).await?;
-        self.connected.store(true, Ordering::Relaxed);
-        let _ = self.tell.send(Told::Connected);
-        let presence = Presence::new(client.clone(), self.service.clone());
-        let publishing = self.publish(NatsBus::new(client.clone()).await?);
-        let work = async {
-            let (_, present, told) = tokio::join!(
-                door.run(until_of(&stopped)),
-                presence.run(until_of(&stopped)),
-                self.describe(described, &client, counts, until_of(&stopped)),
-            );
-            present.and(told)
-        };
-        tokio::select! {
-            biased;
-            present = work => present?,
-            never = publishing => match never {},
-            () = listen(events, self.connected.clone()) => {}
-        }
-        exokit_nats::flush(&client).await;
-        Ok(())
-    }
-
-    /// Events begin with what is recorded from now on, though the server may be
-    /// reached much later.
-    async fn begin_events(&self) -> Result<(), ServeError> {
-        // Whoever has the cursor has begun.
-        let Some(cursor) = self.cursor()? else { return Ok(()) };
-        if let Err(error) = publisher::begin(&self.service, &cursor).await {
-            tracing::warn!(error = %chain(&error), "events do not begin yet");
-        }
-        Ok(())
-    }
-
-    /// The cursor of the events; none when another process has it.
-    fn cursor(&self) -> Result<Option<FileCursor>, ServeError> {
-        let folder = &self.options.folder;
-        FileCursor::open(folder).map_err(|source| ServeError::Cursor { folder: folder.clone(), source })
-    }
-
-    /// Connects with the permissions that the agent needs, and says whether it
-    /// may be described as a micro service. While the server is away, the ledger
-    /// and HTTP do their work.
-    async fn connect(&self) -> Result<(Connection, bool), NatsError> {
-        let (required, optional) = (permissions(), nats::description_permissions());
-        let report = |error: &NatsError| {
-            let _ = self.tell.send(Told::Unreached(chain(error)));
-            tracing::warn!(error = %chain(error), "NATS is not reached yet");
-        };
-        connect_with_permissions((&self.nats, NAME), &required, &optional, report).await
-    }
-
-    /// Describes the agent as a micro service, where that is allowed.
-    async fn describe(
-        &self,
-        allowed: bool,
-        client: &Client,
-        counts: Arc<Counts>,
-        stop: impl Future<Output = ()>,
-    ) -> Result<(), NatsError> {
-        if !allowed {
-            tracing::info!("not described as a NATS micro service: the server denies $SRV");
-            return Ok(());
-        }
-        let now = self.service.engine().parts().clock.now();
-        Described::new(client.clone(), counts, now).run(stop).await
-    }
-
-    /// Publishes events, if no other process of this ledger does.
-    async fn publish(&self, bus: NatsBus) -> Infallible {
-        loop {
-            match self.cursor() {
-                Ok(Some(cursor)) => Publisher::new(&self.service, &bus, &cursor).run().await,
-                // Another process publishes; it may end.
-                Ok(None) => {}
-                Err(error) => tracing::warn!(error = %chain(&error), "events wait to be published"),
-            }
-            tokio::time::sleep(RETRY).await;
-        }
-    }
-}
-
-/// What the bus must allow. Only subjects that nobody listens to are tried.
-fn permissions() -> Vec<Permission> {
-    let publish = ["infra.preflight", "orchestrator.preflight"];
-    let subscribe = Verb::ALL.iter().map(|verb| verb.subject()).chain([BROADCAST]);
-    let publish = publish.into_iter().map(|subject| Permission::Publish(subject.to_owned()));
-    publish.chain(subscribe.map(|subject| Permission::Subscribe(subject.to_owned()))).collect()
-}
-
-/// Notes what the server says until it says no more.
-async fn listen(mut events: mpsc::UnboundedReceiver<Event>, connected: Arc<AtomicBool>) {
-    while let Some(event) = events.recv().await {
-        match event {
-            Event::Connected => {
-                connected.store(true, Ordering::Relaxed);
-                tracing::info!("NATS is connected");
-            }
-            Event::Disconnected => {
-                connected.store(false, Ordering::Relaxed);
-                tracing::warn!("NATS is lost; work goes on");
-            }
-            other => tracing::warn!(said = %other, "NATS"),
-        }
-    }
-    // Without the client's events there is nothing to wait for here.
-    std::future::pending::<()>().await;
 }

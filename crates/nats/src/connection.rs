@@ -98,6 +98,25 @@ pub async fn connect(options: &NatsOptions, name: &str) -> Result<Connection, Na
     Ok(Connection { client, events })
 }
 
+/// Logs what the server reports, and calls `changed` when the connection is lost
+/// (false) or restored (true). Never completes.
+pub async fn watch(mut events: mpsc::UnboundedReceiver<Event>, mut changed: impl FnMut(bool)) {
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Connected => {
+                tracing::info!("NATS is connected");
+                changed(true);
+            }
+            Event::Disconnected => {
+                tracing::warn!("NATS is lost; work goes on, and the client reconnects");
+                changed(false);
+            }
+            other => tracing::warn!(event = %other, "NATS"),
+        }
+    }
+    std::future::pending().await
+}
+
 /// Sends everything that was published, for at most two seconds. Call it before
 /// the process ends.
 pub async fn flush(client: &Client) {

@@ -10,7 +10,7 @@ mod inbox;
 mod permissions;
 mod round_trip;
 
-pub use connection::{Connection, Login, NatsOptions, connect, flush};
+pub use connection::{Connection, Login, NatsOptions, connect, flush, watch};
 pub use error::NatsError;
 pub use inbox::is_inbox;
 pub use permissions::{Permission, connect_with_permissions};

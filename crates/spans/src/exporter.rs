@@ -1,8 +1,9 @@
 //! The exporter: takes the spans of our crates and sends them to a collector.
 //!
-//! Guarantees: what is traced never waits for the collector, whatever it does;
-//! at most 2048 spans wait; each that is lost is counted. Caveats: a collector
-//! that has answered may still lose spans, and that is not seen here.
+//! # Guarantees
+//! Traced code never waits for the collector. At most 2048 spans wait. Each
+//! dropped span is counted. Spans that the collector loses after its reply are
+//! not counted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,10 +24,10 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterFn, LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::queue::{Bounded, Counted, Dropped, Room, WAITING_MAX};
-use crate::way::Way;
+use crate::collector_client::CollectorClient;
+use crate::queue::{BoundedProcessor, CountingExporter, DropCounter, QueueSlots, WAITING_MAX};
 
-/// How long the end of the process waits for the collector.
+/// How long the exit of the process waits for the collector.
 const FLUSH: Duration = Duration::from_secs(3);
 
 /// Where spans go.
@@ -67,7 +68,7 @@ impl StartError {
 /// The exporter at work.
 pub struct Exporter {
     provider: SdkTracerProvider,
-    room: Arc<Room>,
+    slots: Arc<QueueSlots>,
 }
 
 impl Exporter {
@@ -77,28 +78,28 @@ impl Exporter {
     /// When the library refuses the options.
     pub fn start(options: Options, transport: Transport, runtime: Handle) -> Result<Self, StartError> {
         let Options { endpoint, headers, limit, service, version } = options;
-        let way = Way { transport, headers, limit, runtime };
+        let client = CollectorClient { transport, headers, limit, runtime };
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(way)
+            .with_http_client(client)
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(endpoint.to_string())
             .with_timeout(limit)
             .build()?;
-        let room = Arc::new(Room::default());
+        let slots = Arc::new(QueueSlots::default());
         let config = BatchConfigBuilder::default().with_max_queue_size(WAITING_MAX).build();
-        let inner = BatchSpanProcessor::new(Counted::new(exporter, room.clone()), config);
+        let inner = BatchSpanProcessor::new(CountingExporter::new(exporter, slots.clone()), config);
         let version = KeyValue::new("service.version", version);
         let resource = Resource::builder().with_service_name(service).with_attribute(version).build();
         let provider = SdkTracerProvider::builder()
-            .with_span_processor(Bounded { room: room.clone(), inner })
+            .with_span_processor(BoundedProcessor { slots: slots.clone(), inner })
             .with_resource(resource)
             .build();
-        Ok(Self { provider, room })
+        Ok(Self { provider, slots })
     }
 
-    /// What takes the spans from the program: those of our crates at the level
-    /// TRACE, and no event.
+    /// The layer that takes the spans of our crates at the level TRACE, and no
+    /// event.
     pub fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
@@ -113,16 +114,17 @@ impl Exporter {
             .with_filter(FilterFn::new(is_ours).with_max_level_hint(LevelFilter::TRACE))
     }
 
-    /// How many spans are lost.
+    /// The count of dropped spans.
     #[must_use]
-    pub fn dropped(&self) -> Dropped {
-        self.room.dropped()
+    pub fn dropped(&self) -> DropCounter {
+        self.slots.dropped()
     }
 
-    /// Sends what waits, for three seconds at most. The runtime must still run.
+    /// Exports the waiting spans, for at most three seconds. The runtime must
+    /// still run.
     pub fn finish(self) {
         let ended = self.provider.shutdown_with_timeout(FLUSH);
-        let lost = self.room.give_up();
+        let lost = self.slots.give_up();
         if let Err(error) = ended
             && lost > 0
         {
@@ -145,7 +147,7 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
-    use crate::place::{self, Place};
+    use crate::TraceContext;
 
     /// What a collector that always answers so was sent while `work` ran, and
     /// how many spans were lost.
@@ -196,47 +198,40 @@ mod tests {
     }
 
     #[test]
-    fn a_span_joins_the_trace_that_it_is_told_of_and_keeps_its_place() {
-        let above = Place { trace: [7; 16], span: [9; 8], sampled: true };
-        let mut seen = None;
+    fn a_span_continues_the_trace_of_a_header() {
+        let header = format!("00-{}-{}-01", "07".repeat(16), "09".repeat(8));
+        let mut context = None;
         let (requests, _) = sent(200, || {
             let span = ours();
-            place::join(&span, above);
-            seen = place::of(&span);
+            context = Some(TraceContext::continued(Some(&header), &span));
             span.record("error.type", "busy");
             span.in_scope(|| drop(tracing::trace_span!(target: "exokit_cloud", "call")));
         });
-        let own = seen.unwrap();
-        assert_eq!((own.trace, own.sampled), (above.trace, true));
-        assert_ne!(own.span, above.span);
-        for part in [&[7; 16][..], &[9; 8], &own.span, b"busy", b"call"] {
+        let own = context.unwrap().traceparent();
+        assert!(own.starts_with(&header[..36]) && own.ends_with("-01") && own != header, "{own}");
+        let id = u64::from_str_radix(&own[36..52], 16).unwrap().to_be_bytes();
+        for part in [&[7; 16][..], &[9; 8], &id, b"busy", b"call"] {
             assert!(has(&requests, part), "{part:?}");
         }
     }
 
     #[test]
-    fn who_was_not_sampled_above_is_not_exported() {
-        let above = Place { trace: [7; 16], span: [9; 8], sampled: false };
-        let mut seen = None;
+    fn a_trace_that_is_not_sampled_is_not_exported() {
+        let header = format!("00-{}-{}-00", "07".repeat(16), "09".repeat(8));
+        let mut context = None;
         let (requests, lost) = sent(200, || {
             let span = ours();
-            place::join(&span, above);
-            seen = place::of(&span);
+            context = Some(TraceContext::continued(Some(&header), &span));
             span.in_scope(|| drop(tracing::trace_span!(target: "exokit_cloud", "call")));
         });
         assert_eq!((requests.len(), lost), (0, 0));
-        assert_eq!(seen.map(|own| (own.trace, own.sampled)), Some((above.trace, false)));
+        let own = context.unwrap().traceparent();
+        assert!(own.starts_with(&header[..36]) && own.ends_with("-00"), "{own}");
     }
 
     #[test]
     fn what_a_collector_refuses_is_counted() {
         let (requests, lost) = sent(400, || (0..3).for_each(|_| drop(ours())));
         assert_eq!((requests.len(), lost), (1, 3));
-    }
-
-    #[test]
-    fn without_an_exporter_a_span_has_no_place() {
-        assert_eq!(place::of(&ours()), None);
-        place::join(&ours(), Place { trace: [7; 16], span: [9; 8], sampled: true });
     }
 }

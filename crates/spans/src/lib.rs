@@ -1,15 +1,16 @@
-//! Spans on their way to a collector: OTLP over HTTP, bounded, counted, and
-//! never waited for by what they tell of.
+//! Spans on their way to a collector: OTLP over HTTP, bounded and counted.
+//! Traced code never waits for the collector.
 //!
-//! Code that is worth a span opens it with `tracing`, at the level TRACE, and
-//! knows nothing of this crate: [`exporter`] takes what crates of ours open
-//! there, and without one such a span costs a comparison. [`place`] joins a
-//! span to a trace that came from elsewhere. [`queue`] bounds and counts;
-//! `way` is the way out, through the transport that calls to the cloud take.
-//!
-//! Nothing is taken from events: what the log says stays in the log.
+//! Code opens spans with `tracing` at the level TRACE. [`exporter`] takes the
+//! spans of our crates and no events: what the log says stays in the log.
+//! [`TraceContext`] continues a trace that began in another process. [`request`]
+//! has the spans of NATS messages. [`queue`] bounds and counts; the collector
+//! client sends batches through the transport that calls to the cloud take.
 
+mod collector_client;
+mod context;
 pub mod exporter;
-pub mod place;
 pub mod queue;
-mod way;
+pub mod request;
+
+pub use context::{TRACEPARENT, TraceContext};

@@ -1,8 +1,8 @@
-//! The room for spans that wait: bounded, and what finds none is counted.
+//! The bound of the span queue, and a count of the spans that it drops.
 //!
-//! The library's queue is bounded too, but does not tell what it drops. So the
-//! places are counted here, from the end of a span until its batch was taken or
-//! refused, and the library's queue is never the first that is full.
+//! The library's queue is bounded too, but does not report what it drops. So
+//! slots are counted here, from the end of a span until its batch is exported or
+//! refused, and the library's queue never fills first.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanExporter,
 /// Most spans that wait or are on their way: some two megabytes.
 pub(crate) const WAITING_MAX: usize = 2_048;
 
-/// How many spans were lost. Clones count together.
+/// Counts dropped spans. Clones share the count.
 #[derive(Debug, Clone, Default)]
-pub struct Dropped(Arc<AtomicU64>);
+pub struct DropCounter(Arc<AtomicU64>);
 
-impl Dropped {
-    /// How many so far.
+impl DropCounter {
+    /// Number of spans so far.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -33,19 +33,20 @@ impl Dropped {
     }
 }
 
-/// The places, shared by who fills and who empties them.
+/// Slots of the queue, shared by the processor that takes and the exporter that
+/// frees them.
 #[derive(Debug, Default)]
-pub(crate) struct Room {
+pub(crate) struct QueueSlots {
     taken: AtomicUsize,
-    dropped: Dropped,
+    dropped: DropCounter,
 }
 
-impl Room {
-    pub(crate) fn dropped(&self) -> Dropped {
+impl QueueSlots {
+    pub(crate) fn dropped(&self) -> DropCounter {
         self.dropped.clone()
     }
 
-    /// Whether there was a place for one more span; if not, it is counted.
+    /// Takes a slot. Returns false and counts the span when none is free.
     fn take(&self) -> bool {
         let more = |taken| (taken < WAITING_MAX).then_some(taken + 1);
         let found = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
@@ -55,14 +56,14 @@ impl Room {
         found
     }
 
-    fn leave(&self, spans: usize, arrived: bool) {
+    fn free(&self, spans: usize, is_exported: bool) {
         self.taken.fetch_sub(spans, Ordering::Relaxed);
-        if !arrived {
+        if !is_exported {
             self.dropped.add(spans);
         }
     }
 
-    /// Counts what still waits when nobody carries it any more.
+    /// Counts all waiting spans as dropped, at the end of the exporter.
     pub(crate) fn give_up(&self) -> usize {
         let left = self.taken.swap(0, Ordering::Relaxed);
         self.dropped.add(left);
@@ -70,20 +71,20 @@ impl Room {
     }
 }
 
-/// Lets spans into the library's queue as long as there is room.
+/// Passes spans to the library's queue while a slot is free.
 #[derive(Debug)]
-pub(crate) struct Bounded {
-    pub(crate) room: Arc<Room>,
+pub(crate) struct BoundedProcessor {
+    pub(crate) slots: Arc<QueueSlots>,
     pub(crate) inner: BatchSpanProcessor,
 }
 
-impl SpanProcessor for Bounded {
+impl SpanProcessor for BoundedProcessor {
     fn on_start(&self, span: &mut Span, context: &Context) {
         self.inner.on_start(span, context);
     }
 
     fn on_end(&self, span: SpanData) {
-        if self.room.take() {
+        if self.slots.take() {
             self.inner.on_end(span);
         }
     }
@@ -101,17 +102,17 @@ impl SpanProcessor for Bounded {
     }
 }
 
-/// Counts what an exporter could not deliver, and says so once each time that
-/// it begins.
-pub(crate) struct Counted<E> {
+/// Counts spans that an exporter could not deliver, and logs when that begins and
+/// ends.
+pub(crate) struct CountingExporter<E> {
     inner: E,
-    room: Arc<Room>,
+    slots: Arc<QueueSlots>,
     failing: AtomicBool,
 }
 
-impl<E> Counted<E> {
-    pub(crate) fn new(inner: E, room: Arc<Room>) -> Self {
-        Self { inner, room, failing: AtomicBool::new(false) }
+impl<E> CountingExporter<E> {
+    pub(crate) fn new(inner: E, slots: Arc<QueueSlots>) -> Self {
+        Self { inner, slots, failing: AtomicBool::new(false) }
     }
 
     fn note(&self, outcome: &OTelSdkResult) {
@@ -124,17 +125,17 @@ impl<E> Counted<E> {
 }
 
 /// Not derived: the exporter holds headers.
-impl<E> fmt::Debug for Counted<E> {
+impl<E> fmt::Debug for CountingExporter<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Counted").field("room", &self.room).finish_non_exhaustive()
+        f.debug_struct("CountingExporter").field("slots", &self.slots).finish_non_exhaustive()
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Counted<E> {
+impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let outcome = self.inner.export(batch).await;
-        self.room.leave(spans, outcome.is_ok());
+        self.slots.free(spans, outcome.is_ok());
         self.note(&outcome);
         outcome
     }
@@ -157,16 +158,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_finds_no_room_is_counted_and_room_comes_back() {
-        let room = Room::default();
-        let taken = (0..WAITING_MAX + 3).filter(|_| room.take()).count();
-        assert_eq!((taken, room.dropped().count()), (WAITING_MAX, 3));
-        room.leave(500, true);
-        assert_eq!(room.dropped().count(), 3);
-        room.leave(500, false);
-        assert_eq!(room.dropped().count(), 503);
-        assert!(room.take());
-        assert_eq!(room.give_up(), WAITING_MAX - 999);
-        assert_eq!(room.dropped().count(), 503 + (WAITING_MAX - 999) as u64);
+    fn a_span_without_a_slot_is_counted_and_slots_are_freed() {
+        let slots = QueueSlots::default();
+        let taken = (0..WAITING_MAX + 3).filter(|_| slots.take()).count();
+        assert_eq!((taken, slots.dropped().count()), (WAITING_MAX, 3));
+        slots.free(500, true);
+        assert_eq!(slots.dropped().count(), 3);
+        slots.free(500, false);
+        assert_eq!(slots.dropped().count(), 503);
+        assert!(slots.take());
+        assert_eq!(slots.give_up(), WAITING_MAX - 999);
+        assert_eq!(slots.dropped().count(), 503 + (WAITING_MAX - 999) as u64);
     }
 }

@@ -71,7 +71,6 @@ const LAYERS: &[Layer] = &[
         package: "exokit-agent",
         normal: &[
             "exokit-model",
-            "exokit-approval",
             "exokit-ledger",
             "exokit-engine",
             "exokit-service",
@@ -79,6 +78,11 @@ const LAYERS: &[Layer] = &[
             "exokit-nats",
             "exokit-spans",
         ],
+        tests: &[],
+    },
+    Layer {
+        package: "exokit-orchestrator",
+        normal: &["exokit-model", "exokit-approval", "exokit-wire", "exokit-nats", "exokit-spans"],
         tests: &[],
     },
     Layer {
@@ -110,6 +114,7 @@ const EVERYTHING: &[&str] = &[
     "exokit-nats",
     "exokit-spans",
     "exokit-agent",
+    "exokit-orchestrator",
     "exokit-client",
 ];
 

@@ -1,4 +1,4 @@
-//! Who asks, what they may do, and how often.
+//! Bearer tokens of requests: who they speak for, their scopes and their rate.
 
 use std::sync::PoisonError;
 
@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::App;
 use crate::tokens::Bearer;
 
-/// The bearer of a request, if the token allows what is asked.
+/// The bearer of a request whose token has the scope.
 pub(super) fn bearer(app: &App, headers: &HeaderMap, scope: Scope) -> Result<Bearer, Failure> {
     let bearer = counted(app, headers)?.ok_or_else(unknown)?;
     match bearer.scopes.contains(&scope) {
@@ -23,7 +23,7 @@ pub(super) fn bearer(app: &App, headers: &HeaderMap, scope: Scope) -> Result<Bea
     }
 }
 
-/// Who asks, if a good token says so, when that is not too often.
+/// The bearer of a request with a valid token, within the rate limit.
 pub(super) fn counted(app: &App, headers: &HeaderMap) -> Result<Option<Bearer>, Failure> {
     let bearer = found(app, headers);
     match &bearer {
@@ -33,15 +33,14 @@ pub(super) fn counted(app: &App, headers: &HeaderMap) -> Result<Option<Bearer>, 
     Ok(bearer)
 }
 
-/// Whether a request that was let in would still be: its token has neither
-/// ended nor been removed.
+/// Whether the token is still valid: it has neither expired nor been removed.
 pub(super) fn still(app: &App, headers: &HeaderMap, scope: Scope) -> bool {
     found(app, headers).is_some_and(|bearer| bearer.scopes.contains(&scope))
 }
 
 fn found(app: &App, headers: &HeaderMap) -> Option<Bearer> {
-    let now = app.parts.service.engine().parts().clock.now();
-    let tokens = app.parts.tokens.read().unwrap_or_else(PoisonError::into_inner);
+    let now = app.config.service.engine().parts().clock.now();
+    let tokens = app.config.tokens.read().unwrap_or_else(PoisonError::into_inner);
     tokens.find(&secret(headers)?, now)
 }
 

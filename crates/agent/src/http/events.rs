@@ -1,5 +1,5 @@
-//! Live progress as Server-Sent Events: the records of the ledger, each under
-//! its number, so that a client that was cut off goes on after the last one.
+//! Live progress as Server-Sent Events: the records of the ledger with their
+//! sequence numbers, so that a client that reconnects continues after the last one.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use exokit_wire::request::EventsRequest;
 use exokit_wire::verb::{Scope, Verb};
 use futures_util::stream::{self, Stream, StreamExt as _};
 
-use super::limits::Place;
+use super::limits::ListenerSlot;
 use super::{App, auth, failed, fields, text};
 
-/// How often the ledger is looked at.
-const LOOK: Duration = Duration::from_millis(250);
+/// Interval of polls of the ledger.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What a client listens to.
+/// A client that listens to events.
 struct Listener {
     app: App,
-    /// Those that it came with.
+    /// Headers of its request, with the token.
     headers: HeaderMap,
     request: EventsRequest,
-    _place: Place,
+    _slot: ListenerSlot,
 }
 
 pub(super) async fn stream(
@@ -46,31 +46,30 @@ fn listener(app: App, query: Option<&str>, headers: HeaderMap) -> Result<Listene
     let fields = fields::of_query(Verb::Events, query)?;
     let request = exokit_wire::decode::body(fields);
     let mut request: EventsRequest = request.map_err(|error| error.failure(Verb::Events.name()))?;
-    // A client that comes back says what it has seen.
+    // A client that reconnects sends the last sequence number.
     if let Some(seen) = text(&headers, "last-event-id").and_then(|id| id.parse().ok()) {
         request.after = request.after.max(seen);
     }
-    let place = app.places.take(&bearer.id)?;
-    Ok(Listener { app, headers, request, _place: place })
+    let slot = app.listeners.take(&bearer.id)?;
+    Ok(Listener { app, headers, request, _slot: slot })
 }
 
-/// Ends when the agent stops, which would otherwise wait for the listener, and
-/// when the token no longer lets it in.
+/// Ends when the agent stops, so that the shutdown does not wait for the listener,
+/// and when the token is no longer valid.
 fn events(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
     let pages = stream::unfold(listener, |mut listener| async move {
-        let mut stopped = listener.app.parts.stopped.clone();
-        while !*stopped.borrow() && auth::still(&listener.app, &listener.headers, Scope::Read) {
+        let mut stop = listener.app.config.stop.clone();
+        while !*stop.borrow() && auth::still(&listener.app, &listener.headers, Scope::Read) {
             match page(&listener).await {
                 Ok(page) if !page.events.is_empty() => {
                     listener.request.after = page.next;
                     return Some((page.events, listener));
                 }
                 Ok(page) => listener.request.after = page.next,
-                // The client comes back, and is told why then.
+                // The client reconnects and receives the failure then.
                 Err(_) => return None,
             }
-            // Whether it stops or only time goes by is seen above.
-            let _ = tokio::time::timeout(LOOK, stopped.changed()).await;
+            let _ = tokio::time::timeout(POLL_INTERVAL, stop.changed()).await;
         }
         None
     });
@@ -78,13 +77,12 @@ fn events(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
 }
 
 async fn page(listener: &Listener) -> Result<EventsReply, Failure> {
-    listener.app.parts.service.events_after(listener.request.clone()).await
+    listener.app.config.service.events_after(listener.request.clone()).await
 }
 
 fn sent(event: &EventMessage) -> Event {
     let kind = event.event.get("type").and_then(|kind| kind.as_str()).unwrap_or("record");
     let message = Event::default().id(event.seq.to_string()).event(kind);
-    // It was made from JSON, so it has a JSON form.
     let text = serde_json::to_string(event).unwrap_or_default();
     message.data(text)
 }

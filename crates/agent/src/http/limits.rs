@@ -1,5 +1,5 @@
-//! How often may be asked: by one token, by all who have none, and on the
-//! routes that need none; and how many may listen at once.
+//! Rate limits of tokens, of requests without a token and of open routes, and the
+//! limit of event listeners.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -10,10 +10,10 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Most clients that listen at once.
+/// Most event listeners at once.
 const LISTENERS_MAX: usize = 256;
 
-/// Most of them with the same token.
+/// Most event listeners with the same token.
 const LISTENERS_OF_TOKEN_MAX: usize = 32;
 
 /// Requests per second.
@@ -21,9 +21,9 @@ const LISTENERS_OF_TOKEN_MAX: usize = 32;
 pub struct Rates {
     /// Of one token.
     pub token: NonZeroU32,
-    /// Of all requests without a good token together: guessing is slow.
+    /// Of all requests without a valid token together: guessing is slow.
     pub strangers: NonZeroU32,
-    /// Of each route that costs something and needs no token, by whomever.
+    /// Of each limited route that needs no token.
     pub open: NonZeroU32,
 }
 
@@ -34,17 +34,15 @@ impl Default for Rates {
     }
 }
 
-/// The limits at work.
-pub struct RateLimits {
+/// The rate limiters.
+pub(super) struct RateLimits {
     tokens: DefaultKeyedRateLimiter<String>,
     strangers: DefaultDirectRateLimiter,
     open: DefaultKeyedRateLimiter<String>,
 }
 
 impl RateLimits {
-    /// Limits by these rates.
-    #[must_use]
-    pub fn new(rates: Rates) -> Self {
+    pub(super) fn new(rates: Rates) -> Self {
         Self {
             tokens: RateLimiter::keyed(Quota::per_second(rates.token)),
             strangers: RateLimiter::direct(Quota::per_second(rates.strangers)),
@@ -52,53 +50,52 @@ impl RateLimits {
         }
     }
 
-    /// Counts a request of a token. Only tokens that exist come here, so there
-    /// are no more counters than tokens.
+    /// Counts a request with a valid token, so there are no more counters than
+    /// tokens.
     pub(super) fn bearer(&self, id: &str) -> Result<(), Failure> {
-        self.tokens.check_key(&id.to_owned()).map_err(|until| often(&until))
+        self.tokens.check_key(&id.to_owned()).map_err(|until| too_often(&until))
     }
 
-    /// Counts a request of nobody.
+    /// Counts a request without a valid token.
     pub(super) fn stranger(&self) -> Result<(), Failure> {
-        self.strangers.check().map_err(|until| often(&until))
+        self.strangers.check().map_err(|until| too_often(&until))
     }
 
-    /// Counts a request on an open route. Only routes that exist come here.
+    /// Counts a request on an open route that exists.
     pub(super) fn open(&self, route: &str) -> Result<(), Failure> {
-        self.open.check_key(&route.to_owned()).map_err(|until| often(&until))
+        self.open.check_key(&route.to_owned()).map_err(|until| too_often(&until))
     }
 }
 
-/// The places of those who listen.
-pub(super) struct Places {
+/// The slots of event listeners.
+pub(super) struct ListenerSlots {
     all: Arc<Semaphore>,
-    /// By token; there are no more of them than tokens.
+    /// By token; there are no more entries than tokens.
     tokens: Mutex<BTreeMap<String, Arc<Semaphore>>>,
 }
 
-/// One place, until it is dropped.
-pub(super) struct Place {
+/// One slot, free again when dropped.
+pub(super) struct ListenerSlot {
     _of_all: OwnedSemaphorePermit,
     _of_token: OwnedSemaphorePermit,
 }
 
-impl Default for Places {
+impl Default for ListenerSlots {
     fn default() -> Self {
         Self { all: Arc::new(Semaphore::new(LISTENERS_MAX)), tokens: Mutex::default() }
     }
 }
 
-impl Places {
-    /// A place for the bearer of this token.
-    pub(super) fn take(&self, id: &str) -> Result<Place, Failure> {
+impl ListenerSlots {
+    /// Takes a slot for a token.
+    pub(super) fn take(&self, id: &str) -> Result<ListenerSlot, Failure> {
         let full = |_| {
-            let (why, hint) =
-                ("as many listen as may", "come again later, or ask for history.events now and then");
+            let (why, hint) = ("too many event listeners", "try again later, or poll history.events");
             let failure = Failure::new(Class::Busy, "busy", "taking on", "a listener", why, hint);
             Failure { retry_after_ms: Some(10_000), ..failure }
         };
         let of_token = self.of_token(id).try_acquire_owned().map_err(full)?;
-        Ok(Place { _of_all: self.all.clone().try_acquire_owned().map_err(full)?, _of_token: of_token })
+        Ok(ListenerSlot { _of_all: self.all.clone().try_acquire_owned().map_err(full)?, _of_token: of_token })
     }
 
     fn of_token(&self, id: &str) -> Arc<Semaphore> {
@@ -108,11 +105,10 @@ impl Places {
     }
 }
 
-fn often(until: &NotUntil<<DefaultClock as governor::clock::Clock>::Instant>) -> Failure {
+fn too_often(until: &NotUntil<<DefaultClock as governor::clock::Clock>::Instant>) -> Failure {
     let wait = until.wait_time_from(DefaultClock::default().now());
     let hint = "send the same again after the time in retry_after_ms";
-    let failure =
-        Failure::new(Class::Busy, "rate", "taking on", "the request", "it is asked too often", hint);
+    let failure = Failure::new(Class::Busy, "rate", "taking on", "the request", "too many requests", hint);
     let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
     Failure { retry_after_ms: Some(wait), ..failure }
 }

@@ -1,5 +1,5 @@
-//! The door on HTTP: a route for each operation of the table, live events, and
-//! what monitoring asks for.
+//! The agent over HTTP: a route for each operation of the table, live events, and
+//! health and metrics.
 
 mod auth;
 mod events;
@@ -22,6 +22,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, get};
 use exokit_model::ids::PersonId;
 use exokit_service::{Caller, Service};
+use exokit_spans::{TRACEPARENT, TraceContext};
 use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::decode::{self, DecodeError};
 use exokit_wire::envelope::{Meta, reply};
@@ -32,62 +33,59 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
-use tracing::Instrument as _;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
-use crate::log;
+use self::health::CloudCheck;
+use self::limits::{ListenerSlots, RateLimits};
 use crate::metrics::Metrics;
-use crate::span;
+use crate::outcome;
 use crate::tokens::{Bearer, Tokens};
-use crate::trace::Trace;
 
-pub use health::Links;
-pub use limits::{RateLimits, Rates};
-pub(crate) use server::{Waits, serve};
+pub use limits::Rates;
+pub(crate) use server::{Timeouts, serve};
 
-/// Longest time in which a request must have come and been answered. Planning
-/// asks the cloud a dozen times.
-const ANSWER: Duration = Duration::from_secs(60);
+/// Longest time to receive and answer a request. Planning calls the cloud a dozen
+/// times.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the routes need.
+pub(crate) struct RouterConfig {
+    pub(crate) service: Service,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The bearer tokens, replaced as a whole when their file changes.
+    pub(crate) tokens: Arc<RwLock<Tokens>>,
+    /// Whether NATS is connected; none when it is not used.
+    pub(crate) nats: Option<watch::Receiver<bool>>,
+    pub(crate) rates: Rates,
+    /// True when the agent stops.
+    pub(crate) stop: watch::Receiver<bool>,
+}
 
 /// What the routes share.
-pub struct Parts {
-    /// The service.
-    pub service: Service,
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
-    /// The bearer tokens, replaced as a whole when their file changes.
-    pub tokens: Arc<RwLock<Tokens>>,
-    /// What readiness depends on besides ledger and cloud.
-    pub links: Links,
-    /// How often may be asked.
-    pub rates: Rates,
-    /// True when the agent stops.
-    pub stopped: watch::Receiver<bool>,
-}
-
-pub(crate) struct Shared {
-    parts: Parts,
+pub(crate) struct RouterState {
+    config: RouterConfig,
     limits: RateLimits,
-    health: health::Health,
-    places: limits::Places,
+    cloud_check: CloudCheck,
+    listeners: ListenerSlots,
 }
 
-type App = Arc<Shared>;
+type App = Arc<RouterState>;
 
 /// Every route.
-pub fn router(parts: Parts) -> Router {
-    let limits = RateLimits::new(parts.rates);
-    let health = health::Health::default();
-    let places = limits::Places::default();
-    let shared = Arc::new(Shared { parts, limits, health, places });
+pub(crate) fn router(config: RouterConfig) -> Router {
+    let limits = RateLimits::new(config.rates);
+    let (cloud_check, listeners) = (CloudCheck::default(), ListenerSlots::default());
+    let state = Arc::new(RouterState { config, limits, cloud_check, listeners });
     let open = Router::new()
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/api/v1/openapi.json", get(document))
-        .layer(from_fn_with_state(shared.clone(), not_often))
-        // It costs no more than a refusal, and whoever asks too often must not
-        // have the agent taken for dead.
+        .layer(from_fn_with_state(state.clone(), limit_rate))
+        // Not limited: it costs no more than a refusal, and a client that sends too
+        // many requests must not make the agent look dead.
         .route("/healthz", get(health::alive))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER));
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT));
     let mut by_path: BTreeMap<&str, MethodRouter<App>> = BTreeMap::new();
     for verb in Verb::ALL.iter().copied() {
         let methods = by_path.remove(verb.path()).unwrap_or_default();
@@ -103,15 +101,15 @@ pub fn router(parts: Parts) -> Router {
         .route("/api/v1/events/stream", get(events::stream))
         .fallback(unknown)
         .method_not_allowed_fallback(other_method)
-        .with_state(shared);
+        .with_state(state);
     SECURITY.iter().fold(answered, |router, (name, value)| {
         let name = HeaderName::from_static(name);
         router.layer(SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value)))
     })
 }
 
-/// Headers of every response. Nothing here is for a browser to run or to keep,
-/// and no other site may read it.
+/// Headers of every response. A browser must not run or keep a response, and no
+/// other site may read it.
 const SECURITY: [(&str, &str); 6] = [
     ("cache-control", "no-store"),
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
@@ -128,12 +126,12 @@ fn filter(verb: Verb) -> MethodFilter {
     }
 }
 
-/// Anybody may ask for it, so it is made once.
+/// The OpenAPI document. Its route is open, so it is rendered once.
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| exokit_wire::openapi::document(env!("CARGO_PKG_VERSION")));
 
-/// Nobody can have the ledger read thousands of times a second.
-async fn not_often(State(app): State<App>, request: Request<Body>, next: Next) -> Response {
+/// Limits the rate of open routes, because they read the ledger.
+async fn limit_rate(State(app): State<App>, request: Request<Body>, next: Next) -> Response {
     match app.limits.open(request.uri().path()) {
         Ok(()) => next.run(request).await,
         Err(failure) => failed(&failure),
@@ -157,12 +155,13 @@ async fn other_method(State(app): State<App>, headers: HeaderMap) -> Response {
     no_route(&app, &headers, failure)
 }
 
-/// What is nowhere counts like what is refused.
+/// A request without a route counts like one that is refused.
 fn no_route(app: &App, headers: &HeaderMap, failure: Failure) -> Response {
     failed(&auth::counted(app, headers).err().unwrap_or(failure))
 }
 
-/// Answers one operation: who asks, how often, what, and only then the body.
+/// Answers one operation. Token, rate and capacity are checked before the body is
+/// read.
 async fn answer(
     verb: Verb,
     State(app): State<App>,
@@ -170,28 +169,52 @@ async fn answer(
     RawQuery(query): RawQuery,
     request: Request<Body>,
 ) -> Response {
-    let span = span::http(verb);
-    let trace = Trace::continued(text(request.headers(), "traceparent"), &span);
-    let logged = tracing::info_span!("request", way = "http", operation = verb.name(), trace = %trace.id());
+    let span = span(verb);
+    let trace = TraceContext::continued(text(request.headers(), TRACEPARENT), &span);
+    let log_span =
+        tracing::info_span!("request", way = "http", operation = verb.name(), trace = %trace.trace_id());
     let outcome =
-        outcome(verb, &app, path, query, request).instrument(logged.clone()).instrument(span.clone());
-    let outcome = tokio::time::timeout(ANSWER, outcome).await.unwrap_or_else(|_| Err(too_slow(verb)));
-    app.parts.metrics.answered(verb, "http", &outcome);
-    logged.in_scope(|| log::answered(verb, &outcome));
-    span::ended(&span, &outcome);
+        outcome(verb, &app, path, query, request).instrument(log_span.clone()).instrument(span.clone());
+    let outcome =
+        tokio::time::timeout(REQUEST_TIMEOUT, outcome).await.unwrap_or_else(|_| Err(too_slow(verb)));
+    log_span.in_scope(|| outcome::record(&app.config.metrics, &span, (verb, "http"), &outcome));
     let mut response = match &outcome {
         Ok(_) => json_response(StatusCode::OK, reply(&outcome)),
         Err(failure) => failed(failure),
     };
-    if let Ok(value) = HeaderValue::from_str(&trace.header()) {
-        response.headers_mut().insert("traceparent", value);
+    if let Ok(value) = HeaderValue::from_str(&trace.traceparent()) {
+        response.headers_mut().insert(TRACEPARENT, value);
     }
     response
 }
 
-/// It may have been done.
+/// The span of a request.
+fn span(verb: Verb) -> Span {
+    let method = method_name(verb);
+    tracing::trace_span!(
+        "http",
+        otel.name = format_args!("{method} {}", verb.path()),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+        http.request.method = method,
+        http.route = verb.path(),
+        http.response.status_code = Empty,
+        infra.request = verb.name(),
+        "error.type" = Empty,
+    )
+}
+
+fn method_name(verb: Verb) -> &'static str {
+    match verb.method() {
+        HttpMethod::Get => "GET",
+        HttpMethod::Post => "POST",
+    }
+}
+
+/// The operation may have been done.
 fn too_slow(verb: Verb) -> Failure {
-    let why = format!("it did not come or was not answered within {} s", ANSWER.as_secs());
+    let why = format!("it did not come or was not answered within {} s", REQUEST_TIMEOUT.as_secs());
     let hint = "send the same again under the same idempotency key";
     let failure = Failure::new(Class::Unavailable, "timeout", "answering", verb.name(), &why, hint);
     Failure { status: StatusCode::REQUEST_TIMEOUT.as_u16(), ..failure }
@@ -209,7 +232,7 @@ async fn outcome(
     let refused = |error: DecodeError| error.failure(verb.name());
     let (admitted, mut meta, mut fields) = match verb.method() {
         HttpMethod::Get => {
-            let admitted = app.parts.service.admit(verb, 0)?;
+            let admitted = app.config.service.admit(verb, 0)?;
             (admitted, Meta::bare(), fields::of_query(verb, query.as_deref())?)
         }
         HttpMethod::Post => {
@@ -218,7 +241,7 @@ async fn outcome(
                 let found = MESSAGE_BYTES_MAX + 1;
                 refused(DecodeError::TooLarge { found, most: MESSAGE_BYTES_MAX })
             })?;
-            let admitted = app.parts.service.admit(verb, bytes.len())?;
+            let admitted = app.config.service.admit(verb, bytes.len())?;
             let mut fields = decode::object(&bytes).map_err(refused)?;
             (admitted, decode::meta(&mut fields).map_err(refused)?, fields)
         }
@@ -227,10 +250,10 @@ async fn outcome(
     meta.requester = Some(speaks_for(&bearer, meta.requester)?);
     meta.idempotency_key = fields::one_key(verb, meta.idempotency_key, header_key)?;
     let caller = Caller::new(meta, &fields)?;
-    app.parts.service.call(admitted, &caller, fields).await
+    app.config.service.call(admitted, &caller, fields).await
 }
 
-/// A token speaks for its person alone.
+/// A token speaks for its person only.
 fn speaks_for(bearer: &Bearer, said: Option<PersonId>) -> Result<PersonId, Failure> {
     match said {
         Some(said) if said != bearer.person => {

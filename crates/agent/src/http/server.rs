@@ -1,5 +1,4 @@
-//! Connections: how many there may be, how long a client may take to say what
-//! it wants, and how long they are waited for when the agent stops.
+//! HTTP connections: their number, the time for a request head, and the shutdown.
 
 use std::io;
 use std::sync::Arc;
@@ -13,91 +12,91 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Most connections at once; others wait to be accepted. A client of live
-/// events holds one.
+/// Most connections at once; others wait to be accepted. An event listener holds
+/// one.
 const CONNECTIONS_MAX: usize = 1_024;
 
-/// How long clients are waited for.
+/// Timeouts of connections.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Waits {
-    /// For the head of a request to come, from the first moment on which it
-    /// could.
-    head: Duration,
-    /// For connections when the agent stops.
-    end: Duration,
+pub(crate) struct Timeouts {
+    /// For the head of a request, from the start of the connection or the end of
+    /// the request before.
+    request_head: Duration,
+    /// For open connections when the agent stops.
+    shutdown: Duration,
 }
 
-impl Default for Waits {
+impl Default for Timeouts {
     fn default() -> Self {
-        Self { head: Duration::from_secs(10), end: Duration::from_secs(10) }
+        Self { request_head: Duration::from_secs(10), shutdown: Duration::from_secs(10) }
     }
 }
 
-/// Pause after a connection could not be accepted: there may be no more open
-/// files for a while.
-const AFTER_ERROR: Duration = Duration::from_millis(100);
+/// Pause after a connection could not be accepted, such as for lack of file
+/// descriptors.
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` comes true, then answers what has come.
+/// Serves until `stop` completes, then answers the requests in flight.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    waits: Waits,
+    timeouts: Timeouts,
     stop: impl Future<Output = ()>,
 ) {
     let open = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     tokio::pin!(stop);
     loop {
         let accepted = tokio::select! {
             biased;
             () = &mut stop => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &slots) => accepted,
         };
         match accepted {
-            Ok((stream, place)) => answer(stream, place, router.clone(), waits, &open),
+            Ok((stream, slot)) => serve_connection(stream, slot, router.clone(), timeouts, &open),
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(AFTER_ERROR).await;
+                tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
             }
         }
     }
     drop(listener);
-    if tokio::time::timeout(waits.end, open.shutdown()).await.is_err() {
-        tracing::warn!("connections that are still open are not waited for any longer");
+    if tokio::time::timeout(timeouts.shutdown, open.shutdown()).await.is_err() {
+        tracing::warn!("the shutdown does not wait for connections that are still open");
     }
 }
 
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    slots: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     // The semaphore is never closed.
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    Ok((stream, slot))
 }
 
-/// Answers on one connection, in a task that ends with the process at the latest.
-fn answer(
+/// Serves one connection in a task of its own.
+fn serve_connection(
     stream: TcpStream,
-    place: OwnedSemaphorePermit,
+    slot: OwnedSemaphorePermit,
     router: Router,
-    waits: Waits,
+    timeouts: Timeouts,
     open: &GracefulShutdown,
 ) {
-    // Answers are small, and somebody waits for each.
+    // Responses are small: send each at once.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection may be slow");
     }
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(waits.head);
+    http.timer(TokioTimer::new()).header_read_timeout(timeouts.request_head);
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let connection = open.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection broke off");
         }
-        drop(place);
+        drop(slot);
     });
 }
 
@@ -108,12 +107,14 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::oneshot;
 
-    async fn begun(waits: Waits) -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    async fn begun(
+        timeouts: Timeouts,
+    ) -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let router = Router::new().route("/", get(async || "here"));
-        let served = tokio::spawn(serve(listener, router, waits, async { drop(stopped.await) }));
+        let served = tokio::spawn(serve(listener, router, timeouts, async { drop(stopped.await) }));
         (address, stop, served)
     }
 
@@ -127,8 +128,8 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test]
-    async fn half_a_request_does_not_hold_up_the_end() {
-        let (address, stop, served) = begun(Waits { head: LONG, end: SHORT }).await;
+    async fn an_incomplete_request_does_not_delay_the_shutdown() {
+        let (address, stop, served) = begun(Timeouts { request_head: LONG, shutdown: SHORT }).await;
         let mut half = TcpStream::connect(address).await.unwrap();
         half.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nX: ").await.unwrap();
         // Another one is answered meanwhile, so both have been accepted.
@@ -141,8 +142,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_says_nothing_is_not_waited_for() {
-        let (address, _stop, _served) = begun(Waits { head: SHORT, end: LONG }).await;
+    async fn a_silent_connection_is_closed() {
+        let (address, _stop, _served) = begun(Timeouts { request_head: SHORT, shutdown: LONG }).await;
         let mut silent = TcpStream::connect(address).await.unwrap();
         let ended = tokio::time::timeout(LONG / 2, silent.read(&mut [0; 512])).await;
         assert!(ended.is_ok(), "it is still open");

@@ -1,4 +1,4 @@
-//! The bus that events are published on.
+//! The bus for events: core NATS, with the acknowledgements of a stream if any.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,33 +9,31 @@ use async_nats::{Client, HeaderMap};
 use async_trait::async_trait;
 use exokit_service::bus::{Bus, BusError, Kept, Publication};
 
-use super::acks::Acks;
+use super::stream_acks::StreamAcks;
 use exokit_nats::{NatsError, round_trip};
 
 /// Longest wait for the server's answer.
-const CONFIRM: Duration = Duration::from_secs(5);
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Publishes on NATS.
 ///
-/// What was written to a connection that is lost may be lost with it, and the
-/// client connects again by itself: an answer over the next connection says
-/// nothing about what went over the one before. So a confirmation counts only
-/// when one connection carried everything.
+/// # Guarantees
+/// A confirmation counts only when one connection carried everything. Messages on
+/// a lost connection may be lost with it, and the client reconnects by itself, so
+/// an answer over the next connection proves nothing about them.
 #[derive(Debug)]
-pub struct NatsBus {
+pub(super) struct NatsBus {
     client: Client,
-    /// The connection at the time of the first message that is not confirmed.
+    /// Connection of the first message that is not confirmed.
     since: Mutex<Option<u64>>,
-    acks: tokio::sync::Mutex<Acks>,
+    acks: tokio::sync::Mutex<StreamAcks>,
 }
 
 impl NatsBus {
-    /// A bus on a connection.
-    ///
     /// # Errors
-    /// When the answers of streams cannot be subscribed to.
-    pub async fn new(client: Client) -> Result<Self, NatsError> {
-        let acks = Acks::listen(&client).await;
+    /// When the acknowledgements cannot be subscribed to.
+    pub(super) async fn new(client: Client) -> Result<Self, NatsError> {
+        let acks = StreamAcks::subscribe(&client).await;
         let acks = acks.map_err(|source| NatsError::Subscribe { subject: "its inbox".to_owned(), source })?;
         Ok(Self { client, since: Mutex::new(None), acks: tokio::sync::Mutex::new(acks) })
     }
@@ -61,7 +59,7 @@ impl Bus for NatsBus {
 
     async fn confirm(&self) -> Result<Option<Kept>, BusError> {
         let since = self.since().take();
-        let reached = round_trip(&self.client, CONFIRM).await;
+        let reached = round_trip(&self.client, CONFIRM_TIMEOUT).await;
         let reached = reached.map_err(|error| BusError { why: error.to_string() });
         let reached = reached.and_then(|()| match since {
             Some(since) if since != self.connection() => {
@@ -79,7 +77,7 @@ impl Bus for NatsBus {
         }
     }
 
-    /// Counted from the first.
+    /// Number of the connection, counted from the first.
     fn connection(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)
     }

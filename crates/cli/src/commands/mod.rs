@@ -29,7 +29,7 @@ mod token;
 mod watch;
 
 use exokit_model::approval::Decision;
-use exokit_spans::queue::Dropped;
+use exokit_spans::queue::DropCounter;
 
 use crate::args::{ApproverCommand, Command, PricesCommand, RegistryCommand};
 use crate::connection::Connection;
@@ -38,7 +38,11 @@ use crate::exit::Exit;
 use crate::settings::Settings;
 
 /// Runs one command. `dropped` counts the spans of a service that are lost.
-pub(crate) async fn run(command: Command, settings: &Settings, dropped: Dropped) -> Result<Exit, CliError> {
+pub(crate) async fn run(
+    command: Command,
+    settings: &Settings,
+    dropped: DropCounter,
+) -> Result<Exit, CliError> {
     if let (Some(name), Some(_)) = (local_name(&command), &settings.agent) {
         let why = format!("{name} cannot be asked of an agent: it works on this host");
         let hint = "leave --agent out, and unset EXOKIT_AGENT; `--state` says on which state it works";

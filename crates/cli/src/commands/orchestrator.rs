@@ -1,10 +1,10 @@
 //! `exokit orchestrator`: tasks of the platform become requests to the agent.
 
-use exokit_agent::orchestrator::{Audit, Orchestrator, Routes, Setup, connect};
 use exokit_approval::keys::PublicKey;
 use exokit_cloud::clock::{Clock as _, SystemClock};
 use exokit_model::text::excerpt;
 use exokit_nats::{Connection, NatsError, NatsOptions};
+use exokit_orchestrator::{AuditLog, Config, Orchestrator, Routes, connect};
 use exokit_service::chain;
 use exokit_templates::decode_yaml;
 use serde_json::json;
@@ -38,7 +38,7 @@ pub(crate) async fn run(settings: &Settings, args: &OrchestratorArgs) -> Result<
             state.root().join("orchestrator-audit.jsonl")
         }
     };
-    let audit = Audit::open(&path).doing("opening the audit log", path.display())?;
+    let audit = AuditLog::open(&path).doing("opening the audit log", path.display())?;
     let stop = interrupted();
     tokio::pin!(stop);
     let reached = tokio::select! {
@@ -48,8 +48,8 @@ pub(crate) async fn run(settings: &Settings, args: &OrchestratorArgs) -> Result<
     };
     let connection = reached.doing("starting", "the orchestrator")?;
     let line = json!({ "tasks": routes.tasks.keys().collect::<Vec<_>>(), "root": root.is_some() });
-    let setup = Setup { routes, root, audit, now: Box::new(|| SystemClock.now()) };
-    let orchestrator = Orchestrator::open(connection, setup).await.doing("routing", "tasks")?;
+    let config = Config { routes, root, audit, now: Box::new(|| SystemClock.now()) };
+    let orchestrator = Orchestrator::open(connection, config).await.doing("routing", "tasks")?;
     settings.output.raw(format!("{line}\n").as_bytes())?;
     orchestrator.run(stop).await;
     Ok(Exit::Done)

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use exokit_agent::http::Rates;
 use exokit_agent::metrics::Metrics;
-use exokit_agent::serve::{ServeError, ServeOptions, Told, serve};
+use exokit_agent::serve::{ServeError, ServeEvent, ServeOptions, serve};
 use exokit_model::text::excerpt;
 use exokit_service::admission::Limits;
-use exokit_spans::queue::Dropped;
+use exokit_spans::queue::DropCounter;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -19,7 +19,11 @@ use crate::nats::nats_options;
 use crate::session::{Cloud, Session};
 use crate::settings::Settings;
 
-pub(crate) async fn run(settings: &Settings, args: &ServeArgs, dropped: Dropped) -> Result<Exit, CliError> {
+pub(crate) async fn run(
+    settings: &Settings,
+    args: &ServeArgs,
+    dropped: DropCounter,
+) -> Result<Exit, CliError> {
     let metrics = Arc::new(Metrics::new(dropped));
     let cloud = Cloud::open(settings)?;
     let session = Session::open(settings).await?;
@@ -47,19 +51,18 @@ pub(crate) async fn run(settings: &Settings, args: &ServeArgs, dropped: Dropped)
 async fn announce(
     settings: &Settings,
     with_nats: bool,
-    mut told: mpsc::UnboundedReceiver<Told>,
+    mut told: mpsc::UnboundedReceiver<ServeEvent>,
 ) -> Result<(), CliError> {
     let (mut http, mut connected, mut missed) = (None, !with_nats, false);
     while let Some(news) = told.recv().await {
         match news {
-            Told::Listening(address) => http = Some(address),
-            Told::Connected => connected = true,
-            Told::Unreached(why) if !std::mem::replace(&mut missed, true) => {
-                settings
-                    .output
-                    .note(&format!("NATS is not reached yet, and is tried again: {}", excerpt(&why)));
+            ServeEvent::Listening(address) => http = Some(address),
+            ServeEvent::NatsConnected => connected = true,
+            ServeEvent::NatsUnreachable(why) if !std::mem::replace(&mut missed, true) => {
+                let why = excerpt(&why);
+                settings.output.note(&format!("NATS is not reached yet, and is tried again: {why}"));
             }
-            Told::Unreached(_) => {}
+            ServeEvent::NatsUnreachable(_) => {}
         }
         if let (Some(address), true) = (http, connected) {
             let line = json!({ "http": format!("http://{address}"), "nats": with_nats });

@@ -1,44 +1,44 @@
-//! Asking the agent, for a task or for the orchestrator itself.
+//! Requests to the agent: those of tasks, forwarded as they are, and the
+//! orchestrator's own.
 
 use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use bytes::Bytes;
+use exokit_spans::TraceContext;
+use exokit_spans::request::{record_outcome, send_span};
 use exokit_wire::SCHEMA_VERSION;
 use exokit_wire::decode;
 use exokit_wire::envelope::{Answer, Meta};
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::Message;
+use serde::Deserialize as _;
 use serde_json::Value;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
-use crate::nats::headers;
-use crate::span;
-use crate::trace::Trace;
+/// Longest wait for the reply to a request of the orchestrator's own.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the answer to a question of the orchestrator's own is waited for.
-const ASK: Duration = Duration::from_secs(10);
-
-/// Who asks the agent.
+/// Sends requests to the agent.
 #[derive(Clone, Copy)]
-pub(super) struct Asker<'a> {
-    pub(super) client: &'a Client,
-    /// The trace of the task for which it is asked.
-    pub(super) trace: Option<&'a Trace>,
+pub(crate) struct AgentClient<'a> {
+    pub(crate) client: &'a Client,
+    /// Trace of the task that the requests are for.
+    pub(crate) trace: Option<&'a TraceContext>,
 }
 
-impl Asker<'_> {
-    /// Asks something and reads the answer.
-    pub(super) async fn ask<M: Message>(&self, message: &M) -> Result<M::Reply, Failure> {
+impl AgentClient<'_> {
+    /// Sends a request of the orchestrator's own and decodes the reply.
+    pub(crate) async fn request<M: Message>(&self, message: &M) -> Result<M::Reply, Failure> {
         let broken = |why: String| {
             let hint = "agent and orchestrator may be of different versions";
             Failure::new(Class::Internal, "foreign-reply", "asking", M::VERB.subject(), &why, hint)
         };
         let request = Meta::bare().around(message).map_err(|error| broken(error.to_string()))?;
-        let answer = self.forward(M::VERB.subject(), request.to_string().into(), ASK).await?;
-        let answer: Answer<M::Reply> =
-            serde_json::from_value(answer).map_err(|error| broken(error.to_string()))?;
-        match (answer.result, answer.error) {
+        let reply = self.forward(M::VERB.subject(), request.to_string().into(), TIMEOUT).await?;
+        let reply: Answer<M::Reply> =
+            serde_json::from_value(reply).map_err(|error| broken(error.to_string()))?;
+        match (reply.result, reply.error) {
             (Some(result), _) => Ok(result),
             (None, Some(failure)) => Err(failure),
             (None, None) => Err(broken("neither result nor error came back".to_owned())),
@@ -46,37 +46,37 @@ impl Asker<'_> {
     }
 
     /// Sends a message as it is, in the trace of the task.
-    pub(super) async fn forward(
+    pub(crate) async fn forward(
         &self,
         subject: &str,
         payload: Bytes,
-        within: Duration,
+        timeout: Duration,
     ) -> Result<Value, Failure> {
         let Some(trace) = self.trace else {
-            return self.send(subject, HeaderMap::new(), payload, within).await;
+            return self.send(subject, HeaderMap::new(), payload, timeout).await;
         };
-        let span = span::asking(subject, payload.len());
-        let sent = self.send(subject, headers(&trace.within(&span)), payload, within);
-        let outcome = sent.instrument(span.clone()).await;
-        span::asked(&span, &outcome);
+        let span = send_span(subject, payload.len());
+        let headers = headers(&trace.of_child(&span));
+        let outcome = self.send(subject, headers, payload, timeout).instrument(span.clone()).await;
+        record_reply(&span, &outcome);
         outcome
     }
 
-    /// Only what carries our version is an answer.
+    /// Accepts only a reply that carries our schema version.
     async fn send(
         &self,
         subject: &str,
         headers: HeaderMap,
         payload: Bytes,
-        within: Duration,
+        timeout: Duration,
     ) -> Result<Value, Failure> {
         let failed = |class, code: &str, why: String, hint: &str| {
             Err(Failure::new(class, code, "asking", subject, &why, hint))
         };
-        // The client's own limit is shorter than those of some routes.
+        // The client's own timeout is shorter than those of some routes.
         let request = Request::new().headers(headers).payload(payload).timeout(None);
-        let asked = self.client.send_request(subject.to_owned(), request);
-        let message = match tokio::time::timeout(within, asked).await {
+        let sent = self.client.send_request(subject.to_owned(), request);
+        let message = match tokio::time::timeout(timeout, sent).await {
             Ok(Ok(message)) => message,
             Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
                 let why = "no agent answers".to_owned();
@@ -87,7 +87,7 @@ impl Asker<'_> {
                 return failed(Class::Unavailable, "nats", error.to_string(), hint);
             }
             Err(_) => {
-                let why = format!("no answer within {} s", within.as_secs());
+                let why = format!("no answer within {} s", timeout.as_secs());
                 let hint = "it may have been done: send the same again under the same idempotency key";
                 return failed(Class::Unavailable, "timeout", why, hint);
             }
@@ -102,4 +102,23 @@ impl Asker<'_> {
             }
         }
     }
+}
+
+/// Headers that carry a trace.
+pub(crate) fn headers(trace: &TraceContext) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(exokit_spans::TRACEPARENT, trace.traceparent());
+    headers
+}
+
+/// Records in a span how the agent replied, which may be a refusal.
+pub(crate) fn record_reply(span: &Span, outcome: &Result<Value, Failure>) {
+    if span.is_disabled() {
+        return;
+    }
+    let failure = match outcome {
+        Ok(reply) => reply.get("error").and_then(|error| Failure::deserialize(error).ok()),
+        Err(failure) => Some(failure.clone()),
+    };
+    record_outcome(span, failure.as_ref().map(|failure| (failure.status, failure.code.as_str())));
 }

@@ -1,5 +1,5 @@
-//! What was handed on, and when: one line for each vote, on the disk before
-//! the agent hears of it.
+//! The audit log of votes: one line for each vote, on the disk before the agent
+//! receives it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -9,16 +9,16 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::gate::Vote;
+use crate::approval_gate::Vote;
 
 /// The audit log.
 #[derive(Debug)]
-pub struct Audit {
+pub struct AuditLog {
     file: Mutex<File>,
 }
 
-impl Audit {
-    /// Opens the log for more lines, or makes it.
+impl AuditLog {
+    /// Opens the log to append lines, or creates it.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -27,11 +27,11 @@ impl Audit {
         Ok(Self { file: Mutex::new(file) })
     }
 
-    /// Writes down votes that are about to be handed on.
+    /// Appends votes that are about to be forwarded, and syncs them to the disk.
     ///
     /// # Errors
     /// When they are not on the disk.
-    pub(super) fn write(&self, task: &str, votes: &[Vote], at: Timestamp) -> io::Result<()> {
+    pub(crate) fn append(&self, task: &str, votes: &[Vote], at: Timestamp) -> io::Result<()> {
         if votes.is_empty() {
             return Ok(());
         }
@@ -42,8 +42,8 @@ impl Audit {
     }
 }
 
-/// What is written of one vote. One that does not verify says why, by the code
-/// of its refusal.
+/// The line of one vote. For a vote that does not verify, `flaw` is the code of
+/// its refusal.
 fn line(task: &str, vote: &Vote, at: Timestamp) -> Value {
     let Vote { claims, flaw } = vote;
     json!({

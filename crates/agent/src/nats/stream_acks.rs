@@ -1,7 +1,8 @@
-//! What streams say of the events that are published: where each is kept.
+//! Acknowledgements of a JetStream stream for published events: the position of
+//! each event in the stream.
 //!
-//! A stream answers to the reply subject of a message once it has it. So every
-//! event has one, numbered; whether there is a stream shows in the answers.
+//! A stream acknowledges a message to its reply subject. So every event has a
+//! numbered reply subject; the acknowledgements show whether a stream exists.
 
 use std::time::Duration;
 
@@ -11,100 +12,91 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-/// Longest wait for a stream that has answered before.
-const KNOWN: Duration = Duration::from_secs(5);
+/// Longest wait for a stream that has acknowledged before.
+const KNOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest wait over a new connection, on which no stream has answered yet.
-const NEW: Duration = Duration::from_secs(1);
+/// Longest wait on a new connection without acknowledgements.
+const UNKNOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Whether a stream is there.
+/// Whether a stream exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stream {
-    /// Nothing was published over this connection yet.
+    /// Nothing was published on this connection yet.
     Unknown,
-    There,
-    NotThere,
+    Present,
+    Absent,
 }
 
 impl Stream {
-    /// Longest wait for its answers.
-    fn wait(self) -> Duration {
+    /// Longest wait for acknowledgements.
+    fn timeout(self) -> Duration {
         match self {
-            Stream::There => KNOWN,
-            Stream::Unknown => NEW,
-            Stream::NotThere => Duration::ZERO,
+            Stream::Present => KNOWN_TIMEOUT,
+            Stream::Unknown => UNKNOWN_TIMEOUT,
+            Stream::Absent => Duration::ZERO,
         }
     }
 }
 
-/// The answers of streams.
+/// The acknowledgements.
 #[derive(Debug)]
-pub(super) struct Acks {
+pub(super) struct StreamAcks {
     inbox: String,
-    answers: Subscriber,
+    acks: Subscriber,
     stream: Stream,
-    /// The connection that this is about.
+    /// Connection that `stream` is about.
     connection: u64,
     /// Number of the next message.
     next: u64,
-    /// Number of the first one that is not confirmed.
+    /// Number of the first message that is not confirmed.
     first: u64,
-    /// The first new position since something was known of the stream.
+    /// First new position since the last confirmation.
     first_new: Option<u64>,
 }
 
-/// What a stream answers.
+/// Payload of an acknowledgement.
 #[derive(Debug, Deserialize)]
-struct Answer {
+struct Payload {
     seq: Option<u64>,
     #[serde(default)]
     duplicate: bool,
-    error: Option<Refused>,
+    error: Option<Refusal>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Refused {
+struct Refusal {
     description: String,
 }
 
-/// What came back for one message.
+/// The stream's answer to one message.
 #[derive(Debug, PartialEq, Eq)]
 enum Ack {
-    /// It is kept there; it may have been there before.
+    /// The stream keeps the message; it may have had the message before.
     Kept { position: u64, is_new: bool },
-    /// It is not kept.
-    Not(String),
+    /// The stream does not keep the message, for this reason.
+    NotKept(String),
 }
 
-impl Acks {
-    /// Listens for answers.
-    pub(super) async fn listen(client: &Client) -> Result<Self, async_nats::SubscribeError> {
+impl StreamAcks {
+    pub(super) async fn subscribe(client: &Client) -> Result<Self, async_nats::SubscribeError> {
         let inbox = client.new_inbox();
-        let answers = client.subscribe(format!("{inbox}.*")).await?;
-        Ok(Self {
-            inbox,
-            answers,
-            stream: Stream::Unknown,
-            connection: 0,
-            next: 0,
-            first: 0,
-            first_new: None,
-        })
+        let acks = client.subscribe(format!("{inbox}.*")).await?;
+        Ok(Self { inbox, acks, stream: Stream::Unknown, connection: 0, next: 0, first: 0, first_new: None })
     }
 
-    /// Where the answer to the next message goes.
+    /// Reply subject of the next message.
     pub(super) fn reply(&mut self) -> String {
         self.next += 1;
         format!("{}.{}", self.inbox, self.next - 1)
     }
 
-    /// Does not wait for what was sent so far: it is sent again.
+    /// Forgets the messages so far: they are sent again.
     pub(super) fn forget(&mut self) {
         self.first = self.next;
     }
 
-    /// Waits for the answers to all messages since the last time. None when
-    /// they are not all kept: then nothing is known of a stream.
+    /// Waits for the acknowledgements of all messages since the last call. Returns
+    /// none unless the stream keeps all of them.
     pub(super) async fn confirm(&mut self, connection: u64) -> Option<Kept> {
         if self.connection != connection {
             (self.connection, self.stream) = (connection, Stream::Unknown);
@@ -112,16 +104,16 @@ impl Acks {
         let first = std::mem::replace(&mut self.first, self.next);
         let (began, mut missing, mut last) = (Instant::now(), self.next - first, None);
         while missing > 0 {
-            let Ok(Some(message)) = timeout_at(began + self.stream.wait(), self.answers.next()).await else {
-                self.miss("it does not answer");
+            let Ok(Some(message)) = timeout_at(began + self.stream.timeout(), self.acks.next()).await else {
+                self.set_absent("it does not answer");
                 return None;
             };
-            // What comes late says that there is a stream, and what it has taken.
+            // A late acknowledgement shows that the stream exists, and a position.
             let number = number(&self.inbox, &message).filter(|number| *number >= first);
             missing -= u64::from(number.is_some());
             match read(&message) {
                 Ack::Kept { position, is_new } => {
-                    self.stream = Stream::There;
+                    self.stream = Stream::Present;
                     if is_new {
                         self.first_new = Some(self.first_new.map_or(position, |first| first.min(position)));
                     }
@@ -129,9 +121,9 @@ impl Acks {
                         last = Some(position);
                     }
                 }
-                Ack::Not(why) => {
-                    self.miss(&why);
-                    // The others are not waited for; they count when they come.
+                Ack::NotKept(why) => {
+                    self.set_absent(&why);
+                    // The other acknowledgements count when they come.
                     if number.is_some() {
                         return None;
                     }
@@ -141,31 +133,31 @@ impl Acks {
         Some(Kept { last: last?, first_new: self.first_new.take() })
     }
 
-    /// No stream keeps what is published; that is said once.
-    fn miss(&mut self, why: &str) {
-        match std::mem::replace(&mut self.stream, Stream::NotThere) {
-            Stream::There => {
+    /// Logs once that no stream keeps the events.
+    fn set_absent(&mut self, why: &str) {
+        match std::mem::replace(&mut self.stream, Stream::Absent) {
+            Stream::Present => {
                 tracing::warn!(why, "the stream of events is lost; it gets what it misses when it is back");
             }
             Stream::Unknown => tracing::info!(why, "no stream keeps the events"),
-            Stream::NotThere => {}
+            Stream::Absent => {}
         }
     }
 }
 
-/// The number in the subject of an answer.
+/// The number in the subject of an acknowledgement.
 fn number(inbox: &str, message: &Message) -> Option<u64> {
     message.subject.strip_prefix(inbox)?.strip_prefix('.')?.parse().ok()
 }
 
 fn read(message: &Message) -> Ack {
     if message.status == Some(StatusCode::NO_RESPONDERS) {
-        return Ack::Not("nobody listens".to_owned());
+        return Ack::NotKept("nothing subscribes".to_owned());
     }
     match serde_json::from_slice(&message.payload) {
-        Ok(Answer { error: Some(refused), .. }) => Ack::Not(refused.description),
-        Ok(Answer { seq: Some(position), duplicate, .. }) => Ack::Kept { position, is_new: !duplicate },
-        _ => Ack::Not("somebody else answers".to_owned()),
+        Ok(Payload { error: Some(refused), .. }) => Ack::NotKept(refused.description),
+        Ok(Payload { seq: Some(position), duplicate, .. }) => Ack::Kept { position, is_new: !duplicate },
+        _ => Ack::NotKept("not an acknowledgement".to_owned()),
     }
 }
 
@@ -186,15 +178,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stream_answers_is_understood() {
+    fn acknowledgements_are_parsed() {
         let kept = |position, is_new| Ack::Kept { position, is_new };
         let full = r#"{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"}}"#;
         for (status, payload, expected) in [
             (None, r#"{"stream":"EVENTS","seq":4}"#, kept(4, true)),
             (None, r#"{"stream":"EVENTS","seq":4,"duplicate":true}"#, kept(4, false)),
-            (None, full, Ack::Not("maximum messages exceeded".to_owned())),
-            (None, "+OK", Ack::Not("somebody else answers".to_owned())),
-            (Some(StatusCode::NO_RESPONDERS), "", Ack::Not("nobody listens".to_owned())),
+            (None, full, Ack::NotKept("maximum messages exceeded".to_owned())),
+            (None, "+OK", Ack::NotKept("not an acknowledgement".to_owned())),
+            (Some(StatusCode::NO_RESPONDERS), "", Ack::NotKept("nothing subscribes".to_owned())),
         ] {
             assert_eq!(read(&message(status, payload)), expected, "{payload}");
         }

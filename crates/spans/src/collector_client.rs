@@ -1,5 +1,5 @@
-//! The way to the collector: the transport that calls to the cloud take, with
-//! its TLS and its certificates, and a limit on the time of each request.
+//! The HTTP client of the collector: the transport that calls to the cloud take,
+//! with its TLS and certificates, and a time limit for each request.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tower::ServiceExt as _;
 
 /// Sends batches.
-pub(crate) struct Way {
+pub(crate) struct CollectorClient {
     pub(crate) transport: Transport,
     pub(crate) headers: HeaderMap,
     pub(crate) limit: Duration,
@@ -21,19 +21,19 @@ pub(crate) struct Way {
 }
 
 /// Not derived: headers are secrets.
-impl fmt::Debug for Way {
+impl fmt::Debug for CollectorClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Way").field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("CollectorClient").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 
 #[async_trait]
-impl HttpClient for Way {
-    /// Runs on the runtime, since the thread that waits for it has none.
+impl HttpClient for CollectorClient {
+    /// Runs on the runtime, because the calling thread has none.
     async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         request.headers_mut().extend(self.headers.clone());
         let (transport, limit) = (self.transport.clone(), self.limit);
-        let answer = async move { tokio::time::timeout(limit, transport.oneshot(request)).await };
-        Ok(self.runtime.spawn(answer).await???)
+        let response = async move { tokio::time::timeout(limit, transport.oneshot(request)).await };
+        Ok(self.runtime.spawn(response).await???)
     }
 }

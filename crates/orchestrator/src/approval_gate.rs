@@ -1,6 +1,5 @@
-//! The gate: whether a task that changes something carries the votes that it
-//! needs, on the plan that it is about; and what is known of votes that only
-//! pass through.
+//! The approval gate: checks that a task that changes something carries the
+//! votes that its plan needs, and notes which other votes verify.
 
 use exokit_approval::keys::PublicKey;
 use exokit_approval::refusal::Refusal;
@@ -16,45 +15,45 @@ use exokit_wire::request::{RosterRequest, ShowPlanRequest, Tokens};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::ask::Asker;
-use super::routes::{Gate, Route};
+use crate::agent_client::AgentClient;
+use crate::routes::{Gate, Route};
 
-/// The first template that needs votes before it is handed on.
+/// The first template that needs votes before a task is forwarded.
 const FIRST_GATED: TemplateId = TemplateId(3);
 
-/// Most tokens of one task. No plan needs more than two persons, and for each
-/// one that passes an open gate the agent may be asked for a plan.
+/// Most tokens of one task. No plan needs more than two persons, and each token
+/// that passes an open gate may cost a request to the agent.
 const TOKENS_MAX: usize = 8;
 
-/// One vote that is about to be handed on.
+/// One vote that is about to be forwarded.
 #[derive(Debug)]
-pub(super) struct Vote {
-    /// What it says.
-    pub(super) claims: ApprovalClaims,
-    /// The code of why it does not verify; none when it does.
-    pub(super) flaw: Option<String>,
+pub(crate) struct Vote {
+    /// Claims of the token.
+    pub(crate) claims: ApprovalClaims,
+    /// Code of the refusal; none when the vote verifies.
+    pub(crate) flaw: Option<String>,
 }
 
-/// Which plan a task is about.
-enum About {
-    /// One that is yet to be made, from this template.
-    Unmade(Option<TemplateId>),
-    /// One that exists.
-    Plan(FixedPlan),
+/// The plan of a task.
+enum TaskPlan {
+    /// A plan that does not exist yet, from this template.
+    New(Option<TemplateId>),
+    /// A plan that exists.
+    Existing(FixedPlan),
 }
 
-/// Who judges votes, for one task.
-pub(super) struct Judge<'a> {
-    pub(super) asker: Asker<'a>,
-    /// Who signs rosters.
-    pub(super) root: Option<&'a PublicKey>,
-    pub(super) now: Timestamp,
+/// The gate for one task.
+pub(crate) struct ApprovalGate<'a> {
+    pub(crate) agent: AgentClient<'a>,
+    /// Public key of the signer of rosters.
+    pub(crate) root: Option<&'a PublicKey>,
+    pub(crate) now: Timestamp,
 }
 
-impl Judge<'_> {
-    /// The votes that a task carries. Where the gate is closed, all of them
-    /// verify, all approve, and they are enough for the plan.
-    pub(super) async fn check(
+impl ApprovalGate<'_> {
+    /// The votes of a task. At a closed gate all of them verify and approve, and
+    /// they suffice for the plan.
+    pub(crate) async fn check(
         &self,
         route: &Route,
         fields: &Map<String, Value>,
@@ -62,15 +61,17 @@ impl Judge<'_> {
         let tokens = tokens(fields)?;
         let claims = tokens.iter().map(|token| inspect(token).map(|read| read.claims));
         let claims = claims.collect::<Result<Vec<_>, _>>().map_err(refused)?;
-        let about = match (route.gate, tokens.is_empty()) {
+        let plan = match (route.gate, tokens.is_empty()) {
             (Gate::Open, true) => return Ok(Vec::new()),
-            (Gate::Open, false) => self.about(fields).await.unwrap_or(About::Unmade(None)),
-            (Gate::ApprovalFromT3 | Gate::Approval, _) => self.about(fields).await?,
+            (Gate::Open, false) => self.plan(fields).await.unwrap_or(TaskPlan::New(None)),
+            (Gate::ApprovalFromT3 | Gate::Approval, _) => self.plan(fields).await?,
         };
-        let plan = match (is_closed(route.gate, &about), about) {
-            (false, About::Plan(plan)) => return Ok(self.noted(&tokens, claims, Some(&plan)).await),
-            (false, About::Unmade(_)) => return Ok(self.noted(&tokens, claims, None).await),
-            (true, About::Plan(plan)) if !tokens.is_empty() => plan,
+        let plan = match (is_closed(route.gate, &plan), plan) {
+            (false, TaskPlan::Existing(plan)) => {
+                return Ok(self.annotated(&tokens, claims, Some(&plan)).await);
+            }
+            (false, TaskPlan::New(_)) => return Ok(self.annotated(&tokens, claims, None).await),
+            (true, TaskPlan::Existing(plan)) if !tokens.is_empty() => plan,
             (true, _) => return Err(needed(route)),
         };
         let verifier = self.verifier().await?;
@@ -81,8 +82,8 @@ impl Judge<'_> {
         Ok(claims.into_iter().map(|claims| Vote { claims, flaw: None }).collect())
     }
 
-    /// Votes that the gate does not ask for, with what is wrong with each.
-    async fn noted(
+    /// Votes that the gate does not require, each with its flaw.
+    async fn annotated(
         &self,
         tokens: &[String],
         claims: Vec<ApprovalClaims>,
@@ -103,8 +104,8 @@ impl Judge<'_> {
         votes
     }
 
-    /// Why a vote on a plan does not verify; without a plan, on the one that it
-    /// names itself.
+    /// Why a vote on a plan does not verify. Without a plan, the vote is checked
+    /// against the plan that it names.
     async fn flaw(
         &self,
         verifier: &Verifier,
@@ -114,7 +115,7 @@ impl Judge<'_> {
     ) -> Option<String> {
         let plan = match plan {
             Some(plan) => Ok(plan.clone()),
-            None => self.shown(claims.plan_digest.to_string()).await,
+            None => self.recorded(claims.plan_digest.to_string()).await,
         };
         match plan.map(|plan| verifier.check_vote(token, &plan, self.now)) {
             Ok(Ok(_)) => None,
@@ -123,43 +124,43 @@ impl Judge<'_> {
         }
     }
 
-    async fn about(&self, fields: &Map<String, Value>) -> Result<About, Failure> {
+    async fn plan(&self, fields: &Map<String, Value>) -> Result<TaskPlan, Failure> {
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
         if let Some(sealed) = fields.get("sealed") {
-            return plan_of(&text(sealed.get("plan")).unwrap_or_default()).map(About::Plan);
+            return plan_of(&text(sealed.get("plan")).unwrap_or_default()).map(TaskPlan::Existing);
         }
         if let Some(plan) = text(fields.get("plan_id")) {
-            return self.shown(plan).await.map(About::Plan);
+            return self.recorded(plan).await.map(TaskPlan::Existing);
         }
         let template = text(fields.get("ask").and_then(|ask| ask.get("template")));
-        Ok(About::Unmade(template.and_then(|name| name.split('-').next()?.parse().ok())))
+        Ok(TaskPlan::New(template.and_then(|name| name.split('-').next()?.parse().ok())))
     }
 
     /// A plan that the agent has recorded.
-    async fn shown(&self, plan: String) -> Result<FixedPlan, Failure> {
-        let shown: ShowPlanReply = self.asker.ask(&ShowPlanRequest { plan }).await?;
+    async fn recorded(&self, plan: String) -> Result<FixedPlan, Failure> {
+        let shown: ShowPlanReply = self.agent.request(&ShowPlanRequest { plan }).await?;
         plan_of(&shown.plan)
     }
 
-    /// Judges by the roster that the pinned root key has signed. The bus could
-    /// hold back a newer one; the agent, which has it, judges again.
+    /// Verifies by the roster that the pinned root key has signed. A replayed
+    /// older roster does no harm: the agent, which has the newest, verifies again.
     async fn verifier(&self) -> Result<Verifier, Failure> {
         let refused = |why: &str| {
             let hint = "pin the root key with --state or --root, and install a roster with `exokit approver`";
             Failure::new(Class::Unavailable, "roster", "checking", "the approval", why, hint)
         };
         let root = self.root.ok_or_else(|| refused("no root key is pinned here"))?;
-        let reply: RosterReply = self.asker.ask(&RosterRequest {}).await?;
+        let reply: RosterReply = self.agent.request(&RosterRequest {}).await?;
         let signed = reply.signed.ok_or_else(|| refused("the agent has no roster"))?;
         Verifier::signed(root, &SignedRoster::from_text(&signed)).map_err(|error| refused(&error.to_string()))
     }
 }
 
-/// Whether a task about this needs votes. What is not known to need none does.
-fn is_closed(gate: Gate, about: &About) -> bool {
-    let template = match about {
-        About::Unmade(template) => *template,
-        About::Plan(plan) => Some(plan.template),
+/// Whether a task needs votes. A task of an unknown template does.
+fn is_closed(gate: Gate, plan: &TaskPlan) -> bool {
+    let template = match plan {
+        TaskPlan::New(template) => *template,
+        TaskPlan::Existing(plan) => Some(plan.template),
     };
     match gate {
         Gate::Open => false,

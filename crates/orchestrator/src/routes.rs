@@ -1,4 +1,4 @@
-//! The routing table: from the type of a task to a subject, a gate and a time.
+//! The routing table: subject, gate and timeout of each type of task.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,40 +6,40 @@ use std::time::Duration;
 use exokit_wire::verb::Verb;
 use serde::{Deserialize, Serialize};
 
-/// Longest time that the agent may be waited for, in seconds.
+/// Longest timeout of a route, in seconds.
 const TIMEOUT_SECONDS_MAX: u64 = 300;
 
-/// What must be true before a task is handed on.
+/// What a task needs before it is forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gate {
-    /// Nothing: the agent decides alone.
+    /// Nothing: only the agent decides.
     Open,
-    /// A vote that verifies, for plans of T3 and every later template.
+    /// Votes that verify, for plans of T3 and every later template.
     ApprovalFromT3,
-    /// A vote that verifies, always.
+    /// Votes that verify, always.
     Approval,
 }
 
-/// Where one type of task goes.
+/// The route of one type of task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// Subject of the agent.
     pub subject: String,
-    /// What must be true before.
+    /// What the task needs.
     pub gate: Gate,
-    /// How long the agent's answer is waited for.
+    /// Longest wait for the agent's reply.
     pub timeout_seconds: u64,
 }
 
 impl Route {
-    pub(super) fn timeout(&self) -> Duration {
+    pub(crate) fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds)
     }
 }
 
-/// The table.
+/// The routing table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Routes {
@@ -48,16 +48,16 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Where a task goes; none when its type is not known.
+    /// The route of a task; none when its type is unknown.
     #[must_use]
     pub fn find(&self, task: &str) -> Option<&Route> {
         self.tasks.get(task)
     }
 
-    /// Checks what the form alone does not say.
+    /// Checks subjects, gates and timeouts.
     ///
     /// # Errors
-    /// The first route that cannot be, in words.
+    /// The first wrong route, in words.
     pub fn check(&self) -> Result<(), String> {
         for (task, route) in &self.tasks {
             let Some(verb) = Verb::of_subject(&route.subject) else {
@@ -75,7 +75,7 @@ impl Routes {
     }
 }
 
-/// The weakest gate that an operation may have: no table can open it.
+/// The weakest gate that an operation may have in any table.
 fn needed(verb: Verb) -> Gate {
     match verb {
         Verb::Provision => Gate::ApprovalFromT3,
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_cannot_open_what_needs_a_vote() {
+    fn a_table_cannot_open_a_gate_that_needs_votes() {
         assert_eq!(table("infra.provision", Gate::ApprovalFromT3, 30).check(), Ok(()));
         assert_eq!(table("infra.provision", Gate::Approval, 30).check(), Ok(()));
         assert_eq!(table("infra.status", Gate::Open, 1).check(), Ok(()));
