@@ -1,5 +1,5 @@
-//! How much is taken on at once. Whoever comes when it is full is told so, and
-//! when to come again; nothing is queued without a limit.
+//! Admission: limits on requests, operations and audits under way at once. At
+//! capacity a request is refused with `busy` and the time after which to retry.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Limits {
     /// Requests answered at once.
     pub requests: NonZeroUsize,
-    /// Bytes of their messages together. A message is decoded into several times
-    /// its size.
+    /// Total bytes of their messages. A decoded message takes several times its
+    /// encoded size.
     pub bytes: NonZeroUsize,
     /// Operations under way at once. One takes about 80 kB of memory.
     pub operations: NonZeroUsize,
@@ -31,15 +31,15 @@ impl Default for Limits {
     }
 }
 
-/// When to come again after there was no room for an operation, in
-/// milliseconds: about as long as a quick step of one takes.
+/// Time after which to retry an operation, in milliseconds: about as long as a
+/// quick step takes.
 const OPERATION_RETRY_MS: u64 = 10_000;
 
-/// When to come again after a request found no room, in milliseconds.
+/// Time after which to retry a request, in milliseconds.
 const REQUEST_RETRY_MS: u64 = 500;
 
-/// When to come again while another audit runs, in milliseconds. One of a
-/// million records takes 15 s.
+/// Time after which to retry an audit, in milliseconds. One of a million records
+/// takes 15 s.
 const AUDIT_RETRY_MS: u64 = 2_000;
 
 /// Counts requests, operations and audits against the limits.
@@ -53,7 +53,7 @@ pub struct Admission {
     limits: Limits,
 }
 
-/// A request that was let in, until this is dropped.
+/// The place of an admitted request, until this is dropped.
 #[derive(Debug)]
 pub struct Admitted {
     pub(crate) verb: Verb,
@@ -61,7 +61,7 @@ pub struct Admitted {
     _bytes: OwnedSemaphorePermit,
 }
 
-/// An operation that is under way here, until it is dropped.
+/// The place of an operation that runs here, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct UnderWay(Arc<AtomicUsize>);
 
@@ -72,7 +72,7 @@ impl Drop for UnderWay {
 }
 
 impl Admission {
-    /// Doors that let so many in.
+    /// Admission with these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let requests = Arc::new(Semaphore::new(limits.requests.get()));
@@ -81,7 +81,7 @@ impl Admission {
         Self { requests, bytes, audits, under_way: Arc::default(), limits }
     }
 
-    /// Counts an operation that begins here.
+    /// Counts an operation that starts here.
     pub(crate) fn begin(&self) -> UnderWay {
         self.under_way.fetch_add(1, Ordering::Relaxed);
         UnderWay(self.under_way.clone())
@@ -92,10 +92,10 @@ impl Admission {
         self.under_way.load(Ordering::Relaxed) < self.limits.operations.get()
     }
 
-    /// Lets one more operation be asked for.
+    /// Admits the request for one more operation.
     ///
     /// # Errors
-    /// `busy` when as many are under way as may be.
+    /// `busy` at capacity.
     pub(crate) fn room(&self, action: Action) -> Result<(), Failure> {
         match self.has_room() {
             true => Ok(()),
@@ -106,7 +106,7 @@ impl Admission {
         }
     }
 
-    /// Lets an audit begin.
+    /// Admits an audit.
     ///
     /// # Errors
     /// `busy` while another one runs.
@@ -115,11 +115,10 @@ impl Admission {
         permit.map_err(|_| busy("the audit", "another audit runs", AUDIT_RETRY_MS))
     }
 
-    /// Lets one request in, with a message of so many bytes, before any of them
-    /// is looked at.
+    /// Admits a request with a message of this length, before it is decoded.
     ///
     /// # Errors
-    /// `busy` when as many, or as large ones, are being answered as may be.
+    /// `busy` at capacity, in requests or in bytes.
     pub(crate) fn admit(&self, verb: Verb, bytes: usize) -> Result<Admitted, Failure> {
         if planted(Mutant::NeverBusy) {
             self.requests.add_permits(1);
@@ -128,7 +127,7 @@ impl Admission {
             let why = format!("{} requests are being answered", self.limits.requests);
             busy(verb.subject(), &why, REQUEST_RETRY_MS)
         })?;
-        // What is too long is refused for that, and never decoded.
+        // A longer message is refused before it is decoded.
         let counted = u32::try_from(bytes.min(MESSAGE_BYTES_MAX)).unwrap_or(u32::MAX);
         let bytes = self.bytes.clone().try_acquire_many_owned(counted).map_err(|_| {
             let why = format!("messages of {} bytes are being answered", self.limits.bytes);
@@ -138,7 +137,7 @@ impl Admission {
     }
 }
 
-/// Too much at once.
+/// A refusal at capacity.
 fn busy(on: &str, why: &str, retry_after_ms: u64) -> Failure {
     let hint = "nothing was recorded; send the same again after the time in retry_after_ms";
     let failure = Failure::new(Class::Busy, "busy", "taking on", on, why, hint);

@@ -1,5 +1,5 @@
-//! What changes something: a plan is made or comes back, is recorded, and then
-//! taken up by the rounds. The answer is given when the record is durable.
+//! Operations that change something: a plan is made, or sent back, and
+//! recorded; the worker runs it later. The reply follows the durable record.
 
 use exokit_engine::error::EngineError;
 use exokit_engine::idempotency::{KeyedRequest, body_digest};
@@ -20,7 +20,7 @@ use crate::explain::{Doing as _, explained, invalid};
 use crate::service::{Caller, Service};
 use crate::views;
 
-/// How often one wish is planned when the environment changes meanwhile.
+/// Most attempts to plan one change while its environment changes.
 const PLANS_MAX: u32 = 5;
 
 /// Where the plan of a change comes from.

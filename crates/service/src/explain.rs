@@ -1,5 +1,5 @@
-//! From errors to failures: what was being done, on what, why it failed with
-//! all causes, what to do, and what kind of refusal it is.
+//! Conversion of errors to failures: what was being done, on what, the error
+//! with its causes, what to do, and the class.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -15,22 +15,22 @@ use exokit_model::ids::InvalidId;
 use exokit_templates::{DecodeError, InstantiateError, TemplateError};
 use exokit_wire::failure::{Class, Failure};
 
-/// An error that can explain itself.
+/// An error with a code, a hint and a class.
 pub trait Explain: Error {
     /// Short stable code.
     fn code(&self) -> String;
-    /// What to do.
+    /// What to do next.
     fn advice(&self) -> String;
-    /// What kind of refusal it is.
+    /// The class of the failure.
     fn class(&self) -> Class;
 }
 
-/// Says what was being done when an error came.
+/// Adds to an error what was being done.
 pub trait Doing<T> {
-    /// `doing` is a word like `reading`, `on` what it was done to.
+    /// Converts the error; `doing` is a word like `reading`, `on` its object.
     ///
     /// # Errors
-    /// The error, explained.
+    /// The error as a failure.
     fn doing(self, doing: &str, on: impl Display) -> Result<T, Failure>;
 }
 
@@ -40,13 +40,13 @@ impl<T, E: Explain> Doing<T> for Result<T, E> {
     }
 }
 
-/// An error, with what was being done when it came.
+/// Converts an error, with what was being done.
 pub(crate) fn explained(error: &impl Explain, doing: &str, on: impl Display) -> Failure {
     let (code, why, hint) = (error.code(), chain(error), error.advice());
     Failure::new(error.class(), &code, doing, &on.to_string(), &why, &hint)
 }
 
-/// The message with those of its causes that add something.
+/// The message of an error, followed by those of its causes that add to it.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -114,7 +114,7 @@ impl Explain for LedgerError {
         self.hint().to_owned()
     }
 
-    /// What somebody else was quicker with is no fault of the ledger.
+    /// A lost race is a conflict, not a fault of the ledger.
     fn class(&self) -> Class {
         match self {
             LedgerError::Stale { .. }

@@ -1,4 +1,4 @@
-//! Finding the plan that is meant.
+//! Lookup of operations, environments and plans in the ledger.
 
 use exokit_engine::error::EngineError;
 use exokit_ledger::{EnvironmentDetails, Filter, LedgerError, OperationState, Operations};
@@ -28,8 +28,8 @@ impl Service {
         story.ok_or_else(|| EngineError::NoEnvironment(name.clone())).doing("finding", name)
     }
 
-    /// Finds the plan that is meant: by id, by digest, or as the newest of an
-    /// environment that waits.
+    /// Finds a plan by its id, by its digest, or as the newest plan of an
+    /// environment that waits for approval.
     pub(crate) async fn find_plan(&self, target: &str) -> Result<OperationId, Failure> {
         let by_id =
             target.parse::<PlanId>().map(|plan| plan.operation()).or_else(|_| target.parse::<OperationId>());

@@ -1,4 +1,4 @@
-//! The service: every operation, found by its name in the table.
+//! The service: admits, decodes and dispatches each operation of the table.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -22,26 +22,26 @@ use crate::admission::{Admission, Admitted, Limits};
 use crate::explain::Doing as _;
 use crate::planning::CachedPolicy;
 
-/// Who asks, and how the request is known again when it is repeated.
+/// Who sends a request, and its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Who asks; none when nobody says so, which is enough to look.
+    /// Who sends it; none when the message names nobody, which suffices to read.
     pub person: Option<PersonId>,
-    /// By what the request is known again, if by anything.
+    /// Identifies repetitions of the request.
     pub key: Option<RequestKey>,
 }
 
-/// An idempotency key, and what it came with.
+/// An idempotency key, and the request that it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestKey {
     /// The key.
     pub name: String,
-    /// Digest of the body: under one key there is one.
+    /// Digest of the body. One key stands for one body.
     pub body: Digest,
 }
 
 impl Caller {
-    /// The caller of a request, of whom the bus or a token has said who it is.
+    /// The caller of a request, as named by the message or by a bearer token.
     ///
     /// # Errors
     /// When the body has no canonical form.
@@ -53,7 +53,10 @@ impl Caller {
         Ok(Self { person: meta.requester, key })
     }
 
-    /// Who asks for a change.
+    /// The requester of a change.
+    ///
+    /// # Errors
+    /// When the message names nobody.
     pub(crate) fn requester(&self) -> Result<&PersonId, Failure> {
         self.person.as_ref().ok_or_else(|| {
             let hint = "add \"requester\" with the id of the person or agent who asks";
@@ -62,17 +65,17 @@ impl Caller {
     }
 }
 
-/// What the service is made of.
+/// The parts of a service.
 pub struct Parts {
     /// The engine.
     pub engine: Engine,
     /// The templates.
     pub templates: TemplateSet,
-    /// The prices for estimates.
+    /// Prices for estimates.
     pub prices: PriceList,
-    /// Zone through which the account is asked.
+    /// Zone whose endpoint answers questions about the account.
     pub zone: Zone,
-    /// How much is taken on at once.
+    /// Limits of this process.
     pub limits: Limits,
 }
 
@@ -108,18 +111,18 @@ impl Service {
         &self.parts.engine
     }
 
-    /// Lets a request in, with a message of so many bytes.
+    /// Admits a request with a message of this length.
     ///
     /// # Errors
-    /// `busy` when as many, or as large ones, are being answered as may be.
+    /// `busy` at capacity, in requests or in bytes.
     pub fn admit(&self, verb: Verb, bytes: usize) -> Result<Admitted, Failure> {
         self.admission.admit(verb, bytes)
     }
 
-    /// Answers one request as it came: admitted, strictly decoded, done.
+    /// Admits, strictly decodes and carries out one request.
     ///
     /// # Errors
-    /// Why it was not done.
+    /// Why the request was not carried out.
     pub async fn answer(&self, verb: Verb, bytes: &[u8]) -> Result<Box<RawValue>, Failure> {
         let admitted = self.admit(verb, bytes.len())?;
         let refused = |error: decode::DecodeError| error.failure(verb.subject());
@@ -129,10 +132,10 @@ impl Service {
         self.call(admitted, &caller, fields).await
     }
 
-    /// Does the operation that was let in, for a caller.
+    /// Carries out an admitted request for a caller.
     ///
     /// # Errors
-    /// Why it was not done.
+    /// Why the request was not carried out.
     pub async fn call(
         &self,
         admitted: Admitted,
@@ -141,7 +144,7 @@ impl Service {
     ) -> Result<Box<RawValue>, Failure> {
         let verb = admitted.verb;
         let on = verb.subject();
-        // Each in a box: otherwise every request would carry the room of the largest.
+        // Boxed: otherwise each request's future would be as large as the largest.
         let work: Work<'_> = match verb {
             Verb::Select => Box::pin(run(fields, on, |m| self.select(m))),
             Verb::Plan => Box::pin(run(fields, on, |m| self.plan(caller, m))),
@@ -171,10 +174,10 @@ impl Service {
     }
 }
 
-/// The work on one request.
+/// The future of one request.
 type Work<'a> = Pin<Box<dyn Future<Output = Result<Box<RawValue>, Failure>> + Send + 'a>>;
 
-/// Decodes a body, does the work, and encodes the result.
+/// Decodes a body, carries out the request, and encodes the result.
 async fn run<M: Message, F>(
     fields: Map<String, Value>,
     on: &str,

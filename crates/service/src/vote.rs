@@ -1,5 +1,4 @@
-//! Votes that are handed on. Who brings them does not matter: the engine
-//! verifies each by its signature.
+//! Votes. The engine verifies each by its signature, whoever hands it on.
 
 use exokit_approval::refusal::Refusal;
 use exokit_approval::token::inspect;
@@ -36,8 +35,8 @@ impl Service {
         Ok(reply)
     }
 
-    /// Hands one vote on. One that is recorded already is not taken twice: it
-    /// is answered as the first time.
+    /// Hands one vote to the engine. A vote that is recorded already gets the
+    /// same reply as the first time.
     pub(crate) async fn vote_on(&self, operation: &OperationId, token: &str) -> Result<VoteReply, Failure> {
         let view = self.operation(operation).await?;
         if view.tokens.iter().any(|known| known == token) && !planted(Mutant::VoteOnce) {

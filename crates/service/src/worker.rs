@@ -1,5 +1,6 @@
-//! The rounds: what can go on is taken up, what has expired is asked to go. What
-//! fails for one environment is told, and holds up no other.
+//! The worker loop: runs operations that may continue or start, and proposes the
+//! removal of expired environments. A failure of one environment is reported and
+//! delays no other.
 
 mod expiry;
 mod span;
@@ -25,17 +26,17 @@ use self::expiry::Expiry;
 use crate::explain::Doing as _;
 use crate::service::Service;
 
-/// Longest time between two rounds: other processes may have recorded votes.
+/// Longest time between two polls: other processes may have recorded votes.
 const ROUND: Duration = Duration::from_secs(2);
 
-/// How long more is waited for once there is something to do: it is done
-/// together then, and the answer that it follows on leaves first.
+/// Delay between a notification and the poll: it batches what arrives together,
+/// and lets the reply of the request leave first.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// Most records looked at in one go for what has changed.
+/// Most records read at once for what has changed.
 const PAGE: usize = 1_000;
 
-/// What was noticed.
+/// An event of the worker.
 #[derive(Debug)]
 pub enum Noticed {
     /// An operation ended, parked, or could not be run for now.
@@ -44,55 +45,55 @@ pub enum Noticed {
     Expired(Box<Plan>),
     /// An environment expires soon.
     Ending(EnvironmentName),
-    /// Something could not be looked at; a later round may.
+    /// Something could not be read; a later poll tries again.
     Blind(Failure),
 }
 
 /// An operation and the environment that it changes.
 type Work = (OperationId, EnvironmentName);
 
-/// How work ended: none when it panicked, which is the fault of this one alone.
+/// The result of a run; none when it panicked.
 type Ended = (Work, Option<Result<Phase, EngineError>>);
 
-/// Takes up work until it is dropped.
+/// Runs operations until it is dropped.
 pub struct Worker {
     service: Service,
-    /// Up to which record it was looked for plans that may start.
+    /// The last record that was searched for plans that may start.
     seen: u64,
-    /// Environments whose waiting plans are to be looked at again.
-    touched: BTreeSet<EnvironmentName>,
-    /// Those of them that could not be looked at; not at once again.
-    unseen: BTreeSet<EnvironmentName>,
+    /// Environments whose waiting plans are to be checked.
+    changed: BTreeSet<EnvironmentName>,
+    /// Environments that could not be read; checked again after a poll interval.
+    unreadable: BTreeSet<EnvironmentName>,
     busy: BTreeSet<OperationId>,
-    /// What could not be run. It is tried again, but not at once.
-    resting: Vec<Work>,
+    /// Operations that could not be run; retried after a poll interval.
+    backing_off: Vec<Work>,
     under_way: JoinSet<Ended>,
 }
 
 impl Worker {
-    /// A worker that has seen nothing yet.
+    /// A worker that has read no record yet.
     #[must_use]
     pub fn new(service: Service) -> Self {
         Self {
             service,
             seen: 0,
-            touched: BTreeSet::new(),
-            unseen: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
             busy: BTreeSet::new(),
-            resting: Vec::new(),
+            backing_off: Vec::new(),
             under_way: JoinSet::new(),
         }
     }
 
-    /// Works in rounds, and tells what it notices, until `stop` comes true.
-    /// Work under way is dropped then, which loses nothing.
+    /// Polls for work and reports events until `stop` completes. Runs under way
+    /// are dropped then; they resume from the ledger.
     pub async fn run(mut self, stop: impl Future<Output = ()>, mut tell: impl FnMut(Noticed)) {
         let (heard, mut notices) = mpsc::unbounded_channel();
         let expiry = Expiry::new(self.service.clone()).run(heard);
         tokio::pin!(stop, expiry);
         let mut round = tokio::time::interval(ROUND);
         loop {
-            self.take_up(&mut tell).await;
+            self.poll(&mut tell).await;
             tokio::select! {
                 biased;
                 () = &mut stop => return,
@@ -104,18 +105,18 @@ impl Worker {
                     }
                 }
                 () = self.service.work.notified() => tokio::time::sleep(GATHER).await,
-                _ = round.tick() => self.rested(),
+                _ = round.tick() => self.retry(),
             }
         }
     }
 
-    /// What ended makes room; what could not be run has a rest first.
+    /// Frees the place of a run; one that failed is retried later.
     fn ended(&mut self, (work, result): Ended) -> Option<Noticed> {
         let operation = work.0.clone();
         match &result {
             Some(Ok(_)) => drop(self.busy.remove(&operation)),
             None if planted(Mutant::BrokenOff) => {}
-            Some(Err(_)) | None => self.resting.push(work),
+            Some(Err(_)) | None => self.backing_off.push(work),
         }
         if result.is_none() {
             tracing::error!(%operation, "its task broke off; it is taken up again");
@@ -123,40 +124,40 @@ impl Worker {
         result.map(|result| Noticed::Ended(operation, result))
     }
 
-    fn rested(&mut self) {
-        for (operation, environment) in std::mem::take(&mut self.resting) {
+    fn retry(&mut self) {
+        for (operation, environment) in std::mem::take(&mut self.backing_off) {
             self.busy.remove(&operation);
-            self.touched.insert(environment);
+            self.changed.insert(environment);
         }
-        self.touched.append(&mut self.unseen);
+        self.changed.append(&mut self.unreadable);
     }
 
-    /// Takes up what can go on: what began before, then what may start.
-    async fn take_up(&mut self, tell: &mut impl FnMut(Noticed)) {
+    /// Runs what can continue: first what has started, then what may start.
+    async fn poll(&mut self, tell: &mut impl FnMut(Noticed)) {
         match self.unfinished().await {
             Ok(unfinished) => drop(self.begin(unfinished)),
             Err(failure) => tell(Noticed::Blind(failure)),
         }
-        if let Err(failure) = self.look_what_changed().await {
+        if let Err(failure) = self.read_changes().await {
             tell(Noticed::Blind(failure));
         }
-        for name in self.touched.clone() {
+        for name in self.changed.clone() {
             let approved = self.service.approved(&name).await;
             let work = |operation| (operation, name.clone());
             match approved.map(|approved| self.begin(approved.into_iter().map(work))) {
-                Ok(true) => drop(self.touched.remove(&name)),
-                // What finds no room now is looked at again when something ends.
+                Ok(true) => drop(self.changed.remove(&name)),
+                // At capacity: checked again when a run ends.
                 Ok(false) => {}
                 Err(failure) => {
-                    self.touched.remove(&name);
-                    self.unseen.insert(name);
+                    self.changed.remove(&name);
+                    self.unreadable.insert(name);
                     tell(Noticed::Blind(failure));
                 }
             }
         }
     }
 
-    /// Begins what is not under way yet; whether there was room for all.
+    /// Starts what does not run yet; returns whether there was room for all.
     fn begin(&mut self, works: impl IntoIterator<Item = Work>) -> bool {
         for work in works {
             match (self.busy.contains(&work.0), self.service.admission.has_room()) {
@@ -177,21 +178,21 @@ impl Worker {
         true
     }
 
-    /// Operations that began and have not ended.
+    /// Operations that have started and not ended.
     async fn unfinished(&self) -> Result<Vec<Work>, Failure> {
         let active = self.service.engine().parts().ledger.operations(Operations::Active).await;
         let active = active.doing("reading", "the ledger")?.into_iter();
         Ok(active.map(|operation| (operation.operation, operation.environment)).collect())
     }
 
-    /// Notes the environments about which something was recorded that may let
-    /// a plan start.
-    async fn look_what_changed(&mut self) -> Result<(), Failure> {
+    /// Marks the environments about which something was recorded that may let a
+    /// plan start.
+    async fn read_changes(&mut self) -> Result<(), Failure> {
         let ledger = self.service.engine().parts().ledger.clone();
         if self.seen == 0 {
             let head = ledger.head().await.doing("reading", "the ledger")?.seq;
             if !planted(Mutant::NewsOnly) {
-                self.touch_all_that_waits().await?;
+                self.mark_all_waiting().await?;
             }
             self.seen = head;
             return Ok(());
@@ -201,9 +202,9 @@ impl Worker {
             let Some(last) = records.last().map(|record| record.seq) else { return Ok(()) };
             for record in records {
                 match (record.entry.event, record.entry.environment) {
-                    (Event::RosterInstalled { .. }, _) => self.touch_all_that_waits().await?,
+                    (Event::RosterInstalled { .. }, _) => self.mark_all_waiting().await?,
                     (Event::PlanProposed { .. } | Event::ApprovalRecorded { .. }, Some(name)) => {
-                        self.touched.insert(name);
+                        self.changed.insert(name);
                     }
                     _ => {}
                 }
@@ -212,11 +213,11 @@ impl Worker {
         }
     }
 
-    async fn touch_all_that_waits(&mut self) -> Result<(), Failure> {
+    async fn mark_all_waiting(&mut self) -> Result<(), Failure> {
         let parts = self.service.engine().parts();
         let waiting = parts.ledger.operations(Operations::Waiting(parts.clock.now())).await;
         let waiting = waiting.doing("reading", "the ledger")?;
-        self.touched.extend(waiting.into_iter().map(|operation| operation.environment));
+        self.changed.extend(waiting.into_iter().map(|operation| operation.environment));
         Ok(())
     }
 }
