@@ -1,35 +1,35 @@
-//! Giving permits: from an approved plan to the one request that it allows.
+//! Permits: turns an approved plan into the one request that it allows now.
 
 use exokit_model::canonical::Digest;
 use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::graph::{Node, Presence};
 use exokit_model::ids::{NodeKey, ResourceId};
 use exokit_model::request::{ConcreteRequest, RequestTemplate};
-use exokit_mutant::{Mutant, planted};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::consent::Consent;
 use crate::permit::Permit;
+use crate::prior_approval::PriorApproval;
 use crate::refusal::Refusal;
 use crate::verify::{Verifier, later};
 
-/// How long a permit lasts at most, in seconds: a request that is in doubt is
-/// known to have come too late once its signature has expired.
-pub const PERMIT_SECONDS_MAX: i64 = 30;
+/// Longest life of a permit, in seconds. It bounds how long a request in doubt
+/// can still take effect, because its signature expires with the permit.
+const PERMIT_SECONDS_MAX: i64 = 30;
 
-/// What is to be done with a node.
+/// The kind of request that a permit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
-    /// Send its create request.
+    /// The create request of a node.
     Create,
-    /// Send one of its delete requests.
+    /// One of the delete requests of a node.
     Delete {
-        /// Which one, from 0.
+        /// Index of the request, from 0.
         step: usize,
     },
 }
 
-/// Everything that decides whether a request may be sent.
+/// The input of [`Verifier::permit`]: everything that decides whether a request
+/// may be sent.
 pub struct PermitRequest<'a> {
     /// The plan.
     pub plan: &'a FixedPlan,
@@ -39,8 +39,8 @@ pub struct PermitRequest<'a> {
     pub tokens: &'a [String],
     /// The time.
     pub now: Timestamp,
-    /// The approval of the environment, where that may cover its removal.
-    pub consent: Option<Consent<'a>>,
+    /// The approval of the environment, if it may cover this removal.
+    pub prior_approval: Option<PriorApproval<'a>>,
     /// When the plan's operation started, if it has.
     pub started_at: Option<Timestamp>,
     /// Whether the operation rolls back, so that it makes nothing more.
@@ -119,7 +119,7 @@ impl Verifier {
         }
         let start = input.started_at.map_or(input.now, |at| at.min(input.now));
         let times = (start, input.now);
-        let quorum = self.quorum_or_consent(input.plan, input.tokens, times, input.consent)?;
+        let quorum = self.quorum_or_prior_approval(input.plan, input.tokens, times, input.prior_approval)?;
         if start > input.plan.not_after {
             return Err(Refusal::PlanExpired { at: input.plan.not_after });
         }
@@ -136,7 +136,7 @@ fn check_deadline(input: &PermitRequest<'_>) -> Result<(), Refusal> {
         return refuse("it has passed");
     }
     let latest = later(input.now, SignedDuration::from_secs(PERMIT_SECONDS_MAX));
-    if input.deadline > latest && !planted(Mutant::SignLong) {
+    if input.deadline > latest {
         return refuse("a permit lasts 30 s at most");
     }
     Ok(())

@@ -66,7 +66,7 @@ impl Case {
             plan: &FixedPlan::new(presented.clone()).unwrap(),
             digest: self.plan.digest().unwrap(),
             tokens: &self.tokens,
-            consent: None,
+            prior_approval: None,
             now: time(self.now),
             started_at: self.started_at.map(time),
             rollback: self.rollback,

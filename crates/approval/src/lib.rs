@@ -1,18 +1,18 @@
 //! Roster, approval tokens, and the permit that every mutating call needs.
 //!
-//! Everything here is pure: time and randomness are passed in, and nothing is
-//! stored; a verifier remembers signatures that it has checked, which changes
-//! no answer. What is not in a signed roster or a verified token is not believed.
+//! Everything here is pure: the caller passes time and randomness in, and nothing
+//! is stored. A verifier caches verified signatures, which changes no answer. It
+//! trusts only signed rosters and verified tokens.
 
-pub mod consent;
 pub mod grant;
 pub mod jws;
 pub mod keys;
-mod memo;
 pub mod permit;
+pub mod prior_approval;
 pub mod refusal;
 pub mod roster;
 pub mod token;
+mod verified_votes;
 pub mod verify;
 
 #[cfg(test)]

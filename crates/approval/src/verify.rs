@@ -1,4 +1,4 @@
-//! The verifier: which votes count, and whether there are enough of them.
+//! The verifier: decides which votes count and whether they are a quorum.
 
 use std::sync::Arc;
 
@@ -8,29 +8,28 @@ use exokit_model::approval::{
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::ids::{KeyId, PersonId};
-use exokit_mutant::{Mutant, planted};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::jws::{APPROVAL, Unverified};
 use crate::keys::PublicKey;
-use crate::memo::GoodVotes;
 use crate::refusal::Refusal;
 use crate::roster::{RosterRefusal, SignedRoster, check};
 use crate::token::inspect;
+use crate::verified_votes::VerifiedVotes;
 
 /// How far an approver's clock may be ahead of the engine's, in seconds.
 pub const CLOCK_SKEW_SECONDS: i64 = 2;
 
-/// Decides by one roster which votes count and what may be sent. It always
-/// answers by the digest that the plan in hand has. Clones share what they
-/// remember of signatures.
+/// Decides by one roster which votes count and what may be sent. A vote counts
+/// for a plan only if it names the digest of that plan. Clones share the cache of
+/// verified signatures.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     roster: Roster,
-    pub(crate) good: Arc<GoodVotes>,
+    pub(crate) verified: Arc<VerifiedVotes>,
 }
 
-/// What is known of a plan when a further vote on it arrives.
+/// The state of a plan when another vote on it arrives.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Earlier<'a> {
     /// Tokens recorded for the plan.
@@ -42,15 +41,15 @@ pub struct Earlier<'a> {
 /// One person whose vote was needed and counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Voter {
-    /// Who.
+    /// The voter.
     pub person: PersonId,
-    /// With which key.
+    /// The key that signed the vote.
     pub key: KeyId,
-    /// When.
+    /// Time of the vote.
     pub issued_at: Timestamp,
 }
 
-/// Enough votes for a plan.
+/// The votes that approve a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quorum {
     /// The votes that were needed, in the order in which they were issued;
@@ -74,7 +73,7 @@ impl Quorum {
     }
 }
 
-/// A vote that counts, with the roster's entry of who gave it.
+/// A vote that counts, with the voter's entry in the roster.
 struct Vote<'a> {
     claims: ApprovalClaims,
     person: &'a Person,
@@ -87,7 +86,7 @@ impl Verifier {
     /// # Errors
     /// As [`SignedRoster::verify`].
     pub fn signed(root: &PublicKey, signed: &SignedRoster) -> Result<Self, RosterRefusal> {
-        Ok(Self { roster: signed.verify(root)?, good: Arc::default() })
+        Ok(Self { roster: signed.verify(root)?, verified: Arc::default() })
     }
 
     /// A verifier for a roster that was verified before.
@@ -96,7 +95,7 @@ impl Verifier {
     /// When the roster contradicts itself, see [`check`].
     pub fn new(roster: Roster) -> Result<Self, RosterRefusal> {
         check(&roster)?;
-        Ok(Self { roster, good: Arc::default() })
+        Ok(Self { roster, verified: Arc::default() })
     }
 
     /// The roster in force.
@@ -123,8 +122,8 @@ impl Verifier {
         Ok(vote.claims)
     }
 
-    /// Checks a vote that arrives, also against the votes recorded before it.
-    /// Who has approved may still deny; nothing else can be voted twice.
+    /// Checks a new vote, also against the recorded ones. A person votes once, but
+    /// may deny after an approval.
     ///
     /// # Errors
     /// As [`Verifier::check_vote`], and `replayed` or `duplicate`.
@@ -145,7 +144,7 @@ impl Verifier {
             }
             let changes_to_no =
                 recorded.claims.decision == Decision::Approve && claims.decision == Decision::Deny;
-            if recorded.claims.person == claims.person && !changes_to_no && !planted(Mutant::VoteTwice) {
+            if recorded.claims.person == claims.person && !changes_to_no {
                 return Err(Refusal::Duplicate { person: claims.person });
             }
         }
@@ -214,10 +213,7 @@ impl Verifier {
     ) -> Result<Vote<'_>, Refusal> {
         let vote = self.examine(token, plan)?;
         if vote.claims.decision == Decision::Deny {
-            return Err(match planted(Mutant::DenialIgnored) && began < now {
-                true => Refusal::WrongPlan,
-                false => Refusal::Denied { person: vote.claims.person },
-            });
+            return Err(Refusal::Denied { person: vote.claims.person });
         }
         let given = vote.claims.issued_at.min(now);
         check_time(&vote.claims, began.max(given))?;
@@ -230,12 +226,12 @@ impl Verifier {
         let kid = unverified.kid().clone();
         let unknown = || Refusal::UnknownKey { key: kid.clone() };
         let (owner, key) = self.key(&kid).ok_or_else(unknown)?;
-        let claims = match self.good.recall(token, &key.public) {
+        let claims = match self.verified.recall(token, &key.public) {
             Some(claims) => claims,
             None => {
                 let public = PublicKey::parse(&key.public).map_err(|_| unknown())?;
                 let claims = unverified.verify(&public)?;
-                self.good.remember(token, &key.public, &claims);
+                self.verified.remember(token, &key.public, &claims);
                 claims
             }
         };
@@ -252,9 +248,7 @@ impl Verifier {
         if owner.id != claims.person {
             return Err(unknown());
         }
-        if let Some(at) = key.revoked_at
-            && !planted(Mutant::RevokedCounts)
-        {
+        if let Some(at) = key.revoked_at {
             return Err(Refusal::RevokedKey { key: kid, at });
         }
         check_subject(&claims, plan)?;
@@ -269,8 +263,8 @@ impl Verifier {
         })
     }
 
-    /// Agents never vote. Who stands behind the request may withdraw it by a
-    /// denial, but cannot approve it.
+    /// Checks that the voter is independent of the request. Agents never vote. The
+    /// requester, or the person whose agent requested, may deny but not approve.
     fn check_independent(
         &self,
         claims: &ApprovalClaims,
@@ -281,7 +275,7 @@ impl Verifier {
         if voter.agent_of.is_some() {
             return refuse("agents request, they do not vote");
         }
-        if claims.decision == Decision::Deny || planted(Mutant::SelfApproval) {
+        if claims.decision == Decision::Deny {
             return Ok(());
         }
         if claims.person == plan.requester {
@@ -331,7 +325,7 @@ fn check_time(claims: &ApprovalClaims, at: Timestamp) -> Result<(), Refusal> {
     if claims.issued_at > later(at, SignedDuration::from_secs(CLOCK_SKEW_SECONDS)) {
         return Err(Refusal::NotYetValid { person, at: claims.issued_at });
     }
-    if claims.expires_at <= at && !planted(Mutant::VoteForEver) {
+    if claims.expires_at <= at {
         return Err(Refusal::Expired { person, at: claims.expires_at });
     }
     Ok(())

@@ -132,7 +132,7 @@ fn of_a_vote_seen_before_everything_but_the_signature_is_judged_again() {
     let token = vote(&plan, "alice", 10, Decision::Approve);
     let verifier = remembering(&token, &plan);
     let public = key(10).public().to_text();
-    assert!(verifier.good.recall(&token, &public).is_some(), "otherwise this shows nothing");
+    assert!(verifier.verified.recall(&token, &public).is_some(), "otherwise this shows nothing");
     let mut asked_by_alice = plan.clone();
     asked_by_alice.requester = "alice".parse().unwrap();
     let cases = [
@@ -148,7 +148,7 @@ fn of_a_vote_seen_before_everything_but_the_signature_is_judged_again() {
     let other = vote(&plan, "carol", 30, Decision::Approve);
     let forged = format!("{}.{}", token.rsplit_once('.').unwrap().0, other.rsplit_once('.').unwrap().1);
     assert_eq!(code(verifier.check_vote(&forged, &fixed(&plan), at(100))), "bad-signature");
-    assert!(verifier.good.recall(&forged, &public).is_none(), "a bad signature is not remembered");
+    assert!(verifier.verified.recall(&forged, &public).is_none(), "a bad signature is not remembered");
 }
 
 #[test]

@@ -12,7 +12,6 @@ use exokit_approval::permit::Permit;
 use exokit_model::canonical::Digest;
 use exokit_model::ids::{ResourceId, Zone};
 use exokit_model::request::{Api, ConcreteRequest, Method};
-use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 
 use crate::client::Client;
@@ -154,12 +153,7 @@ impl Client {
         let left = self.time_left(expires).ok_or_else(too_late)?;
         let now = self.inner.clock.now();
         let request = build(now, left + EXPIRY_MARGIN).map_err(|error| not_sent(operation, error.into()))?;
-        let again = planted(Mutant::SendAgain).then(|| request.clone());
-        let mut outcome = self.exchange(operation, request, left).await;
-        if let (Err(_), Some(again)) = (&outcome, again) {
-            outcome = self.exchange(operation, again, left).await;
-        }
-        let reply = match outcome {
+        let reply = match self.exchange(operation, request, left).await {
             Ok(reply) => reply,
             Err(error) if error.surely_not_sent() => {
                 return Err(not_sent(operation, NotSent::Transport(error)));

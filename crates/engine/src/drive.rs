@@ -49,10 +49,10 @@ impl Engine {
         }
         self.bind_account(&state.plan.zone).await?;
         let history = self.history(&state.plan.zone).await?;
-        let consent = self.consent(&state.plan).await?;
+        let prior_approval = self.prior_approval(&state.plan).await?;
         let requested_at = ClockReading::at(self.now());
         let lease = self.parts().ledger.acquire(operation, &self.parts().holder).await?;
-        let run = Run::new(self, HeldLease::new(lease, requested_at), state, history, consent);
+        let run = Run::new(self, HeldLease::new(lease, requested_at), state, history, prior_approval);
         let result = run.begin_and_drive().await;
         let lease = run.lease().lease.clone();
         let released = self.parts().ledger.release(&lease).await;
@@ -199,7 +199,7 @@ impl Run<'_> {
                 steps::delete::run(self, &node, &id, step, refusals).await
             }
             Step::ConfirmGone { node, id, cloud_operation } => {
-                steps::gone::run(self, &node, &id, cloud_operation).await
+                steps::confirm_gone::run(self, &node, &id, cloud_operation).await
             }
         };
         (node, end)

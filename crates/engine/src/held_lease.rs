@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use exokit_ledger::{LEASE_SECONDS, Lease};
+use exokit_mutant::{Mutant, planted};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
@@ -42,7 +43,11 @@ impl HeldLease {
     /// When the lease ends, as a time of the engine's clock, which shows `now`.
     /// A lease that has ended ends in the past.
     pub(crate) fn until(&self, now: Timestamp) -> Timestamp {
-        let term = SignedDuration::from_secs(LEASE_SECONDS);
+        let term = SignedDuration::from_secs(if planted(Mutant::OutliveLease) {
+            2 * LEASE_SECONDS
+        } else {
+            LEASE_SECONDS
+        });
         let by_wall = self.requested_at.wall.checked_add(term).unwrap_or(Timestamp::MAX);
         let elapsed =
             SignedDuration::try_from(self.requested_at.monotonic.elapsed()).unwrap_or(SignedDuration::MAX);

@@ -39,12 +39,7 @@ impl Engine {
     /// in every other engine with the same root secret.
     #[must_use]
     pub fn keyed(&self, requester: &PersonId, key: &str, body: Digest) -> KeyedRequest {
-        let parts = self.parts();
-        let plan_id = match planted(Mutant::KeyOfProcess) {
-            true => parts.keyring.plan_id(requester, &format!("{key}/{}", parts.holder)),
-            false => parts.keyring.plan_id(requester, key),
-        };
-        KeyedRequest { plan_id, body }
+        KeyedRequest { plan_id: self.parts().keyring.plan_id(requester, key), body }
     }
 
     /// The operation that a request led to; none when it was not heard of.
@@ -59,7 +54,7 @@ impl Engine {
             return Ok(None);
         }
         let state = self.fold_operation(&operation, &records)?;
-        match state.request == Some(request.body) || planted(Mutant::AnyBody) {
+        match state.request == Some(request.body) {
             true => Ok(Some(state)),
             false => Err(EngineError::OtherBody { operation }),
         }

@@ -6,7 +6,6 @@
 
 pub mod catalog;
 mod certificate;
-mod consent;
 mod contention_backoff;
 mod daily_requests;
 pub mod drift;
@@ -21,6 +20,7 @@ pub mod idempotency;
 pub mod keyring;
 pub mod known;
 pub mod observe;
+mod prior_approval;
 pub mod propose;
 mod run;
 mod sealed_plan;

@@ -200,10 +200,7 @@ impl Engine {
         let life = life.map(|life| life.saturating_add(environment.extended()).saturating_add(seconds));
         check_life(name, life, break_glass.as_ref(), &roster)?;
         let team = team_of(&roster, requester);
-        let today = match planted(Mutant::FreeExtensions) {
-            true => DailySums::default(),
-            false => self.today(&roster, requester, team.as_ref()).await?,
-        };
+        let today = self.today(&roster, requester, team.as_ref()).await?;
         let mut cost = provision.plan.cost.clone();
         cost.ttl = Some(for_seconds(cost.hourly, seconds));
         let input = LevelInput {
@@ -278,8 +275,9 @@ impl Engine {
         let reason = reason.map(|event| self.entry(Some(&plan.environment), None, event));
         let entries: Vec<Entry> = std::iter::once(entry).chain(reason).collect();
         // A plan id belongs to one plan for ever, in whatever environment.
-        let unused = (!planted(Mutant::PlanIdTwice)).then(|| operation.clone());
-        let condition = Condition { unused, ..Condition::environment(&plan.environment, plan.base_seq) };
+        let unused = operation.clone();
+        let condition =
+            Condition { unused: Some(unused), ..Condition::environment(&plan.environment, plan.base_seq) };
         let mut backoff = ContentionBackoff::default();
         loop {
             let conflict = match self.append(&condition, entries.clone()).await {
@@ -341,9 +339,6 @@ impl Engine {
         requester: &PersonId,
         team: Option<&RoleName>,
     ) -> Result<DailySums, EngineError> {
-        if planted(Mutant::NoDailySum) {
-            return Ok(DailySums::default());
-        }
         // Whoever is in no roster may take any name, so all of them are one.
         let principal = |person: &PersonId| roster.person(person).map(|_| roster.principal(person));
         let (ledger, day) = (&*self.parts().ledger, self.now().to_zoned(TimeZone::UTC).date());

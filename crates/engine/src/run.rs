@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use exokit_approval::consent::Consent;
+use exokit_approval::prior_approval::PriorApproval;
 use exokit_approval::refusal::Refusal;
 use exokit_core::forecast::{Forecast, History};
 use exokit_core::predict;
@@ -11,12 +11,11 @@ use exokit_ledger::{Condition, Filter, OperationState};
 use exokit_model::event::{Entry, Event};
 use exokit_model::graph::Node;
 use exokit_model::needs_human::NeedsHuman;
-use exokit_mutant::{Mutant, planted};
 
-use crate::consent::GivenConsent;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::held_lease::{ClockReading, HeldLease};
+use crate::prior_approval::RecordedApproval;
 use crate::timing::LEASE_MARGIN;
 
 /// What ends a step early.
@@ -40,7 +39,7 @@ pub(crate) struct Run<'a> {
     lease: Mutex<HeldLease>,
     state: Mutex<OperationState>,
     history: History,
-    consent: Option<GivenConsent>,
+    prior_approval: Option<RecordedApproval>,
 }
 
 impl<'a> Run<'a> {
@@ -49,14 +48,14 @@ impl<'a> Run<'a> {
         lease: HeldLease,
         state: OperationState,
         history: History,
-        consent: Option<GivenConsent>,
+        prior_approval: Option<RecordedApproval>,
     ) -> Self {
-        Self { engine, lease: Mutex::new(lease), state: Mutex::new(state), history, consent }
+        Self { engine, lease: Mutex::new(lease), state: Mutex::new(state), history, prior_approval }
     }
 
     /// What the environment's approval says about its removal.
-    pub(crate) fn consent(&self) -> Option<Consent<'_>> {
-        self.consent.as_ref().map(GivenConsent::get)
+    pub(crate) fn prior_approval(&self) -> Option<PriorApproval<'_>> {
+        self.prior_approval.as_ref().map(RecordedApproval::get)
     }
 
     /// When the resource of a node is expected to be ready, in this host's
@@ -88,10 +87,7 @@ impl<'a> Run<'a> {
     pub(crate) async fn record(&self, events: Vec<Event>) -> Result<(), EngineError> {
         let (condition, epoch) = {
             let held = self.lease();
-            match planted(Mutant::NoFence) {
-                true => (Condition::default(), held.lease.epoch),
-                false => (Condition::fenced(&held.lease), held.lease.epoch),
-            }
+            (Condition::fenced(&held.lease), held.lease.epoch)
         };
         let entries = {
             let state = self.state();

@@ -1,19 +1,17 @@
 //! Whether a plan may start now.
 
 use exokit_approval::refusal::Refusal;
-use exokit_approval::verify::Quorum;
 use exokit_core::start::check_policy;
 use exokit_ledger::{Condition, Filter, LedgerError};
 use exokit_model::event::{Event, Record};
 use exokit_model::phase::Phase;
 use exokit_model::plan::Action;
-use exokit_mutant::{Mutant, planted};
 
-use crate::consent::GivenConsent;
 use crate::contention_backoff::ContentionBackoff;
 use crate::engine::Engine;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
+use crate::prior_approval::RecordedApproval;
 use exokit_ledger::OperationState;
 
 impl Engine {
@@ -30,13 +28,11 @@ impl Engine {
         }
         let verifier = self.verifier().await?;
         check_policy(plan, verifier.roster())?;
-        let consent = self.consent(plan).await?;
-        let consent = consent.as_ref().map(GivenConsent::get);
-        let quorum = match verifier.quorum_or_consent(plan, &state.tokens, (now, now), consent) {
+        let prior_approval = self.prior_approval(plan).await?;
+        let prior_approval = prior_approval.as_ref().map(RecordedApproval::get);
+        let quorum = match verifier.quorum_or_prior_approval(plan, &state.tokens, (now, now), prior_approval)
+        {
             Ok(quorum) => quorum,
-            Err(_) if planted(Mutant::CountVotes) && state.tokens.len() >= plan.level.persons() => {
-                Quorum { voters: Vec::new() }
-            }
             Err(refusal @ Refusal::Denied { .. }) => {
                 return Err(self.reject(state, refusal.to_string()).await?);
             }

@@ -11,11 +11,10 @@ use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::ids::{OperationId, PersonId};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
-use exokit_mutant::{Mutant, planted};
 
-use crate::consent::GivenConsent;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::prior_approval::RecordedApproval;
 
 /// What a vote did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +49,9 @@ impl Engine {
         plan: &FixedPlan,
         tokens: &[String],
     ) -> Result<Result<Quorum, Refusal>, EngineError> {
-        let consent = self.consent(plan).await?;
-        let (now, consent) = (self.now(), consent.as_ref().map(GivenConsent::get));
-        Ok(self.verifier().await?.quorum_or_consent(plan, tokens, (now, now), consent))
+        let prior_approval = self.prior_approval(plan).await?;
+        let (now, prior_approval) = (self.now(), prior_approval.as_ref().map(RecordedApproval::get));
+        Ok(self.verifier().await?.quorum_or_prior_approval(plan, tokens, (now, now), prior_approval))
     }
 
     /// Verifies and records one vote.
@@ -68,7 +67,7 @@ impl Engine {
         let earlier = Earlier { tokens: &state.tokens, executed };
         let claims = match verifier.admit(token, &state.plan, earlier, self.now()) {
             Ok(claims) => claims,
-            Err(_) if planted(Mutant::RecordUnverified) => inspect(token)?.claims,
+            Err(refusal) if exokit_mutant::overlooks(refusal.code()) => inspect(token)?.claims,
             Err(refusal) => {
                 let event =
                     Event::ApprovalRefused { code: refusal.code().into(), why: refusal.to_string().into() };
@@ -88,19 +87,14 @@ impl Engine {
             }
             Decision::Deny => Event::DenialRecorded { digest, person: person.clone(), token: token.clone() },
         };
-        let denies = claims.decision == Decision::Deny && !planted(Mutant::DenialWaits);
+        let denies = claims.decision == Decision::Deny;
         // A denial of a plan that has started is recorded all the same: it
         // stops every further creation.
         if !(denies
             && self.reject_waiting(&state, vec![event.clone()], &format!("{person} denied it")).await?)
         {
             let entry = self.entry(Some(&state.plan.environment), Some(operation), event);
-            if planted(Mutant::AnswerEarly) {
-                let engine = self.clone();
-                tokio::spawn(async move { engine.append(&Condition::default(), vec![entry]).await });
-            } else {
-                self.append(&Condition::default(), vec![entry]).await?;
-            }
+            self.append(&Condition::default(), vec![entry]).await?;
         }
         let tokens: Vec<String> = state.tokens.iter().cloned().chain([token]).collect();
         Ok(match verifier.quorum(&state.plan, &tokens, self.now()) {

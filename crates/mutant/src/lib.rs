@@ -55,9 +55,9 @@ mistakes! {
         AckEarly: "acknowledges before the flush";
         RollbackForgets: "rolls back without settling";
         GoneAtOnce: "takes accepted for gone";
-        SelfApproval: "counts the requester's vote";
-        VoteTwice: "counts a person twice";
-        VoteForEver: "counts expired votes";
+        SelfApproval: "records the requester's vote";
+        VoteTwice: "records two votes of one person";
+        VoteForEver: "records expired votes";
         RevokedCounts: "counts revoked keys";
         DenialIgnored: "goes on after a denial";
         PlanIdTwice: "gives one id to two plans";
@@ -77,10 +77,10 @@ mistakes! {
         AnySeal: "does not check seals";
         RecordUnverified: "records votes that do not verify";
         VoteOnce: "refuses a vote that comes again";
-        CountVotes: "starts by the number of recorded votes";
+        CountVotes: "starts by votes whose keys were revoked since";
         DenialWaits: "records a denial and lets the plan wait on";
         OlderRoster: "takes an older roster";
-        FreeExtensions: "does not add up extensions";
+        FreeExtensions: "adds up nothing before an extension";
         NeverBusy: "takes on whatever comes";
         AnyLength: "takes messages of any length";
         LastField: "takes the last of two fields of one name";
@@ -121,6 +121,19 @@ mod plant {
 
 #[cfg(feature = "plant")]
 pub use plant::{plant, planted};
+
+/// Whether a planted mistake overlooks why a vote was refused, by the code of
+/// the refusal.
+#[must_use]
+pub fn overlooks(code: &str) -> bool {
+    planted(Mutant::RecordUnverified)
+        || match code {
+            "self-approval" => planted(Mutant::SelfApproval),
+            "duplicate" => planted(Mutant::VoteTwice),
+            "expired" => planted(Mutant::VoteForEver),
+            _ => false,
+        }
+}
 
 /// Whether a mistake is planted: never, without the feature `plant`.
 #[cfg(not(feature = "plant"))]

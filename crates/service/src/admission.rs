@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use exokit_model::plan::Action;
-use exokit_mutant::{Mutant, planted};
 use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::Verb;
@@ -120,9 +119,6 @@ impl Admission {
     /// # Errors
     /// `busy` at capacity, in requests or in bytes.
     pub(crate) fn admit(&self, verb: Verb, bytes: usize) -> Result<Admitted, Failure> {
-        if planted(Mutant::NeverBusy) {
-            self.requests.add_permits(1);
-        }
         let request = self.requests.clone().try_acquire_owned().map_err(|_| {
             let why = format!("{} requests are being answered", self.limits.requests);
             busy(verb.subject(), &why, REQUEST_RETRY_MS)

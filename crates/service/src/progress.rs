@@ -2,8 +2,6 @@
 //! them. A stream may come late, be emptied, go back to an earlier state, or not
 //! be there for a while; what it lacks is published again.
 
-use exokit_mutant::{Mutant, planted};
-
 use crate::bus::Kept;
 
 /// How far events were published.
@@ -37,8 +35,8 @@ impl Progress {
     #[must_use]
     pub(crate) fn after(self, from: u64, last: u64, kept: Option<Kept>) -> Self {
         let Some(kept) = kept else { return Self { published: last, ..self } };
-        match (self.whole(from, kept), planted(Mutant::StreamIsWhole)) {
-            (whole, false) if whole < from => Self::at(whole),
+        match self.whole(from, kept) {
+            whole if whole < from => Self::at(whole),
             _ => Self { published: last, stream: Mark { record: last, position: kept.last } },
         }
     }

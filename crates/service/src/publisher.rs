@@ -12,7 +12,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use exokit_ledger::Filter;
 use exokit_model::event::{Event, Record};
-use exokit_mutant::{Mutant, planted};
 use exokit_wire::SCHEMA_VERSION;
 use exokit_wire::event::{APPROVAL_REQUESTED, ApprovalRequested, EventMessage, subject};
 use exokit_wire::failure::Failure;
@@ -93,15 +92,13 @@ const NO_CONNECTION: u64 = u64::MAX;
 pub async fn begin(service: &Service, cursor: &dyn Cursor) -> Result<Progress, PublishError> {
     match cursor.read().await? {
         Some(progress) => Ok(progress),
-        None => begin_at_head(service, cursor).await,
+        None => {
+            let ledger = &service.engine().parts().ledger;
+            let head = Progress::at(ledger.head().await.doing("reading", "the ledger")?.seq);
+            cursor.write(head).await?;
+            Ok(head)
+        }
     }
-}
-
-async fn begin_at_head(service: &Service, cursor: &dyn Cursor) -> Result<Progress, PublishError> {
-    let ledger = &service.engine().parts().ledger;
-    let head = Progress::at(ledger.head().await.doing("reading", "the ledger")?.seq);
-    cursor.write(head).await?;
-    Ok(head)
 }
 
 impl<'a> Publisher<'a> {
@@ -114,9 +111,6 @@ impl<'a> Publisher<'a> {
 
     /// Publishes for ever.
     pub async fn run(&self) {
-        if planted(Mutant::FromTheHead) {
-            drop(begin_at_head(self.service, self.cursor).await);
-        }
         loop {
             match self.round().await {
                 Ok(true) => {}
@@ -152,16 +146,10 @@ impl<'a> Publisher<'a> {
             true => (progress.published, BATCH),
             false => (progress.published.saturating_sub(1), 1),
         };
-        let mut records = ledger.page(Filter::All, from, most).await.doing("reading", "the ledger")?;
+        let records = ledger.page(Filter::All, from, most).await.doing("reading", "the ledger")?;
         let Some(last) = records.last().map(|record| record.seq) else { return Ok(false) };
-        if planted(Mutant::PlansFirst) {
-            records.sort_by_key(|record| record.entry.event.name() != "plan-proposed");
-        }
         for record in &records {
             self.publish(record).await?;
-        }
-        if planted(Mutant::CursorFirst) {
-            self.cursor.write(Progress { published: last, ..progress }).await?;
         }
         let kept = self.bus.confirm().await?;
         let next = progress.after(from, last, kept);
@@ -206,7 +194,6 @@ impl<'a> Publisher<'a> {
 
     async fn send(&self, subject: String, id: String, body: &impl Serialize) -> Result<(), PublishError> {
         let body = serde_json::to_vec(body).map_err(std::io::Error::other)?;
-        let id = Some(id).filter(|_| !planted(Mutant::NoMessageId));
-        Ok(self.bus.publish(Publication { subject, id, body }).await?)
+        Ok(self.bus.publish(Publication { subject, id: Some(id), body }).await?)
     }
 }

@@ -7,7 +7,6 @@ use exokit_ledger::history::history;
 use exokit_ledger::{Environments, Filter, Operations};
 use exokit_model::cost::PriceList;
 use exokit_model::phase::Phase;
-use exokit_mutant::{Mutant, planted};
 use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::event::EventMessage;
 use exokit_wire::failure::Failure;
@@ -133,8 +132,8 @@ impl Service {
         };
         let ledger = &self.engine().parts().ledger;
         let head = ledger.head().await.doing("reading", "the ledger")?.seq;
-        let after = request.after + u64::from(planted(Mutant::FirstEventMissing));
-        let mut records = ledger.page(filter, after, PAGE_RECORDS).await.doing("reading", "the ledger")?;
+        let mut records =
+            ledger.page(filter, request.after, PAGE_RECORDS).await.doing("reading", "the ledger")?;
         let cut = records.len() == PAGE_RECORDS || shorten(&mut records, EventMessage::of);
         let next = match (cut, records.last()) {
             (true, Some(last)) => last.seq,

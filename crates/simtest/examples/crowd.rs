@@ -16,7 +16,7 @@ use exokit_simtest::bench::figures::{greatest, median};
 use exokit_simtest::bench::provision::calls;
 use exokit_simtest::bench::{Failure, Latencies, MISSED, critical, named, process};
 use exokit_simtest::rig::Rig;
-use exokit_simtest::story;
+use exokit_simtest::setup;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -156,7 +156,7 @@ fn run(template: u16, count: usize, budget: u32, slots: Option<NonZeroUsize>) ->
         rig.install_roster().await;
         let mut approved = Vec::new();
         for number in 0..count {
-            approved.push(story::approved(&rig, named(template, &format!("crowd-{number}"))?).await?);
+            approved.push(setup::approved(&rig, named(template, &format!("crowd-{number}"))?).await?);
         }
         rig.budget_per_second = budget;
         rig.steps_at_once = slots.map(|_| NonZeroUsize::MIN);

@@ -14,7 +14,7 @@ use exokit_ledger::{Condition, Environments, Ledger, Operations, SqliteLedger};
 use exokit_model::event::{Entry, Event};
 use exokit_simtest::bench::figures::slope;
 use exokit_simtest::bench::{Failure, MISSED, process};
-use exokit_simtest::mould::{Mould, Until};
+use exokit_simtest::ledger_generator::{LedgerGenerator, Until};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -172,7 +172,9 @@ fn own(arguments: &[&str]) -> Result<Child, Failure> {
 fn write(folder: &Path, events: &str) -> Result<(), Failure> {
     let events: u64 = events.parse()?;
     let moulds = moulds(&[1, 3, 7])?;
-    let five = |mould: &Mould| mould.length(Until::Gone) * 4 + mould.length(Until::Ready);
+    let five = |ledger_generator: &LedgerGenerator| {
+        ledger_generator.length(Until::Gone) * 4 + ledger_generator.length(Until::Ready)
+    };
     let five = moulds.iter().map(five).sum::<usize>() / moulds.len();
     let lives = events * 5 / u64::try_from(five)? + 1;
     fill(folder, &moulds, lives, |number| if number * 5 < lives * 4 { Until::Gone } else { Until::Ready })
@@ -183,10 +185,15 @@ fn park(folder: &Path, count: &str) -> Result<(), Failure> {
     fill(folder, &moulds(&[1])?, count.parse()?, |_| Until::Parked)
 }
 
-fn fill(folder: &Path, moulds: &[Mould], lives: u64, until: impl Fn(u64) -> Until) -> Result<(), Failure> {
+fn fill(
+    folder: &Path,
+    moulds: &[LedgerGenerator],
+    lives: u64,
+    until: impl Fn(u64) -> Until,
+) -> Result<(), Failure> {
     let life = |number: u64| {
-        let mould = &moulds[usize::try_from(number).unwrap_or_default() % moulds.len()];
-        mould.life(number, until(number))
+        let ledger_generator = &moulds[usize::try_from(number).unwrap_or_default() % moulds.len()];
+        ledger_generator.life(number, until(number))
     };
     runtime()?.block_on(async {
         let ledger = SqliteLedger::open(folder)?;
@@ -194,9 +201,9 @@ fn fill(folder: &Path, moulds: &[Mould], lives: u64, until: impl Fn(u64) -> Unti
             let entries: Vec<Entry> = (first..lives.min(first + BATCH)).flat_map(life).collect();
             ledger.append(&Condition::default(), entries).await?;
         }
-        let mould = &moulds[0];
+        let ledger_generator = &moulds[0];
         for number in lives.. {
-            for entry in mould.life(number, Until::Gone) {
+            for entry in ledger_generator.life(number, Until::Gone) {
                 let written = ledger.append(&Condition::default(), vec![entry]).await?;
                 println!("{}", written[0].seq);
             }
@@ -260,9 +267,9 @@ async fn latest(ledger: &dyn Ledger) -> Result<Timestamp, Failure> {
     Ok(last.last().map_or(Timestamp::UNIX_EPOCH, |record| record.entry.at))
 }
 
-fn moulds(templates: &[u16]) -> Result<Vec<Mould>, Failure> {
+fn moulds(templates: &[u16]) -> Result<Vec<LedgerGenerator>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
-    let moulds = templates.iter().map(|template| runtime.block_on(Mould::of(*template)));
+    let moulds = templates.iter().map(|template| runtime.block_on(LedgerGenerator::of(*template)));
     Ok(moulds.collect::<Result<_, _>>()?)
 }
 

@@ -7,10 +7,10 @@ use exokit_model::event::Event;
 use exokit_sim::{Effect, World};
 
 use crate::crash::{Ran, after_polls};
+use crate::crash_points::{self, CrashPoint, Outcome};
 use crate::parallel::{side_by_side, threads};
 use crate::rig::Rig;
-use crate::scene::{Scene, Verb, inventory};
-use crate::trail::{self, Outcome, Point};
+use crate::scenario::{Scenario, Verb, inventory};
 
 /// Which pairs of crashes to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,12 +107,12 @@ const WRONG_MAX: usize = 20;
 /// When the scene cannot be set, which is no matter of crashes.
 #[must_use]
 pub fn cell(template: u16, verb: Verb, pairs: Pairs) -> Row {
-    let scene = match in_virtual_time(Scene::set(verb, template)) {
-        Ok(scene) => scene,
+    let scenario = match in_virtual_time(Scenario::set(verb, template)) {
+        Ok(scenario) => scenario,
         Err(error) => panic!("T{template} {verb}: {error}"),
     };
     let row = Row { template, verb, counts: Counts::default(), wrong: Vec::new() };
-    let mut cell = Cell { row, scene, end: Vec::new(), firsts: 0 };
+    let mut cell = Cell { row, scenario, end: Vec::new(), firsts: 0 };
     cell.run(pairs);
     cell.row
 }
@@ -131,7 +131,7 @@ pub fn in_virtual_time<F: Future>(future: F) -> F::Output {
 
 struct Cell {
     row: Row,
-    scene: Scene,
+    scenario: Scenario,
     /// What exists in the end when nobody dies.
     end: Vec<String>,
     /// Distinct first states so far.
@@ -144,17 +144,17 @@ const PROVED_EACH: usize = 23;
 
 impl Cell {
     fn run(&mut self, pairs: Pairs) {
-        let before = self.scene.rig.ledger.lengths().0;
+        let before = self.scenario.rig.ledger.lengths().0;
         let (wrong, points, end, after) = in_virtual_time(async {
-            let rig = self.scene.fresh();
-            let (ended, points) = trail::follow(&rig, self.scene.act(&rig)).await;
+            let rig = self.scenario.fresh();
+            let (ended, points) = crash_points::follow(&rig, self.scenario.act(&rig)).await;
             let after = rig.ledger.lengths().0;
-            (self.scene.judge(&rig, ended).await, points, inventory(&rig), after)
+            (self.scenario.judge(&rig, ended).await, points, inventory(&rig), after)
         });
         self.end = end;
         self.note("without a crash", wrong);
-        self.note("coverage", trail::never_lost(&points, before, after));
-        let places = trail::distinct(&points);
+        self.note("coverage", crash_points::never_lost(&points, before, after));
+        let places = crash_points::distinct(&points);
         self.row.counts.awaits = points.len() as u64;
         self.row.counts.states = places.len() as u64;
         for (at, point) in points.iter().enumerate() {
@@ -175,10 +175,10 @@ impl Cell {
     }
 
     /// Stops a run at a point for real and compares what is left.
-    fn prove(&mut self, point: &Point, outcome: &Outcome) {
+    fn prove(&mut self, point: &CrashPoint, outcome: &Outcome) {
         let wrong = in_virtual_time(async {
-            let mut rig = self.scene.fresh();
-            match after_polls(self.scene.act(&rig), point.polls).await {
+            let mut rig = self.scenario.fresh();
+            match after_polls(self.scenario.act(&rig), point.polls).await {
                 Ran::Done(ended, polls) => {
                     Some(format!("no crash: it ended after {polls} polls as {ended:?}"))
                 }
@@ -193,7 +193,7 @@ impl Cell {
     }
 
     /// One crash, one recovery.
-    fn recover(&mut self, point: &Point, outcome: &Outcome) {
+    fn recover(&mut self, point: &CrashPoint, outcome: &Outcome) {
         let polls = self.end_after(point, outcome, &point.place(outcome));
         self.row.counts.crashes += 1;
         self.row.counts.lost += u64::from(!outcome.kept);
@@ -201,16 +201,16 @@ impl Cell {
     }
 
     /// Crashes of the recovery from one crash.
-    fn pairs_after(&mut self, point: &Point, outcome: &Outcome, pairs: Pairs) {
+    fn pairs_after(&mut self, point: &CrashPoint, outcome: &Outcome, pairs: Pairs) {
         let Pairs::Share { firsts, seconds } = pairs else { return };
         if !self.firsts.is_multiple_of(firsts) {
             return;
         }
         let again = in_virtual_time(async {
             let rig = outcome.left.fork(point.at);
-            trail::follow(&rig, self.scene.act(&rig)).await.1
+            crash_points::follow(&rig, self.scenario.act(&rig)).await.1
         });
-        let places = trail::distinct(&again);
+        let places = crash_points::distinct(&again);
         let all = again.iter().flat_map(|second| second.outcomes().map(move |left| (second, left)));
         let all = all.filter(|(second, left)| places.contains(&(second.polls, left.kept)));
         self.row.counts.pairs += places.len() as u64;
@@ -226,13 +226,13 @@ impl Cell {
 
     /// Recovers from what a crash left, judges the end and counts what was met
     /// on the way to it. Returns at how many awaits the recovery could crash.
-    fn end_after(&mut self, point: &Point, outcome: &Outcome, place: &str) -> u64 {
+    fn end_after(&mut self, point: &CrashPoint, outcome: &Outcome, place: &str) -> u64 {
         let (rig, wrong, polls) = in_virtual_time(async {
             let rig = outcome.left.fork(point.at);
-            let Ran::Done(ended, polls) = after_polls(self.scene.act(&rig), u64::MAX).await else {
+            let Ran::Done(ended, polls) = after_polls(self.scenario.act(&rig), u64::MAX).await else {
                 unreachable!("it may poll as often as it likes");
             };
-            let mut wrong = self.scene.judge(&rig, ended).await;
+            let mut wrong = self.scenario.judge(&rig, ended).await;
             let found = inventory(&rig);
             if found != self.end {
                 wrong.push(format!("another end: {found:?}, without a crash {:?}", self.end));

@@ -2,7 +2,7 @@
 //! virtual clock, with a roster of people who have real keys.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -25,6 +25,7 @@ use exokit_ledger::{Ledger, MemoryLedger};
 use exokit_model::approval::{ApprovalClaims, ApproverKey, Decision, Person, Roster};
 use exokit_model::cost::CostPolicy;
 use exokit_model::ids::{EnvironmentName, PersonId, TemplateId};
+use exokit_mutant::{Mutant, planted};
 use exokit_sim::{Config, InProcess, SharedWorld, World};
 use exokit_templates::InstantiateOptions;
 use exokit_templates::{TemplateSet, prices};
@@ -308,8 +309,10 @@ impl Rig {
             Ok(config) => config,
             Err(error) => panic!("configuring the client: {error}"),
         };
-        let per_second =
-            std::num::NonZeroU32::new(self.budget_per_second).unwrap_or(std::num::NonZeroU32::MIN);
+        let per_second = match planted(Mutant::NoBudget) {
+            true => NonZeroU32::MAX,
+            false => NonZeroU32::new(self.budget_per_second).unwrap_or(NonZeroU32::MIN),
+        };
         Client::new(transport, &config, clock, Budget::new(per_second, per_second))
     }
 
@@ -517,6 +520,23 @@ fn instantiated(template: u16) -> ProvisionRequest {
         corrections: Vec::new(),
         wanted_level: None,
         break_glass: None,
+    }
+}
+
+/// A signed roster, signed again with none of its keys revoked.
+///
+/// # Panics
+/// When the roster is not one of this rig.
+pub(crate) fn without_revocations(signed: &str) -> String {
+    let roster = SignedRoster::from_text(signed).verify(&ROOT.public());
+    let signed = roster.and_then(|mut roster| {
+        let keys = roster.persons.iter_mut().flat_map(|person| &mut person.keys);
+        keys.for_each(|key| key.revoked_at = None);
+        SignedRoster::sign(&ROOT, &roster)
+    });
+    match signed {
+        Ok(signed) => signed.as_str().to_owned(),
+        Err(error) => panic!("signing a roster again: {error}"),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::io::Write as _;
 
 use exokit_simtest::matrix::{Pairs, Row, all_cells, run, sum, table};
-use exokit_simtest::scene::Verb;
+use exokit_simtest::scenario::Verb;
 
 /// The work is made of small allocations; the product keeps the system's.
 #[global_allocator]

@@ -10,7 +10,7 @@ use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
 use exokit_sim::{Config, Fault, FaultRule, Kind, Matcher, World};
 use exokit_simtest::rig::{Rig, person};
-use exokit_simtest::{oracle, story};
+use exokit_simtest::{oracle, setup};
 
 fn with_faults(faults: Vec<(Matcher, Fault)>) -> Config {
     let faults = faults.into_iter().map(|(when, fault)| FaultRule { when, fault }).collect();
@@ -45,7 +45,7 @@ fn effect(rig: &Rig, name: &str) -> u64 {
 /// `hits` faults in effect.
 async fn survives(template: u16, faults: Vec<(Matcher, Fault)>, hits: u64) -> (Rig, OperationState) {
     let rig = rig(with_faults(faults)).await;
-    let (state, phase) = story::provisioned(&rig, template).await.unwrap();
+    let (state, phase) = setup::provisioned(&rig, template).await.unwrap();
     assert_eq!(phase, Phase::Succeeded);
     assert!(effects(&rig) >= hits, "{hits} faults were to have an effect, {} had", effects(&rig));
     assert_eq!(oracle::judge(&rig), Vec::<String>::new());
@@ -157,7 +157,7 @@ async fn too_many_requests_are_spaced_and_end_well() {
 /// Runs a provision that cannot succeed and expects it to leave nothing.
 async fn rolls_back(template: u16, faults: Vec<(Matcher, Fault)>) -> Rig {
     let rig = rig(with_faults(faults)).await;
-    let (_, phase) = story::provisioned(&rig, template).await.unwrap();
+    let (_, phase) = setup::provisioned(&rig, template).await.unwrap();
     assert!(matches!(phase, Phase::RolledBack { .. }), "{phase:?}");
     assert!(effects(&rig) > 0);
     assert_eq!(oracle::judge(&rig), Vec::<String>::new());
@@ -183,7 +183,7 @@ async fn refused_credentials_park_the_operation_and_it_goes_on_when_they_work() 
     let faults =
         vec![(Matcher { times: Some(3), ..Matcher::every("create-sks-nodepool") }, status(401, "bad key"))];
     let rig = rig(with_faults(faults)).await;
-    let (state, phase) = story::provisioned(&rig, 1).await.unwrap();
+    let (state, phase) = setup::provisioned(&rig, 1).await.unwrap();
     assert!(
         matches!(phase, Phase::NeedsHuman { why: NeedsHuman::Credentials { status: 401, .. }, .. }),
         "{phase:?}"
@@ -197,7 +197,7 @@ async fn refused_credentials_park_the_operation_and_it_goes_on_when_they_work() 
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn a_denial_during_the_run_stops_new_creations_and_a_human_can_roll_back() {
     let rig = rig(Config::default()).await;
-    let state = story::approved_provision(&rig, 3).await.unwrap();
+    let state = setup::approved_provision(&rig, 3).await.unwrap();
     let engine = rig.engine();
     let deny = async {
         tokio::time::sleep(std::time::Duration::from_secs(60)).await;
@@ -222,7 +222,7 @@ async fn a_denial_during_the_run_stops_new_creations_and_a_human_can_roll_back()
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn what_the_cloud_made_for_the_environment_goes_with_it() {
     let rig = rig(Config::default()).await;
-    let (state, _) = story::provisioned(&rig, 3).await.unwrap();
+    let (state, _) = setup::provisioned(&rig, 3).await.unwrap();
     let (pool, machine) = rig
         .world
         .with(|world: &mut World| {
@@ -239,7 +239,7 @@ async fn what_the_cloud_made_for_the_environment_goes_with_it() {
             world.plant_volume("pvc-of-somebody-else", 10, "ch-dk-2", None)
         })
         .unwrap();
-    let teardown = story::approved_teardown(&rig, &state).await.unwrap();
+    let teardown = setup::approved_teardown(&rig, &state).await.unwrap();
     let destroys: Vec<&str> = teardown.plan.destroys.iter().map(|destroy| destroy.name.raw()).collect();
     assert!(destroys.contains(&"k8s-0f8b6a52") && destroys.contains(&"pvc-1"), "{destroys:?}");
     assert_eq!(u8::from(teardown.plan.level), 3, "a volume is data");
@@ -251,8 +251,8 @@ async fn what_the_cloud_made_for_the_environment_goes_with_it() {
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn a_volume_that_is_not_in_the_plan_keeps_its_machines_until_a_plan_names_it() {
     let rig = rig(Config::default()).await;
-    let (state, _) = story::provisioned(&rig, 1).await.unwrap();
-    let teardown = story::approved_teardown(&rig, &state).await.unwrap();
+    let (state, _) = setup::provisioned(&rig, 1).await.unwrap();
+    let teardown = setup::approved_teardown(&rig, &state).await.unwrap();
     let machine = rig.cloud(World::live).into_iter().find(|r| r.kind == Kind::Instance).unwrap().id;
     let volume = rig.cloud_mut(|world| world.plant_volume("pvc-late", 10, "ch-dk-2", Some(&machine)));
     let phase = rig.engine().run(&teardown.operation).await.unwrap();
@@ -264,7 +264,7 @@ async fn a_volume_that_is_not_in_the_plan_keeps_its_machines_until_a_plan_names_
     // It is stopped, and the next plan says what it destroys.
     rig.engine().unpark(&teardown.operation, "dana", true).await.unwrap();
     rig.engine().run(&teardown.operation).await.unwrap();
-    let again = story::approved_teardown(&rig, &state).await.unwrap();
+    let again = setup::approved_teardown(&rig, &state).await.unwrap();
     assert!(again.plan.destroys.iter().any(|destroy| destroy.name == "pvc-late"));
     assert_eq!(rig.engine().run(&again.operation).await.unwrap(), Phase::Succeeded);
     assert_eq!(oracle::leftovers(&rig), Vec::<String>::new());
@@ -273,8 +273,8 @@ async fn a_volume_that_is_not_in_the_plan_keeps_its_machines_until_a_plan_names_
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn a_load_balancer_that_is_not_in_the_plan_keeps_the_pool_until_a_human_acts() {
     let rig = rig(Config::default()).await;
-    let (state, _) = story::provisioned(&rig, 1).await.unwrap();
-    let teardown = story::approved_teardown(&rig, &state).await.unwrap();
+    let (state, _) = setup::provisioned(&rig, 1).await.unwrap();
+    let teardown = setup::approved_teardown(&rig, &state).await.unwrap();
     let pool = rig.world.with(|world: &mut World| world.live()).unwrap();
     let pool = pool.iter().find(|r| r.kind == Kind::InstancePool).unwrap().id.clone();
     let balancer =
@@ -290,7 +290,7 @@ async fn a_load_balancer_that_is_not_in_the_plan_keeps_the_pool_until_a_human_ac
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn what_a_human_changed_is_reported_and_never_made_again() {
     let rig = rig(Config::default()).await;
-    let (state, _) = story::provisioned(&rig, 3).await.unwrap();
+    let (state, _) = setup::provisioned(&rig, 3).await.unwrap();
     let changed = rig
         .world
         .with(|world: &mut World| {
@@ -313,7 +313,7 @@ async fn what_a_human_changed_is_reported_and_never_made_again() {
     assert_eq!(fields, ["cluster /labels", "bucket-key presence"]);
     let after = rig.world.with(|world: &mut World| world.journal().len()).unwrap();
     assert_eq!(before, after, "a drift check changes nothing");
-    let teardown = story::approved_teardown(&rig, &state).await.unwrap();
+    let teardown = setup::approved_teardown(&rig, &state).await.unwrap();
     assert_eq!(rig.engine().run(&teardown.operation).await.unwrap(), Phase::Succeeded);
     assert_eq!(oracle::leftovers(&rig), Vec::<String>::new());
 }
@@ -322,7 +322,7 @@ async fn what_a_human_changed_is_reported_and_never_made_again() {
 async fn a_foreign_resource_with_our_mark_is_neither_adopted_nor_removed() {
     let faults = vec![(Matcher::nth("create-sks-cluster", 1), Fault::DropBefore)];
     let rig = rig(with_faults(faults)).await;
-    let state = story::approved_provision(&rig, 1).await.unwrap();
+    let state = setup::approved_provision(&rig, 1).await.unwrap();
     let cluster = state.plan.graph.nodes().iter().find(|node| node.key.as_str() == "cluster").unwrap();
     let labels = cluster.create.as_ref().unwrap().body.as_ref().unwrap()["labels"].clone();
     let foreign = rig
@@ -364,7 +364,7 @@ async fn an_expired_environment_asks_for_its_teardown_once() {
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn two_engines_never_run_one_operation_together() {
     let rig = rig(Config::default()).await;
-    let state = story::approved_provision(&rig, 1).await.unwrap();
+    let state = setup::approved_provision(&rig, 1).await.unwrap();
     let (one, two) = (rig.engine(), rig.engine());
     let (first, second) = tokio::join!(one.run(&state.operation), async {
         tokio::time::sleep(std::time::Duration::from_secs(30)).await;
@@ -378,8 +378,8 @@ async fn two_engines_never_run_one_operation_together() {
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn a_key_of_another_account_proves_nothing_gone() {
     let rig = rig(Config::default()).await;
-    let (state, _) = story::provisioned(&rig, 1).await.unwrap();
-    let teardown = story::approved_teardown(&rig, &state).await.unwrap();
+    let (state, _) = setup::provisioned(&rig, 1).await.unwrap();
+    let teardown = setup::approved_teardown(&rig, &state).await.unwrap();
     let other = "5f0c0de0-0000-4000-8000-000000000002".to_owned();
     rig.world.with(|world: &mut World| world.reconfigure(|config| config.organization_id = other)).unwrap();
     let engine = rig.engine();

@@ -19,7 +19,7 @@ use exokit_model::event::Event;
 use exokit_model::plan::Plan;
 use exokit_sim::Config;
 use exokit_simtest::rig::{Outfit, Rig, extension, person, request};
-use exokit_simtest::story;
+use exokit_simtest::setup;
 
 /// A cloud, and a ledger of one of both sorts.
 struct Host {
@@ -249,7 +249,7 @@ async fn every_sort_of_plan_has_the_id_of_its_request() {
     let (engine, dana) = (host.engine(), person("dana"));
     let mut wanted = request(1);
     wanted.spec.ttl_seconds = Some(3600);
-    let state = story::approved(&host.rig, wanted).await.unwrap();
+    let state = setup::approved(&host.rig, wanted).await.unwrap();
     engine.run(&state.operation).await.unwrap();
     let name = &state.plan.environment;
     let (extend, teardown) = (keyed(&engine, "e", "extend"), keyed(&engine, "t", "teardown"));

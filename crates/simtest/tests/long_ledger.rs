@@ -16,7 +16,7 @@ use exokit_model::ids::Zone;
 use exokit_model::phase::Phase;
 use exokit_sim::Config;
 use exokit_simtest::counting::Counting;
-use exokit_simtest::mould::{Mould, Until};
+use exokit_simtest::ledger_generator::{LedgerGenerator, Until};
 use exokit_simtest::rig::{Rig, request};
 use jiff::SignedDuration;
 
@@ -32,20 +32,21 @@ const WRITE_INTO: &str = "write-into:";
 
 /// Fills a ledger, then appends one by one until it is killed.
 fn write(folder: &Path) {
-    let mould = mould(3);
-    let five = mould.length(Until::Gone) * 4 + mould.length(Until::Ready);
+    let ledger_generator = ledger_generator(3);
+    let five = ledger_generator.length(Until::Gone) * 4 + ledger_generator.length(Until::Ready);
     let lives = (EVENTS * 5 / five) as u64 + 1;
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let ledger = SqliteLedger::open(folder).unwrap();
         for first in (0..lives).step_by(20) {
             let until = |number| if number % 5 > 0 { Until::Gone } else { Until::Ready };
-            let entries: Vec<Entry> =
-                (first..lives.min(first + 20)).flat_map(|number| mould.life(number, until(number))).collect();
+            let entries: Vec<Entry> = (first..lives.min(first + 20))
+                .flat_map(|number| ledger_generator.life(number, until(number)))
+                .collect();
             ledger.append(&Condition::default(), entries).await.unwrap();
         }
         for number in lives.. {
-            for entry in mould.life(number, Until::Gone) {
+            for entry in ledger_generator.life(number, Until::Gone) {
                 let written = ledger.append(&Condition::default(), vec![entry]).await.unwrap();
                 println!("durable {}", written[0].seq);
             }
@@ -53,10 +54,10 @@ fn write(folder: &Path) {
     });
 }
 
-fn mould(template: u16) -> Mould {
+fn ledger_generator(template: u16) -> LedgerGenerator {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(Mould::of(template)).unwrap()
+    runtime.block_on(LedgerGenerator::of(template)).unwrap()
 }
 
 /// Starts the writer and kills it after it was told so many times that a
@@ -112,7 +113,7 @@ fn a_long_ledger_starts_at_once_after_kill_9() {
 }
 
 /// What the parts of an operation cost, in records and rows that were read.
-async fn costs(at_rest: u64, parked: &Mould) -> Vec<(&'static str, u64)> {
+async fn costs(at_rest: u64, parked: &LedgerGenerator) -> Vec<(&'static str, u64)> {
     let rig = Rig::new(Config::default());
     rig.install_roster().await;
     for first in (0..at_rest).step_by(100) {
@@ -152,7 +153,7 @@ async fn costs(at_rest: u64, parked: &Mould) -> Vec<(&'static str, u64)> {
 
 #[tokio::test(start_paused = true)]
 async fn work_costs_the_same_beside_ten_thousand_environments_at_rest() {
-    let parked = Mould::of(1).await.unwrap();
+    let parked = LedgerGenerator::of(1).await.unwrap();
     let few = costs(100, &parked).await;
     let many = costs(10_000, &parked).await;
     println!("beside 100: {few:?}\nbeside 10,000: {many:?}");

@@ -8,13 +8,13 @@ use exokit_model::phase::Phase;
 use exokit_sim::{Config, Effect};
 use exokit_simtest::oracle::Evidence;
 use exokit_simtest::rig::Rig;
-use exokit_simtest::story;
+use exokit_simtest::setup;
 
 /// Tampers with good evidence and expects the oracle to say `word`.
 async fn check(word: &str, tamper: impl FnOnce(&mut Evidence)) {
     let rig = Rig::new(Config::default());
     rig.install_roster().await;
-    let (_, phase) = story::provisioned(&rig, 3).await.unwrap();
+    let (_, phase) = setup::provisioned(&rig, 3).await.unwrap();
     assert_eq!(phase, Phase::Succeeded);
     let mut evidence = Evidence::of(&rig);
     assert_eq!(evidence.judge(), Vec::<String>::new());

@@ -7,7 +7,7 @@ use exokit_model::approval::Decision;
 use exokit_model::phase::Phase;
 use exokit_sim::{Config, Fault, FaultRule, Matcher};
 use exokit_simtest::rig::Rig;
-use exokit_simtest::{oracle, story};
+use exokit_simtest::{oracle, setup};
 
 async fn rig(faults: Vec<FaultRule>) -> Rig {
     let rig = Rig::new(Config { faults, ..Config::default() });
@@ -21,7 +21,7 @@ async fn a_denial_at_the_moment_of_the_start_is_before_or_after_it() {
     // A round trip takes 60 ms; within this span the start happens.
     for offset in 0..130 {
         let rig = rig(Vec::new()).await;
-        let state = story::approved_provision(&rig, 3).await.unwrap();
+        let state = setup::approved_provision(&rig, 3).await.unwrap();
         let (runs, denies) = (rig.engine(), rig.engine());
         let token = rig.vote("robin", &state, Decision::Deny);
         let deny = async {
@@ -49,7 +49,7 @@ async fn of_two_who_let_an_operation_go_on_one_is_refused() {
         let fault = Fault::Status { status: 401, message: None, retry_after: None, after_effect: false };
         let when = Matcher { times: Some(1), ..Matcher::every("create-sks-nodepool") };
         let rig = rig(vec![FaultRule { when, fault }]).await;
-        let (state, phase) = story::provisioned(&rig, 1).await.unwrap();
+        let (state, phase) = setup::provisioned(&rig, 1).await.unwrap();
         assert!(matches!(phase, Phase::NeedsHuman { .. }));
         let (one, two) = (rig.engine(), rig.engine());
         let second = async {
@@ -69,7 +69,7 @@ async fn of_two_who_let_an_operation_go_on_one_is_refused() {
 async fn two_who_find_a_plan_out_of_date_reject_it_once() {
     for yields in 0..12 {
         let rig = rig(Vec::new()).await;
-        let state = story::approved_provision(&rig, 1).await.unwrap();
+        let state = setup::approved_provision(&rig, 1).await.unwrap();
         tokio::time::sleep(Duration::from_secs(25 * 3600)).await;
         let (one, two) = (rig.engine(), rig.engine());
         let second = async {

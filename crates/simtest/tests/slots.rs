@@ -9,7 +9,7 @@ use exokit_model::ids::{NodeKey, OperationId};
 use exokit_model::phase::Phase;
 use exokit_sim::{Config, Fault, FaultRule, Matcher};
 use exokit_simtest::rig::Rig;
-use exokit_simtest::{oracle, story};
+use exokit_simtest::{oracle, setup};
 
 /// The most resources of one operation that were between the intent to change
 /// them and its end at once.
@@ -48,9 +48,9 @@ async fn rig(slots: usize) -> Rig {
 async fn a_life_never_uses_more_slots_than_there_are() {
     for (template, slots, expected) in [(1, 1, 1), (7, 1, 1), (7, 2, 2), (7, 3, 3), (1, 10, 2), (7, 10, 5)] {
         let rig = rig(slots).await;
-        let (state, phase) = story::provisioned(&rig, template).await.unwrap();
+        let (state, phase) = setup::provisioned(&rig, template).await.unwrap();
         assert_eq!(phase, Phase::Succeeded, "T{template} with {slots}");
-        let teardown = story::approved_teardown(&rig, &state).await.unwrap();
+        let teardown = setup::approved_teardown(&rig, &state).await.unwrap();
         let phase = rig.engine().run(&teardown.operation).await.unwrap();
         assert_eq!(phase, Phase::Succeeded, "T{template} with {slots}");
         assert_eq!(oracle::judge(&rig), Vec::<String>::new(), "T{template} with {slots}");
@@ -62,7 +62,7 @@ async fn a_life_never_uses_more_slots_than_there_are() {
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn what_many_slots_began_is_brought_to_an_end_by_one() {
     let mut rig = rig(10).await;
-    let state = story::approved_provision(&rig, 7).await.unwrap();
+    let state = setup::approved_provision(&rig, 7).await.unwrap();
     let engine = rig.engine();
     let begun = tokio::time::timeout(Duration::from_secs(5), engine.run(&state.operation)).await;
     assert!(begun.is_err(), "it is under way");
@@ -76,7 +76,7 @@ async fn what_many_slots_began_is_brought_to_an_end_by_one() {
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn one_slot_is_enough_to_roll_back() {
     let rig = rig(1).await;
-    let state = story::approved_provision(&rig, 7).await.unwrap();
+    let state = setup::approved_provision(&rig, 7).await.unwrap();
     let refuses = FaultRule {
         when: Matcher { operation: Some("create-sks-nodepool".to_owned()), ..Matcher::default() },
         fault: Fault::Status {

@@ -19,12 +19,12 @@ use exokit_model::event::{Event, Record};
 use exokit_model::ids::NodeKey;
 use exokit_model::phase::Phase;
 use exokit_sim::{Effect, Fault, FaultRule, JournalEntry, Matcher, World};
+use exokit_simtest::crash_points;
 use exokit_simtest::matrix::{all_cells, in_virtual_time};
 use exokit_simtest::oracle;
 use exokit_simtest::parallel::{side_by_side, threads};
 use exokit_simtest::rig::Rig;
-use exokit_simtest::scene::{Scene, Verb, inventory};
-use exokit_simtest::trail;
+use exokit_simtest::scenario::{Scenario, Verb, inventory};
 
 /// The work is made of small allocations; the product keeps the system's.
 #[global_allocator]
@@ -210,22 +210,22 @@ fn effects(rig: &Rig) -> u64 {
 }
 
 /// Acts; where a human is needed, the fault is lifted and the human says so.
-async fn act_with_help(scene: &Scene, rig: &Rig, tally: &mut Tally) -> Result<Phase, String> {
-    let ended = scene.act(rig).await;
+async fn act_with_help(scenario: &Scenario, rig: &Rig, tally: &mut Tally) -> Result<Phase, String> {
+    let ended = scenario.act(rig).await;
     let Ok(Phase::NeedsHuman { .. }) = &ended else { return ended };
     tally.parked += 1;
     let records = rig.ledger.durable();
     let parked = records.iter().rfind(|record| record.entry.event.name() == "operation-parked").unwrap();
     rig.world.with(|world: &mut World| world.reconfigure(|config| config.faults.clear())).unwrap();
     rig.engine().unpark(parked.entry.operation.as_ref().unwrap(), "dana", false).await.unwrap();
-    scene.act(rig).await
+    scenario.act(rig).await
 }
 
 /// What is wrong with an end that may also be a rollback.
-async fn judge(scene: &Scene, rig: &Rig, ended: &Result<Phase, String>, end: &[String]) -> Vec<String> {
+async fn judge(scenario: &Scenario, rig: &Rig, ended: &Result<Phase, String>, end: &[String]) -> Vec<String> {
     tokio::time::sleep(Duration::from_secs(60)).await;
     let mut wrong = oracle::judge(rig);
-    match (scene.verb, ended) {
+    match (scenario.verb, ended) {
         (Verb::Provision, Ok(Phase::Succeeded)) => {
             let found = inventory(rig);
             wrong.extend((found != end).then(|| format!("another end: {found:?}")));
@@ -238,19 +238,19 @@ async fn judge(scene: &Scene, rig: &Rig, ended: &Result<Phase, String>, end: &[S
 }
 
 /// One fault in one call.
-async fn fails_once(scene: &Scene, call: &Call, fault: &Fault, end: &[String]) -> Tally {
+async fn fails_once(scenario: &Scenario, call: &Call, fault: &Fault, end: &[String]) -> Tally {
     let mut tally = Tally { runs: 1, ..Tally::default() };
-    let rig = scene.fresh();
+    let rig = scenario.fresh();
     let before = effects(&rig);
     let rule = FaultRule { when: Matcher::nth(&call.operation, call.nth), fault: fault.clone() };
     rig.world.with(|world: &mut World| world.reconfigure(|config| config.faults = vec![rule])).unwrap();
-    let ended = act_with_help(scene, &rig, &mut tally).await;
+    let ended = act_with_help(scenario, &rig, &mut tally).await;
     match &ended {
         Ok(Phase::Succeeded) => tally.succeeded += 1,
         Ok(Phase::RolledBack { .. }) => tally.rolled_back += 1,
         _ => {}
     }
-    let mut wrong = judge(scene, &rig, &ended, end).await;
+    let mut wrong = judge(scenario, &rig, &ended, end).await;
     let expected = says(call, fault);
     if !said(&rig, call, expected) {
         wrong.push(format!("its step does not say {expected:?}"));
@@ -259,18 +259,18 @@ async fn fails_once(scene: &Scene, call: &Call, fault: &Fault, end: &[String]) -
         wrong.push("the fault had no effect".to_owned());
     }
     let place =
-        format!("T{} {}, {} #{} meets {fault:?}", scene.template, scene.verb, call.operation, call.nth);
+        format!("T{} {}, {} #{} meets {fault:?}", scenario.template, scenario.verb, call.operation, call.nth);
     tally.wrong = wrong.into_iter().map(|line| format!("{place}: {line}")).collect();
     tally
 }
 
 /// Every fault in every call of one template and verb, by fault.
 fn each_fails_once(template: u16, verb: Verb) -> BTreeMap<String, Tally> {
-    let scene = in_virtual_time(Scene::set(verb, template)).unwrap();
-    let before = scene.rig.world.peek(|world| world.journal().len()).unwrap();
+    let scenario = in_virtual_time(Scenario::set(verb, template)).unwrap();
+    let before = scenario.rig.world.peek(|world| world.journal().len()).unwrap();
     let (calls, end) = in_virtual_time(async {
-        let rig = scene.fresh();
-        scene.act(&rig).await.unwrap();
+        let rig = scenario.fresh();
+        scenario.act(&rig).await.unwrap();
         let journal = rig.world.peek(|world| world.journal()[before..].to_vec()).unwrap();
         (calls(&rig.ledger.durable(), &journal), inventory(&rig))
     });
@@ -280,7 +280,7 @@ fn each_fails_once(template: u16, verb: Verb) -> BTreeMap<String, Tally> {
             if matches!(fault, Fault::OperationFails { .. }) && !call.can_fail_later {
                 continue;
             }
-            let tally = in_virtual_time(fails_once(&scene, call, &fault, &end));
+            let tally = in_virtual_time(fails_once(&scenario, call, &fault, &end));
             by_fault.entry(name.to_owned()).or_default().add(&tally);
         }
     }
@@ -326,16 +326,16 @@ fn changes(rig: &Rig) -> usize {
 
 /// One engine stands still after so many polls; another takes over when the
 /// lease has run out, and ends; then the first goes on.
-async fn taken_over(scene: &Scene, polls: u64, end: &[String]) -> Tally {
+async fn taken_over(scenario: &Scenario, polls: u64, end: &[String]) -> Tally {
     let mut tally = Tally { runs: 1, ..Tally::default() };
-    let rig = scene.fresh();
-    let mut first = pin!(scene.act(&rig));
+    let rig = scenario.fresh();
+    let mut first = pin!(scenario.act(&rig));
     let mut wrong = Vec::new();
     if let Some(ended) = pause_after(&mut first, polls).await {
         wrong.push(format!("it was not taken over, it ended as {ended:?}"));
     }
     tokio::time::sleep(Duration::from_secs(91)).await;
-    let ended = scene.act(&rig).await;
+    let ended = scenario.act(&rig).await;
     match &ended {
         Ok(Phase::Succeeded) => tally.succeeded += 1,
         Ok(Phase::RolledBack { .. }) => tally.rolled_back += 1,
@@ -344,7 +344,7 @@ async fn taken_over(scene: &Scene, polls: u64, end: &[String]) -> Tally {
     let before = changes(&rig);
     let (records, late) = (rig.ledger.lengths().0, first.await);
     tally.fenced += u64::from(late.is_err());
-    wrong.extend(judge(scene, &rig, &ended, end).await);
+    wrong.extend(judge(scenario, &rig, &ended, end).await);
     if changes(&rig) != before {
         wrong.push(format!("the first engine changed the cloud afterwards and ended as {late:?}"));
     }
@@ -352,23 +352,23 @@ async fn taken_over(scene: &Scene, polls: u64, end: &[String]) -> Tally {
     if known[records..].iter().any(|record| record.entry.epoch > 0) {
         wrong.push(format!("the first engine wrote afterwards and ended as {late:?}"));
     }
-    let place = format!("T{} {}, taken over after {polls} polls", scene.template, scene.verb);
+    let place = format!("T{} {}, taken over after {polls} polls", scenario.template, scenario.verb);
     tally.wrong = wrong.into_iter().map(|line| format!("{place}: {line}")).collect();
     tally
 }
 
 /// A take-over after each record of one template and verb.
 fn each_taken_over(template: u16, verb: Verb) -> (String, Tally) {
-    let scene = in_virtual_time(Scene::set(verb, template)).unwrap();
+    let scenario = in_virtual_time(Scenario::set(verb, template)).unwrap();
     let (places, end) = in_virtual_time(async {
-        let rig = scene.fresh();
-        let (ended, points) = trail::follow(&rig, scene.act(&rig)).await;
+        let rig = scenario.fresh();
+        let (ended, points) = crash_points::follow(&rig, scenario.act(&rig)).await;
         ended.unwrap();
-        (trail::after_each_record(&points), inventory(&rig))
+        (crash_points::after_each_record(&points), inventory(&rig))
     });
     let mut sum = Tally::default();
     for polls in places {
-        sum.add(&in_virtual_time(taken_over(&scene, polls, &end)));
+        sum.add(&in_virtual_time(taken_over(&scenario, polls, &end)));
     }
     (format!("T{template} {verb}"), sum)
 }

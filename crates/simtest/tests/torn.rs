@@ -9,9 +9,9 @@ use std::path::Path;
 
 use exokit_ledger::{Condition, Filter, Ledger as _, SqliteLedger};
 use exokit_model::event::Record;
+use exokit_simtest::crash_points::{self, CrashPoint, Outcome};
 use exokit_simtest::matrix::in_virtual_time;
-use exokit_simtest::scene::{Scene, Verb};
-use exokit_simtest::trail::{self, Outcome, Point};
+use exokit_simtest::scenario::{Scenario, Verb};
 
 /// A file ledger that grows with the records of a run.
 struct Growing {
@@ -40,11 +40,11 @@ async fn torn(from: &Path, to: &Path, length: u64) -> Vec<Record> {
     SqliteLedger::open(to).unwrap().read(Filter::All, 0).await.unwrap()
 }
 
-fn resumes(scene: &Scene, point: &Point, outcome: &Outcome) {
+fn resumes(scenario: &Scenario, point: &CrashPoint, outcome: &Outcome) {
     let wrong = in_virtual_time(async {
         let rig = outcome.left.fork(point.at);
-        let ended = scene.act(&rig).await;
-        scene.judge(&rig, ended).await
+        let ended = scenario.act(&rig).await;
+        scenario.judge(&rig, ended).await
     });
     assert_eq!(wrong, Vec::<String>::new(), "{}", point.place(outcome));
 }
@@ -53,10 +53,10 @@ fn resumes(scene: &Scene, point: &Point, outcome: &Outcome) {
 fn an_operation_resumes_on_a_ledger_whose_last_transaction_is_torn() {
     let folder = tempfile::tempdir().unwrap();
     let running = folder.path().join("running");
-    let scene = in_virtual_time(Scene::set(Verb::Provision, 1)).unwrap();
+    let scenario = in_virtual_time(Scenario::set(Verb::Provision, 1)).unwrap();
     let points = in_virtual_time(async {
-        let rig = scene.fresh();
-        trail::follow(&rig, scene.act(&rig)).await.1
+        let rig = scenario.fresh();
+        crash_points::follow(&rig, scenario.act(&rig)).await.1
     });
     let file = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut growing = Growing { ledger: SqliteLedger::open(&running).unwrap(), written: 0 };
@@ -80,8 +80,8 @@ fn an_operation_resumes_on_a_ledger_whose_last_transaction_is_torn() {
             kept += u32::from(found.len() == after.len());
             lost += u32::from(found.len() == before.len());
         }
-        resumes(&scene, point, whole);
-        resumes(&scene, point, half);
+        resumes(&scenario, point, whole);
+        resumes(&scenario, point, half);
     }
     assert!(kept > 10 && lost > 10, "{kept} kept, {lost} lost");
 }

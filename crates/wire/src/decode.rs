@@ -5,7 +5,6 @@
 use std::fmt;
 
 use exokit_model::text::{excerpt, is_hazardous};
-use exokit_mutant::{Mutant, planted};
 use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor,
@@ -149,7 +148,7 @@ pub fn reply(bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
 }
 
 fn bounded(bytes: &[u8], most: usize, strict: Strict) -> Result<Map<String, Value>, DecodeError> {
-    if bytes.len() > most && !planted(Mutant::AnyLength) {
+    if bytes.len() > most {
         return Err(DecodeError::TooLarge { found: bytes.len(), most });
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
@@ -317,7 +316,7 @@ impl<'de> Visitor<'de> for Strict {
         let mut fields = Map::new();
         while let Some(name) = entries.next_key_seed(Name)? {
             let value = entries.next_value_seed(inner)?;
-            if fields.contains_key(&name) && !planted(Mutant::LastField) {
+            if fields.contains_key(&name) {
                 return Err(A::Error::custom(format!("field {name:?} stands twice")));
             }
             fields.insert(name, value);

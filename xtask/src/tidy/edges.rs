@@ -23,14 +23,10 @@ const LAYERS: &[Layer] = &[
         tests: &["exokit-templates"],
     },
     Layer { package: "exokit-templates", normal: &["exokit-model"], tests: &["exokit-core"] },
-    Layer { package: "exokit-approval", normal: &["exokit-model", "exokit-mutant"], tests: &[] },
-    Layer {
-        package: "exokit-cloud",
-        normal: &["exokit-model", "exokit-approval", "exokit-mutant"],
-        tests: &["exokit-sim"],
-    },
+    Layer { package: "exokit-approval", normal: &["exokit-model"], tests: &[] },
+    Layer { package: "exokit-cloud", normal: &["exokit-model", "exokit-approval"], tests: &["exokit-sim"] },
     Layer { package: "exokit-sim", normal: &[], tests: &[] },
-    Layer { package: "exokit-ledger", normal: &["exokit-model", "exokit-core", "exokit-mutant"], tests: &[] },
+    Layer { package: "exokit-ledger", normal: &["exokit-model", "exokit-core"], tests: &[] },
     Layer {
         package: "exokit-engine",
         normal: &[
@@ -44,7 +40,7 @@ const LAYERS: &[Layer] = &[
         ],
         tests: &["exokit-sim", "exokit-templates"],
     },
-    Layer { package: "exokit-wire", normal: &["exokit-model", "exokit-mutant"], tests: &[] },
+    Layer { package: "exokit-wire", normal: &["exokit-model"], tests: &[] },
     Layer {
         package: "exokit-text",
         normal: &["exokit-model", "exokit-core", "exokit-approval", "exokit-wire"],

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::observe::{self, CloudOperation};
 use crate::run::{Run, StepEnd, refused};
 use crate::steps::create::chain;
-use crate::steps::{Patience, node_of, parent_of, pause, permit, send, strays};
+use crate::steps::{Patience, node_of, parent_of, pause, permit, send, unplanned_resources};
 
 pub(crate) async fn run(
     run: &Run<'_>,
@@ -26,7 +26,7 @@ pub(crate) async fn run(
 ) -> Result<(), StepEnd> {
     let node = node_of(run, key)?;
     pause(run.engine.parts().timing.delete_backoff(refusals)).await;
-    strays::check(run, &node, id).await?;
+    unplanned_resources::check(run, &node, id).await?;
     let which = usize::try_from(step).unwrap_or(usize::MAX);
     let permitted = match permit(run, key, Intent::Delete { step: which }).await? {
         Ok(permitted) => permitted,

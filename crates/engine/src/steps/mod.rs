@@ -1,12 +1,12 @@
 //! The steps: each does one bounded thing on one node and records what came
 //! of it. None of them decides what comes next; that is the walk's business.
 
+pub(crate) mod confirm_gone;
 pub(crate) mod create;
 pub(crate) mod delete;
-pub(crate) mod gone;
 pub(crate) mod ready;
 pub(crate) mod settle;
-mod strays;
+mod unplanned_resources;
 
 use std::time::Duration;
 
@@ -20,7 +20,6 @@ use exokit_model::graph::Node;
 use exokit_model::ids::{NodeKey, ResourceId};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::request::ConcreteRequest;
-use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 
 use crate::error::EngineError;
@@ -41,9 +40,7 @@ pub(crate) async fn permit(
     node: &NodeKey,
     intent: Intent,
 ) -> Result<Result<Permitted, Refusal>, EngineError> {
-    if !planted(Mutant::OutliveLease) {
-        run.ensure_lease().await?;
-    }
+    run.ensure_lease().await?;
     run.refresh().await?;
     let verifier = run.engine.verifier().await?;
     let now = run.engine.now();
@@ -51,11 +48,7 @@ pub(crate) async fn permit(
         let held = run.lease();
         (held.lease.epoch, held.until(now))
     };
-    let expires = match (planted(Mutant::SignLong), planted(Mutant::OutliveLease)) {
-        (true, _) => (now + SIGNATURE * 20).min(until - SKEW_MARGIN),
-        (_, true) => now + SIGNATURE,
-        (false, false) => (now + SIGNATURE).min(until - SKEW_MARGIN),
-    };
+    let expires = (now + SIGNATURE).min(until - SKEW_MARGIN);
     let state = run.state();
     if !run.engine.has_recorded(&state) {
         return Ok(Err(Refusal::NotSealed));
@@ -68,7 +61,7 @@ pub(crate) async fn permit(
         plan: &state.plan,
         digest: state.digest,
         tokens: &state.tokens,
-        consent: run.consent(),
+        prior_approval: run.prior_approval(),
         now,
         started_at: state.started_at,
         rollback: rollback_of(&state, node, intent),
@@ -94,14 +87,9 @@ pub(crate) async fn send(
 ) -> Result<Result<Reply, MutationError>, EngineError> {
     let Permitted { permit, request, expires } = permitted;
     let client = &run.engine.parts().client;
-    if planted(Mutant::IntentAfterSend) {
-        let outcome = client.mutate(permit, &request, expires).await;
-        run.record(vec![intent]).await?;
-        return Ok(outcome);
-    }
     run.record(vec![intent]).await?;
     let deadline = run.lease().until(run.engine.now());
-    if expires > deadline && !planted(Mutant::OutliveLease) {
+    if expires > deadline {
         let operation = request.operation.clone();
         let why = NotSent::OutlivesPermit { expires, deadline };
         return Ok(Err(MutationError::NotSent { operation, why }));

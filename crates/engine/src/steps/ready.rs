@@ -170,9 +170,6 @@ impl Follow<'_, '_> {
     /// is removed by it; what has none must have shown in no list for as long
     /// as lists can lag.
     async fn failed(&mut self, reason: String, missing_since: &mut Option<Instant>) -> Result<Look, StepEnd> {
-        if planted(Mutant::ForgetFailed) {
-            return Ok(Look::Failed(None, reason));
-        }
         if self.id.is_some() {
             return Ok(Look::Failed(self.id.clone(), reason));
         }

@@ -52,7 +52,7 @@ async fn wait_until_expired(run: &Run<'_>, expires_at: Timestamp) {
         let now = run.engine.now();
         let here = now >= expires_at + SKEW_MARGIN;
         let there = run.engine.parts().client.skew().is_none_or(|skew| skew.surely_past(expires_at, now));
-        if here && there || planted(Mutant::SettleAtOnce) {
+        if here && there {
             return;
         }
         let left = (expires_at + SKEW_MARGIN).duration_since(now);
@@ -69,7 +69,7 @@ async fn look(run: &Run<'_>, node: &Node) -> Result<Vec<Observed>, StepEnd> {
     loop {
         // What is listed after the whole lag is final, so the last list is
         // asked for when the lag is over, not before.
-        let last = started.elapsed() >= lag || planted(Mutant::SettleOnce);
+        let last = started.elapsed() >= lag;
         let listed = observe::list(&run.engine.parts().client, node.kind, &node.zone).await;
         let Some(listed) = patience.ask(listed).await? else { continue };
         let ours = confirm(run, node, listed).await?;

@@ -11,7 +11,6 @@ use exokit_model::ids::{EnvironmentName, OperationId, Zone};
 use exokit_model::kind::Kind;
 use exokit_model::phase::Phase;
 use exokit_model::ready_time::ReadyTime;
-use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -20,7 +19,7 @@ use crate::change::{Change, ChangeOutcome};
 use crate::condition::Filter;
 use crate::error::LedgerError;
 use crate::head::Head;
-use crate::lease::{Lease, LeaseRow};
+use crate::lease::LeaseRow;
 use crate::ledger::Ledger;
 use crate::plans::Plans;
 use crate::poll::ready;
@@ -331,21 +330,15 @@ impl Ledger for MemoryLedger {
             if done.is_err() {
                 state.truncate(before, &self.plans)?;
             }
-            let mut done = done?;
-            if let (true, ChangeOutcome::Lease(lease)) = (acquires, &mut done) {
-                // Whoever holds the lease sees all that was written before.
+            let done = done?;
+            if acquires {
+                // The holder of a lease sees everything that was written before.
                 let length = state.records.len();
                 state.sync(length);
-                if planted(Mutant::SameEpoch) {
-                    repeat_epoch(&mut state, lease);
-                }
             }
             (done, state.records.len())
         };
         if matches!(done, ChangeOutcome::Records(_)) {
-            if planted(Mutant::AckEarly) {
-                return Ok(done);
-            }
             tokio::task::yield_now().await;
             self.lock().sync(length);
         }
@@ -397,14 +390,6 @@ impl Ledger for MemoryLedger {
 
     fn plans(&self) -> &Plans {
         &self.plans
-    }
-}
-
-/// A planted mistake: gives a lease the epoch of the one before it.
-fn repeat_epoch(state: &mut State, lease: &mut Lease) {
-    lease.epoch = lease.epoch.saturating_sub(1).max(1);
-    if let Some(row) = state.leases.get_mut(&lease.operation) {
-        row.epoch = lease.epoch;
     }
 }
 

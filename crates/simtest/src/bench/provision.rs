@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::bench::{Failure, critical};
 use crate::rig::Rig;
-use crate::story;
+use crate::setup;
 
 /// What one provision took.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ impl Measured {
 /// # Errors
 /// When it does not end well.
 pub async fn provision(rig: &Rig, request: ProvisionRequest) -> Result<Measured, Failure> {
-    let state = story::approved(rig, request).await?;
+    let state = setup::approved(rig, request).await?;
     let engine = rig.engine();
     let calls = calls(rig);
     let started = Instant::now();

@@ -14,8 +14,8 @@ use exokit_model::kind::Kind;
 use exokit_model::plan::{Action, Plan};
 use exokit_sim::{Effect, JournalEntry, LiveResource, World};
 
-use super::play::{Play, Truth};
-use super::witness::{Inner, arrived_digest};
+use super::simulation::{Simulation, Truth};
+use super::witness::{Inner, Sent, arrived_digest};
 use crate::oracle;
 
 /// Everything that is looked at.
@@ -30,15 +30,15 @@ struct Case<'a> {
 }
 
 /// What is wrong, one line each.
-pub(super) fn judge(play: &Play) -> Vec<String> {
-    let (journal, live) = play.rig.cloud(|world: &World| (world.journal().to_vec(), world.live()));
-    let records = play.records();
-    let truth = play.truth.borrow();
-    let witness = play.witness.lock();
+pub(super) fn judge(simulation: &Simulation) -> Vec<String> {
+    let (journal, live) = simulation.rig.cloud(|world: &World| (world.journal().to_vec(), world.live()));
+    let records = simulation.records();
+    let truth = simulation.truth.borrow();
+    let witness = simulation.witness.lock();
     let case = Case {
         plans: oracle::plans(&records),
         live: live.into_iter().filter(|live| !is_others(live, &truth)).collect(),
-        keys: play.rig.public_keys(),
+        keys: simulation.rig.public_keys(),
         records,
         journal,
         witness: &witness,
@@ -58,8 +58,8 @@ pub(super) fn judge(play: &Play) -> Vec<String> {
     wrong.extend(case.keys_have_their_secrets());
     wrong.extend(case.rolled_back_is_empty());
     wrong.extend(case.rejected_did_nothing());
-    wrong.extend(case.calls_are_within_the_budget(play.rig.budget_per_second));
-    wrong.extend(case.no_secret_is_in_the_ledger(&play.secrets()));
+    wrong.extend(case.calls_are_within_the_budget(simulation.rig.budget_per_second));
+    wrong.extend(case.no_secret_is_in_the_ledger(&simulation.secrets()));
     wrong
 }
 
@@ -97,20 +97,20 @@ impl Case<'_> {
         for entry in self.journal.iter().filter(|entry| entry.effect != Effect::None) {
             let place = format!("{} {} at {}", entry.method, entry.path, entry.at_ms);
             if !entry.path.starts_with("/v2/") {
-                if !self.is_our_bucket(entry) {
-                    wrong.push(format!("I1 unplanned: {place}"));
+                match self.is_our_bucket(entry) {
+                    false => wrong.push(format!("I1 unplanned: {place}")),
+                    true => wrong.extend(self.check_storage(entry, &place)),
                 }
                 continue;
             }
             let digest = arrived_digest(entry);
-            let sent =
-                self.witness.sent.iter().filter(|sent| sent.digest == digest && sent.at_ms <= entry.at_ms);
-            let intended: Vec<&Intent> =
-                sent.filter_map(|sent| intent_before(intents.get(&digest)?, sent.acknowledged)).collect();
-            if !self.truth.clock_was_wrong && self.is_signed_long(digest, entry) {
+            let sent = self.sent_before(digest, entry);
+            if !self.truth.clock_was_wrong && is_signed_long(&sent, entry) {
                 wrong.push(format!("I18 signed for more than 30 s: {place}"));
             }
-            match intent_of(&intended, entry) {
+            let acknowledged = sent.iter().map(|sent| sent.acknowledged).max().unwrap_or_default();
+            let intents = intents.get(&digest).map(Vec::as_slice).unwrap_or_default();
+            match intent_of(intents, acknowledged, entry) {
                 None => wrong.push(format!("I4 unintended: {place}")),
                 Some(intent) => wrong.extend(check_times(intent, entry, &place)),
             }
@@ -122,15 +122,14 @@ impl Case<'_> {
         wrong
     }
 
-    /// Whether no sending of a request is within 30 s of the end of the
-    /// signature with which it arrived.
-    fn is_signed_long(&self, digest: Digest, entry: &JournalEntry) -> bool {
-        let Some(expires) = entry.request_expires_ms else { return true };
-        let sent = self.witness.sent.iter().filter(|sent| sent.digest == digest && sent.at_ms <= entry.at_ms);
-        sent.map(|sent| expires - sent.at_ms).min().is_none_or(|shortest| shortest > SIGNATURE_MS)
+    /// The sendings of a request until it arrived.
+    fn sent_before(&self, digest: Digest, entry: &JournalEntry) -> Vec<&Sent> {
+        let sent = self.witness.sent.iter();
+        sent.filter(|sent| sent.digest == digest && sent.at_ms <= entry.at_ms).collect()
     }
 
-    /// Acknowledged intents by the request that they name, in order.
+    /// Acknowledged intents by the request that they name, in the order of the
+    /// ledger.
     fn intents(&self) -> BTreeMap<Digest, Vec<Intent>> {
         let by_seq: BTreeMap<u64, &Record> = self.records.iter().map(|record| (record.seq, record)).collect();
         let mut intents: BTreeMap<Digest, Vec<Intent>> = BTreeMap::new();
@@ -142,17 +141,36 @@ impl Case<'_> {
                 _ => continue,
             };
             intents.entry(request).or_default().push(Intent {
+                seq: acknowledged.seq,
                 at,
                 expires_ms: expires.as_millisecond(),
                 lease_until_ms: acknowledged.lease_until_ms,
             });
         }
+        intents.values_mut().for_each(|intents| intents.sort_by_key(|intent| intent.seq));
         intents
     }
 
     fn is_our_bucket(&self, entry: &JournalEntry) -> bool {
         let name = oracle::bucket(entry);
         self.plans.values().flat_map(|plan| plan.graph.nodes()).any(|node| node.name == name)
+    }
+
+    /// One intent covers as many requests to object storage as emptying a bucket
+    /// takes; none of them is signed for longer than it.
+    fn check_storage(&self, entry: &JournalEntry, place: &str) -> Option<String> {
+        let signed_until = entry.request_expires_ms.unwrap_or(i64::MAX);
+        let intended = self.records.iter().any(|record| match &record.entry.event {
+            Event::CreateIntended { node, expires_at, .. }
+            | Event::DeleteIntended { node, expires_at, .. } => {
+                let node = self.operation_of(record).and_then(|(_, plan)| plan.graph.node(node));
+                node.is_some_and(|node| node.name == oracle::bucket(entry))
+                    && (self.truth.clock_was_wrong || record.entry.at.as_millisecond() <= entry.at_ms)
+                    && signed_until <= expires_at.as_millisecond()
+            }
+            _ => false,
+        });
+        (!intended).then(|| format!("I4 signed for longer than intended: {place}"))
     }
 
     /// Invariant 5: what was changed or deleted was made by a create of ours,
@@ -417,22 +435,30 @@ const ATTEMPTS_MAX: u32 = 15 * 7;
 
 /// An acknowledged intent.
 struct Intent {
-    /// Its place among what was acknowledged.
+    seq: u64,
+    /// Its position among what was acknowledged. A writer that is paused learns
+    /// late that its record is durable, so this order is not that of the ledger.
     at: usize,
     expires_ms: i64,
     lease_until_ms: Option<i64>,
 }
 
-fn intent_before(intents: &[Intent], acknowledged: usize) -> Option<&Intent> {
-    intents.iter().rfind(|intent| intent.at < acknowledged)
+/// The intent under which a request was signed, of those among the first
+/// `acknowledged` acknowledgements: the newest whose expiry is that of the
+/// signature, or else the newest of all. Several processes may intend the same
+/// request, and it may arrive after a later sending of it.
+fn intent_of<'i>(intents: &'i [Intent], acknowledged: usize, entry: &JournalEntry) -> Option<&'i Intent> {
+    let signed_until = entry.request_expires_ms.unwrap_or(i64::MAX);
+    let fits = |intent: &&Intent| (0..1000).contains(&intent.expires_ms.saturating_sub(signed_until));
+    let intended = || intents.iter().rev().filter(|intent| intent.at < acknowledged);
+    intended().find(fits).or_else(|| intended().next())
 }
 
-/// The intent under which a request was signed: a request may arrive late,
-/// after the same one was sent again under a newer intent.
-fn intent_of<'i>(intended: &[&'i Intent], entry: &JournalEntry) -> Option<&'i Intent> {
-    let signed_until = entry.request_expires_ms.unwrap_or(i64::MAX);
-    let fits = |intent: &&&Intent| (0..1000).contains(&intent.expires_ms.saturating_sub(signed_until));
-    intended.iter().rev().find(fits).or(intended.last()).copied()
+/// Whether no sending of a request is within 30 s of the end of the signature
+/// with which it arrived.
+fn is_signed_long(sent: &[&Sent], entry: &JournalEntry) -> bool {
+    let Some(expires) = entry.request_expires_ms else { return true };
+    sent.iter().map(|sent| expires - sent.at_ms).min().is_none_or(|shortest| shortest > SIGNATURE_MS)
 }
 
 fn check_times(intent: &Intent, entry: &JournalEntry, place: &str) -> Option<String> {

@@ -3,24 +3,25 @@
 //! convergence; then the judge.
 //!
 //! [`schedule`] is what goes wrong, as data; [`generate`] makes one from a
-//! seed; `play` carries it out; `judge` says what is wrong; [`effect`] counts
+//! seed; `simulation` carries it out; `judge` says what is wrong; [`effect`] counts
 //! what really happened, so that a run without faults is not taken for a run
 //! that survived them; [`minimise`] shrinks a schedule that fails.
 
-mod acts;
+mod bus_life;
 mod disk;
 pub mod effect;
 pub mod generate;
+mod idle_time;
+mod interventions;
 mod judge;
 pub mod minimise;
-mod people;
-mod play;
+mod mutants;
+mod operation_tracker;
 mod process;
-mod rest;
+mod requests_and_votes;
 pub mod schedule;
-mod situation;
-mod talk;
-mod wire;
+mod simulation;
+mod watched_transport;
 mod witness;
 
 use std::panic::AssertUnwindSafe;
@@ -29,8 +30,8 @@ use exokit_model::canonical::Digest;
 use exokit_model::event::Record;
 
 use self::effect::Coverage;
-use self::play::Play;
 use self::schedule::Schedule;
+use self::simulation::Simulation;
 use crate::crash::{Ran, after_polls};
 
 /// Most polls of one run. A run takes some thousands; one that takes more than
@@ -74,29 +75,29 @@ pub fn run(schedule: &Schedule) -> std::io::Result<Report> {
 }
 
 async fn played(schedule: &Schedule) -> Report {
-    let mut play = Play::new(schedule);
+    let mut simulation = Simulation::new(schedule);
     if schedule.bus {
-        return talk::played(play).await;
+        return bus_life::played(simulation).await;
     }
-    let ran = after_polls(play.life(), POLLS_MAX).await;
+    let ran = after_polls(simulation.life(), POLLS_MAX).await;
     if matches!(ran, Ran::Crashed) {
-        play.wrong(format!("I8 it is not over after {POLLS_MAX} polls"));
+        simulation.wrong(format!("I8 it is not over after {POLLS_MAX} polls"));
     }
-    play.note_lost_secrets();
-    report(&play)
+    simulation.note_lost_secrets();
+    report(&simulation)
 }
 
 /// What a run came to, judged.
-fn report(play: &Play) -> Report {
-    let wrong = judge::judge(play);
-    let coverage = play.witness.lock().coverage.clone();
-    let (records, journal) = (play.records(), journal(play));
+fn report(simulation: &Simulation) -> Report {
+    let wrong = judge::judge(simulation);
+    let coverage = simulation.witness.lock().coverage.clone();
+    let (records, journal) = (simulation.records(), journal(simulation));
     Report { wrong, coverage, trace: trace(&records, &journal), records, journal }
 }
 
 /// The changes that reached the cloud, and what is left there.
-fn journal(play: &Play) -> Vec<String> {
-    play.rig.cloud(|world| {
+fn journal(simulation: &Simulation) -> Vec<String> {
+    simulation.rig.cloud(|world| {
         let journal = world.journal().iter().map(|entry| {
             format!("{} {} {} {} {:?}", entry.at_ms, entry.method, entry.path, entry.status, entry.effect)
         });

@@ -13,8 +13,8 @@ use exokit_sim::{JournalEntry, SharedWorld, World};
 use jiff::SignedDuration;
 
 use super::effect::{Coverage, State};
+use super::operation_tracker::OperationTracker;
 use super::schedule::{DiskFailure, Schedule, What};
-use super::situation::Situation;
 
 /// A record whose writer was told that it is durable.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ pub(super) struct Inner {
     /// Effects seen.
     pub(super) coverage: Coverage,
     /// Where the current operation stands.
-    pub(super) situation: Situation,
+    pub(super) tracker: OperationTracker,
     /// Everything acknowledged, in order.
     pub(super) acknowledged: Vec<Acknowledged>,
     /// Every change that was sent, in order.
@@ -90,7 +90,7 @@ impl Inner {
             (false, true) => "zombie's request refused by its expiry",
             (false, false) => return,
         };
-        let state = self.situation.state();
+        let state = self.tracker.state();
         (0..count).for_each(|_| self.coverage.note(effect, state));
     }
 }
@@ -119,7 +119,7 @@ impl Witness {
     /// Counts an effect in the present state.
     pub(super) fn note(&self, effect: &str) {
         let mut inner = self.lock();
-        let state = inner.situation.state();
+        let state = inner.tracker.state();
         inner.coverage.note(effect, state);
     }
 
@@ -132,7 +132,7 @@ impl Witness {
     pub(super) fn note_cloud(&self, world: &SharedWorld) {
         let look = |world: &World| {
             let mut inner = self.lock();
-            let state = inner.situation.state();
+            let state = inner.tracker.state();
             for (name, count) in world.effects() {
                 let before = inner.world_effects.get(name).copied().unwrap_or_default();
                 if *count > before {
@@ -180,8 +180,15 @@ impl Witness {
             let lease = record.entry.operation.clone().map(|operation| (operation, record.entry.epoch));
             let lease_until_ms = lease.and_then(|lease| inner.leases.get(&lease).copied());
             inner.acknowledged.push(Acknowledged { seq: record.seq, hash: record.hash, lease_until_ms });
-            inner.situation.take(record);
+            inner.tracker.take(record);
         }
+    }
+
+    /// The newest epoch of an operation's lease.
+    pub(super) fn newest_epoch(&self, operation: &OperationId) -> Option<u64> {
+        let inner = self.lock();
+        let epochs = inner.leases.range((operation.clone(), 0)..=(operation.clone(), u64::MAX));
+        epochs.map(|((_, epoch), _)| *epoch).next_back()
     }
 
     /// A lease was acquired or renewed by a process on a host whose clock is

@@ -1,6 +1,6 @@
-//! Many lives from one: the records of an environment that the engine really
-//! made and removed, told again under other names, so that a ledger of any
-//! length has the content that it would have.
+//! Generates ledgers of any length. The engine makes and removes one environment;
+//! the generator repeats its records under other names, so that the content is
+//! that of a real ledger.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub enum Until {
 }
 
 /// The life of an environment of one template, from plan to certificate.
-pub struct Mould {
+pub struct LedgerGenerator {
     entries: Vec<Told>,
     /// How many of them make up the provision.
     provision: usize,
@@ -75,7 +75,7 @@ enum Sort {
     Digest(usize),
 }
 
-impl Mould {
+impl LedgerGenerator {
     /// Lets the engine make and remove an environment of a template.
     ///
     /// # Errors
@@ -293,11 +293,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn lives_are_told_under_names_of_their_own() {
-        let mould = Mould::of(3).await.unwrap();
+        let ledger_generator = LedgerGenerator::of(3).await.unwrap();
         let mut records: Vec<Record> = Vec::new();
         let cases = [Until::Gone, Until::Ready, Until::Parked, Until::Making];
         for (number, until) in (0..).zip(cases) {
-            for entry in mould.life(number, until) {
+            for entry in ledger_generator.life(number, until) {
                 let prev = records.last().map_or(Digest([0; 32]), |last| last.hash);
                 records.push(Record::chain(prev, records.len() as u64 + 1, entry).unwrap());
             }
@@ -306,9 +306,10 @@ mod tests {
         let phases: Vec<&str> = registry.environments().values().map(|view| view.phase.as_str()).collect();
         assert_eq!(phases, ["gone", "ready", "needs-human", "provisioning"]);
         assert_eq!(registry.operations().len(), 5);
-        let whole = records.iter().take(mould.length(Until::Gone)).map(|record| text(&record.entry));
+        let whole =
+            records.iter().take(ledger_generator.length(Until::Gone)).map(|record| text(&record.entry));
         let first = whole.collect::<String>();
-        for slot in &mould.slots {
+        for slot in &ledger_generator.slots {
             assert!(!first.contains(&slot.first), "{} stands there still", slot.first);
         }
     }

@@ -6,7 +6,6 @@ use exokit_core::forecast::Forecast;
 use exokit_kinds::Lifecycle;
 use exokit_model::event::Event;
 use exokit_model::ids::{NodeKey, ResourceId};
-use exokit_mutant::{Mutant, planted};
 
 use crate::observe::{self, CloudOperation};
 use crate::run::{Run, StepEnd};
@@ -30,8 +29,8 @@ pub(crate) async fn run(
         let seen = observe::get(client, node.kind, id, parent.as_ref(), &node.zone).await;
         let still_there = match patience.ask(seen).await? {
             None => continue,
-            Some(Some(observed)) if !planted(Mutant::GoneAtOnce) => observed,
-            Some(_) => {
+            Some(Some(observed)) => observed,
+            Some(None) => {
                 return Ok(run
                     .record(vec![Event::ResourceGone { node: key.clone(), id: id.clone() }])
                     .await?);

@@ -1,7 +1,6 @@
-//! Lives that are asked for over a bus: requesters who repeat what is not
-//! answered, approvers, a subscriber who keeps a copy of the ledger, and
-//! strangers, beside an agent that crashes. Of the bus nothing is taken for
-//! granted; of the agent everything that it acknowledged.
+//! Lives over a bus: requesters that retry unanswered requests, approvers, a
+//! subscriber that keeps a copy of the ledger, and strangers, beside an agent that
+//! crashes. The bus may lose anything; the agent must keep all that it acknowledged.
 
 mod agent;
 mod bus;
@@ -25,10 +24,10 @@ use serde_json::Value;
 
 use self::agent::{Kept, RESTART};
 use self::bus::SimBus;
-use super::disk;
-use super::play::Play;
+use super::mutants::ledger::MutantLedger;
 use super::process::HostClock;
 use super::schedule::{Trouble, What};
+use super::simulation::Simulation;
 use super::witness::Witness;
 use super::{Report, report};
 use crate::crash::{Ran, after_polls};
@@ -41,8 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(12 * 3600);
 const POLLS_MAX: u64 = 1_000_000;
 
 /// One run under way.
-struct Talk {
-    play: RefCell<Play>,
+struct BusLife {
+    simulation: RefCell<Simulation>,
     witness: Arc<Witness>,
     troubles: Vec<Trouble>,
     bus: Arc<SimBus>,
@@ -59,17 +58,17 @@ struct Talk {
 }
 
 /// Carries out a schedule over a bus and judges it.
-pub(super) async fn played(play: Play) -> Report {
+pub(super) async fn played(simulation: Simulation) -> Report {
     let bus_item = |item: &super::schedule::Item| match item.what {
         What::Bus(trouble) => Some(trouble),
         _ => None,
     };
-    let troubles: Vec<Trouble> = play.schedule.items.iter().filter_map(bus_item).collect();
-    let witness = Arc::clone(&play.witness);
-    let lies = play.schedule.items.iter().any(|item| item.what == What::Canary);
-    let talk = Talk {
+    let troubles: Vec<Trouble> = simulation.schedule.items.iter().filter_map(bus_item).collect();
+    let witness = Arc::clone(&simulation.witness);
+    let lies = simulation.schedule.items.iter().any(|item| item.what == What::Canary);
+    let bus_life = BusLife {
         bus: Arc::new(SimBus::new(troubles.clone(), Arc::clone(&witness), lies)),
-        play: RefCell::new(play),
+        simulation: RefCell::new(simulation),
         witness,
         troubles,
         cursor: Kept::default(),
@@ -79,18 +78,18 @@ pub(super) async fn played(play: Play) -> Report {
         target: RefCell::default(),
         over: Cell::new(false),
     };
-    match after_polls(tokio::time::timeout(PATIENCE, talk.all()), POLLS_MAX).await {
+    match after_polls(tokio::time::timeout(PATIENCE, bus_life.all()), POLLS_MAX).await {
         Ran::Done(Ok(()), _) => {}
-        Ran::Done(Err(_), _) => talk.wrong(format!("I8 it is not over after {PATIENCE:?}")),
-        Ran::Crashed => talk.wrong(format!("I8 it is not over after {POLLS_MAX} polls")),
+        Ran::Done(Err(_), _) => bus_life.wrong(format!("I8 it is not over after {PATIENCE:?}")),
+        Ran::Crashed => bus_life.wrong(format!("I8 it is not over after {POLLS_MAX} polls")),
     }
-    talk.judge();
-    report(&talk.play.borrow())
+    bus_life.judge();
+    report(&bus_life.simulation.borrow())
 }
 
-impl Talk {
+impl BusLife {
     fn wrong(&self, what: String) {
-        self.play.borrow().wrong(what);
+        self.simulation.borrow().wrong(what);
     }
 
     /// Everybody at once, until the requesters have what they want and the
@@ -99,7 +98,7 @@ impl Talk {
         if let Err(error) = Cursor::write(&self.cursor, Progress::at(0)).await {
             self.wrong(format!("I8 the cursor: {error}"));
         }
-        let roster = self.play.borrow().rig.roster();
+        let roster = self.simulation.borrow().rig.roster();
         self.install(roster).await;
         let people = async {
             self.requesters().await;
@@ -179,7 +178,7 @@ impl Talk {
             tokio::task::yield_now().await;
             if let Some(keep) = crashed {
                 crashes.pop();
-                self.play.borrow_mut().crash(keep, true, false);
+                self.simulation.borrow_mut().crash(keep, true, false);
             }
             tokio::time::sleep(RESTART).await;
         }
@@ -190,7 +189,7 @@ impl Talk {
         self.witness.lock().stopped = false;
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let records = self.play.borrow().rig.ledger.durable().len();
+            let records = self.simulation.borrow().rig.ledger.durable().len();
             self.bus.note_work(records);
             if self.witness.lock().stopped {
                 return;
@@ -200,20 +199,20 @@ impl Talk {
 
     /// The service of a new process.
     fn service(&self) -> Service {
-        let play = self.play.borrow();
+        let simulation = self.simulation.borrow();
         let breaks = |trouble: &Trouble| match trouble {
             Trouble::BreaksOff { call } => Some(*call),
             _ => None,
         };
         let at: Vec<u32> = self.troubles.iter().filter_map(breaks).collect();
-        agent::service(play.rig.engine_with(Outfit {
-            ledger: Arc::new(disk::Disk::new(
-                play.rig.ledger.clone(),
-                Arc::clone(&play.witness),
-                HostClock::new(play.rig.clock()),
+        agent::service(simulation.rig.engine_with(Outfit {
+            ledger: Arc::new(MutantLedger::new(
+                &simulation.rig.ledger,
+                &simulation.witness,
+                HostClock::new(simulation.rig.clock()),
             )),
-            clock: Arc::new(play.rig.clock()),
-            transport: agent::breaking(play.transport(), &self.calls, at, &self.broke),
+            clock: Arc::new(simulation.rig.clock()),
+            transport: agent::breaking(simulation.transport(), &self.calls, at, &self.broke),
         }))
     }
 

@@ -1,57 +1,58 @@
-//! The votes whose signatures a verifier has found good, so that it checks
-//! each signature once and not for each request.
+//! Cache of votes whose signatures are verified. A permit counts all votes anew,
+//! so without it each request to the cloud would verify each signature again.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use exokit_model::approval::ApprovalClaims;
 
-/// Most votes that are remembered. A plan needs two at most, so this is enough
-/// for dozens of operations side by side; an older one is verified again.
+/// Capacity in votes. A plan needs two at most, so this is enough for dozens of
+/// concurrent operations. An evicted vote is verified again.
 pub(crate) const VOTES_MAX: usize = 64;
 
-/// Votes with good signatures.
+/// Votes with verified signatures, oldest first.
 ///
-/// Whether a text is signed by a key depends on the text and the key alone, so
-/// what was found once holds for ever and nothing has to be forgotten but for
-/// room. Each vote stands under its whole text and the whole public key: one
-/// byte more or less, or another key under the same id, is another vote. Bad
-/// signatures are not remembered, so only keys of the roster fill this.
-/// Everything else about a vote (whose key it is, whether it was revoked, plan,
-/// roles and time) is not kept here and is judged afresh each time.
+/// # Guarantees
+/// - The cache key is the whole token and the whole public key. One byte more or
+///   less, or another key with the same id, is another vote.
+/// - An entry never becomes wrong, because a signature depends on the token and
+///   the key alone. Entries leave only for room.
+/// - Bad signatures are not kept, so only keys of the roster fill the cache.
+/// - Everything else (owner of the key, revocation, plan, roles, time) is checked
+///   each time.
 #[derive(Debug, Default)]
-pub(crate) struct GoodVotes(Mutex<VecDeque<GoodVote>>);
+pub(crate) struct VerifiedVotes(Mutex<VecDeque<VerifiedVote>>);
 
 #[derive(Debug)]
-struct GoodVote {
+struct VerifiedVote {
     token: String,
     public: String,
     claims: ApprovalClaims,
 }
 
-impl GoodVotes {
-    /// What a token says, if its signature by this key was found good.
+impl VerifiedVotes {
+    /// The claims of a token whose signature by this key is verified.
     pub(crate) fn recall(&self, token: &str, public: &str) -> Option<ApprovalClaims> {
         let votes = self.votes();
         let vote = votes.iter().find(|vote| vote.token == token && vote.public == public);
         vote.map(|vote| vote.claims.clone())
     }
 
-    /// Remembers a token whose signature by this key is good, and forgets the
-    /// oldest when there are too many.
+    /// Adds a token whose signature by this key is verified. Evicts the oldest
+    /// entry at capacity.
     pub(crate) fn remember(&self, token: &str, public: &str, claims: &ApprovalClaims) {
         let mut votes = self.votes();
         if votes.len() >= VOTES_MAX {
             votes.pop_front();
         }
-        votes.push_back(GoodVote {
+        votes.push_back(VerifiedVote {
             token: token.to_owned(),
             public: public.to_owned(),
             claims: claims.clone(),
         });
     }
 
-    fn votes(&self) -> MutexGuard<'_, VecDeque<GoodVote>> {
+    fn votes(&self) -> MutexGuard<'_, VecDeque<VerifiedVote>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -62,12 +63,12 @@ mod tests {
     use exokit_model::cost::ApprovalLevel;
     use exokit_model::plan::Action;
 
-    use super::{GoodVotes, VOTES_MAX};
+    use super::{VOTES_MAX, VerifiedVotes};
     use crate::testing::{claims, plan};
 
     #[test]
-    fn a_vote_is_found_under_its_text_and_key_only() {
-        let votes = GoodVotes::default();
+    fn lookup_needs_the_exact_token_and_key() {
+        let votes = VerifiedVotes::default();
         let claims = claims(&plan(Action::Provision, ApprovalLevel::Two), "alice", 10, Decision::Approve);
         votes.remember("token", "public", &claims);
         assert_eq!(votes.recall("token", "public"), Some(claims));
@@ -77,8 +78,8 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_is_forgotten_first() {
-        let votes = GoodVotes::default();
+    fn the_oldest_vote_is_evicted_first() {
+        let votes = VerifiedVotes::default();
         let claims = claims(&plan(Action::Provision, ApprovalLevel::Two), "alice", 10, Decision::Approve);
         for number in 0..=VOTES_MAX {
             votes.remember(&number.to_string(), "public", &claims);

@@ -1,5 +1,5 @@
-//! What people, strangers and the cloud's controllers do behind the engine's
-//! back, each at its time.
+//! Interventions: what people, strangers and the cloud's controllers do behind the
+//! engine's back, each at its scheduled time.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,8 +14,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::effect::State;
-use super::play::Play;
 use super::schedule::{Act, Stage, What};
+use super::simulation::Simulation;
 
 /// A thing to do at a time.
 #[derive(Debug, Clone, Copy)]
@@ -27,17 +27,17 @@ enum Due {
 
 /// What is still to be done in a stage, by its time.
 #[derive(Debug)]
-pub(super) struct Acts {
+pub(super) struct Interventions {
     pending: RefCell<VecDeque<(Instant, Due)>>,
 }
 
-impl Acts {
+impl Interventions {
     /// Everything that the schedule says for a stage that begins now.
-    pub(super) fn of(play: &Play, stage: Stage) -> Self {
+    pub(super) fn of(simulation: &Simulation, stage: Stage) -> Self {
         let now = Instant::now();
         let at = |seconds: u32| now + Duration::from_secs(u64::from(seconds));
         let mut pending = Vec::new();
-        for item in &play.schedule.items {
+        for item in &simulation.schedule.items {
             match item.what {
                 What::Act { stage: own, at: seconds, act } if own == stage => {
                     pending.push((at(seconds), Due::Act(act)));
@@ -54,7 +54,7 @@ impl Acts {
     }
 
     /// Does what is due, whenever it is due, until it is dropped.
-    pub(super) async fn perform(&self, play: &Play, operation: Option<&OperationId>) {
+    pub(super) async fn perform(&self, simulation: &Simulation, operation: Option<&OperationId>) {
         loop {
             let next = self.pending.borrow().front().map(|(at, _)| *at);
             match next {
@@ -63,19 +63,19 @@ impl Acts {
             }
             let due = self.pending.borrow_mut().pop_front();
             match due {
-                Some((_, Due::Act(act))) => play.act(act, operation).await,
-                Some((_, Due::Clock(ahead))) => play.set_clock(ahead),
+                Some((_, Due::Act(act))) => simulation.act(act, operation).await,
+                Some((_, Due::Clock(ahead))) => simulation.set_clock(ahead),
                 None => {}
             }
         }
     }
 
     /// Does everything at once.
-    pub(super) async fn all(&self, play: &Play, operation: Option<&OperationId>) {
+    pub(super) async fn all(&self, simulation: &Simulation, operation: Option<&OperationId>) {
         loop {
             let next = self.pending.borrow_mut().pop_front();
             match next {
-                Some((_, Due::Act(act))) => play.act(act, operation).await,
+                Some((_, Due::Act(act))) => simulation.act(act, operation).await,
                 Some((_, Due::Clock(_))) => {}
                 None => return,
             }
@@ -83,16 +83,16 @@ impl Acts {
     }
 
     /// Does at once whatever is left that sets things right again.
-    pub(super) fn end(&self, play: &Play) {
+    pub(super) fn end(&self, simulation: &Simulation) {
         let clocks = self.pending.borrow().iter().any(|(_, due)| matches!(due, Due::Clock(_)));
         if clocks {
-            play.set_clock(0);
+            simulation.set_clock(0);
         }
         self.pending.borrow_mut().clear();
     }
 }
 
-impl Play {
+impl Simulation {
     async fn act(&self, act: Act, operation: Option<&OperationId>) {
         match act {
             Act::Delete { pick } => {
@@ -144,7 +144,7 @@ impl Play {
     fn ours(&self) -> Vec<LiveResource> {
         let live = self.rig.cloud(World::live);
         let inner = self.witness.lock();
-        live.into_iter().filter(|own| inner.situation.knows(&own.id)).collect()
+        live.into_iter().filter(|own| inner.tracker.knows(&own.id)).collect()
     }
 
     /// Somebody who has seen the plan makes something with the labels of one
@@ -202,7 +202,7 @@ impl Play {
         });
         let mut truth = self.truth.borrow_mut();
         // What appears before the teardown begins must be found.
-        if matches!(self.witness.lock().situation.state(), State::Resting | State::Asking) {
+        if matches!(self.witness.lock().tracker.state(), State::Resting | State::Asking) {
             truth.known.insert(planted.1.clone());
         }
         truth.planted.push(planted);
@@ -235,7 +235,7 @@ impl Play {
         let refused =
             self.engine().plan_teardown(&self.environment(), &crate::rig::person("dana"), None).await;
         if matches!(refused, Err(error) if error.code() == "busy") {
-            let state = self.witness.lock().situation.state();
+            let state = self.witness.lock().tracker.state();
             match state {
                 State::TearingDown => self.witness.note("second teardown plan refused"),
                 _ => self.witness.note("teardown during the provision refused"),

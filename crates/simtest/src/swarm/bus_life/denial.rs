@@ -1,5 +1,5 @@
-//! An environment that somebody asks for and an approver does not want: it must
-//! come to nothing, whoever votes for it afterwards.
+//! A plan that an approver denies: it must never start, whoever votes for it
+//! afterwards.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use exokit_wire::verb::Verb;
 use serde_json::json;
 
 use super::super::effect::State;
-use super::Talk;
+use super::BusLife;
 use super::clients::operation;
 
 /// The environment that is not wanted.
@@ -18,7 +18,7 @@ const UNWANTED: &str = "unwanted";
 /// How long somebody else's vote is waited for before it is looked again.
 const LATER: Duration = Duration::from_secs(30);
 
-impl Talk {
+impl BusLife {
     /// Asks, and has it denied.
     pub(super) async fn denied(&self) -> Result<(), String> {
         let wish = json!({
@@ -45,7 +45,7 @@ impl Talk {
     /// Another approver would have it all the same.
     async fn insist(&self, asked: &OperationReply) -> Result<(), String> {
         let yes = self.signed("kim", self.claims("kim", asked));
-        self.play.borrow().truth.borrow_mut().good_votes.insert(yes.clone());
+        self.simulation.borrow().truth.borrow_mut().good_votes.insert(yes.clone());
         match self.call(Verb::Approve, &json!({ "schema_version": 1, "approval_token": yes })).await {
             Ok(reply) if reply["enough"] == true => {
                 Err(format!("I15 a vote is enough for {UNWANTED}: {reply}"))
@@ -55,7 +55,7 @@ impl Talk {
     }
 
     fn signed(&self, voter: &str, claims: ApprovalClaims) -> String {
-        let play = self.play.borrow();
-        play.rig.sign(&play.rig.keys(voter)[0], &claims)
+        let simulation = self.simulation.borrow();
+        simulation.rig.sign(&simulation.rig.keys(voter)[0], &claims)
     }
 }

@@ -1,6 +1,5 @@
-//! The time between provision and teardown: people and controllers touch what
-//! is there, drift is looked for, time runs out, backups are tried; and the
-//! look over everything at the end.
+//! The idle time between provision and teardown: interventions, drift checks,
+//! expiry, restored backups; and the sweep at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,24 +15,24 @@ use exokit_model::plan::Plan;
 use exokit_sim::{Effect, Kind, LiveResource, World};
 use rust_decimal::Decimal;
 
-use super::acts::Acts;
 use super::effect::State;
-use super::play::{Play, passes};
+use super::interventions::Interventions;
 use super::schedule::{BadRequest, Stage, What};
+use super::simulation::{Simulation, passes};
 use crate::rig::{Outfit, person, request};
 
-impl Play {
+impl Simulation {
     /// Ten minutes at rest, then whatever the schedule wants to be tried.
     pub(super) async fn rest(&mut self, provision: &OperationId) {
         self.read_ledger();
-        let acts = Acts::of(self, Stage::Rest);
+        let interventions = Interventions::of(self, Stage::Rest);
         let wait = tokio::time::sleep(Duration::from_secs(600));
         tokio::select! {
             biased;
             () = wait => {}
-            () = acts.perform(self, Some(provision)) => {}
+            () = interventions.perform(self, Some(provision)) => {}
         }
-        acts.end(self);
+        interventions.end(self);
         self.look_for_drift().await;
         for item in self.schedule.items.clone() {
             match item.what {
@@ -61,7 +60,7 @@ impl Play {
         }
         let Ok(drift) = drift else { return };
         let live: BTreeSet<String> = self.rig.cloud(World::live).into_iter().map(|live| live.id).collect();
-        let gone = self.witness.lock().situation.ready().filter(|id| !live.contains(*id)).count();
+        let gone = self.witness.lock().tracker.ready().filter(|id| !live.contains(*id)).count();
         let reported = drift.differences.iter().filter(|difference| difference.field == "presence").count();
         if reported < gone {
             self.wrong(format!("I27 {gone} resources are gone, drift reports {reported}"));

@@ -1,4 +1,4 @@
-//! Others on the bus, who send what must have no effect.
+//! Strangers on the bus, whose messages must have no effect.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use exokit_wire::verb::Verb;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::super::people::with_signature_of;
+use super::super::requests_and_votes::with_signature_of;
 use super::super::schedule::{Foreign, Trouble};
-use super::Talk;
+use super::BusLife;
 use super::clients::{FIRST_KEY, message};
 
 /// The environment that strangers ask for. It must appear nowhere.
 pub(super) const OTHER: &str = "other";
 
-impl Talk {
+impl BusLife {
     /// Everything that others send.
     pub(super) async fn strangers(&self) {
         let mut due: Vec<(u32, Trouble)> = self
@@ -92,8 +92,8 @@ impl Talk {
     fn forged(&self, target: &OperationReply) -> String {
         let claims = self.claims("kim", target);
         let other = ApprovalClaims { decision: Decision::Deny, ..claims.clone() };
-        let play = self.play.borrow();
-        let sign = |claims| play.rig.sign(&play.rig.keys("kim")[0], claims);
+        let simulation = self.simulation.borrow();
+        let sign = |claims| simulation.rig.sign(&simulation.rig.keys("kim")[0], claims);
         with_signature_of(&sign(&claims), &sign(&other))
     }
 

@@ -1,6 +1,7 @@
-//! What the approval of an environment says about its removal.
+//! Reads from the ledger whether the approval of an environment covers its
+//! removal.
 
-use exokit_approval::consent::Consent;
+use exokit_approval::prior_approval::PriorApproval;
 use exokit_ledger::{Filter, environment_view};
 use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::plan::Action;
@@ -10,17 +11,17 @@ use jiff::Timestamp;
 use crate::engine::Engine;
 use crate::error::EngineError;
 
-/// A [`Consent`] as it was read from the ledger.
-pub(crate) struct GivenConsent {
+/// A [`PriorApproval`] as it was read from the ledger.
+pub(crate) struct RecordedApproval {
     plan: FixedPlan,
     tokens: Vec<String>,
     started_at: Timestamp,
     expired_at: Timestamp,
 }
 
-impl GivenConsent {
-    pub(crate) fn get(&self) -> Consent<'_> {
-        Consent {
+impl RecordedApproval {
+    pub(crate) fn get(&self) -> PriorApproval<'_> {
+        PriorApproval {
             plan: &self.plan,
             tokens: &self.tokens,
             started_at: self.started_at,
@@ -30,10 +31,13 @@ impl GivenConsent {
 }
 
 impl Engine {
-    /// What the approval of the environment that a plan removes says about
-    /// that: none for every other plan, and where its removal is to be asked
-    /// for.
-    pub(crate) async fn consent(&self, removal: &FixedPlan) -> Result<Option<GivenConsent>, EngineError> {
+    /// The approval of the environment that a plan removes, if it may cover the
+    /// removal. None for other plans and for environments whose removal is
+    /// approved separately.
+    pub(crate) async fn prior_approval(
+        &self,
+        removal: &FixedPlan,
+    ) -> Result<Option<RecordedApproval>, EngineError> {
         if removal.action != Action::Teardown {
             return Ok(None);
         }
@@ -43,11 +47,11 @@ impl Engine {
         let removed =
             |plan: &FixedPlan| plan.spec.as_ref().map(|spec| spec.at_expiry) == Some(AtExpiry::Remove);
         let Some(made) = environment.provision().filter(|made| removed(&made.plan)) else { return Ok(None) };
-        // A plan that somebody else put into the ledger consents to nothing.
+        // A plan that another program wrote into the ledger approves nothing.
         let (Some(started_at), true) = (made.started_at, self.has_recorded(made)) else { return Ok(None) };
         let view = environment_view(self.parts().ledger.plans(), name, &records)?;
         let expired_at = view.and_then(|view| view.expires_at);
-        Ok(expired_at.map(|expired_at| GivenConsent {
+        Ok(expired_at.map(|expired_at| RecordedApproval {
             plan: made.plan.clone(),
             tokens: made.tokens.clone(),
             started_at,

@@ -1,5 +1,5 @@
-//! Those who ask and those who vote: the good ones, and those who try what
-//! must not work.
+//! Requesters and approvers of a direct life: good requests and votes, and hostile
+//! ones that must be refused.
 
 use exokit_approval::roster::revoke_key;
 use exokit_engine::error::EngineError;
@@ -14,11 +14,11 @@ use exokit_model::plan::Plan;
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
 
-use super::play::Play;
 use super::schedule::{BadRequest, BadVote, Stage, What};
+use super::simulation::Simulation;
 use crate::rig::person;
 
-impl Play {
+impl Simulation {
     /// One process asks, from the plan to the last vote.
     pub(super) async fn ask_once(&self, stage: Stage) -> Result<OperationState, EngineError> {
         let engine = self.engine();
@@ -89,7 +89,7 @@ impl Play {
         altered.environment = "altered".parse().unwrap_or(altered.environment);
         altered.base_seq = 0;
         match self.engine().propose(&altered, None).await {
-            Err(error) if super::play::passes(&error) => {}
+            Err(error) if super::simulation::passes(&error) => {}
             Err(error) if error.code() == "conflict" => self.witness.note("altered plan refused"),
             other => self.wrong(format!("I11 another plan under the same id was answered with {other:?}")),
         }
@@ -135,7 +135,7 @@ impl Play {
                 self.witness.note(&format!("vote refused: {expected}"));
             }
             Err(EngineError::Refused(refusal)) if self.may_be(vote, refusal.code()) => {}
-            Err(error) if super::play::passes(&error) => {}
+            Err(error) if super::simulation::passes(&error) => {}
             other => self.wrong(format!("I14 a vote that is {expected} was answered with {other:?}")),
         }
     }
@@ -228,7 +228,7 @@ impl Play {
             Err(EngineError::Refused(refusal)) if refusal.code() == "replayed" => {
                 self.witness.note("vote cast twice");
             }
-            Err(error) if super::play::passes(&error) => {}
+            Err(error) if super::simulation::passes(&error) => {}
             other => self.wrong(format!("I14 a vote cast twice was answered with {other:?}")),
         }
     }
@@ -270,7 +270,7 @@ fn expected(vote: BadVote) -> &'static str {
     }
 }
 
-impl Play {
+impl Simulation {
     /// Revokes the first key of a person. False when it is revoked already, or
     /// the new roster cannot be written now.
     pub(super) async fn revoke(&self, name: &'static str) -> bool {
@@ -337,7 +337,7 @@ impl Play {
         roster.policy = before;
         self.install(roster).await;
         match refused {
-            Err(error) if super::play::passes(&error) => Err(error),
+            Err(error) if super::simulation::passes(&error) => Err(error),
             _ => Ok(()),
         }
     }

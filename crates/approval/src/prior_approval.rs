@@ -1,5 +1,5 @@
-//! Consent that was given earlier: whoever approved an environment which is
-//! removed when it expires has approved that removal.
+//! The approval of an environment that is removed when it expires: it covers
+//! that removal too.
 
 use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::plan::Action;
@@ -11,7 +11,7 @@ use crate::verify::{Quorum, Verifier};
 
 /// The approved plan of the environment that another plan removes.
 #[derive(Debug, Clone, Copy)]
-pub struct Consent<'a> {
+pub struct PriorApproval<'a> {
     /// The plan that made the environment.
     pub plan: &'a FixedPlan,
     /// All tokens recorded for it, denials too.
@@ -23,22 +23,23 @@ pub struct Consent<'a> {
 }
 
 impl Verifier {
-    /// As [`Verifier::quorum_since`], where the votes on another plan may stand
-    /// for those on this one. A denial of either plan outweighs them.
+    /// As [`Verifier::quorum_since`], but the votes on the plan that made the
+    /// environment may stand for those on its removal. A denial of either plan
+    /// outweighs them.
     ///
     /// # Errors
     /// As [`Verifier::quorum_since`] for the plan itself.
-    pub fn quorum_or_consent(
+    pub fn quorum_or_prior_approval(
         &self,
         plan: &FixedPlan,
         tokens: &[String],
         times: (Timestamp, Timestamp),
-        consent: Option<Consent<'_>>,
+        prior_approval: Option<PriorApproval<'_>>,
     ) -> Result<Quorum, Refusal> {
-        match (self.quorum_since(plan, tokens, times), consent) {
+        match (self.quorum_since(plan, tokens, times), prior_approval) {
             (Err(refusal @ Refusal::Denied { .. }), _) => Err(refusal),
-            (Err(refusal), Some(consent)) if !self.consents(consent, plan, times) => Err(refusal),
-            // Their time to start is that of the removal: it has no other.
+            (Err(refusal), Some(prior_approval)) if !self.covers(prior_approval, plan, times) => Err(refusal),
+            // The removal has no start window of its own.
             (Err(_), Some(_)) => Ok(Quorum { voters: Vec::new() }),
             (result, _) => result,
         }
@@ -46,15 +47,20 @@ impl Verifier {
 
     /// Whether the environment's approval covers a removal that began, or
     /// begins, at the first of the two times and is judged at the second.
-    fn consents(&self, consent: Consent<'_>, removal: &FixedPlan, times: (Timestamp, Timestamp)) -> bool {
+    fn covers(
+        &self,
+        prior_approval: PriorApproval<'_>,
+        removal: &FixedPlan,
+        times: (Timestamp, Timestamp),
+    ) -> bool {
         let (began, now) = times;
-        let made = consent.plan;
+        let made = prior_approval.plan;
         let removes = made.spec.as_ref().is_some_and(|spec| spec.at_expiry == AtExpiry::Remove);
         removes
             && (made.action, removal.action) == (Action::Provision, Action::Teardown)
             && made.environment == removal.environment
             && made.level >= removal.level
-            && began >= consent.expired_at
-            && self.quorum_since(made, consent.tokens, (consent.started_at, now)).is_ok()
+            && began >= prior_approval.expired_at
+            && self.quorum_since(made, prior_approval.tokens, (prior_approval.started_at, now)).is_ok()
     }
 }

@@ -1,4 +1,5 @@
-//! Every place at which a run could die, and what would be left there.
+//! Crash points: every await of a run at which the engine can crash, with what the
+//! crash leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use crate::rig::Rig;
 
 /// What a crash at one await leaves.
-pub struct Point {
+pub struct CrashPoint {
     /// How often the run had been polled: 0 is before it did anything.
     pub polls: u64,
     /// When it was.
@@ -48,7 +49,7 @@ pub struct Mark {
     next_change_ms: Option<i64>,
 }
 
-impl Point {
+impl CrashPoint {
     /// In words, for a report.
     #[must_use]
     pub fn place(&self, outcome: &Outcome) -> String {
@@ -64,7 +65,7 @@ impl Point {
 
 /// Follows a run on `rig` to its end and notes at each await what its crash
 /// there would leave. The run itself is not disturbed.
-pub async fn follow<F: Future>(rig: &Rig, run: F) -> (F::Output, Vec<Point>) {
+pub async fn follow<F: Future>(rig: &Rig, run: F) -> (F::Output, Vec<CrashPoint>) {
     let mut run = pin!(run);
     let mut points = vec![note(rig, 0)];
     let output = std::future::poll_fn(|context| match run.as_mut().poll(context) {
@@ -78,7 +79,7 @@ pub async fn follow<F: Future>(rig: &Rig, run: F) -> (F::Output, Vec<Point>) {
     (output, points)
 }
 
-fn note(rig: &Rig, polls: u64) -> Point {
+fn note(rig: &Rig, polls: u64) -> CrashPoint {
     let (written, durable) = rig.ledger.lengths();
     let changes = rig.world.on_the_way().into_iter().filter(|request| !request.method().is_safe());
     let on_the_way: Vec<String> = changes.map(|r| format!("{} {}", r.method(), r.uri())).collect();
@@ -92,13 +93,18 @@ fn note(rig: &Rig, polls: u64) -> Point {
             left,
         }
     };
-    Point { polls, at: rig.now(), kept: outcome(true), lost: (written > durable).then(|| outcome(false)) }
+    CrashPoint {
+        polls,
+        at: rig.now(),
+        kept: outcome(true),
+        lost: (written > durable).then(|| outcome(false)),
+    }
 }
 
 /// Of all outcomes those at which something differs from the one before, and
 /// the last ones before it does: while a mark stays, only time goes by, and
 /// these are the earliest and the latest moment of it.
-pub fn distinct(points: &[Point]) -> BTreeSet<(u64, bool)> {
+pub fn distinct(points: &[CrashPoint]) -> BTreeSet<(u64, bool)> {
     type Place = (u64, bool);
     let mut ends: BTreeMap<&Mark, (Place, Place)> = BTreeMap::new();
     for point in points {
@@ -112,14 +118,14 @@ pub fn distinct(points: &[Point]) -> BTreeSet<(u64, bool)> {
 
 /// The awaits at which a further record had just become durable.
 #[must_use]
-pub fn after_each_record(points: &[Point]) -> Vec<u64> {
-    let durable = |point: &Point| point.outcomes().map(|outcome| outcome.mark.records).min();
+pub fn after_each_record(points: &[CrashPoint]) -> Vec<u64> {
+    let durable = |point: &CrashPoint| point.outcomes().map(|outcome| outcome.mark.records).min();
     points.windows(2).filter(|pair| durable(&pair[0]) < durable(&pair[1])).map(|pair| pair[1].polls).collect()
 }
 
 /// The records after the first `before` of `all` that no crash has lost: a
 /// matrix without them would not show that the step can be repeated.
-pub fn never_lost(points: &[Point], before: usize, all: usize) -> Vec<String> {
+pub fn never_lost(points: &[CrashPoint], before: usize, all: usize) -> Vec<String> {
     let mut missed: BTreeSet<usize> = (before..all).collect();
     for point in points {
         if let Some(lost) = &point.lost {

@@ -1,6 +1,5 @@
-//! One run: a life from the first request to the empty account, with
-//! everything that the schedule says going wrong, then healing, then
-//! convergence.
+//! One run of a schedule: the life of an environment from the first request to the
+//! empty account under the scheduled faults, then healing, then convergence.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,15 +18,18 @@ use exokit_model::ids::{EnvironmentName, OperationId};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
 use exokit_model::text::ForeignText;
+use exokit_mutant::{Mutant, planted};
 use exokit_sim::{Config, Kind, World};
 
-use super::acts::Acts;
 use super::effect::State;
+use super::interventions::Interventions;
+use super::mutants::ledger::MutantLedger;
+use super::mutants::transport;
+use super::operation_tracker::OperationTracker;
 use super::process::{Fate, HostClock, with_pause};
 use super::schedule::{Schedule, Stage};
-use super::situation::Situation;
+use super::watched_transport;
 use super::witness::{Witness, arrived_digest};
-use super::{disk, wire};
 use crate::crash::{Ran, after_polls};
 use crate::rig::{Outfit, Rig};
 
@@ -79,7 +81,7 @@ pub(super) enum Ended {
 }
 
 /// One run under way.
-pub(super) struct Play {
+pub(super) struct Simulation {
     pub(super) schedule: Schedule,
     pub(super) rig: Rig,
     pub(super) witness: Arc<Witness>,
@@ -91,13 +93,16 @@ pub(super) struct Play {
 /// Calls per second of each process: few, so that the budget is felt.
 const BUDGET: u32 = 6;
 
-impl Play {
+impl Simulation {
     pub(super) fn new(schedule: &Schedule) -> Self {
         let mut config =
             Config { seed: schedule.seed, faults: schedule.cloud().cloned().collect(), ..Config::default() };
         config.policies.cancelled_arrives_after_ms = schedule.arrives_late.then_some(7_000);
         let mut rig = Rig::new(config);
         rig.budget_per_second = BUDGET;
+        if planted(Mutant::SettleOnce) {
+            rig.timing.list_lag = Duration::ZERO;
+        }
         let clock = HostClock::new(rig.clock());
         Self {
             schedule: schedule.clone(),
@@ -112,21 +117,36 @@ impl Play {
     /// A new process.
     pub(super) fn engine(&self) -> Engine {
         self.rig.engine_with(Outfit {
-            ledger: Arc::new(disk::Disk::new(
-                self.rig.ledger.clone(),
-                Arc::clone(&self.witness),
-                self.clock.clone(),
-            )),
+            ledger: Arc::new(MutantLedger::new(&self.rig.ledger, &self.witness, self.clock.clone())),
             clock: Arc::new(self.clock.clone()),
             transport: self.transport(),
         })
+    }
+
+    /// A new process that installs a roster which must be refused.
+    pub(super) fn installer(&self) -> Engine {
+        match planted(Mutant::OlderRoster) {
+            true => self.rig.engine_with(Outfit {
+                ledger: Arc::new(MutantLedger::without_rosters(
+                    &self.rig.ledger,
+                    &self.witness,
+                    self.clock.clone(),
+                )),
+                clock: Arc::new(self.clock.clone()),
+                transport: self.rig.transport(),
+            }),
+            false => self.rig.engine(),
+        }
     }
 
     /// The way to the cloud of one more process.
     pub(super) fn transport(&self) -> Transport {
         let process = self.processes.get();
         self.processes.set(process + 1);
-        wire::watched(&self.rig.world, &self.witness, process)
+        transport::wrapped(
+            watched_transport::watched(&self.rig.world, &self.witness, process),
+            &self.rig.world,
+        )
     }
 
     pub(super) fn set_clock(&self, ahead: i32) {
@@ -184,7 +204,7 @@ impl Play {
             }
             let Some(teardown) = self.ask(Stage::AskTeardown).await else { continue };
             // Between the plan and its start.
-            Acts::of(self, Stage::AskTeardown).all(self, Some(&teardown)).await;
+            Interventions::of(self, Stage::AskTeardown).all(self, Some(&teardown)).await;
             self.schedule.items.retain(|item| !item.what.is_act_in(Stage::AskTeardown));
             if self.operate(&teardown, Stage::Teardown).await == Ended::Phase(Phase::Succeeded) {
                 return;
@@ -240,29 +260,29 @@ impl Play {
 
     /// Carries an approved operation to its end, process after process.
     async fn operate(&mut self, operation: &OperationId, stage: Stage) -> Ended {
-        let acts = Acts::of(self, stage);
+        let interventions = Interventions::of(self, stage);
         // People do what they do once, also when a stage is gone through twice.
         self.schedule.items.retain(|item| !item.what.is_act_in(stage));
         let mut helped = 0;
         for process in 0..PROCESSES_MAX {
             if process == HEAL_AFTER {
-                acts.end(self);
+                interventions.end(self);
                 self.heal();
             }
             self.read_ledger();
-            let lived = self.live(operation, stage, process, &acts).await;
+            let lived = self.live(operation, stage, process, &interventions).await;
             match lived {
                 None => {}
                 Some(Ok(Phase::NeedsHuman { why, rolling_back, .. })) => {
                     helped += 1;
                     if helped == 4 {
-                        acts.end(self);
+                        interventions.end(self);
                         self.heal();
                     }
                     self.help(operation, stage, &why, rolling_back).await;
                 }
                 Some(Ok(phase)) => {
-                    acts.end(self);
+                    interventions.end(self);
                     return Ended::Phase(phase);
                 }
                 // Of two processes one may have come at a wrong time, and the
@@ -271,7 +291,7 @@ impl Play {
                     tokio::time::sleep(patience(process)).await;
                 }
                 Some(Err(error)) => {
-                    acts.end(self);
+                    interventions.end(self);
                     return Ended::NotStarted(error.code());
                 }
             }
@@ -286,10 +306,10 @@ impl Play {
         operation: &OperationId,
         stage: Stage,
         process: u32,
-        acts: &Acts,
+        interventions: &Interventions,
     ) -> Option<Result<Phase, EngineError>> {
         let engine = self.engine();
-        let acting = acts.perform(self, Some(operation));
+        let acting = interventions.perform(self, Some(operation));
         let lived = match self.fate(stage, process) {
             Fate::None => Ran::Done(beside(self.run(&engine, operation, stage), acting).await, 0),
             Fate::Crash { polls, .. } => beside(after_polls(engine.run(operation), polls), acting).await,
@@ -320,7 +340,7 @@ impl Play {
         let other = self.engine();
         let again = async {
             tokio::time::sleep(Duration::from_secs(20)).await;
-            let state = self.witness.lock().situation.state();
+            let state = self.witness.lock().tracker.state();
             let ended = other.run(operation).await;
             if matches!(ended, Err(EngineError::Ledger(LedgerError::LeaseHeld { .. }))) {
                 self.witness.note_in("operation run twice at once", state);
@@ -360,7 +380,7 @@ impl Play {
                 if !begun.get() {
                     continue;
                 }
-                let state = self.witness.lock().situation.state();
+                let state = self.witness.lock().tracker.state();
                 match other.run(operation).await {
                     Err(EngineError::Ledger(LedgerError::LeaseHeld { .. })) => waited = true,
                     ended => {
@@ -426,9 +446,9 @@ impl Play {
 
     /// Where the operation stands is told from the durable ledger.
     pub(super) fn read_ledger(&self) {
-        let mut situation = Situation::default();
-        self.rig.ledger.durable().iter().for_each(|record| situation.take(record));
-        self.witness.lock().situation = situation;
+        let mut tracker = OperationTracker::default();
+        self.rig.ledger.durable().iter().for_each(|record| tracker.take(record));
+        self.witness.lock().tracker = tracker;
     }
 
     /// No more faults.

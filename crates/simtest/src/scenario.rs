@@ -1,5 +1,5 @@
-//! What is done to an environment while engines die: four verbs, each from
-//! the moment before its first step to its end.
+//! Scenarios of the crash matrix: four verbs, each from before its first step to
+//! its end.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use crate::oracle;
 use crate::rig::{Rig, VOTERS, request};
-use crate::story;
+use crate::setup;
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +75,7 @@ const QUIET: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// One template and verb, ready to begin.
-pub struct Scene {
+pub struct Scenario {
     /// What is done.
     pub verb: Verb,
     /// To which template.
@@ -88,7 +88,7 @@ pub struct Scene {
     begins: Timestamp,
 }
 
-impl Scene {
+impl Scenario {
     /// Sets the scene: whatever must exist before exists, and what needs
     /// approval is approved.
     ///
@@ -102,14 +102,14 @@ impl Scene {
         rig.install_roster().await;
         let mut wish = request(template);
         wish.spec.ttl_seconds = (verb == Verb::Expiry).then_some(LIFE.as_secs());
-        let mut state = story::approved(&rig, wish).await?;
+        let mut state = setup::approved(&rig, wish).await?;
         let environment = state.plan.environment.clone();
         if matches!(verb, Verb::Teardown | Verb::Expiry) {
             let phase = rig.engine().run(&state.operation).await?;
             assert_eq!(phase, Phase::Succeeded, "T{template} cannot be made");
         }
         if verb == Verb::Teardown {
-            state = story::approved_teardown(&rig, &state).await?;
+            state = setup::approved_teardown(&rig, &state).await?;
         }
         if verb == Verb::Rollback {
             refuse_nodepools(&rig);

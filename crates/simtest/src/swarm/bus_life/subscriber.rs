@@ -1,5 +1,5 @@
-//! Who listens to events: keeps a copy of what they say, takes each one once,
-//! and asks for those that it missed.
+//! The subscriber: keeps a copy of all events, takes each one once, and requests
+//! those that it missed.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use exokit_wire::verb::Verb;
 use serde_json::json;
 
 use super::super::schedule::Trouble;
-use super::Talk;
+use super::BusLife;
 
 /// How often the stream is looked at: seldom, so that it may lose what was not
 /// read yet.
@@ -18,7 +18,7 @@ const READ: Duration = Duration::from_secs(45);
 /// How often it is looked whether everything is published.
 const LOOK: Duration = Duration::from_secs(1);
 
-impl Talk {
+impl BusLife {
     /// Reads the stream for ever, from wherever it goes back to.
     pub(super) async fn subscribe(&self) {
         let mut position = 0;
@@ -80,7 +80,7 @@ impl Talk {
     /// Waits until everything is published, and asks for what the stream lost.
     pub(super) async fn catch_up(&self) {
         loop {
-            let head = self.play.borrow().records().len() as u64;
+            let head = self.simulation.borrow().records().len() as u64;
             let published = Cursor::read(&self.cursor).await.ok().flatten();
             if published.is_some_and(|progress| progress.published == head) {
                 break;

@@ -1,5 +1,5 @@
-//! The way from an engine to the cloud, watched: what was sent, and what was
-//! durable at that moment.
+//! The transport from an engine to the cloud, which records for the judge what was
+//! sent and what was durable at that moment.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ fn record(world: &SharedWorld, witness: &Witness, request: &Request<Bytes>) {
     let acknowledged = inner.acknowledged.len();
     inner.sent.push(Sent { at_ms, digest, acknowledged });
     if inner.clock_wrong {
-        let state = inner.situation.state();
+        let state = inner.tracker.state();
         inner.coverage.note("clock wrong while acting", state);
     }
 }

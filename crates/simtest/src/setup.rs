@@ -1,4 +1,4 @@
-//! Short stories that tests tell again and again.
+//! Setups that tests share: environments that are planned, approved or made.
 
 use exokit_engine::error::EngineError;
 use exokit_engine::propose::ProvisionRequest;

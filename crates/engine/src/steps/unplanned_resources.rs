@@ -1,8 +1,10 @@
-//! Load balancers before a pool and volumes on its machines that no plan names,
-//! such as what the cluster's controllers made after the plan was. A load
-//! balancer keeps the pool from going; with the machines goes the only sign of
-//! whose a volume is, so nobody would ever remove it. The pool stays until a
-//! human has decided.
+//! Guard before a nodepool is deleted: finds load balancers and volumes that hang
+//! on it and that no plan names, such as those that the cluster's controllers
+//! made after the plan.
+//!
+//! A load balancer blocks the deletion of the pool. A volume would lose the only
+//! sign of its owner with the machines and would never be removed. The pool stays
+//! until a human has decided.
 
 use std::collections::BTreeSet;
 
@@ -34,8 +36,8 @@ pub(crate) async fn check(run: &Run<'_>, node: &Node, id: &ResourceId) -> Result
         let state = run.state();
         let named: BTreeSet<&ResourceId> =
             state.plan.graph.nodes().iter().filter_map(|node| node.existing.as_ref()).collect();
-        let strays = hanging.iter().filter(|stray| !named.contains(&stray.id));
-        strays.map(|stray| format!("{} {} ({})", stray.kind, stray.name, stray.id).into()).collect()
+        let unplanned = hanging.iter().filter(|found| !named.contains(&found.id));
+        unplanned.map(|found| format!("{} {} ({})", found.kind, found.name, found.id).into()).collect()
     };
     match found.is_empty() {
         true => Ok(()),

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use exokit_cloud::transport::Transport;
 use exokit_engine::engine::Engine;
 use exokit_model::cost::PriceList;
+use exokit_mutant::{Mutant, planted};
 use exokit_service::Service;
 use exokit_service::admission::Limits;
 use exokit_service::progress::Progress;
@@ -26,6 +27,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
+use super::super::mutants::bus::MutantBus;
+use super::super::mutants::messages::MutantMessages;
 use super::bus::{Delivery, SimBus};
 
 /// Requests answered at once: few, so that it is felt.
@@ -41,7 +44,8 @@ static SHIPPED: LazyLock<(TemplateSet, PriceList)> =
 /// A service on an engine.
 pub(super) fn service(engine: Engine) -> Service {
     let Ok(zone) = "ch-dk-2".parse() else { panic!("ch-dk-2 is a zone") };
-    let requests = NonZeroUsize::new(REQUESTS_MAX).unwrap_or(NonZeroUsize::MIN);
+    let most = if planted(Mutant::NeverBusy) { usize::from(u16::MAX) } else { REQUESTS_MAX };
+    let requests = NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN);
     Service::new(Parts {
         engine,
         templates: SHIPPED.0.clone(),
@@ -72,7 +76,9 @@ impl Cursor for Kept {
 pub(super) async fn process(service: &Service, bus: &Arc<SimBus>, cursor: &Kept, told: impl FnMut(Noticed)) {
     let (sender, requests) = unbounded_channel();
     bus.connect(sender);
-    let publisher = Publisher::new(service, bus.as_ref(), cursor);
+    let publishing = MutantBus::new(bus.as_ref(), cursor);
+    publishing.begin(service).await;
+    let publisher = Publisher::new(service, &publishing, cursor);
     let rounds = Worker::new(service.clone()).run(std::future::pending(), told);
     tokio::join!(door(service, bus, requests), rounds, publisher.run());
 }
@@ -80,12 +86,14 @@ pub(super) async fn process(service: &Service, bus: &Arc<SimBus>, cursor: &Kept,
 /// Answers each request in a task of its own, as the agent's door does.
 async fn door(service: &Service, bus: &Arc<SimBus>, mut requests: UnboundedReceiver<Delivery>) {
     let mut under_way = JoinSet::new();
+    let mutant = MutantMessages::new(bus.seconds());
     let crowd = Arc::new(AtomicUsize::new(0));
     loop {
         tokio::select! {
             biased;
             Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
             Some(Delivery { verb, bytes, inbox }) = requests.recv() => {
+                let bytes = mutant.received(service, verb, bytes);
                 let (service, bus, crowd) = (service.clone(), Arc::clone(bus), Arc::clone(&crowd));
                 under_way.spawn(async move {
                     let outcome = counted(service.answer(verb, &bytes), &crowd, &bus).await;

@@ -10,14 +10,14 @@ use exokit_model::ids::OperationId;
 use serde_json::Value;
 
 use super::super::effect::State;
-use super::Talk;
+use super::BusLife;
 use super::agent::REQUESTS_MAX;
 use super::strangers::OTHER;
 
-impl Talk {
+impl BusLife {
     /// Notes everything that is wrong.
     pub(super) fn judge(&self) {
-        let records = self.play.borrow().records();
+        let records = self.simulation.borrow().records();
         let mut wrong = each_wish_has_one_plan(&records);
         wrong.extend(nothing_ran_twice(&records));
         wrong.extend(nothing_of_others(&records));
@@ -102,7 +102,7 @@ impl Talk {
     }
 
     fn nothing_is_left(&self) -> Vec<String> {
-        let left = crate::oracle::leftovers(&self.play.borrow().rig);
+        let left = crate::oracle::leftovers(&self.simulation.borrow().rig);
         left.into_iter().map(|line| format!("I2 left: {line}")).collect()
     }
 }

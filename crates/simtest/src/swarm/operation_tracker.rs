@@ -1,5 +1,5 @@
-//! Where the operation stands, told from the durable ledger alone, for the
-//! table of effects by state.
+//! Tracks the state of the current operation from the durable ledger alone, for
+//! the table of effects by state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::effect::State;
 
 /// Follows the ledger record by record.
 #[derive(Debug, Default)]
-pub(super) struct Situation {
+pub(super) struct OperationTracker {
     plans: BTreeMap<OperationId, Action>,
     current: Option<(OperationId, Phase)>,
     /// Nodes with an intent that has no outcome yet.
@@ -38,7 +38,7 @@ enum Phase {
     Over,
 }
 
-impl Situation {
+impl OperationTracker {
     /// Takes in the next record.
     pub(super) fn take(&mut self, record: &Record) {
         let Some(operation) = record.entry.operation.clone() else { return };

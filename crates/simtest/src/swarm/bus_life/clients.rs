@@ -1,5 +1,5 @@
-//! Those who ask: whatever is not answered they ask again under the same key,
-//! and they remember every answer.
+//! Requesters and approvers. They retry unanswered requests under the same key and
+//! check every answer.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::super::effect::State;
 use super::super::schedule::Trouble;
-use super::Talk;
+use super::BusLife;
 use crate::rig::person;
 
 /// How long a requester waits for an answer.
@@ -48,7 +48,7 @@ pub(super) fn operation(reply: Value) -> Result<OperationReply, String> {
     serde_json::from_value(reply).map_err(|error| format!("I26 a reply cannot be read: {error}"))
 }
 
-impl Talk {
+impl BusLife {
     /// Sends until it is answered: what is wanted, or why not.
     pub(super) async fn call(&self, verb: Verb, message: &Value) -> Result<Value, Value> {
         self.call_bytes(verb, message.to_string().as_bytes()).await
@@ -79,7 +79,7 @@ impl Talk {
 
     /// Everybody who wants something.
     pub(super) async fn requesters(&self) {
-        let seed = self.play.borrow().schedule.seed;
+        let seed = self.simulation.borrow().schedule.seed;
         let second = async {
             match seed.is_multiple_of(4) {
                 true => {
@@ -101,13 +101,13 @@ impl Talk {
 
     /// One environment, from the wish to its end.
     async fn life(&self, name: &str) -> Result<(), String> {
-        let level = self.play.borrow().schedule.level;
+        let level = self.simulation.borrow().schedule.level;
         let wish = json!({
             "ask": { "template": "T1", "name": name, "level": level, "ttl_seconds": LIFE_SECONDS },
         });
         let made = self.change(Verb::Provision, &message(&format!("{name}-provision"), wish)).await?;
         // A cloud that fails may lead to a rollback, which is an end too.
-        if made.phase == "rolled-back" && self.play.borrow().schedule.cloud().next().is_some() {
+        if made.phase == "rolled-back" && self.simulation.borrow().schedule.cloud().next().is_some() {
             return Ok(());
         }
         if made.phase != "succeeded" {
@@ -130,7 +130,7 @@ impl Talk {
         let reply = self.call(verb, message).await.map_err(refused)?;
         self.target.borrow_mut().get_or_insert_with(|| reply.clone());
         let asked = operation(reply)?;
-        self.play.borrow().truth.borrow_mut().proposed.insert(asked.digest);
+        self.simulation.borrow().truth.borrow_mut().proposed.insert(asked.digest);
         self.vote(verb, &asked).await?;
         loop {
             tokio::time::sleep(LOOK).await;
@@ -194,7 +194,7 @@ impl Talk {
     }
 
     fn has_begun(&self, asked: &OperationReply) -> bool {
-        let records = self.play.borrow().records();
+        let records = self.simulation.borrow().records();
         let of_it = |record: &exokit_model::event::Record| {
             record.entry.operation.as_ref() == Some(&asked.operation)
                 && matches!(record.entry.event, exokit_model::event::Event::OperationStarted { .. })
@@ -203,7 +203,7 @@ impl Talk {
     }
 
     fn is_revoked(&self, name: &'static str) -> bool {
-        self.play.borrow().truth.borrow().revoked.contains(name)
+        self.simulation.borrow().truth.borrow().revoked.contains(name)
     }
 
     /// Casts a vote; of one who has left meanwhile, another one's.
@@ -218,9 +218,9 @@ impl Talk {
     async fn cast_one(&self, voter: &'static str, asked: &OperationReply) -> Result<Option<bool>, String> {
         let claims = self.claims(voter, asked);
         let token = {
-            let play = self.play.borrow();
-            let token = play.rig.sign(&play.rig.keys(voter)[0], &claims);
-            play.truth.borrow_mut().good_votes.insert(token.clone());
+            let simulation = self.simulation.borrow();
+            let token = simulation.rig.sign(&simulation.rig.keys(voter)[0], &claims);
+            simulation.truth.borrow_mut().good_votes.insert(token.clone());
             token
         };
         let message = json!({ "schema_version": 1, "approval_token": token });
@@ -229,14 +229,14 @@ impl Talk {
             Err(error) if error["code"] == "revoked-key" && self.is_revoked(voter) => return Ok(None),
             Err(error) => return Err(format!("I12 a good vote of {voter} was refused: {error}")),
         };
-        self.play.borrow().truth.borrow_mut().counted.insert(token);
+        self.simulation.borrow().truth.borrow_mut().counted.insert(token);
         Ok(Some(reply["enough"] == true))
     }
 
     /// What a good vote of a person says.
     pub(super) fn claims(&self, voter: &str, asked: &OperationReply) -> ApprovalClaims {
-        let play = self.play.borrow();
-        let now = play.rig.now();
+        let simulation = self.simulation.borrow();
+        let now = simulation.rig.now();
         let seen = format!("{voter} {} {now}", asked.digest);
         let nonce = exokit_model::canonical::Digest::of("exokit-nonce/v1", seen.as_bytes());
         ApprovalClaims {
@@ -246,7 +246,7 @@ impl Talk {
             level: asked.level,
             environment: asked.environment.clone(),
             person: person(voter),
-            key_id: play.rig.keys(voter)[0].public().id(),
+            key_id: simulation.rig.keys(voter)[0].public().id(),
             issued_at: now,
             expires_at: now + SignedDuration::from_hours(12),
             nonce: data_encoding::BASE64URL_NOPAD.encode(&nonce.0[..16]),
@@ -256,11 +256,11 @@ impl Talk {
     /// `alex` leaves, and somebody who has the old roster installs it.
     async fn leave(&self) {
         let (old, next) = {
-            let play = self.play.borrow();
-            let old = play.truth.borrow().roster.clone().unwrap_or_else(|| play.rig.roster());
-            let key = play.rig.keys("alex")[0].public().id();
-            let next = revoke_key(&old, &key, play.rig.now());
-            play.truth.borrow_mut().revoked.insert("alex");
+            let simulation = self.simulation.borrow();
+            let old = simulation.truth.borrow().roster.clone().unwrap_or_else(|| simulation.rig.roster());
+            let key = simulation.rig.keys("alex")[0].public().id();
+            let next = revoke_key(&old, &key, simulation.rig.now());
+            simulation.truth.borrow_mut().revoked.insert("alex");
             (old, next)
         };
         match next {
@@ -268,8 +268,8 @@ impl Talk {
             Err(error) => self.wrong(format!("I8 {error}")),
         }
         let (engine, signed) = {
-            let play = self.play.borrow();
-            (play.rig.engine(), play.rig.signed(&old))
+            let simulation = self.simulation.borrow();
+            (simulation.installer(), simulation.rig.signed(&old))
         };
         match engine.install_roster(&signed).await {
             Err(_) => self.witness.note_in("older roster refused", State::Asking),
@@ -281,18 +281,18 @@ impl Talk {
     pub(super) async fn install(&self, roster: Roster) {
         loop {
             let (engine, signed) = {
-                let play = self.play.borrow();
-                (play.rig.engine(), play.rig.signed(&roster))
+                let simulation = self.simulation.borrow();
+                (simulation.rig.engine(), simulation.rig.signed(&roster))
             };
             let installed = engine.install_roster(&signed).await;
-            let engine = self.play.borrow().rig.engine();
+            let engine = self.simulation.borrow().rig.engine();
             match engine.roster().await {
                 Ok(current) if current.version == roster.version => break,
                 _ if installed.is_ok() => {}
                 _ => tokio::time::sleep(Duration::from_secs(1)).await,
             }
         }
-        self.play.borrow().truth.borrow_mut().roster = Some(roster);
+        self.simulation.borrow().truth.borrow_mut().roster = Some(roster);
     }
 
     /// More and more time in parts, each of which is small: together they are
@@ -304,11 +304,11 @@ impl Talk {
         let plan = Plan::from_bytes(text.as_bytes()).map_err(|error| format!("I26 {error}"))?;
         let hourly = plan.cost.hourly;
         let next = {
-            let play = self.play.borrow();
-            let roster = play.truth.borrow().roster.clone().unwrap_or_else(|| play.rig.roster());
+            let simulation = self.simulation.borrow();
+            let roster = simulation.truth.borrow().roster.clone().unwrap_or_else(|| simulation.rig.roster());
             let cap = Some(hourly * Decimal::new(25, 1));
             let policy = CostPolicy { requester_daily_max: cap, ..roster.policy.clone() };
-            change_policy(&roster, policy, play.rig.now())
+            change_policy(&roster, policy, simulation.rig.now())
         };
         self.install(next.map_err(|error| format!("I8 {error}"))?).await;
         for part in 0..EXTENSIONS_MAX {
