@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 /// A record that cannot follow those before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("record {seq} does not fit: {why}")]
+#[error("record {seq} cannot follow those before it: {why}")]
 pub struct IllegalRecord {
     /// The record.
     pub seq: u64,

@@ -75,7 +75,8 @@ pub(super) fn head(connection: &Connection) -> Result<RowsHead, SqliteError> {
     Ok(head.unwrap_or(RowsHead::EMPTY))
 }
 
-/// Writes a row in the place of the one with its key.
+/// Writes a row in the place of the one with its key. What never changes is not
+/// written again, so that its index is not touched.
 pub(super) fn put(connection: &Connection, row: Row<'_>) -> Result<(), SqliteError> {
     let put = |sql: &str, values: &[&dyn ToSql]| connection.prepare_cached(sql)?.execute(values);
     match row {
@@ -84,8 +85,9 @@ pub(super) fn put(connection: &Connection, row: Row<'_>) -> Result<(), SqliteErr
             params![to_column(head.seq), head.hash.0, to_column(roster)],
         ),
         Row::Operation(operation) => put(
-            "INSERT OR REPLACE INTO operations (operation, environment, digest, phase, until, row)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO operations (operation, environment, digest, phase, until, row)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (operation) DO UPDATE SET phase = ?4, row = ?6",
             params![
                 operation.operation.as_str(),
                 operation.environment.as_str(),
@@ -96,7 +98,8 @@ pub(super) fn put(connection: &Connection, row: Row<'_>) -> Result<(), SqliteErr
             ],
         ),
         Row::Environment(view) => put(
-            "INSERT OR REPLACE INTO environments (environment, over, until, row) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO environments (environment, over, until, row) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (environment) DO UPDATE SET over = ?2, until = ?3, row = ?4",
             params![
                 view.environment.as_str(),
                 view.is_over(),

@@ -611,7 +611,7 @@ pub(super) fn passes(error: &EngineError) -> bool {
 }
 
 /// How long a supervisor waits before it starts the next process: longer each
-/// time, since a lease that was taken with a wrong clock lasts long.
+/// time.
 fn patience(process: u32) -> Duration {
     Duration::from_secs(15) * (1 + process)
 }
