@@ -379,7 +379,7 @@ class Tasks(Platform):
         for reply in ("", "infra.events.x.operation-succeeded", "orchestrator.answers"):
             await self.giver.connection.publish("orchestrator.task.infra.provision", data, reply=reply)
         self.assertEqual(await self.giver.answered("infra.status.list"), {"environments": []})
-        self.assertEqual(self.router.logged("there is no inbox to answer to"), 3)
+        self.assertEqual(self.router.logged("the message has no inbox for the reply"), 3)
         self.assertEqual(self.audited(), [])
 
     async def test_tasks_that_are_sent_again(self):
