@@ -162,50 +162,59 @@ impl Storage {
             }
         }
     }
-}
 
-const NAMESPACE: &str = r#" xmlns="http://s3.amazonaws.com/doc/2006-03-01/""#;
-
-#[test]
-fn replies_have_the_form_of_s3() {
-    use rusty_s3::Method::{Get, Post, Put};
-    let mut s3 = Storage::new();
-    let mut check = |method, path: &str, query: &[(&str, &str)], acl, body: &str, expected: &str| {
-        let found = s3.call(method, path, query, acl, body).replace(NAMESPACE, "");
-        let mut shown = String::new();
-        // Ids and entity tags differ or say nothing: they are left out.
-        for (at, part) in found.split('<').enumerate() {
-            let hidden = ["VersionId>", "UploadId>", "ETag>", "DeleteMarkerVersionId>"];
-            let part = match part.split_once('>') {
-                Some((name, text)) if hidden.contains(&format!("{name}>").as_str()) && text != "null" => {
+    /// Checks the form of a reply: the namespace, ids and entity tags aside.
+    #[track_caller]
+    fn check(
+        &mut self,
+        (method, path): (rusty_s3::Method, &str),
+        query: &[(&str, &str)],
+        acl: Option<&str>,
+        body: &str,
+        expected: &str,
+    ) {
+        let reply = self.call(method, path, query, acl, body);
+        let reply = reply.replace(r#" xmlns="http://s3.amazonaws.com/doc/2006-03-01/""#, "");
+        let shown: Vec<String> = reply
+            .split('<')
+            .map(|part| match part.split_once('>') {
+                Some((name @ ("VersionId" | "UploadId" | "ETag" | "DeleteMarkerVersionId"), _)) => {
                     format!("{name}>*")
                 }
                 _ => part.to_owned(),
-            };
-            shown.push_str(if at == 0 { "" } else { "<" });
-            shown.push_str(&part);
-        }
-        assert_eq!(shown, expected, "{path} {query:?}");
-    };
-    check(Put, "/b", &[], Some("public-read"), "", "");
-    check(Get, "/b", &[("location", "")], None, "", "<LocationConstraint>ch-dk-2</LocationConstraint>");
-    check(Get, "/b", &[("versioning", "")], None, "", "<VersioningConfiguration/>");
-    check(Get, "/b", &[("lifecycle", "")], None, "", "<LifecycleConfiguration/>");
-    check(
-        Get,
-        "/b",
+            })
+            .collect();
+        assert_eq!(shown.join("<"), expected, "{path} {query:?}");
+    }
+}
+
+#[test]
+fn replies_about_a_bucket_have_the_form_of_s3() {
+    use rusty_s3::Method::{Get, Put};
+    let mut s3 = Storage::new();
+    s3.check((Put, "/bkt"), &[], Some("public-read"), "", "");
+    s3.check(
+        (Get, "/bkt"),
+        &[("location", "")],
+        None,
+        "",
+        "<LocationConstraint>ch-dk-2</LocationConstraint>",
+    );
+    s3.check((Get, "/bkt"), &[("versioning", "")], None, "", "<VersioningConfiguration/>");
+    s3.check((Get, "/bkt"), &[("lifecycle", "")], None, "", "<LifecycleConfiguration/>");
+    s3.check(
+        (Get, "/bkt"),
         &[("list-type", "2")],
         None,
         "",
-        "<ListBucketResult><Name>b</Name><Prefix/><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>\
+        "<ListBucketResult><Name>bkt</Name><Prefix/><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>\
          <KeyCount>0</KeyCount></ListBucketResult>",
     );
-    check(Put, "/b", &[("acl", "")], Some("public-read"), "", "");
+    s3.check((Put, "/bkt"), &[("acl", "")], Some("public-read"), "", "");
     let owner = "5f0c0de0-0000-4000-8000-00000000c10d";
     let xsi = r#"<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="#;
-    check(
-        Get,
-        "/b",
+    s3.check(
+        (Get, "/bkt"),
         &[("acl", "")],
         None,
         "",
@@ -216,39 +225,53 @@ fn replies_have_the_form_of_s3() {
              <Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>"
         ),
     );
+    s3.check(
+        (Get, "/"),
+        &[],
+        None,
+        "",
+        &format!(
+            "<ListAllMyBucketsResult><Owner><ID>{owner}</ID></Owner><Buckets><Bucket><Name>bkt</Name>\
+             <CreationDate>2027-01-15T08:00:00.000Z</CreationDate></Bucket></Buckets></ListAllMyBucketsResult>"
+        ),
+    );
+}
+
+#[test]
+fn lists_of_versions_have_the_form_of_s3() {
+    use rusty_s3::Method::{Get, Post, Put};
+    let mut s3 = Storage::new();
+    s3.check((Put, "/bkt"), &[], None, "", "");
     let enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
-    check(Put, "/b", &[("versioning", "")], None, enabled, "");
-    check(Get, "/b", &[("versioning", "")], None, "", enabled);
-    for key in ["/b/a%26b", "/b/dir/x", "/b/dir/y"] {
-        check(Put, key, &[], None, "data", "");
+    s3.check((Put, "/bkt"), &[("versioning", "")], None, enabled, "");
+    s3.check((Get, "/bkt"), &[("versioning", "")], None, "", enabled);
+    for key in ["/bkt/a%26b", "/bkt/dir/x", "/bkt/dir/y"] {
+        s3.check((Put, key), &[], None, "data", "");
     }
-    check(
-        Get,
-        "/b",
+    s3.check(
+        (Get, "/bkt"),
         &[("delimiter", "/"), ("max-keys", "1")],
         None,
         "",
-        "<ListBucketResult><Name>b</Name><Prefix/><MaxKeys>1</MaxKeys><IsTruncated>true</IsTruncated>\
+        "<ListBucketResult><Name>bkt</Name><Prefix/><MaxKeys>1</MaxKeys><IsTruncated>true</IsTruncated>\
          <Delimiter>/</Delimiter><Marker/><NextMarker>a&amp;b</NextMarker><Contents><Key>a&amp;b</Key>\
          <LastModified>2027-01-15T08:00:00.000Z</LastModified><ETag>*</ETag><Size>4</Size>\
          <StorageClass>STANDARD</StorageClass></Contents></ListBucketResult>",
     );
-    check(
-        Post,
-        "/b",
+    s3.check(
+        (Post, "/bkt"),
         &[("delete", "")],
         None,
         "<Delete><Object><Key>a&amp;b</Key></Object></Delete>",
         "<DeleteResult><Deleted><Key>a&amp;b</Key><DeleteMarker>true</DeleteMarker>\
          <DeleteMarkerVersionId>*</DeleteMarkerVersionId></Deleted></DeleteResult>",
     );
-    check(
-        Get,
-        "/b",
+    s3.check(
+        (Get, "/bkt"),
         &[("delimiter", "/"), ("versions", "")],
         None,
         "",
-        "<ListVersionsResult><Name>b</Name><Prefix/><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>\
+        "<ListVersionsResult><Name>bkt</Name><Prefix/><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>\
          <Delimiter>/</Delimiter><KeyMarker/><DeleteMarker><Key>a&amp;b</Key><VersionId>*</VersionId>\
          <IsLatest>true</IsLatest><LastModified>2027-01-15T08:00:00.000Z</LastModified></DeleteMarker>\
          <Version><Key>a&amp;b</Key><VersionId>*</VersionId><IsLatest>false</IsLatest>\
@@ -256,42 +279,35 @@ fn replies_have_the_form_of_s3() {
          <StorageClass>STANDARD</StorageClass></Version><CommonPrefixes><Prefix>dir/</Prefix></CommonPrefixes>\
          </ListVersionsResult>",
     );
-    check(
-        Get,
-        "/b/none",
+}
+
+#[test]
+fn errors_and_uploads_have_the_form_of_s3() {
+    use rusty_s3::Method::{Get, Post, Put};
+    let mut s3 = Storage::new();
+    s3.check((Put, "/bkt"), &[], None, "", "");
+    s3.check(
+        (Get, "/bkt/none"),
         &[],
         None,
         "",
-        "<Error><Code>NoSuchKey</Code><Message>the key does not exist</Message><Resource>/b/none</Resource></Error>",
+        "<Error><Code>NoSuchKey</Code><Message>the key does not exist</Message><Resource>/bkt/none</Resource></Error>",
     );
-    check(
-        Post,
-        "/b/up",
+    s3.check(
+        (Post, "/bkt/up"),
         &[("uploads", "")],
         None,
         "",
-        "<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>up</Key><UploadId>*</UploadId>\
+        "<InitiateMultipartUploadResult><Bucket>bkt</Bucket><Key>up</Key><UploadId>*</UploadId>\
          </InitiateMultipartUploadResult>",
     );
-    check(
-        Get,
-        "/b",
+    s3.check(
+        (Get, "/bkt"),
         &[("uploads", "")],
         None,
         "",
-        "<ListMultipartUploadsResult><Bucket>b</Bucket><IsTruncated>false</IsTruncated><Upload><Key>up</Key>\
+        "<ListMultipartUploadsResult><Bucket>bkt</Bucket><IsTruncated>false</IsTruncated><Upload><Key>up</Key>\
          <UploadId>*</UploadId><Initiated>2027-01-15T08:00:00.000Z</Initiated>\
          <StorageClass>STANDARD</StorageClass></Upload></ListMultipartUploadsResult>",
-    );
-    check(
-        Get,
-        "/",
-        &[],
-        None,
-        "",
-        &format!(
-            "<ListAllMyBucketsResult><Owner><ID>{owner}</ID></Owner><Buckets><Bucket><Name>b</Name>\
-             <CreationDate>2027-01-15T08:00:00.000Z</CreationDate></Bucket></Buckets></ListAllMyBucketsResult>"
-        ),
     );
 }
