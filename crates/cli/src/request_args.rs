@@ -5,6 +5,7 @@ use std::path::Path;
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::selection::Requirements;
 use exokit_model::spec::EnvironmentClass;
+use exokit_templates::{DecodeError, decode_yaml};
 use exokit_wire::ask::{Ask, RunFileText, Shape};
 use exokit_wire::decode;
 
@@ -97,11 +98,12 @@ pub(crate) fn required(args: &SelectArgs) -> Result<Requirements, CliError> {
 
 fn required_file(file: &Path) -> Result<Requirements, CliError> {
     let text = read(file)?;
-    serde_saphyr::from_str(&text).map_err(|error| {
+    decode_yaml(&file.display().to_string(), &text).map_err(|error: DecodeError| {
         let hint = match text.contains("project_name") {
-            true => "this looks like a run file: use `exokit plan -f`",
+            true => "this looks like a run file: use `exokit plan -f`".to_owned(),
             false => {
-                "keys are those of `exokit select --help` with underscores, such as `block_storage_gib: 10`"
+                let keys = "keys are those of `exokit select --help` with underscores";
+                format!("{}; {keys}, such as `block_storage_gib: 10`", error.hint())
             }
         };
         CliError::new("file", "reading", file.display(), error, hint).exit(Exit::Usage)
