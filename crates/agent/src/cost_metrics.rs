@@ -7,7 +7,7 @@ use prometheus::{GaugeVec, Opts, Registry};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 
-use crate::metrics::family;
+use crate::metric_family::family;
 
 /// Most environments with series of their own.
 pub(crate) const NAMED_MAX: usize = 100;

@@ -7,9 +7,11 @@
 mod cost_metrics;
 pub mod cursor;
 pub mod http;
+mod metric_family;
 pub mod metrics;
 mod nats;
 mod operation_metrics;
 mod outcome;
 pub mod serve;
+mod status;
 pub mod tokens;

@@ -10,13 +10,13 @@ use exokit_spans::queue::DropCounter;
 use exokit_wire::failure::Failure;
 use exokit_wire::verb::Verb;
 use jiff::Timestamp;
-use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
 use crate::cost_metrics::{CostMetrics, number};
+use crate::metric_family::family;
 use crate::operation_metrics::OperationMetrics;
 
 /// Upper ends of the buckets of commits, in seconds: a disk takes milliseconds.
@@ -174,17 +174,6 @@ impl Metrics {
             self.calls.with_label_values(&[&operation, result]).inc_by(count);
         }
     }
-}
-
-/// Registers a family.
-pub(crate) fn family<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: prometheus::Result<C>,
-) -> C {
-    const VALID: &str = "names of metrics are valid and unique";
-    let collector = collector.expect(VALID);
-    registry.register(Box::new(collector.clone())).expect(VALID);
-    collector
 }
 
 impl Watcher for Metrics {

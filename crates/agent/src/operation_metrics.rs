@@ -12,7 +12,7 @@ use exokit_model::plan::Action;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 use tokio::sync::mpsc;
 
-use crate::metrics::family;
+use crate::metric_family::family;
 
 /// Upper ends of the buckets of durations, in seconds: environments take minutes.
 const BUCKETS: [f64; 10] = [5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1200.0, 3600.0];

@@ -13,70 +13,27 @@ mod event_feed;
 mod operation_tracker;
 mod router;
 mod routes;
+mod shared;
 mod shutdown;
 mod task;
 mod task_reply;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_nats::{Client, Event};
-use exokit_approval::keys::PublicKey;
+use async_nats::Event;
 use exokit_nats::{Connection, NatsError, flush, round_trip, watch};
 use exokit_wire::task::TASK_PREFIX;
-use jiff::Timestamp;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::event_feed::{EventFeed, FeedReader};
-use crate::router::Router;
+use crate::router::{Router, SERVER_TIMEOUT};
+use crate::shared::Shared;
+use crate::task::GROUP;
 
 pub use audit_log::AuditLog;
 pub use connection::connect;
 pub use routes::{Gate, Route, Routes};
-
-/// Queue group that the replicas of the orchestrator share.
-const GROUP: &str = "orchestrator";
-
-/// Most tasks that wait for an answer at once; more are refused.
-const TASKS_MAX: usize = 1_000;
-
-/// Most operations that are tracked at once. Each takes some memory, and nothing
-/// of the server.
-const TRACKED_MAX: usize = 10_000;
-
-/// Most updates in flight. Each takes a subscription, of which the server allows
-/// 256.
-const UPDATES_MAX: usize = 32;
-
-/// Most requests at once for recorded events.
-const HISTORY_REQUESTS_MAX: usize = 16;
-
-/// Longest wait for the server.
-const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The time of day.
-pub type Now = Box<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// How the orchestrator routes.
-pub struct Config {
-    /// The routing table.
-    pub routes: Routes,
-    /// Public key of the signer of rosters. Without it no vote verifies.
-    pub root: Option<PublicKey>,
-    /// Where votes are logged before they are forwarded.
-    pub audit: AuditLog,
-    /// The time of day.
-    pub now: Now,
-}
-
-/// What all tasks share.
-struct Shared {
-    client: Client,
-    config: Config,
-    feed: Arc<EventFeed>,
-    update_permits: Semaphore,
-    history_permits: Semaphore,
-}
+pub use shared::{Config, Now};
 
 /// The orchestrator.
 pub struct Orchestrator {
@@ -101,9 +58,7 @@ impl Orchestrator {
         if let Err(error) = round_trip(&client, SERVER_TIMEOUT).await {
             tracing::warn!(%error, "the server has not confirmed the subscriptions yet");
         }
-        let update_permits = Semaphore::new(UPDATES_MAX);
-        let history_permits = Semaphore::new(HISTORY_REQUESTS_MAX);
-        let shared = Arc::new(Shared { client, config, feed, update_permits, history_permits });
+        let shared = Arc::new(Shared::new(client, config, feed));
         Ok(Self { router: Router::new(shared.clone(), tasks), shared, reader, events })
     }
 

@@ -12,8 +12,8 @@ use exokit_wire::task::Update;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::Shared;
 use crate::agent_client::AgentClient;
+use crate::shared::Shared;
 use crate::shutdown::{ShutdownPhase, ShutdownPhases, reached};
 use crate::task_reply::TaskReply;
 

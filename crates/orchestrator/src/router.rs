@@ -10,9 +10,16 @@ use tokio::task::JoinSet;
 use tracing::{Instrument as _, Span};
 
 use crate::operation_tracker::OperationTracker;
+use crate::shared::Shared;
 use crate::shutdown::ShutdownPhase;
-use crate::task::Task;
-use crate::{SERVER_TIMEOUT, Shared, TASKS_MAX, TRACKED_MAX};
+use crate::task::{TASKS_MAX, Task};
+
+/// Longest wait for the server.
+pub(crate) const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Most operations that are tracked at once. Each takes some memory, and nothing
+/// of the server.
+const TRACKED_MAX: usize = 10_000;
 
 /// How long a shutdown waits for tasks in flight.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -14,9 +14,15 @@ use tracing::{Instrument as _, Span};
 use crate::agent_client::{AgentClient, record_reply};
 use crate::approval_gate::ApprovalGate;
 use crate::operation_tracker::OperationTracker;
+use crate::shared::Shared;
 use crate::shutdown::{ShutdownPhase, ShutdownPhases, reached};
 use crate::task_reply::TaskReply;
-use crate::{GROUP, Shared, TASKS_MAX};
+
+/// Queue group that the replicas of the orchestrator share.
+pub(crate) const GROUP: &str = "orchestrator";
+
+/// Most tasks that wait for an answer at once; more are refused.
+pub(crate) const TASKS_MAX: usize = 1_000;
 
 /// One task in flight.
 pub(crate) struct Task {

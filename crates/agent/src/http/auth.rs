@@ -7,7 +7,7 @@ use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::Scope;
 use secrecy::SecretString;
 
-use super::App;
+use super::state::App;
 use crate::tokens::Bearer;
 
 /// The bearer of a request whose token has the scope.

@@ -16,7 +16,9 @@ use exokit_wire::verb::{Scope, Verb};
 use futures_util::stream::{self, Stream, StreamExt as _};
 
 use super::limits::ListenerSlot;
-use super::{App, auth, failed, fields, text};
+use super::response::{failed, text};
+use super::state::App;
+use super::{auth, fields};
 
 /// Interval of polls of the ledger.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);

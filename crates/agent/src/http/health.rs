@@ -7,18 +7,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use prometheus::TEXT_FORMAT;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::{App, json_response};
+use super::response::json_response;
+use super::state::App;
 
 /// How long a check of the cloud is reused: monitoring must not use up the budget
 /// of API calls.
 const CLOUD_CHECK_INTERVAL: Duration = Duration::from_secs(15);
-
-/// The last check of the cloud.
-#[derive(Default)]
-pub(crate) struct CloudCheck(Mutex<Option<(Instant, Result<(), String>)>>);
 
 pub(super) async fn alive() -> Response {
     json_response(StatusCode::OK, json!({ "alive": true }).to_string())

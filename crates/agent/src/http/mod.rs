@@ -6,22 +6,24 @@ mod events;
 mod fields;
 mod health;
 mod limits;
+mod response;
 mod server;
+mod state;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, RwLock};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::header::{self, HeaderName};
+use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, get};
 use exokit_model::ids::PersonId;
-use exokit_service::{Caller, Service};
+use exokit_service::Caller;
 use exokit_spans::{TRACEPARENT, TraceContext};
 use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::decode::{self, DecodeError};
@@ -30,47 +32,24 @@ use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::{HttpMethod, Verb};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::sync::watch;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
-use self::health::CloudCheck;
 use self::limits::{ListenerSlots, RateLimits};
-use crate::metrics::Metrics;
+use self::response::{failed, json_response, text};
+use self::state::{App, CloudCheck, RouterState};
 use crate::outcome;
-use crate::tokens::{Bearer, Tokens};
+use crate::tokens::Bearer;
 
 pub use limits::Rates;
 pub(crate) use server::{Timeouts, serve};
+pub(crate) use state::RouterConfig;
 
 /// Longest time to receive and answer a request. Planning calls the cloud a dozen
 /// times.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// What the routes need.
-pub(crate) struct RouterConfig {
-    pub(crate) service: Service,
-    pub(crate) metrics: Arc<Metrics>,
-    /// The bearer tokens, replaced as a whole when their file changes.
-    pub(crate) tokens: Arc<RwLock<Tokens>>,
-    /// Whether NATS is connected; none when it is not used.
-    pub(crate) nats: Option<watch::Receiver<bool>>,
-    pub(crate) rates: Rates,
-    /// True when the agent stops.
-    pub(crate) stop: watch::Receiver<bool>,
-}
-
-/// What the routes share.
-pub(crate) struct RouterState {
-    config: RouterConfig,
-    limits: RateLimits,
-    cloud_check: CloudCheck,
-    listeners: ListenerSlots,
-}
-
-type App = Arc<RouterState>;
 
 /// Every route.
 pub(crate) fn router(config: RouterConfig) -> Router {
@@ -263,25 +242,4 @@ fn speaks_for(bearer: &Bearer, said: Option<PersonId>) -> Result<PersonId, Failu
         }
         _ => Ok(bearer.person.clone()),
     }
-}
-
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
-}
-
-pub(crate) fn failed(failure: &Failure) -> Response {
-    let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json_response(status, reply(&Err(failure.clone())));
-    let headers = response.headers_mut();
-    if let Some(ms) = failure.retry_after_ms {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
-    }
-    if status == StatusCode::UNAUTHORIZED {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"exokit\""));
-    }
-    response
-}
-
-fn json_response(status: StatusCode, text: String) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

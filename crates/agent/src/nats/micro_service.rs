@@ -4,13 +4,10 @@
 //! Queries and replies are those of ADR-32 of NATS ("Service API"). The requests
 //! do not depend on them: without the permission they are left out.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_nats::{Client, Message};
 use exokit_nats::{NatsError, Permission, is_inbox};
-use exokit_wire::failure::Failure;
 use exokit_wire::verb::Verb;
 use futures_util::stream::{StreamExt as _, select_all};
 use jiff::Timestamp;
@@ -18,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::registration::{AGENT, SERVICE};
 use super::request_server::GROUP;
+use super::request_stats::{OperationStats, RequestStats};
 
 /// Prefix of the subjects of the protocol.
 const PREFIX: &str = "$SRV";
@@ -28,38 +26,6 @@ const QUERIES: [&str; 3] = ["PING", "INFO", "STATS"];
 /// The permissions that the queries need.
 pub(super) fn permissions() -> Vec<Permission> {
     QUERIES.iter().map(|query| Permission::Subscribe(format!("{PREFIX}.{query}"))).collect()
-}
-
-/// Statistics of one operation since the process began.
-#[derive(Debug, Clone, Default)]
-struct OperationStats {
-    requests: u64,
-    errors: u64,
-    last_error: String,
-    took: Duration,
-}
-
-/// Statistics of all operations over NATS since the process began.
-#[derive(Debug, Default)]
-pub(super) struct RequestStats(Mutex<BTreeMap<Verb, OperationStats>>);
-
-impl RequestStats {
-    /// Records a reply.
-    pub(super) fn record<T>(&self, verb: Verb, outcome: &Result<T, Failure>, took: Duration) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let stats = all.entry(verb).or_default();
-        stats.requests += 1;
-        stats.took += took;
-        if let Err(failure) = outcome {
-            stats.errors += 1;
-            stats.last_error = format!("{}:{}", failure.status, failure.code);
-        }
-    }
-
-    fn of(&self, verb: Verb) -> OperationStats {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(&verb).cloned().unwrap_or_default()
-    }
 }
 
 /// The micro service of one process.

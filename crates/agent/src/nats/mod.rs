@@ -5,6 +5,7 @@ mod bus;
 mod micro_service;
 mod registration;
 mod request_server;
+mod request_stats;
 mod stream_acks;
 
 use std::convert::Infallible;
@@ -21,12 +22,13 @@ use tokio::sync::mpsc;
 use tokio::sync::watch::{Receiver, Sender};
 
 use self::bus::NatsBus;
-use self::micro_service::{MicroService, RequestStats};
+use self::micro_service::MicroService;
 use self::registration::{BROADCAST, Registration};
 use self::request_server::{Handler, RequestServer};
+use self::request_stats::RequestStats;
 use crate::cursor::FileCursor;
 use crate::metrics::Metrics;
-use crate::serve::{ServeError, ServeEvent, stopped};
+use crate::status::{ServeError, ServeEvent, stopped};
 
 /// Name of the connection, for the operators of the server.
 const NAME: &str = "exokit AZ-INFRA-001";

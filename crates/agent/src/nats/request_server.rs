@@ -18,7 +18,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
-use super::micro_service::RequestStats;
+use super::request_stats::RequestStats;
 use crate::metrics::Metrics;
 use crate::outcome;
 

@@ -1,0 +1,39 @@
+//! The state that all routes share.
+
+use std::sync::{Arc, RwLock};
+
+use exokit_service::Service;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+use super::limits::{ListenerSlots, RateLimits, Rates};
+use crate::metrics::Metrics;
+use crate::tokens::Tokens;
+
+/// What the routes need.
+pub(crate) struct RouterConfig {
+    pub(crate) service: Service,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The bearer tokens, replaced as a whole when their file changes.
+    pub(crate) tokens: Arc<RwLock<Tokens>>,
+    /// Whether NATS is connected; none when it is not used.
+    pub(crate) nats: Option<watch::Receiver<bool>>,
+    pub(crate) rates: Rates,
+    /// True when the agent stops.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// What the routes share.
+pub(super) struct RouterState {
+    pub(super) config: RouterConfig,
+    pub(super) limits: RateLimits,
+    pub(super) cloud_check: CloudCheck,
+    pub(super) listeners: ListenerSlots,
+}
+
+/// The state as handlers receive it.
+pub(super) type App = Arc<RouterState>;
+
+/// The last check of the cloud.
+#[derive(Default)]
+pub(super) struct CloudCheck(pub(super) Mutex<Option<(Instant, Result<(), String>)>>);
