@@ -10,10 +10,18 @@ use super::source::Source;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most loops in the whole workspace.
-const CIRCLES_MAX: usize = 11;
+const CIRCLES_MAX: usize = 9;
 
 /// Crates without any loop.
-const NONE: &[&str] = &["crates/core/", "crates/approval/", "crates/ledger/"];
+const NONE: &[&str] = &[
+    "crates/core/",
+    "crates/approval/",
+    "crates/agent/",
+    "crates/ledger/",
+    "crates/nats/",
+    "crates/orchestrator/",
+    "crates/spans/",
+];
 
 /// Files by module path: `["a", "b"]` is `src/a/b.rs` or `src/a/b/mod.rs`.
 type Modules<'s> = BTreeMap<Vec<String>, &'s Source>;
