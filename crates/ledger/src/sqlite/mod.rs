@@ -12,6 +12,8 @@ mod audit;
 mod conversion_tests;
 mod database;
 mod high_water;
+#[cfg(test)]
+mod lease_tests;
 mod liveness;
 mod paths;
 mod records;
