@@ -7,14 +7,12 @@
 //! is suspended; the monotonic one does not jump when the wall clock is set
 //! back.
 
-use std::time::Duration;
-
 use exokit_ledger::{LEASE_SECONDS, Lease};
 use exokit_mutant::{Mutant, planted};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// When a lease was asked for.
+/// Both clocks of this process at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClockReading {
     wall: Timestamp,
@@ -22,9 +20,18 @@ pub(crate) struct ClockReading {
 }
 
 impl ClockReading {
-    /// Before a lease is asked for, at `now` by the clock of the engine.
-    pub(crate) fn at(now: Timestamp) -> Self {
-        Self { wall: now, monotonic: Instant::now() }
+    /// The reading of this moment, at which the clock of the engine shows
+    /// `wall`.
+    pub(crate) fn at(wall: Timestamp) -> Self {
+        Self { wall, monotonic: Instant::now() }
+    }
+
+    /// How much time has passed since an earlier reading, by the clock that
+    /// says more.
+    fn since(&self, earlier: &Self) -> SignedDuration {
+        let monotonic = self.monotonic.saturating_duration_since(earlier.monotonic);
+        let monotonic = SignedDuration::try_from(monotonic).unwrap_or(SignedDuration::MAX);
+        self.wall.duration_since(earlier.wall).max(monotonic)
     }
 }
 
@@ -36,66 +43,55 @@ pub(crate) struct HeldLease {
 }
 
 impl HeldLease {
+    /// A lease that was requested at this moment, before the store granted it.
     pub(crate) fn new(lease: Lease, requested_at: ClockReading) -> Self {
         Self { lease, requested_at }
     }
 
-    /// When the lease ends, as a time of the engine's clock, which shows `now`.
-    /// A lease that has ended ends in the past.
-    pub(crate) fn until(&self, now: Timestamp) -> Timestamp {
-        let term = SignedDuration::from_secs(if planted(Mutant::OutliveLease) {
-            2 * LEASE_SECONDS
-        } else {
-            LEASE_SECONDS
-        });
-        let by_wall = self.requested_at.wall.checked_add(term).unwrap_or(Timestamp::MAX);
-        let elapsed =
-            SignedDuration::try_from(self.requested_at.monotonic.elapsed()).unwrap_or(SignedDuration::MAX);
-        let left = term.checked_sub(elapsed).unwrap_or(SignedDuration::MIN);
-        by_wall.min(now.checked_add(left).unwrap_or(now))
+    /// How long the lease still lasts; negative after its end.
+    pub(crate) fn left(&self, now: &ClockReading) -> SignedDuration {
+        let seconds = if planted(Mutant::OutliveLease) { 2 * LEASE_SECONDS } else { LEASE_SECONDS };
+        SignedDuration::from_secs(seconds).saturating_sub(now.since(&self.requested_at))
     }
 
-    /// How long the lease still lasts; zero after its end.
-    pub(crate) fn left(&self, now: Timestamp) -> Duration {
-        Duration::try_from(self.until(now).duration_since(now)).unwrap_or_default()
+    /// When the lease ends, by the clock of the engine.
+    pub(crate) fn until(&self, now: &ClockReading) -> Timestamp {
+        now.wall.saturating_add(self.left(now)).unwrap_or(now.wall)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_800_000_000 + seconds)
-    }
-
-    fn held() -> HeldLease {
+    #[test]
+    fn a_lease_ends_by_the_clock_that_says_so_first() {
+        let start = ClockReading::at(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_800_000_000));
         let operation = exokit_model::ids::PlanId::from_random([7; 10]).operation();
-        // Another clock, years away from ours.
+        // The clock of the store is years away from ours.
         let lease = Lease { operation, epoch: 1, holder: "one".to_owned(), until: Timestamp::UNIX_EPOCH };
-        HeldLease::new(lease, ClockReading::at(at(0)))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_lease_ends_by_the_clock_that_says_so_first() {
-        let held = held();
-        tokio::time::advance(Duration::from_secs(30)).await;
-        for (now, left) in [
+        let held = HeldLease::new(lease, start);
+        for (wall, monotonic, left) in [
+            (0, 0, 90),
             // Both clocks agree.
-            (30, 60),
+            (30, 30, 60),
             // The machine was suspended: the wall clock is ahead.
-            (70, 20),
-            (90, 0),
-            (5_000, 0),
+            (70, 30, 20),
+            (90, 30, 0),
+            (5_000, 30, -4_910),
             // The wall clock was set back.
-            (10, 60),
-            (-3_600, 60),
+            (10, 30, 60),
+            (-3_600, 30, 60),
+            (-3_600, 91, -1),
         ] {
-            assert_eq!(held.left(at(now)), Duration::from_secs(left), "{now}");
-            assert!(held.until(at(now)) <= at(now) + SignedDuration::from_secs(60));
+            let now = ClockReading {
+                wall: start.wall + SignedDuration::from_secs(wall),
+                monotonic: start.monotonic + Duration::from_secs(monotonic),
+            };
+            let left = SignedDuration::from_secs(left);
+            assert_eq!((held.left(&now), held.until(&now)), (left, now.wall + left), "{wall} {monotonic}");
         }
-        tokio::time::advance(Duration::from_secs(61)).await;
-        assert_eq!(held.left(at(10)), Duration::ZERO);
-        assert!(held.until(at(10)) < at(10));
     }
 }

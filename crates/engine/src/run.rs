@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
 
     /// Makes sure that the lease lasts long enough to send a request.
     pub(crate) async fn ensure_lease(&self) -> Result<(), EngineError> {
-        let left = self.lease().left(self.engine.now());
+        let left = self.lease().left(&ClockReading::at(self.engine.now()));
         match left < LEASE_MARGIN {
             true => self.renew().await,
             false => Ok(()),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 /// How long the engine waits for things.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timing {
@@ -26,7 +28,7 @@ pub struct Timing {
 pub const SIGNATURE: Duration = Duration::from_secs(30);
 
 /// A change is sent only while the lease lasts at least this much longer.
-pub const LEASE_MARGIN: Duration = Duration::from_secs(35);
+pub const LEASE_MARGIN: SignedDuration = SignedDuration::from_secs(35);
 
 /// The signature ends this long before the lease does.
 pub const SKEW_MARGIN: Duration = Duration::from_secs(2);

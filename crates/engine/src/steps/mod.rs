@@ -23,6 +23,7 @@ use exokit_model::request::ConcreteRequest;
 use jiff::Timestamp;
 
 use crate::error::EngineError;
+use crate::held_lease::ClockReading;
 use crate::observe::ObserveError;
 use crate::run::{Run, StepEnd};
 use crate::timing::{SIGNATURE, SKEW_MARGIN};
@@ -46,7 +47,7 @@ pub(crate) async fn permit(
     let now = run.engine.now();
     let (epoch, until) = {
         let held = run.lease();
-        (held.lease.epoch, held.until(now))
+        (held.lease.epoch, held.until(&ClockReading::at(now)))
     };
     let expires = (now + SIGNATURE).min(until - SKEW_MARGIN);
     let state = run.state();
@@ -88,7 +89,7 @@ pub(crate) async fn send(
     let Permitted { permit, request, expires } = permitted;
     let client = &run.engine.parts().client;
     run.record(vec![intent]).await?;
-    let deadline = run.lease().until(run.engine.now());
+    let deadline = run.lease().until(&ClockReading::at(run.engine.now()));
     if expires > deadline {
         let operation = request.operation.clone();
         let why = NotSent::OutlivesPermit { expires, deadline };

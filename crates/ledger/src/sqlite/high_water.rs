@@ -1,18 +1,22 @@
-//! How far the ledger had come, noted beside it: an older file that was put
-//! back in its place shows.
+//! The high-water mark: how far the ledger had come, noted beside it, so that an
+//! older file that was put back in its place is refused.
 //!
-//! Nothing else tells that an older copy of a ledger was put back: it is a whole
-//! chain with rows that fit it. So what came after the note can go unseen.
+//! An older copy of a ledger is a whole chain with rows that fit it, so nothing
+//! inside the file shows that records are missing.
 //!
-//! The note is written after the commit, and not forced to the disk. It is never
-//! newer than the ledger. A process that is killed between the two, by `kill -9`
-//! as well, leaves it older by the one transaction that it wrote last, which is of
-//! at most 256 requests; before the first note there is none. Of several processes
-//! that write at once the last one to note may be one that did not write last, and
-//! what could not be noted is noted with the next record. After a power failure
-//! the note is as old as what the system had not brought to the disk, often half a
-//! minute, or gone. Who removes it, or puts back the whole folder with it, is not
-//! noticed: against that only an anchor that is kept elsewhere helps.
+//! # Guarantees
+//! - The mark is written after the commit and never newer than the ledger.
+//! - A process that is killed between commit and mark leaves the mark one
+//!   transaction behind, at most 256 changes.
+//!
+//! # Assumptions
+//! - The mark is not flushed. After a power failure it may be half a minute old,
+//!   or gone; a missing or torn mark counts as none.
+//! - Several processes may write at once; the last one to note may not be the
+//!   last one that committed. A mark that cannot be written is written with the
+//!   next record.
+//! - Removing the mark, or putting back the whole folder with it, goes
+//!   unnoticed. An anchor that is kept elsewhere detects that.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
@@ -25,10 +29,10 @@ use super::records::{damaged, hash_of, head};
 use crate::error::LedgerError;
 use crate::head::Head;
 
-/// Every note is as long as the longest, so that each replaces the one before.
+/// Every mark is as long as the longest, so that each replaces the one before.
 const LENGTH: usize = 120;
 
-/// The note of one ledger.
+/// The high-water mark of one ledger.
 pub(super) struct HighWater {
     path: PathBuf,
     /// Opened for the first note.

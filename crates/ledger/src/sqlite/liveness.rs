@@ -3,10 +3,10 @@
 //!
 //! There is one file for each opened ledger, however many leases it holds, and
 //! each lease names the file that shows its holder alive. A name is random and
-//! never used again. A file is made, and files that are over are removed, only
-//! while the ledger is being opened, which one process does at a time: so no
-//! file is seen between its making and its lock, and whoever can be locked out
-//! of a file later is dead.
+//! never used again. Files are created, and unused ones removed, only while the
+//! ledger is being opened, which one process does at a time. So no process sees
+//! a file between its creation and its lock, and a file whose lock is free
+//! belongs to a process that is dead.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
