@@ -65,7 +65,7 @@ impl ServeError {
     }
 }
 
-/// Progress of the start, for the caller of [`serve`].
+/// Progress of the start, for the caller of [`crate::serve::serve`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServeEvent {
     /// HTTP is served at this address.

@@ -107,8 +107,8 @@ impl Service {
         }
         let view = match source {
             Source::Recorded(plan) => self.operation(&plan.operation()).await?,
-            Source::Wanted(request) => self.record_wanted(caller, action, &request).await?.into(),
-            Source::Sealed(sealed) => self.record_sealed(caller, action, sealed).await?.into(),
+            Source::Wanted(request) => self.record_wanted(caller, action, &request).await?,
+            Source::Sealed(sealed) => self.record_sealed(caller, action, sealed).await?,
         };
         if view.plan.action != action {
             let why = format!("the plan is to {}, not to {action}", view.plan.action);
