@@ -37,7 +37,7 @@ pub enum PublicPricesError {
         #[source]
         source: TransportError,
     },
-    /// No reply within [`LIST_TIMEOUT`].
+    /// No reply within `LIST_TIMEOUT`.
     #[error("{url} did not answer within {} s", LIST_TIMEOUT.as_secs())]
     Timeout {
         /// Address of the list.
