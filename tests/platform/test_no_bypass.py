@@ -82,7 +82,8 @@ class Scene:
         return Doors(self, nats=False)
 
     def append(self, *entries):
-        """Writes records past the program, with hashes that fit."""
+        """Writes records past the program, with hashes that fit. A file that says
+        that it is of an earlier format gets the rows for them when it is opened."""
         database = sqlite3.connect(self.place.folder / "ledger.db")
         with contextlib.closing(database):
             [(seq, head)] = database.execute(
@@ -98,6 +99,7 @@ class Scene:
                     (seq, head, after, text.decode()),
                 )
                 head = after
+            database.execute("PRAGMA user_version = 3")
             database.commit()
 
     def records(self):

@@ -38,7 +38,7 @@ impl Service {
             let why = format!("the records are whole, but these rows differ from them: {rows}");
             let hint =
                 "import the records into a new state folder with `exokit registry export` and `import`";
-            return Err(Failure::new(Class::Unavailable, "bad-rows", "auditing", "the ledger", &why, hint));
+            return Err(Failure::new(Class::Refused, "bad-rows", "auditing", "the ledger", &why, hint));
         }
         Ok(AuditReply {
             records: audit.head.seq,

@@ -177,8 +177,8 @@ macro_rules! explain {
 }
 
 explain! {
-    FirstBad => "bad-record", Unavailable;
-    IllegalRecord => "bad-record", Unavailable;
+    FirstBad => "bad-record", Refused;
+    IllegalRecord => "bad-record", Refused;
     TemplateError => "template", Invalid;
     DecodeError => "file", Invalid;
     InstantiateError => "template-option", Invalid;
