@@ -1,15 +1,16 @@
-//! Mistakes planted on purpose, to see whether the tests find them.
+//! Mutants: mistakes planted on purpose, to test whether the swarm finds them.
 //!
-//! Each is a mistake that somebody could make, at the place where it would be
-//! made: `if planted(Mutant::SettleAtOnce) { … }`. Without the feature `plant`
-//! [`planted`] is the constant `false`, and the compiler leaves nothing of it.
+//! Most are wrappers in the simulation, which alter what passes between the system
+//! and its ledger, cloud or bus. The others are a branch where the mistake would be
+//! made: `if planted(Mutant::NoDiscovery) { … }`. Without the feature `plant`,
+//! [`planted`] is the constant `false` and the compiler removes the branch.
 
-/// Makes the enumeration of the mistakes, and the list of all of them, from one
-/// table: first those that any life may meet, then those that only requests
-/// over a bus reach.
+/// Defines the enumeration of the mistakes and the list of all of them from one
+/// table: first those that any life can reach, then those that only requests over
+/// a bus reach.
 macro_rules! mistakes {
     (anywhere: { $($name:ident: $breaks:literal;)* } over_a_bus: { $($other:ident: $harms:literal;)* }) => {
-        /// A mistake, named for what goes wrong.
+        /// A planted mistake.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Mutant {
             $(#[doc = concat!("The code ", $breaks, ".")] $name,)*
@@ -20,7 +21,7 @@ macro_rules! mistakes {
             /// Every mistake.
             pub const ALL: &[Mutant] = &[$(Mutant::$name,)* $(Mutant::$other,)*];
 
-            /// What the code does wrong, for a table.
+            /// What the code does wrong, for the table of the hunt.
             #[must_use]
             pub fn breaks(self) -> &'static str {
                 match self {
@@ -29,7 +30,7 @@ macro_rules! mistakes {
                 }
             }
 
-            /// Whether it is looked for in lives that are asked for over a bus.
+            /// Whether the hunt runs lives over a bus.
             #[must_use]
             pub fn is_over_a_bus(self) -> bool {
                 matches!(self, $(Mutant::$other)|*)
