@@ -156,6 +156,13 @@ fn words(error: &Error) -> (String, String) {
             ("expected a whole number".to_owned(), "write a number such as 2, without quotes")
         }
         Error::InvalidScalar { .. } => ("the value has the wrong type".to_owned(), "correct the value"),
+        Error::Unexpected { expected: "mapping start", .. } => {
+            ("expected a mapping".to_owned(), "write it as keys and values")
+        }
+        Error::Unexpected { expected: "sequence start", .. } => {
+            ("expected a list".to_owned(), "write it as lines that begin with a hyphen")
+        }
+        Error::Unexpected { .. } => ("expected a single value".to_owned(), "write a word or a number"),
         Error::InvalidBooleanStrict { .. } => {
             ("expected true or false".to_owned(), "write true or false, without quotes")
         }
@@ -383,7 +390,9 @@ mod tests {
             ("-on: yes", "f.yaml:1:6: -on: expected true or false", "without quotes"),
             ("-nested:\n  a: lefd", "a: unknown value \"lefd\"", "did you mean left"),
             ("-nested:\n  a: lefd", "f.yaml:2:", ""),
-            ("[]", "f.yaml:1:1: ", ""),
+            ("[]", "f.yaml:1:1: expected a mapping", "keys and values"),
+            ("-nested: [1]", "f.yaml:1:10: -nested: expected a mapping", ""),
+            ("-on: [true]", "f.yaml:1:6: -on: expected a single value", ""),
             ("a: \"\\u202e\"", "hidden character U+202E", "remove"),
             ("-count: 1\n-count: 2", "f.yaml:2:1: duplicate mapping key `-count`", "repeated keys"),
         ] {
