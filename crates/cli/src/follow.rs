@@ -13,12 +13,12 @@ use exokit_wire::request::{EventsRequest, ShowPlanRequest};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::change::report;
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::interrupt::interrupted;
 use crate::progress::Progress;
+use crate::report::report;
 
 /// Longest wait for a plan to start that has its votes.
 const START_TIMEOUT: Duration = Duration::from_secs(10);

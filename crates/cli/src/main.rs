@@ -15,6 +15,7 @@ mod log;
 mod nats;
 mod output;
 mod progress;
+mod report;
 mod request_args;
 mod session;
 mod settings;

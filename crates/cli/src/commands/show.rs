@@ -6,10 +6,10 @@ use exokit_wire::reply::StatusReply;
 use exokit_wire::request::StatusRequest;
 
 use crate::args::EnvironmentArgs;
-use crate::change::in_full;
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::report::in_full;
 
 pub(crate) async fn run(connection: &Connection<'_>, args: &EnvironmentArgs) -> Result<Exit, CliError> {
     let status = connection.call(&StatusRequest { environment: args.environment.clone() }).await?;

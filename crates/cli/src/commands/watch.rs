@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::show;
 use crate::args::WatchArgs;
-use crate::change::{exit, report, start};
+use crate::change::start;
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -24,6 +24,7 @@ use crate::follow::{events, follow};
 use crate::interrupt::interrupted;
 use crate::output::say;
 use crate::progress::Progress;
+use crate::report::{exit, report};
 
 /// Pause between two looks for work.
 const ROUND: Duration = Duration::from_secs(2);

@@ -8,8 +8,7 @@ use exokit_model::ids::NodeKey;
 use exokit_text::format::duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::lock;
-use super::track::{Change, Track};
+use super::track::{Change, Track, lock};
 
 /// How often the lines are drawn.
 const TICK: Duration = Duration::from_millis(125);

@@ -16,7 +16,7 @@ use exokit_wire::event::EventMessage;
 use crate::output::{Output, say};
 
 use live::Lines;
-use track::{Change, Track};
+use track::{Change, Track, lock};
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,10 +101,6 @@ impl Progress {
             }
         }
     }
-}
-
-fn lock(track: &Mutex<Track>) -> MutexGuard<'_, Track> {
-    track.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Change {

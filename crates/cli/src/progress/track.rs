@@ -1,6 +1,7 @@
 //! Where one operation stands, and how long it will still take.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use exokit_model::event::Event;
 use exokit_model::graph::{Graph, Node, Presence};
@@ -167,4 +168,9 @@ fn of_whole(event: &Event) -> Option<String> {
         Event::OperationRolledBack => "nothing that it made is left".to_owned(),
         _ => return None,
     })
+}
+
+/// Locks a track. A panic elsewhere leaves it usable.
+pub(super) fn lock(track: &Mutex<Track>) -> MutexGuard<'_, Track> {
+    track.lock().unwrap_or_else(PoisonError::into_inner)
 }

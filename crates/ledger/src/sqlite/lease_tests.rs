@@ -217,7 +217,12 @@ fn a_lease_is_free_at_once_after_kill_9() {
     }
     let folder = folder();
     let mut holder = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "sqlite::lease_tests::a_lease_is_free_at_once_after_kill_9", "--nocapture", "--skip"])
+        .args([
+            "--exact",
+            "sqlite::lease_tests::a_lease_is_free_at_once_after_kill_9",
+            "--nocapture",
+            "--skip",
+        ])
         .arg(format!("{HOLD_IN}{}", folder.path().display()))
         .stdout(Stdio::piped())
         .spawn()
