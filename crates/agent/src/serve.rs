@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use exokit_ledger::LedgerError;
 use exokit_nats::NatsOptions;
 use exokit_service::Service;
-use exokit_service::worker::{Noticed, Worker, is_held};
+use exokit_service::worker::{Worker, WorkerEvent, is_held};
 use exokit_wire::failure::Failure;
 use futures_util::FutureExt as _;
 use tokio::net::TcpListener;
@@ -115,22 +115,22 @@ async fn count(service: Service, metrics: Arc<Metrics>, stop: impl Future<Output
 }
 
 /// Logs what the worker reports, and counts failed polls.
-fn note(noticed: Noticed, metrics: &Metrics) {
+fn note(noticed: WorkerEvent, metrics: &Metrics) {
     match noticed {
-        Noticed::Ended(operation, Ok(phase)) => {
+        WorkerEvent::Ended(operation, Ok(phase)) => {
             tracing::info!(%operation, phase = phase.name(), "operation ended");
         }
-        Noticed::Ended(operation, Err(error)) if is_held(&error) => {
+        WorkerEvent::Ended(operation, Err(error)) if is_held(&error) => {
             tracing::debug!(%operation, "another process works on it");
         }
-        Noticed::Ended(operation, Err(error)) => {
+        WorkerEvent::Ended(operation, Err(error)) => {
             tracing::warn!(%operation, code = error.code(), %error, "operation not run for now");
         }
-        Noticed::Expired(plan) => {
+        WorkerEvent::Expired(plan) => {
             tracing::info!(environment = %plan.environment, plan = %plan.plan_id, "expired; this plan removes it");
         }
-        Noticed::Ending(environment) => tracing::info!(%environment, "it expires soon"),
-        Noticed::Blind(failure) => {
+        WorkerEvent::Ending(environment) => tracing::info!(%environment, "it expires soon"),
+        WorkerEvent::Blind(failure) => {
             metrics.failed_poll();
             let Failure { code, doing, on, why, .. } = failure;
             tracing::warn!(code, doing, on, why, "something could not be looked at; it is tried again");

@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod bus;
+mod cached_policy;
 mod change;
 mod checks;
 mod explain;

@@ -19,8 +19,8 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use crate::admission::{Admission, Admitted, Limits};
+use crate::cached_policy::CachedPolicy;
 use crate::explain::Doing as _;
-use crate::planning::CachedPolicy;
 
 /// Who sends a request, and its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]

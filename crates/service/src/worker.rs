@@ -2,6 +2,7 @@
 //! removal of expired environments. A failure of one environment is reported and
 //! delays no other.
 
+mod event;
 mod expiry;
 mod span;
 
@@ -14,7 +15,6 @@ use exokit_ledger::{Filter, LedgerError, Operations};
 use exokit_model::event::Event;
 use exokit_model::ids::{EnvironmentName, OperationId};
 use exokit_model::phase::Phase;
-use exokit_model::plan::Plan;
 use exokit_mutant::{Mutant, planted};
 use exokit_wire::failure::Failure;
 use futures_util::FutureExt as _;
@@ -22,12 +22,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+pub use self::event::WorkerEvent;
+
+use self::event::POLL_MAX;
 use self::expiry::Expiry;
 use crate::explain::Doing as _;
 use crate::service::Service;
-
-/// Longest time between two polls: other processes may have recorded votes.
-const ROUND: Duration = Duration::from_secs(2);
 
 /// Delay between a notification and the poll: it batches what arrives together,
 /// and lets the reply of the request leave first.
@@ -35,19 +35,6 @@ const GATHER: Duration = Duration::from_millis(5);
 
 /// Most records read at once for what has changed.
 const PAGE: usize = 1_000;
-
-/// An event of the worker.
-#[derive(Debug)]
-pub enum Noticed {
-    /// An operation ended, parked, or could not be run for now.
-    Ended(OperationId, Result<Phase, EngineError>),
-    /// An environment has expired; this plan removes it as soon as it may start.
-    Expired(Box<Plan>),
-    /// An environment expires soon.
-    Ending(EnvironmentName),
-    /// Something could not be read; a later poll tries again.
-    Blind(Failure),
-}
 
 /// An operation and the environment that it changes.
 type Work = (OperationId, EnvironmentName);
@@ -87,11 +74,11 @@ impl Worker {
 
     /// Polls for work and reports events until `stop` completes. Runs under way
     /// are dropped then; they resume from the ledger.
-    pub async fn run(mut self, stop: impl Future<Output = ()>, mut tell: impl FnMut(Noticed)) {
+    pub async fn run(mut self, stop: impl Future<Output = ()>, mut tell: impl FnMut(WorkerEvent)) {
         let (heard, mut notices) = mpsc::unbounded_channel();
         let expiry = Expiry::new(self.service.clone()).run(heard);
         tokio::pin!(stop, expiry);
-        let mut round = tokio::time::interval(ROUND);
+        let mut round = tokio::time::interval(POLL_MAX);
         loop {
             self.poll(&mut tell).await;
             tokio::select! {
@@ -111,7 +98,7 @@ impl Worker {
     }
 
     /// Frees the place of a run; one that failed is retried later.
-    fn ended(&mut self, (work, result): Ended) -> Option<Noticed> {
+    fn ended(&mut self, (work, result): Ended) -> Option<WorkerEvent> {
         let operation = work.0.clone();
         match &result {
             Some(Ok(_)) => drop(self.busy.remove(&operation)),
@@ -121,7 +108,7 @@ impl Worker {
         if result.is_none() {
             tracing::error!(%operation, "its task broke off; it is taken up again");
         }
-        result.map(|result| Noticed::Ended(operation, result))
+        result.map(|result| WorkerEvent::Ended(operation, result))
     }
 
     fn retry(&mut self) {
@@ -133,13 +120,13 @@ impl Worker {
     }
 
     /// Runs what can continue: first what has started, then what may start.
-    async fn poll(&mut self, tell: &mut impl FnMut(Noticed)) {
+    async fn poll(&mut self, tell: &mut impl FnMut(WorkerEvent)) {
         match self.unfinished().await {
             Ok(unfinished) => drop(self.begin(unfinished)),
-            Err(failure) => tell(Noticed::Blind(failure)),
+            Err(failure) => tell(WorkerEvent::Blind(failure)),
         }
         if let Err(failure) = self.read_changes().await {
-            tell(Noticed::Blind(failure));
+            tell(WorkerEvent::Blind(failure));
         }
         for name in self.changed.clone() {
             let approved = self.service.approved(&name).await;
@@ -151,7 +138,7 @@ impl Worker {
                 Err(failure) => {
                     self.changed.remove(&name);
                     self.unreadable.insert(name);
-                    tell(Noticed::Blind(failure));
+                    tell(WorkerEvent::Blind(failure));
                 }
             }
         }

@@ -17,7 +17,7 @@ use exokit_service::bus::{Bus, BusError, Kept, Publication};
 use exokit_service::progress::Progress;
 use exokit_service::publisher::{Cursor, Publisher};
 use exokit_service::service::Parts;
-use exokit_service::worker::{Noticed, Worker};
+use exokit_service::worker::{Worker, WorkerEvent};
 use exokit_sim::{Config, Fault, FaultRule, Matcher};
 use exokit_simtest::rig::Rig;
 use exokit_templates::{TemplateSet, prices};
@@ -63,12 +63,12 @@ async fn noticed(service: &Service, until: usize) -> (usize, Vec<String>) {
     };
     Worker::new(service.clone())
         .run(all_ended, |noticed| match noticed {
-            Noticed::Ended(_, Ok(phase)) => {
+            WorkerEvent::Ended(_, Ok(phase)) => {
                 assert!(phase.is_terminal(), "{phase:?}");
                 *ended.lock().unwrap() += 1;
             }
-            Noticed::Blind(failure) => blind.lock().unwrap().push(failure.code),
-            Noticed::Ended(_, Err(_)) | Noticed::Expired(_) | Noticed::Ending(_) => {}
+            WorkerEvent::Blind(failure) => blind.lock().unwrap().push(failure.code),
+            WorkerEvent::Ended(_, Err(_)) | WorkerEvent::Expired(_) | WorkerEvent::Ending(_) => {}
         })
         .await;
     (ended.into_inner().unwrap(), blind.into_inner().unwrap())

@@ -10,7 +10,7 @@ use super::source::Source;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most loops in the whole workspace.
-const CIRCLES_MAX: usize = 9;
+const CIRCLES_MAX: usize = 4;
 
 /// Crates without any loop.
 const NONE: &[&str] = &[

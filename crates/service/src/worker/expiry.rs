@@ -12,7 +12,7 @@ use exokit_wire::failure::Failure;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::{Noticed, ROUND};
+use super::event::{POLL_MAX, WorkerEvent};
 use crate::explain::{Doing as _, explained};
 use crate::service::Service;
 
@@ -33,28 +33,28 @@ impl Expiry {
     }
 
     /// Looks for ever, and tells what it notices.
-    pub(super) async fn run(mut self, tell: UnboundedSender<Noticed>) -> Infallible {
+    pub(super) async fn run(mut self, tell: UnboundedSender<WorkerEvent>) -> Infallible {
         loop {
             for noticed in [self.ending().await, self.expired().await].into_iter().flatten() {
                 // Whoever listens drops this future before it stops listening.
                 let _ = tell.send(noticed);
             }
-            tokio::time::sleep(ROUND).await;
+            tokio::time::sleep(POLL_MAX).await;
         }
     }
 
-    async fn ending(&self) -> Vec<Noticed> {
+    async fn ending(&self) -> Vec<WorkerEvent> {
         match self.service.engine().warn().await.doing("looking for", "environments that expire soon") {
-            Ok(names) => names.into_iter().map(Noticed::Ending).collect(),
-            Err(failure) => vec![Noticed::Blind(failure)],
+            Ok(names) => names.into_iter().map(WorkerEvent::Ending).collect(),
+            Err(failure) => vec![WorkerEvent::Blind(failure)],
         }
     }
 
-    async fn expired(&mut self) -> Vec<Noticed> {
+    async fn expired(&mut self) -> Vec<WorkerEvent> {
         let engine = self.service.engine().clone();
         let expired = match engine.expired().await.doing("looking for", "expired environments") {
             Ok(expired) => expired,
-            Err(failure) => return vec![Noticed::Blind(failure)],
+            Err(failure) => return vec![WorkerEvent::Blind(failure)],
         };
         let mut noticed = Vec::new();
         for view in expired {
@@ -65,8 +65,8 @@ impl Expiry {
             self.resting.remove(name);
             match engine.expire_one(&view).await {
                 Ok(None) => {}
-                Ok(Some(plan)) => noticed.push(Noticed::Expired(Box::new(plan))),
-                Err(error) => noticed.push(Noticed::Blind(self.rest(name, &error))),
+                Ok(Some(plan)) => noticed.push(WorkerEvent::Expired(Box::new(plan))),
+                Err(error) => noticed.push(WorkerEvent::Blind(self.rest(name, &error))),
             }
         }
         noticed

@@ -19,7 +19,7 @@ use exokit_service::admission::Limits;
 use exokit_service::progress::Progress;
 use exokit_service::publisher::{Cursor, Publisher};
 use exokit_service::service::Parts;
-use exokit_service::worker::{Noticed, Worker};
+use exokit_service::worker::{Worker, WorkerEvent};
 use exokit_templates::{TemplateSet, prices};
 use exokit_wire::envelope::reply;
 use http::Request;
@@ -73,7 +73,12 @@ impl Cursor for Kept {
 
 /// What one process does until it is dropped. `told` hears of every operation
 /// that ended.
-pub(super) async fn process(service: &Service, bus: &Arc<SimBus>, cursor: &Kept, told: impl FnMut(Noticed)) {
+pub(super) async fn process(
+    service: &Service,
+    bus: &Arc<SimBus>,
+    cursor: &Kept,
+    told: impl FnMut(WorkerEvent),
+) {
     let (sender, requests) = unbounded_channel();
     bus.connect(sender);
     let publishing = MutantBus::new(bus.as_ref(), cursor);
