@@ -423,7 +423,7 @@ async fn an_audit_takes_an_anchor_and_one_runs_at_a_time() {
     let anchored = |seq: u64| json!({ "anchor": { "seq": seq, "hash": head.hash } });
     assert_eq!(ask(&service, Verb::Audit, anchored(head.seq)).await.unwrap(), whole);
     let cut = ask(&service, Verb::Audit, anchored(head.seq + 1)).await.unwrap_err();
-    assert_eq!((cut.status, cut.code.as_str()), (503, "bad-record"), "{}", cut.why);
+    assert_eq!((cut.status, cut.code.as_str()), (422, "bad-record"), "{}", cut.why);
     let (one, other) =
         tokio::join!(ask(&service, Verb::Audit, json!({})), ask(&service, Verb::Doctor, json!({})));
     assert_eq!((one.unwrap(), other.unwrap_err().code), (whole.clone(), "busy".to_owned()));
