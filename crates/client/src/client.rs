@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use exokit_model::ids::PersonId;
+use exokit_model::text::excerpt;
 use exokit_wire::envelope::Meta;
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::{Message, Scope, Verb};
@@ -120,7 +121,7 @@ impl Client {
                     if let (Err(error), None, 1) = (outcome, attempts_max, attempt) {
                         (self.notify)(&format!(
                             "The agent does not answer: {}. Asking again.\n",
-                            error.why()
+                            excerpt(&error.why())
                         ));
                     }
                     tokio::time::sleep(pause).await;
@@ -138,7 +139,8 @@ impl Client {
             (Class::Busy, _) => {
                 let pause = failure.retry_after_ms.map_or(BUSY_PAUSE, Duration::from_millis);
                 let seconds = pause.as_millis().div_ceil(1000);
-                (self.notify)(&format!("The agent is busy: {}. Asking again in {seconds} s.\n", failure.why));
+                let why = excerpt(&failure.why);
+                (self.notify)(&format!("The agent is busy: {why}. Asking again in {seconds} s.\n"));
                 Some(pause)
             }
             (_, "timeout") if may_repeat && is_repeatable(verb) => Some(PAUSE),
