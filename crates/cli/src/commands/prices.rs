@@ -4,6 +4,7 @@ use exokit_cloud::network::{NetworkOptions, real};
 use exokit_cloud::public_prices::{self, fetch};
 use exokit_cloud::transport::Transport;
 use exokit_model::cost::{PriceDifference, PriceList};
+use exokit_model::text::Escaped;
 use exokit_templates::prices;
 use exokit_text::format::{amount, table};
 use exokit_wire::request::{PricesRequest, VerifyPricesRequest};
@@ -40,9 +41,9 @@ fn show(list: &PriceList) -> String {
         list.hourly.iter().map(|(item, price)| vec![item.clone(), amount(*price)]).collect();
     format!(
         "Prices of {} in {} without VAT, from {}\n\n{}",
-        list.date,
-        list.currency,
-        list.source,
+        Escaped(&list.date),
+        Escaped(&list.currency),
+        Escaped(&list.source),
         table(&["ITEM", "PER HOUR AND UNIT"], &rows)
     )
 }
