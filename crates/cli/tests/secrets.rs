@@ -290,8 +290,8 @@ fn fails(watched: &mut Watched, change: &[(&str, &str)], args: &[&str]) {
     watched.hunt.sink("stderr when stdout is full", ended.err);
 }
 
-/// A cloud that answers every request with the request itself, and with a
-/// secret that belongs in no error.
+/// A cloud that tells its zones, and answers every other request with the
+/// request itself and with a secret that belongs in no error.
 fn echoed(watched: &mut Watched, rng: &mut fastrand::Rng) {
     let one_time = secret(rng, "one-time");
     watched.hunt.plant("a one-time secret in an error", &one_time);
@@ -301,8 +301,8 @@ fn echoed(watched: &mut Watched, rng: &mut fastrand::Rng) {
     let heard = signatures.clone();
     // It ends with the test.
     std::thread::spawn(move || {
-        for (number, stream) in listener.incoming().enumerate() {
-            echo(&stream.unwrap(), number, &one_time, &heard);
+        for stream in listener.incoming() {
+            echo(&stream.unwrap(), &one_time, &heard);
         }
     });
     let (api, sos) = (format!("http://{address}/v2"), format!("http://{address}"));
@@ -325,7 +325,7 @@ fn echoed(watched: &mut Watched, rng: &mut fastrand::Rng) {
 /// The forms in which a request is echoed.
 const ECHOES: usize = 4;
 
-fn echo(stream: &TcpStream, number: usize, one_time: &str, heard: &Mutex<Vec<String>>) {
+fn echo(stream: &TcpStream, one_time: &str, heard: &Mutex<Vec<String>>) {
     let lines = BufReader::new(stream).lines().map(Result::unwrap_or_default);
     let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
     let head = head.join(" ");
@@ -333,16 +333,17 @@ fn echo(stream: &TcpStream, number: usize, one_time: &str, heard: &Mutex<Vec<Str
         let end = part.find([' ', '&', ',']).unwrap_or(part.len());
         heard.lock().unwrap().push(part[..end].to_owned());
     }
-    // Zones are asked for without a signature, before anything else.
-    let zones = head.starts_with("GET /v2/zone ");
-    let body = match number % ECHOES {
-        _ if zones => r#"{"zones":[{"name":"ch-dk-2"}]}"#.to_owned(),
+    // The zones are asked for without a signature, and first.
+    let is_zones = head.starts_with("GET /v2/zone ");
+    let form = heard.lock().unwrap().len() % ECHOES;
+    let body = match form {
+        _ if is_zones => r#"{"zones":[{"name":"ch-dk-2"}]}"#.to_owned(),
         0 => head,
         1 => serde_json::json!({ "message": format!("cannot read {head}") }).to_string(),
         2 => serde_json::json!({ "key": "EXO1", "secret": one_time, "request": head }).to_string(),
         _ => format!("<Error><Code>Bad</Code><Message>{}</Message></Error>", head.replace('&', "&amp;")),
     };
-    let status = if zones { "200 OK" } else { "400 Bad" };
+    let status = if is_zones { "200 OK" } else { "400 Bad" };
     let reply =
         format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     // Whoever asked may have gone away.
