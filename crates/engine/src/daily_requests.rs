@@ -64,9 +64,8 @@ impl DailyRequests {
         if day.date != Some(date) {
             *day = Day { date: Some(date), ..Day::default() };
         }
-        for record in ledger.read(Filter::Requests(date), day.seq).await? {
-            day.take(&record)?;
-        }
+        let unread = ledger.read(Filter::Requests(date), day.seq).await?;
+        day.take_all(&unread)?;
         let human = principal(requester);
         let mut sums = DailySums::default();
         for request in day.plans.values() {
@@ -84,9 +83,18 @@ impl DailyRequests {
 }
 
 impl Day {
+    /// Takes records in. An illegal one is read again by the next sum, which must
+    /// not pass over it.
+    fn take_all(&mut self, records: &[Record]) -> Result<(), IllegalRecord> {
+        for record in records {
+            self.take(record)?;
+            self.seq = record.seq;
+        }
+        Ok(())
+    }
+
     fn take(&mut self, record: &Record) -> Result<(), IllegalRecord> {
         let illegal = |why: String| IllegalRecord { seq: record.seq, why };
-        self.seq = record.seq;
         let Some(operation) = record.entry.operation.clone() else { return Ok(()) };
         match &record.entry.event {
             Event::PlanProposed { digest, plan, .. } => {
@@ -107,12 +115,28 @@ impl Day {
 mod tests {
     use std::sync::Arc;
 
-    use exokit_ledger::testing::fixtures::{Story, at, plan};
+    use exokit_ledger::testing::fixtures::{Story, at, chain, plan};
     use exokit_ledger::{Condition, MemoryLedger};
     use exokit_model::plan::Action;
     use jiff::tz::TimeZone;
 
     use super::*;
+
+    #[test]
+    fn every_sum_meets_an_illegal_record() {
+        let mut illegal = Story::new(plan(2, Action::Provision), 100).entries;
+        if let Event::PlanProposed { plan, .. } = &mut illegal[0].event {
+            plan.push(' ');
+        }
+        let legal = Story::new(plan(1, Action::Provision), 0).entries;
+        let records = chain(legal.into_iter().chain(illegal));
+        let mut day = Day::default();
+        for _ in 0..2 {
+            let unread = usize::try_from(day.seq).unwrap();
+            assert_eq!(day.take_all(&records[unread..]).unwrap_err().seq, 2);
+        }
+        assert_eq!((day.seq, day.plans.len()), (1, 1));
+    }
 
     #[tokio::test]
     async fn requests_of_a_day_add_up_unless_they_were_rejected() {

@@ -211,8 +211,8 @@ impl LedgerError {
             }
             LedgerError::IllegalRecord(illegal) => illegal.hint(),
             LedgerError::Rows { .. } => {
-                "run `exokit audit verify`. If the records are whole, import them into a new state folder \
-                 with `exokit registry export` and `import`; otherwise restore a backup"
+                "another program wrote to the file. Run `exokit registry export` if the ledger still \
+                 opens, otherwise take the newest export or backup, and import it into a new state folder"
             }
             LedgerError::Storage { .. } => "check the disk and the rights on the state folder",
         }
