@@ -6,14 +6,13 @@
 //! a fuzzer that finds nothing there would find nothing anywhere.
 
 use crate::outcome::Outcome;
+use crate::parallel;
 use crate::process::{cargo, program, run as run_command};
 use crate::repo::Repo;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// The target that must fail.
 const CANARY: &str = "canary";
@@ -78,19 +77,15 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Outcome {
 /// Fuzzes the targets, as many at once as there are cores; gives the names of
 /// those that failed.
 fn side_by_side<'t>(targets: &[&'t String], fuzz: impl Fn(&str) -> Outcome + Sync) -> Vec<&'t str> {
-    let next = AtomicUsize::new(0);
-    let failed = Mutex::new(Vec::new());
-    let at_once = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let one = || {
-        while let Some(name) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(message) = fuzz(name) {
-                eprintln!("error: {message}");
-                failed.lock().unwrap_or_else(PoisonError::into_inner).push(name.as_str());
-            }
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let failed = parallel::map(targets, cores, |name| match fuzz(name) {
+        Ok(()) => None,
+        Err(message) => {
+            eprintln!("error: {message}");
+            Some(name.as_str())
         }
-    };
-    std::thread::scope(|scope| (0..at_once).for_each(|_| drop(scope.spawn(one))));
-    failed.into_inner().unwrap_or_else(PoisonError::into_inner)
+    });
+    failed.into_iter().flatten().collect()
 }
 
 /// Compiles the fuzzer, with the workspace counted and the rest as it is.
@@ -244,6 +239,7 @@ fn after(text: &str, word: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
 
     #[test]
     fn the_arguments_are_read() {

@@ -10,6 +10,7 @@ mod count;
 mod fuzz;
 mod lint;
 mod outcome;
+mod parallel;
 mod process;
 mod python;
 mod repo;

@@ -8,11 +8,11 @@
 
 use crate::count::Count;
 use crate::outcome::Outcome;
+use crate::parallel;
 use crate::process::{captured, program, run as run_command};
 use crate::repo::Repo;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 const REQUIREMENTS: &str = "tests/requirements.txt";
 /// In this order: the last one judges the exchanges that the others record.
@@ -88,19 +88,12 @@ pub(crate) fn run(repo: &Repo, python: &Path, count: &mut Count) -> Outcome {
     let exchanges = repo.target.join("exchanges.jsonl");
     // The tests append to it: those of an earlier run are of another program.
     fs::write(&exchanges, "").map_err(|error| format!("cannot write {}: {error}", exchanges.display()))?;
-    let next = AtomicUsize::new(0);
     let one = |test: &&str| run_one(repo, python, test, &exchanges);
-    let results: Vec<(Count, Outcome)> = std::thread::scope(|scope| {
-        let worker = || {
-            let tests = || PLATFORM.get(next.fetch_add(1, Ordering::Relaxed));
-            std::iter::from_fn(tests).map(one).collect::<Vec<_>>()
-        };
-        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
+    let results = std::thread::scope(|scope| {
+        let platform = scope.spawn(|| parallel::map(PLATFORM, AT_ONCE, one));
         let mut results: Vec<(Count, Outcome)> = CLIENTS.iter().map(one).collect();
-        for worker in workers {
-            let broken = |_| vec![(Count::default(), Err("a test runner broke off".to_owned()))];
-            results.extend(worker.join().unwrap_or_else(broken));
-        }
+        let broken = |_| vec![(Count::default(), Err("a test runner broke off".to_owned()))];
+        results.extend(platform.join().unwrap_or_else(broken));
         results
     });
     let mut failures = Vec::new();
