@@ -5,6 +5,9 @@
 
 mod common;
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
 use common::fake_agent::fake_agent;
 use common::{Ended, Place};
 use exokit_model::plan::Plan;
@@ -32,7 +35,7 @@ fn is_clean(ended: &Ended) {
 fn names_in_the_cloud() {
     let place = Place::new();
     place.up_t1("first");
-    // Somebody gives everything that has a name another one.
+    // A hostile user of the account renames everything that has a name.
     let path = place.path("sim-cloud.json");
     let mut cloud: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     rename(&mut cloud["objects"]);
@@ -48,7 +51,7 @@ fn names_in_the_cloud() {
     is_clean(&place.expect(0, &["history", "first"]));
     // To another ledger everything is an orphan.
     place.expect(0, &["doctor"]);
-    for file in ["ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.head", "derived.db"] {
+    for file in ["ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.head"] {
         let _ = std::fs::remove_file(place.path(file));
     }
     let orphans = place.run(&["orphans"]);
@@ -81,6 +84,14 @@ fn refusals_and_stories_of_an_agent() {
         match path {
             path if path.contains("history") => (200, json!({ "lines": [line.clone(), line] })),
             path if path.contains("orphans") => (200, json!({ "found": [orphan] })),
+            path if path.contains("prices") => {
+                let prices = json!({ "date": HOSTILE, "source": HOSTILE, "currency": HOSTILE, "hourly": {} });
+                (200, prices)
+            }
+            path if path.contains("doctor") => {
+                let finding = json!({ "check": HOSTILE, "status": "fail", "what": HOSTILE, "hint": HOSTILE });
+                (200, json!({ "findings": [finding] }))
+            }
             _ => (404, error),
         }
     });
@@ -93,6 +104,29 @@ fn refusals_and_stories_of_an_agent() {
     let orphans = place.expect(0, &["orphans", "--agent", &agent]);
     is_clean(&orphans);
     assert_eq!(orphans.out.lines().count(), 2, "{}", orphans.out);
+    let prices = place.expect(0, &["prices", "show", "--agent", &agent]);
+    is_clean(&prices);
+    assert_eq!(prices.out.lines().count(), 3, "{}", prices.out);
+    let findings = place.expect(1, &["doctor", "--agent", &agent]);
+    is_clean(&findings);
+    assert_eq!(findings.out.lines().count(), 2, "{}", findings.out);
+}
+
+#[test]
+fn an_agent_that_is_busy() {
+    let is_second = AtomicBool::new(false);
+    let agent = fake_agent(move |_| {
+        let (status, code) =
+            if is_second.swap(true, Relaxed) { (404, "no-environment") } else { (429, "busy") };
+        let error = json!({
+            "status": status, "code": code, "doing": "a", "on": "b", "why": HOSTILE, "hint": "c",
+            "retry_after_ms": 1,
+        });
+        (status, error)
+    });
+    let refused = Place::new().expect(1, &["show", "first", "--agent", &agent]);
+    is_clean(&refused);
+    assert_eq!(refused.err.lines().count(), 3, "{}", refused.err);
 }
 
 #[test]
