@@ -7,7 +7,7 @@ use exokit_ledger::verify::FirstBad;
 use exokit_ledger::{Audit, Head, LedgerError};
 use exokit_model::approval::Person;
 use exokit_wire::failure::{Class, Failure};
-use exokit_wire::reply::{AuditReply, CheckStatus, DoctorReply, Finding, VerifyPricesReply};
+use exokit_wire::reply::{AuditReply, DoctorReply, Finding, VerifyPricesReply};
 use exokit_wire::request::{Anchor, AuditRequest, DoctorRequest, VerifyPricesRequest};
 use jiff::SignedDuration;
 use jiff::civil::Date;
@@ -26,7 +26,7 @@ const SKEW_MAX: SignedDuration = SignedDuration::from_secs(5);
 /// Longest wait for the cloud's reply.
 const CLOUD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Good news, or a warning with what to do about it.
+/// Good news, or a warning with a hint.
 type Checked = Result<(String, Option<String>), Failure>;
 
 impl Service {
@@ -88,15 +88,15 @@ impl Service {
     ) -> Result<DoctorReply, Failure> {
         let permit = self.admission.audit()?;
         let mut findings = vec![
-            finding("templates", Ok(self.check_templates())),
-            finding("prices", Ok(self.check_prices())),
-            finding("ledger", self.check_ledger(permit).await),
-            finding("approvals", self.check_approvals(caller).await),
+            Finding::new("templates", Ok(self.check_templates())),
+            Finding::new("prices", Ok(self.check_prices())),
+            Finding::new("ledger", self.check_ledger(permit).await),
+            Finding::new("approvals", self.check_approvals(caller).await),
         ];
         if !request.skip_cloud {
             let cloud = tokio::time::timeout(CLOUD_TIMEOUT, self.check_cloud()).await;
-            findings.push(finding("cloud", cloud.unwrap_or_else(|_| Err(no_reply()))));
-            findings.push(finding("clock", Ok(self.check_clock())));
+            findings.push(Finding::new("cloud", cloud.unwrap_or_else(|_| Err(no_reply()))));
+            findings.push(Finding::new("clock", Ok(self.check_clock())));
         }
         Ok(DoctorReply { findings })
     }
@@ -169,16 +169,4 @@ fn no_reply() -> Failure {
     let why = format!("no reply within {} s", CLOUD_TIMEOUT.as_secs());
     let hint = "check the network and the endpoint";
     Failure::new(Class::Unavailable, "network", "asking", "the cloud", &why, hint)
-}
-
-fn finding(check: &str, checked: Checked) -> Finding {
-    let (status, what, hint) = match checked {
-        Ok((what, None)) => (CheckStatus::Ok, what, String::new()),
-        Ok((what, Some(hint))) => (CheckStatus::Warn, what, hint),
-        Err(failure) => {
-            let Failure { doing, on, why, hint, .. } = failure;
-            (CheckStatus::Fail, format!("{doing} {on}: {why}"), hint)
-        }
-    };
-    Finding { check: check.to_owned(), status, what, hint }
 }

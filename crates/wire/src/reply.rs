@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::event::EventMessage;
+use crate::failure::Failure;
 
 /// A plan for people and programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -424,6 +425,21 @@ pub struct Finding {
     pub what: String,
     /// What to do; empty when all is in order.
     pub hint: String,
+}
+
+impl Finding {
+    /// The finding of a check: good news, a warning with a hint, or a failure.
+    #[must_use]
+    pub fn new(check: &str, checked: Result<(String, Option<String>), Failure>) -> Self {
+        let (status, what, hint) = match checked {
+            Ok((what, None)) => (CheckStatus::Ok, what, String::new()),
+            Ok((what, Some(hint))) => (CheckStatus::Warn, what, hint),
+            Err(Failure { doing, on, why, hint, .. }) => {
+                (CheckStatus::Fail, format!("{doing} {on}: {why}"), hint)
+            }
+        };
+        Self { check: check.to_owned(), status, what, hint }
+    }
 }
 
 /// Whether everything is in order that the agent needs for its work.

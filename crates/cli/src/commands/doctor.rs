@@ -48,7 +48,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Exit, CliError> {
     })
 }
 
-/// Good news, or a warning with what to do about it.
+/// Good news, or a warning with a hint.
 type Checked = Result<(String, Option<String>), CliError>;
 
 fn fine(what: impl ToString) -> Checked {
@@ -60,12 +60,7 @@ fn warn(what: impl ToString, hint: impl ToString) -> Checked {
 }
 
 fn finding(check: &str, checked: Checked) -> Finding {
-    let (status, what, hint) = match checked {
-        Ok((what, None)) => (CheckStatus::Ok, what, String::new()),
-        Ok((what, Some(hint))) => (CheckStatus::Warn, what, hint),
-        Err(error) => (CheckStatus::Fail, format!("{} {}: {}", error.doing, error.on, error.why), error.hint),
-    };
-    Finding { check: check.to_owned(), status, what, hint }
+    Finding::new(check, checked.map_err(Into::into))
 }
 
 /// What this host has, and what can be asked for without making anything.
@@ -99,6 +94,7 @@ fn check_state(workspace: &Workspace) -> Checked {
     let cloud = marker.map_or_else(|| "no cloud yet".to_owned(), |marker| format!("cloud {}", marker.cloud));
     fine(format!("{}, {cloud}", root.display()))
 }
+
 fn check_keyring(settings: &Settings, workspace: &Workspace) -> Checked {
     let path = workspace.state.keyring();
     if settings.root_secret.is_none() && !path.exists() {
