@@ -137,6 +137,19 @@ impl Cloud {
         }
     }
 
+    /// The network of the cloud, for what is asked without a signature.
+    pub(crate) fn without_account(settings: &Settings) -> Result<Self, CliError> {
+        let transport = match &settings.workspace {
+            Ok(workspace) if workspace.cloud == CloudName::Sim => return Self::open(settings),
+            _ => real(&NetworkOptions::default()).doing("preparing", "the network")?,
+        };
+        Ok(Self { transport, ..Self::none()? })
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     /// No cloud: each call fails.
     fn none() -> Result<Self, CliError> {
         let account = CloudConfig {

@@ -94,6 +94,22 @@ fn prices_are_shown_compared_and_updated() {
 }
 
 #[test]
+fn prices_are_compared_without_an_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = [("EXOKIT_STATE", folder.path())];
+    for cloud in [&[][..], &["--cloud", "exoscale"]] {
+        let mut command = std::process::Command::new(common::EXOKIT);
+        command.env_clear().envs(state).args(cloud).args(["prices", "verify", "-o", "json"]);
+        let ended = common::ended(command.output().unwrap());
+        // Where the public lists can be reached, there is an answer.
+        if !ended.err.is_empty() {
+            let error: serde_json::Value = serde_json::from_str(&ended.err).unwrap();
+            assert_eq!((ended.code, &error["error"]["doing"]), (1, &"fetching".into()), "{}", ended.err);
+        }
+    }
+}
+
+#[test]
 fn the_doctor_finds_what_is_wrong_and_changes_nothing() {
     let place = Place::new();
     let fresh = place.json(0, &["doctor"]);

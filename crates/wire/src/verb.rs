@@ -63,6 +63,8 @@ pub enum Needs {
     Ledger,
     /// Templates and prices, too.
     Templates,
+    /// The network, too, without an account.
+    Network,
     /// The cloud, too, now or when the operation runs.
     Cloud,
 }
@@ -224,8 +226,8 @@ impl Verb {
             | Verb::Drift
             | Verb::Orphans
             | Verb::Resume
-            | Verb::Doctor
-            | Verb::VerifyPrices => Needs::Cloud,
+            | Verb::Doctor => Needs::Cloud,
+            Verb::VerifyPrices => Needs::Network,
         }
     }
 

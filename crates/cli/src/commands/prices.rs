@@ -1,8 +1,6 @@
 //! `exokit prices`: the list in use, and the public one.
 
-use exokit_cloud::network::{NetworkOptions, real};
 use exokit_cloud::public_prices::{self, fetch};
-use exokit_cloud::transport::Transport;
 use exokit_model::cost::{PriceDifference, PriceList};
 use exokit_model::text::Escaped;
 use exokit_templates::prices;
@@ -11,12 +9,11 @@ use exokit_wire::request::{PricesRequest, VerifyPricesRequest};
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use crate::args::{CloudName, PricesCommand};
+use crate::args::PricesCommand;
 use crate::connection::Connection;
-use crate::embedded;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::session::{own_prices, price_list};
+use crate::session::{Cloud, own_prices, price_list};
 use crate::settings::Settings;
 use crate::state_dir::replace;
 
@@ -54,8 +51,8 @@ async fn update(settings: &Settings) -> Result<Exit, CliError> {
         Some(own) => own,
         None => price_list(settings)?,
     };
-    let public =
-        fetch(&transport(settings)?, &current.currency).await.doing("fetching", "the public prices")?;
+    let cloud = Cloud::without_account(settings)?;
+    let public = fetch(cloud.transport(), &current.currency).await.doing("fetching", "the public prices")?;
     let changed = current.differences(&public);
     let clock = exokit_cloud::clock::SystemClock;
     let today = exokit_cloud::clock::Clock::now(&clock).to_zoned(TimeZone::UTC).date();
@@ -90,14 +87,4 @@ fn difference(changed: &[PriceDifference]) -> String {
         })
         .collect();
     table(&["ITEM", "IN USE", "PUBLIC"], &rows)
-}
-
-fn transport(settings: &Settings) -> Result<Transport, CliError> {
-    match &settings.workspace {
-        Ok(workspace) if workspace.cloud == CloudName::Sim => {
-            let clock = std::sync::Arc::new(exokit_cloud::clock::SystemClock);
-            Ok(embedded::open(&workspace.state, workspace.speed, clock)?.transport)
-        }
-        _ => real(&NetworkOptions::default()).doing("preparing", "the network"),
-    }
 }

@@ -57,7 +57,11 @@ impl InProcess {
         }
         let settings = &self.settings;
         // Without credentials nothing is made.
-        let cloud = (needs == Needs::Cloud).then(|| Cloud::open(settings)).transpose()?;
+        let cloud = match needs {
+            Needs::Ledger | Needs::Templates => None,
+            Needs::Network => Some(Cloud::without_account(settings)?),
+            Needs::Cloud => Some(Cloud::open(settings)?),
+        };
         let (mut session, temporary) = match opened.take() {
             Some(opened) => (opened.session, opened._temporary),
             None => self.session(needs).await?,
@@ -67,15 +71,17 @@ impl InProcess {
         }
         let service = match needs {
             Needs::Ledger => session.service_of_ledger(),
-            Needs::Templates | Needs::Cloud => session.service(settings, Limits::default())?,
+            Needs::Templates | Needs::Network | Needs::Cloud => {
+                session.service(settings, Limits::default())?
+            }
         };
         *opened = Some(Opened { needs, service: service.clone(), session, _temporary: temporary });
         Ok(service)
     }
 
-    /// A selection needs no cloud, so it needs no state directory either.
+    /// What needs neither a ledger nor an account needs no state directory.
     async fn session(&self, needs: Needs) -> Result<(Session, Option<TempDir>), CliError> {
-        if self.settings.workspace.is_ok() || needs != Needs::Templates {
+        if self.settings.workspace.is_ok() || matches!(needs, Needs::Ledger | Needs::Cloud) {
             return Ok((Session::open(&self.settings).await?, None));
         }
         let folder = tempfile::tempdir().doing("making", "a temporary state directory")?;
