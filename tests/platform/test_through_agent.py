@@ -108,7 +108,7 @@ class Alone:
         self.do("approver", "policy")
         self.do("prices", "show")
         self.do("prices", "verify")
-        # What ended shows on stderr; nothing is left to do.
+        # The end shows on stderr.
         watched = self.place.run("watch", "--once", **self.variables())
         assert (watched.returncode, watched.stdout) == (0, ""), watched
         audit = self.do("audit", "verify")

@@ -1,4 +1,4 @@
-//! What a verb answers.
+//! The outcome of a verb.
 
 /// Nothing, or what went wrong, in words for a person.
 pub(crate) type Outcome<T = ()> = Result<T, String>;

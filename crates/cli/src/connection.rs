@@ -19,7 +19,7 @@ use crate::session;
 use crate::settings::Settings;
 use crate::transport;
 
-/// What one command works with.
+/// A connection for the time of one command.
 pub(crate) struct Connection<'s> {
     pub(crate) settings: &'s Settings,
     pub(crate) client: Client,

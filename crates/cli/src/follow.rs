@@ -77,7 +77,7 @@ async fn settled(
             "awaiting-approval" if plan.not_after < SystemClock.now() => return Err(too_late(plan)),
             "awaiting-approval" if unlimited || begun.elapsed() < START_TIMEOUT => {}
             _ => {
-                // What was recorded meanwhile.
+                // Events that were recorded meanwhile.
                 show_news(connection, &mut after, &id, progress).await?;
                 return Ok(now);
             }
@@ -98,7 +98,7 @@ async fn show_news(
 ) -> Result<bool, CliError> {
     let mut is_news = false;
     events(connection, after, Some(operation), |message, event| {
-        // What is done to one resource does not end the operation.
+        // An event of one resource does not end the operation.
         is_news |= event.is_none_or(|event| event.node().is_none());
         if let Some(event) = event {
             progress.recorded(message, event);

@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    /// What was logged.
+    /// The log.
     #[derive(Clone, Default)]
     struct Logged(Arc<Mutex<Vec<u8>>>);
 

@@ -156,7 +156,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// What the user can do about it.
+    /// The next step for the user.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {

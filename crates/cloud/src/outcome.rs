@@ -89,7 +89,7 @@ impl CallError {
         matches!(self, CallError::Refused { status: 404, .. })
     }
 
-    /// What the user can do about it.
+    /// The next step for the user.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
@@ -219,7 +219,7 @@ pub enum InDoubt {
 }
 
 impl MutationError {
-    /// What the user can do about it.
+    /// The next step for the user.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {

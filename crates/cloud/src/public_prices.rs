@@ -54,7 +54,7 @@ pub enum PublicPricesError {
 }
 
 impl PublicPricesError {
-    /// What the user can do about it.
+    /// The next step for the user.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! What was requested on a day, summed from the plans themselves: the caps of
+//! Requests of a day, summed from the plans themselves: the caps of
 //! the policy decide on these sums.
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ struct Cost {
     hourly: Decimal,
 }
 
-/// What was requested on one day, as sums of hourly rates.
+/// Requests of one day, as sums of hourly rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct DailySums {
     /// By the requester and everyone with the same human behind them.
@@ -165,7 +165,7 @@ mod tests {
         append(asked(1, 0)).await;
         append(rejected).await;
         check(&[("bob", Some("store"), Arc::new(same), 300, (25, 25))]).await;
-        // What is recorded later is added to what was read before.
+        // Later records are added to those that were read before.
         append(asked(3, 200)).await;
         append(asked(4, DAY)).await;
         check(&[

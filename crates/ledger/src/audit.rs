@@ -1,8 +1,8 @@
-//! What an audit of a whole ledger finds.
+//! The findings of an audit of a whole ledger.
 
 use crate::head::Head;
 
-/// What an audit of a whole ledger found.
+/// The findings of an audit of a whole ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audit {
     /// The end of the chain.

@@ -16,7 +16,7 @@ use crate::store::Transaction;
 pub enum Change {
     /// Puts entries behind the head, all or none.
     Append {
-        /// What must be true.
+        /// The conditions.
         condition: Condition,
         /// The entries, in order.
         entries: Vec<Entry>,
@@ -25,7 +25,7 @@ pub enum Change {
     Acquire {
         /// The operation.
         operation: OperationId,
-        /// Who acquires it.
+        /// The process that acquires it.
         holder: String,
     },
     /// Renews a lease.
@@ -34,7 +34,7 @@ pub enum Change {
     Release(Lease),
 }
 
-/// What a change did.
+/// The outcome of a change.
 #[derive(Debug, Clone)]
 pub enum ChangeOutcome {
     /// The appended records.

@@ -1,4 +1,4 @@
-//! What an append demands, and which records a read selects.
+//! Conditions of an append, and filters of a read.
 
 use exokit_model::ids::{EnvironmentName, OperationId};
 use jiff::civil::Date;

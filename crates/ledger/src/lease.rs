@@ -16,7 +16,7 @@ pub struct Lease {
     pub operation: OperationId,
     /// Fencing token: grows each time the lease is acquired.
     pub epoch: u64,
-    /// Who holds it; unique to one engine process.
+    /// The holder; unique to one engine process.
     pub holder: String,
     /// When it ends unless it is renewed, by the clock of the store.
     ///
@@ -47,7 +47,7 @@ pub struct Fence {
 pub(crate) struct LeaseRow {
     /// The newest epoch.
     pub(crate) epoch: u64,
-    /// Who holds it; none when it was released.
+    /// The holder; none when it was released.
     pub(crate) holder: Option<String>,
     /// When it ends, by the clock of the store.
     pub(crate) until: Timestamp,

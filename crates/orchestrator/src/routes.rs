@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Longest timeout of a route, in seconds.
 const TIMEOUT_SECONDS_MAX: u64 = 300;
 
-/// What a task needs before it is forwarded.
+/// The approval that a task needs before it is forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gate {

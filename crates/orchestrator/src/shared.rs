@@ -33,7 +33,7 @@ pub struct Config {
     pub now: Now,
 }
 
-/// What all tasks share.
+/// State that all tasks share.
 pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) config: Config,

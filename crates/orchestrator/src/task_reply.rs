@@ -105,7 +105,7 @@ impl TaskReply {
             answers.next().await
         };
         let answer = tokio::time::timeout(CONFIRM_TIMEOUT, first_answer).await.ok().flatten();
-        // What was sent over an earlier connection may be lost with it.
+        // Messages of an earlier connection may be lost with it.
         match answer.filter(|_| connection == self.connection()) {
             None => Delivery::Unknown,
             Some(answer) if is_no_responders(&answer, &of_update) => Delivery::NoSubscriber,

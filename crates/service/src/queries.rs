@@ -112,7 +112,7 @@ impl Service {
         self.engine().zones(&self.parts.zone).await.map(drop).doing("reaching", "the cloud")
     }
 
-    /// What was recorded after a point, for subscribers of the event stream.
+    /// The records after a point, for subscribers of the event stream.
     ///
     /// # Errors
     /// When the ledger cannot be read.

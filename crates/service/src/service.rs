@@ -22,10 +22,10 @@ use crate::admission::{Admission, Admitted, Limits};
 use crate::cached_policy::CachedPolicy;
 use crate::explain::Doing as _;
 
-/// Who sends a request, and its idempotency key.
+/// The requester of a request, and its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Who sends it; none when the message names nobody, which suffices to read.
+    /// The requester; none when the message names none, which suffices to read.
     pub person: Option<PersonId>,
     /// Identifies repetitions of the request.
     pub key: Option<RequestKey>,

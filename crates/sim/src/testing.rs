@@ -1,4 +1,4 @@
-//! What only tests ask of settings and signatures.
+//! Settings and signatures for tests only.
 
 use crate::{Config, LatencyTable, Range, auth};
 use std::time::Duration;

@@ -37,7 +37,7 @@ pub(crate) enum Value {
     Map(Vec<(Spanned<String>, Node)>),
 }
 
-/// What a value is, in words.
+/// The type of a value, in words.
 pub(crate) fn describe(text: &str, node: &Node) -> String {
     match &node.value {
         Value::Null => "nothing".to_owned(),

@@ -445,7 +445,7 @@ impl Finding {
 /// Whether everything is in order that the agent needs for its work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DoctorReply {
-    /// What each check found.
+    /// The finding of each check.
     pub findings: Vec<Finding>,
 }
 
@@ -460,7 +460,7 @@ pub struct VerifyPricesReply {
     pub changed: Vec<PriceDifference>,
 }
 
-/// What a ledger holds that is as it was written.
+/// The outcome of an audit that found no damage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditReply {
     /// How many records it has.

@@ -56,7 +56,7 @@ impl std::str::FromStr for Scope {
     }
 }
 
-/// What an operation is carried out with. Each includes those before it.
+/// The needs of an operation. Each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needs {
     /// The ledger alone.
@@ -202,7 +202,7 @@ verbs! {
 }
 
 impl Verb {
-    /// What it is carried out with.
+    /// Its needs.
     #[must_use]
     pub fn needs(self) -> Needs {
         match self {

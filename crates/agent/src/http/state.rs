@@ -10,7 +10,7 @@ use super::limits::{ListenerSlots, RateLimits, Rates};
 use crate::metrics::Metrics;
 use crate::tokens::Tokens;
 
-/// What the routes need.
+/// The needs of the routes.
 pub(crate) struct RouterConfig {
     pub(crate) service: Service,
     pub(crate) metrics: Arc<Metrics>,
@@ -23,7 +23,7 @@ pub(crate) struct RouterConfig {
     pub(crate) stop: watch::Receiver<bool>,
 }
 
-/// What the routes share.
+/// State that the routes share.
 pub(super) struct RouterState {
     pub(super) config: RouterConfig,
     pub(super) limits: RateLimits,

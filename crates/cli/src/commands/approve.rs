@@ -123,7 +123,7 @@ fn check_plan(connection: &Connection<'_>, plan: &Plan, roster: &Roster) -> Resu
     let least = match (&plan.spec, plan.action) {
         (Some(spec), Action::Provision) => {
             let estimate = estimate(spec, &known);
-            // What is assumed where no price is known can be too high.
+            // An assumed price can be too high.
             let assumed: Decimal = estimate.unknown.iter().map(|unknown| unknown.assumed_hourly).sum();
             estimate.hourly - assumed
         }

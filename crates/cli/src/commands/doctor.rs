@@ -63,7 +63,7 @@ fn finding(check: &str, checked: Checked) -> Finding {
     Finding::new(check, checked.map_err(Into::into))
 }
 
-/// What this host has, and what can be asked for without making anything.
+/// Checks this host. The request asks for no check that would create a file.
 fn check_host(settings: &Settings, workspace: &Workspace) -> (Vec<Finding>, Option<DoctorRequest>) {
     let credentials = check_credentials(settings, workspace);
     let has_cloud = credentials.is_ok()

@@ -26,10 +26,11 @@ use crate::output::say;
 use crate::progress::Progress;
 use crate::report::{exit, report};
 
-/// Pause between two looks for work.
+/// Longest pause between two polls for work.
 const ROUND: Duration = Duration::from_secs(2);
 
-/// No ledger has so many records.
+/// More records than a ledger holds: events after it are none, and the reply names
+/// the head.
 const SEQ_MAX: u64 = u32::MAX as u64;
 
 pub(crate) async fn run(connection: &Connection<'_>, args: &WatchArgs) -> Result<Exit, CliError> {
@@ -77,7 +78,7 @@ struct Watch<'c> {
     exit: Exit,
 }
 
-/// What a look at the events found.
+/// The findings of one poll of the events.
 #[derive(Default)]
 struct News {
     /// Operations that may have ended or parked.
@@ -243,7 +244,7 @@ impl<'c> Watch<'c> {
     }
 }
 
-/// What needs a human outweighs what failed.
+/// The worse of two ends: an operation that needs a human outweighs a failed one.
 fn worse(a: Exit, b: Exit) -> Exit {
     if a as u8 >= b as u8 { a } else { b }
 }

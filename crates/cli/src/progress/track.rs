@@ -35,7 +35,7 @@ pub(super) enum Stage {
     Done,
 }
 
-/// What an event means to a person.
+/// An event, in words.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     /// The resource; none when the operation as a whole is meant.
@@ -156,7 +156,7 @@ impl Track {
     }
 }
 
-/// What an event about the operation as a whole means.
+/// An event of the whole operation, in words.
 fn of_whole(event: &Event) -> Option<String> {
     Some(match event {
         Event::OperationStarted { .. } => "started".to_owned(),

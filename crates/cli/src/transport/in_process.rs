@@ -79,7 +79,8 @@ impl InProcess {
         Ok(service)
     }
 
-    /// What needs neither a ledger nor an account needs no state directory.
+    /// Opens the state directory, or a temporary one for a request that needs neither
+    /// ledger nor account.
     async fn session(&self, needs: Needs) -> Result<(Session, Option<TempDir>), CliError> {
         if self.settings.workspace.is_ok() || matches!(needs, Needs::Ledger | Needs::Cloud) {
             return Ok((Session::open(&self.settings).await?, None));
@@ -90,7 +91,7 @@ impl InProcess {
     }
 }
 
-/// What a request needs. Some checks are made without the cloud.
+/// The needs of a request. Some checks do without the cloud.
 fn needs(request: &Request) -> Needs {
     match request.verb {
         Verb::Doctor if request.fields.get("skip_cloud").is_some_and(|skip| skip == true) => Needs::Templates,

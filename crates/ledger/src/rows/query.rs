@@ -1,4 +1,4 @@
-//! What can be asked of the rows, and the answers.
+//! Queries of the rows, and their answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -17,7 +17,7 @@ async fn a_holder_can_be_proven_dead_until_the_end_of_its_lease_is_durable() {
         let lease = crate::poll::ready(Transaction::lease(&mut writer.database, &operation(1)));
         lease.unwrap().unwrap().dead
     };
-    // What ends the lease never becomes durable.
+    // The end of the lease never becomes durable.
     let undone = |writer: &mut Writer, change: Change| {
         let connection = writer.database.connection();
         connection
@@ -150,7 +150,7 @@ async fn two_ledgers_of_one_process_are_alive_apart_from_each_other() {
 #[tokio::test]
 async fn files_of_the_dead_stay_as_long_as_a_lease_names_them() {
     let folder = folder();
-    // Who holds nothing leaves nothing; who is killed leaves its file.
+    // A process without leases leaves no file; a killed one leaves its file.
     drop(open(folder.path()));
     assert_eq!(locks(folder.path()), Vec::<String>::new());
     let one = open(folder.path());

@@ -1,4 +1,4 @@
-//! What every store must do, as tests that any store can run.
+//! The contract of a store, as tests that any store can run.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

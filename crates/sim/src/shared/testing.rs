@@ -1,4 +1,4 @@
-//! What only tests ask of a shared world.
+//! Items of a shared world for tests only.
 
 use super::{SharedWorld, locked};
 use crate::{SimError, World};

@@ -353,7 +353,7 @@ struct Entry<'a> {
     content: Option<EntryContent<'a>>,
 }
 
-/// What a delete marker lacks.
+/// The parts of a version that a delete marker lacks.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct EntryContent<'a> {

@@ -1,4 +1,4 @@
-//! What only tests ask of object storage.
+//! Items of object storage for tests only.
 
 use super::store::{Bucket, Data, Store, Version, etag};
 use bytes::Bytes;

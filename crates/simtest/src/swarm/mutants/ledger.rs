@@ -24,7 +24,7 @@ use crate::swarm::witness::Witness;
 /// everything on.
 pub(in crate::swarm) struct MutantLedger {
     inner: Arc<Disk>,
-    /// What is under `inner`, durable or not.
+    /// The ledger under `inner`, with records that are not durable yet.
     memory: MemoryLedger,
     witness: Arc<Witness>,
     clock: HostClock,

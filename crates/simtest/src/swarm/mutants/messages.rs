@@ -13,7 +13,7 @@ use serde_json::Value;
 /// Alters the messages that one process gets.
 #[derive(Debug, Default)]
 pub(in crate::swarm) struct MutantMessages {
-    /// What tells the keys of this process from those of others.
+    /// Part of each key of this process, unlike those of others.
     process: u64,
     /// The first message with each key.
     by_key: Mutex<BTreeMap<String, Vec<u8>>>,
@@ -35,7 +35,7 @@ impl MutantMessages {
             return self.first_with_its_key(bytes);
         }
         match serde_json::from_slice::<Value>(&bytes) {
-            // What is too long is refused for that.
+            // A message that is too long is refused for its length.
             _ if bytes.len() > MESSAGE_BYTES_MAX => bytes,
             Ok(message) => match self.alter(service, verb, &message) {
                 Some(altered) => altered.to_string().into_bytes(),
