@@ -22,16 +22,17 @@ pub struct CanonicalError {
     source: serde_json::Error,
 }
 
-/// Largest whole number in canonical JSON: a double holds every one up to it.
-const WHOLE_MAX: u64 = (1 << 53) - 1;
+/// Largest number in canonical JSON: a double holds every whole number up to it.
+const NUMBER_MAX: u64 = (1 << 53) - 1;
 
 /// The canonical bytes of `value`: equal values give equal bytes, and values
 /// that differ give bytes that differ. The form of the standard has doubles
 /// alone, in which neighbours beyond 2^53 are one number: what is signed or
-/// hashed as one could be read as the other, so they are refused.
+/// hashed as one could be read as the other, so they are refused. A double
+/// beyond it is refused too: it is written as a whole number.
 ///
 /// # Errors
-/// When `value` has no JSON form, or has a whole number beyond 2^53 - 1.
+/// When `value` has no JSON form, or has a number beyond 2^53 - 1.
 pub fn to_canonical_bytes<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>, CanonicalError> {
     let failed = |source| CanonicalError { what, source };
     let read = serde_json::to_value(value).map_err(failed)?;
@@ -40,7 +41,7 @@ pub fn to_canonical_bytes<T: Serialize>(what: &'static str, value: &T) -> Result
     }
     match is_exact(&read) {
         true => serde_json_canonicalizer::to_vec(value).map_err(failed),
-        false => Err(failed(serde_json::Error::custom("a whole number is beyond 9007199254740991"))),
+        false => Err(failed(serde_json::Error::custom("a number is beyond 9007199254740991"))),
     }
 }
 
@@ -56,13 +57,13 @@ fn is_plain(value: &Value) -> bool {
     }
 }
 
-/// Whether every whole number in it survives as a double.
+/// Whether every number in it is read as it was written.
 fn is_exact(value: &Value) -> bool {
     match value {
         Value::Number(number) => match (number.as_u64(), number.as_i64()) {
-            (Some(whole), _) => whole <= WHOLE_MAX,
-            (None, Some(negative)) => negative.unsigned_abs() <= WHOLE_MAX,
-            (None, None) => true,
+            (Some(whole), _) => whole <= NUMBER_MAX,
+            (None, Some(negative)) => negative.unsigned_abs() <= NUMBER_MAX,
+            (None, None) => number.as_f64().is_some_and(|double| double.abs() <= NUMBER_MAX as f64),
         },
         Value::Array(items) => items.iter().all(is_exact),
         Value::Object(fields) => fields.values().all(is_exact),
@@ -157,7 +158,11 @@ mod tests {
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),
             (-9_007_199_254_740_991_i64..=9_007_199_254_740_991).prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
+            any::<f64>().prop_map(|any| Value::from(if any.abs() > NUMBER_MAX as f64 {
+                1.0 / any
+            } else {
+                any
+            })),
             "(\\PC|[\"\\\\/\u{0}-\u{1f}\u{7f}]){0,8}".prop_map(Value::from),
         ];
         let name = prop_oneof!["[ -~]{0,3}", "[a\"\u{1}\u{e9}\u{ffff}\u{1f600}]{0,3}"];
@@ -191,17 +196,21 @@ mod tests {
         let value = json!({"\u{ffff}": 1, "\u{1f600}": 2});
         let written = to_canonical_bytes("a test", &value).unwrap();
         assert_eq!(written, "{\"\u{1f600}\":2,\"\u{ffff}\":1}".as_bytes());
-        assert_eq!(to_canonical_bytes("a test", &json!([1.0, 1e21, -0.0])).unwrap(), b"[1,1e+21,0]");
+        assert_eq!(to_canonical_bytes("a test", &json!([1.0, 1e-7, -0.0])).unwrap(), b"[1,1e-7,0]");
     }
 
     #[test]
     fn a_number_that_has_two_readings_has_no_canonical_form() {
-        let exact = [json!(WHOLE_MAX), json!({"a": [-9_007_199_254_740_991_i64, 0.5, 1e300]})];
+        let exact = [json!(NUMBER_MAX), json!({"a": [-9_007_199_254_740_991_i64, 0.5, 1e-300]})];
         for value in exact {
             let bytes = to_canonical_bytes("a test", &value).unwrap();
             assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap(), value);
         }
-        for value in [json!(WHOLE_MAX + 1), json!([{"a": u64::MAX}]), json!(i64::MIN)] {
+        // The doubles are written as whole numbers that would be refused.
+        let doubles =
+            [json!(1_903_321_168_118_294_000.0), json!({"a": -9_007_199_254_740_992.0}), json!(1e300)];
+        let whole = [json!(NUMBER_MAX + 1), json!([{"a": u64::MAX}]), json!(i64::MIN)];
+        for value in whole.into_iter().chain(doubles) {
             assert!(to_canonical_bytes("a test", &value).is_err(), "{value}");
         }
     }

@@ -511,7 +511,7 @@ async fn rows_that_do_not_stand_for_the_records_stop_the_start() {
         file(folder.path()).execute_batch(damage).unwrap();
         let refused = SqliteLedger::open(folder.path()).unwrap_err();
         assert!(matches!(refused, LedgerError::Rows { .. }), "{damage}: {refused:?}");
-        assert!(refused.hint().contains("audit verify"), "{damage}");
+        assert!(refused.hint().contains("registry export"), "{damage}");
     }
     // A row that cannot be read is told when it is asked for.
     let folder = filled().await;
