@@ -1,5 +1,5 @@
 """The same command lines alone and through an agent, over HTTP and over NATS:
-the same output for programs, the same exit codes.
+the same output for people and for programs, the same errors and exit codes.
 
 EXOKIT_BIN=exokit EXOKIT_NATS_SERVER=nats-server python3 test_through_agent.py
 """
@@ -18,19 +18,25 @@ import unittest
 import agent
 import nats_server
 
-# What is another in each run: ids, digests, times, and names that end with a
-# token of their owner.
+# What is another in each run: ids, digests, times, addresses, and names that
+# end with a token of their owner.
 DIFFERS = (
     (re.compile(r"\b(plan|op)_[a-z2-7]{16}\b"), r"\1_ID"),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UUID"),
     (re.compile(r"\b(EXO)?[0-9a-f]{12,64}\b"), "DIGEST"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?"), "TIME"),
-    (re.compile(r"\b((?:one|store)(?:-[a-z]+)?)-[a-z2-7]{10}\b"), r"\1-TOKEN"),
+    (re.compile(r"\b((?:one|store|two|depot)(?:-[a-z]+)?)-[a-z2-7]{10}\b"), r"\1-TOKEN"),
     (re.compile(r"\b[A-Za-z0-9_-]{43,}\b"), "SIGNATURE"),
-    (re.compile(r"\b\d+(\.\d+)? (ms|s|min)\b"), "SECONDS"),
+    (re.compile(r"-?\b\d+(\.\d+)? (ms|s|min)\b"), "SECONDS"),
+    (re.compile(r"\b\d+ (records|requests)\b"), r"N \1"),
+    (re.compile(r"\b127\.0\.0\.1:\d+\b"), "ADDRESS"),
 )
 # Numbers that are measured, and the cloud's own numbering.
 MEASURED = {"age_seconds", "seq", "records", "base_seq"}
+# Commands without an agent's part.
+HERE = {"serve", "orchestrator", "token", "schema", "sim", "demo", "completions", "man", "help"}
+PROGRAMS = ("-o", "json")
+PEOPLE = ()
 
 
 def same(value):
@@ -47,6 +53,33 @@ def same(value):
     return value
 
 
+def shown(text):
+    """What was printed, without what is another in each run: values where it
+    is JSON, otherwise lines."""
+    try:
+        return same(json.loads(text))
+    except json.JSONDecodeError:
+        return [same(line).rstrip() for line in text.splitlines()]
+
+
+def first(pattern, text):
+    """The first place of a text that fits a pattern."""
+    found = re.search(pattern, text)
+    assert found, text
+    return found[0]
+
+
+def of_service(check):
+    """A line of `doctor`, if it is not about the host of the one who asks."""
+    if isinstance(check, dict):
+        name = check["check"]
+    else:
+        # The first column is as wide as its longest word.
+        name, *words = check.split()
+        check = " ".join([name, *words])
+    return None if name in ("state", "keyring", "credentials") else check
+
+
 class Alone:
     """One who works on a state directory of their own."""
 
@@ -54,87 +87,105 @@ class Alone:
 
     def __init__(self, place):
         self.place = place
-        self.said = []
 
     def variables(self):
         return {}
 
-    def do(self, *arguments, person="dana", code=0):
-        """Runs a command, notes what it said, and gives the JSON."""
-        more = self.variables()
-        ended = self.place.run(*arguments, "-o", "json", "-q", person=person, **more)
-        assert ended.returncode == code, (self.name, arguments, ended)
-        shown = ended.stdout or ended.stderr.splitlines()[-1]
-        value = json.loads(shown)
-        if "error" in value:
-            value = value["error"]["code"]
-        # Steps side by side are recorded in any order.
-        noted = same(value)
-        if arguments[0] == "history":
-            noted = sorted(line["text"] for line in noted)
-        self.said.append((arguments[0], code, noted))
-        return value
+    def say(self, line, form, person="dana", code=0):
+        """Runs a line in a form; gives what it printed."""
+        ended = self.place.run(*line, *form, "-q", person=person, **self.variables())
+        assert ended.returncode == code, (self.name, line, ended)
+        return ended
 
-    def live(self):
-        """T1; T3 with an approval; its removal with two; what is refused."""
-        self.do("select", "--database", "pg", "--object-storage")
-        self.do("plan", "T1", "--name", "one")
-        one = self.do("up", "T1", "--name", "one", "--ttl", "8h")
-        assert one["phase"] == "succeeded", one
-        for arguments in (["list"], ["show", "one"], ["drift", "one"], ["orphans"]):
-            self.do(*arguments)
-        self.do("history", "one")
-        store = self.do("up", "T3", "--name", "store", code=3)
-        self.do("show", "store")
-        self.do("approve", "store", "--yes", code=1)
-        voted = self.do("approve", "store", "--yes", person="alex")
-        assert voted["enough"], voted
-        made = self.do("up", "--plan", store["plan_id"])
-        assert made["phase"] == "succeeded", made
-        gone = self.do("down", "store", code=3)
-        assert [each for each in gone["destroys"] if each["data"]], gone
-        voted = self.do("approve", "store", "--yes", person="alex")
-        assert not voted["enough"], voted
-        self.do("approve", gone["plan_id"], "--yes", person="kim")
-        gone = self.do("down", "--plan", gone["plan_id"])
-        assert gone["certificate"]["clean"] is True, gone
-        self.do("extend", "one", "--ttl", "4h")
-        denied = self.do("down", "one", code=3)
-        self.do("deny", denied["digest"][:12], "--yes", person="kim")
-        self.do("down", "--plan", denied["plan_id"], code=1)
-        self.do("watch", "one")
-        self.do("list", "--all")
-        self.do("approver", "list")
-        self.do("approver", "policy")
-        self.do("prices", "show")
-        self.do("prices", "verify")
-        # The end shows on stderr.
-        watched = self.place.run("watch", "--once", **self.variables())
-        assert (watched.returncode, watched.stdout) == (0, ""), watched
-        audit = self.do("audit", "verify")
-        export = self.do("registry", "export")
-        assert len(export["records"]) == audit["records"], audit
-        return self.said
+    def live(self, form, one, store):
+        """T1; T3 with an approval; its removal with two. Gives each line with
+        what it printed."""
+        said = []
 
-    def refused(self):
-        """What is refused, in the words of the code alone."""
+        def do(*line, person="dana", code=0):
+            ended = self.say(line, form, person, code)
+            printed = [shown(ended.stdout), shown(ended.stderr)]
+            if line[0] == "history":
+                # Steps side by side are recorded in any order.
+                printed[0] = sorted(json.dumps(each, sort_keys=True) for each in printed[0])
+            if line[0] == "doctor":
+                printed[0] = [of_service(each) for each in printed[0] if of_service(each)]
+            said.append((line[0], code, printed))
+            return ended.stdout + ended.stderr
+
+        plan_id = lambda text: first(r"plan_[a-z2-7]{16}", text)  # noqa: E731
+        do("select", "--database", "pg", "--object-storage")
+        do("plan", "T1", "--name", one)
+        do("up", "T1", "--name", one, "--ttl", "8h")
+        for line in (["list"], ["show", one], ["drift", one], ["orphans"], ["history", one]):
+            do(*line)
+        made = plan_id(do("up", "T3", "--name", store, code=3))
+        do("show", store)
+        do("watch", "--once", code=0)
+        do("approve", store, "--yes", code=1)
+        do("approve", store, "--yes", person="alex")
+        do("up", "--plan", made)
+        do("up", "--plan", made)
+        gone = plan_id(do("down", store, code=3))
+        do("approve", store, "--yes", person="alex")
+        do("approve", store, "--yes", person="alex", code=1)
+        do("approve", gone, "--yes", person="kim")
+        do("down", "--plan", gone)
+        do("extend", one, "--ttl", "4h")
+        do("keep-alive", one, code=1)
+        denied = do("down", one, code=3)
+        by_digest = form is PROGRAMS
+        which = json.loads(denied)["digest"][:12] if by_digest else plan_id(denied)
+        do("deny", which, "--yes", person="kim")
+        do("down", "--plan", plan_id(denied), code=1)
+        for line in (
+            ["watch", one],
+            ["watch", "--once"],
+            ["resume", one],
+            ["list", "--all"],
+            ["doctor"],
+            ["approver", "list"],
+            ["approver", "policy"],
+            ["prices", "show"],
+            ["prices", "verify"],
+            ["audit", "verify"],
+            ["registry", "export"],
+        ):
+            do(*line, code=1 if line[0] == "resume" else 0)
+        return said
+
+    def refused(self, form):
+        """What is refused, with all that is said of it."""
         lines = (
             (["show", "nobody"], 1),
             (["history", "nobody"], 1),
             (["drift", "nobody"], 1),
             (["watch", "nobody"], 1),
             (["down", "nobody"], 1),
+            (["extend", "nobody", "--ttl", "4h"], 1),
+            (["keep-alive", "nobody"], 1),
+            (["resume", "nobody"], 1),
+            (["approve", "nobody", "--yes"], 1),
+            (["deny", "nobody", "--yes"], 1),
             (["up", "T1", "--name", "one"], 1),
+            (["up", "T1", "--name", "One!"], 2),
+            (["up", "T1", "--name", "new", "--ttl", "soon"], 2),
+            (["up", "T1", "--name", "new", "--zone", "mars-1"], 1),
+            (["select", "--database", "oracle"], 2),
             (["plan", "T9"], 2),
             (["up"], 2),
             (["resume", "one"], 1),
             (["keep-alive", "one"], 1),
+            (["orphans", "--zone", "mars-1"], 1),
             (["approve", "plan_aaaaaaaaaaaaaaaa", "--yes"], 1),
             (["up", "--plan", "plan_aaaaaaaaaaaaaaaa"], 1),
+            (["up", "--plan", "plan_1"], 2),
         )
-        more = self.variables()
-        refusal = lambda line, code: self.place.refusal(*line, code=code, **more)  # noqa: E731
-        return [(line, code, refusal(line, code)["code"]) for line, code in lines]
+        said = []
+        for line, code in lines:
+            ended = self.say(line, form, code=code)
+            said.append((line, code, shown(ended.stdout), shown(ended.stderr)))
+        return said
 
 
 class Through(Alone):
@@ -193,22 +244,36 @@ class AsAlone(unittest.TestCase):
     """By its name the first to run: the others leave environments behind in
     one of the three accounts."""
 
-    maxDiff = 4000
+    maxDiff = None
 
-    def test_a_life_reads_the_same_and_so_do_refusals(self):
+    def equal(self, life):
+        """Lives three times, and compares line by line."""
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            alone, *through = list(pool.map(lambda one: one.live(), WORLD.all()))
+            alone, *through = list(pool.map(life, WORLD.all()))
         self.assertGreater(len(alone), 20)
         for other in through:
             for expected, found in zip(alone, other, strict=True):
-                self.assertEqual(expected, found)
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            alone, *through = list(pool.map(lambda one: one.refused(), WORLD.all()))
-        for other in through:
-            self.assertEqual(alone, other)
-        for one in (WORLD.http, WORLD.over_nats):
-            made = {path.name for path in one.place.folder.iterdir()}
+                with self.subTest(line=expected[0]):
+                    self.assertEqual(expected, found)
+        return alone
+
+    def test_a_life_reads_the_same_and_so_do_refusals(self):
+        said = self.equal(lambda user: user.live(PROGRAMS, "one", "store"))
+        self.equal(lambda user: user.live(PEOPLE, "two", "depot"))
+        for form in (PROGRAMS, PEOPLE):
+            self.equal(lambda user, form=form: user.refused(form))
+        for user in (WORLD.http, WORLD.over_nats):
+            made = {path.name for path in user.place.folder.iterdir()}
             self.assertFalse(made & {"ledger.db", "state.json", "keyring"}, made)
+        self.covers_all({line[0] for line in said})
+
+    def covers_all(self, said):
+        """Every command is in the script or cannot go through an agent."""
+        listed = WORLD.alone.place.text("help").split("Commands:")[1].split("\n\n")[0]
+        commands = {line.split()[0] for line in listed.splitlines() if line.strip()}
+        aliases = {"up": "provision", "down": "teardown"}
+        said = {aliases.get(command, command) for command in said}
+        self.assertEqual(commands - said, HERE)
 
 
 class Refused(unittest.TestCase):
