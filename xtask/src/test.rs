@@ -169,7 +169,7 @@ mod tests {
     fn every_integration_test_is_run_once() {
         let repo = Repo::find().expect("the workspace");
         let (program, others) = test_targets(&repo);
-        assert!(program.contains("kill_loop") && others.contains("crash"));
+        assert!(program.contains("program") && others.contains("all"));
         assert!(program.is_disjoint(&others));
         let targets = repo.metadata.packages.iter().flat_map(|package| &package.targets);
         for target in targets.filter(|target| target.is_test()) {

@@ -1,0 +1,43 @@
+//! The crash matrix: every template and verb, an engine that dies at every
+//! await, and a share of the pairs of deaths. Prints one table.
+//!
+//! All pairs are run by `cargo run --release -p exokit-simtest --example
+//! matrix`, which takes an hour.
+
+use std::io::Write as _;
+
+use exokit_simtest::matrix::{Pairs, Row, all_cells, run, sum, table};
+use exokit_simtest::scenario::Verb;
+
+/// The work is made of small allocations; the product keeps the system's.
+/// Of T1 and T3 every distinct state after the first crash, of the others one
+/// of eight; of the states along each recovery one of so many, each time others.
+fn share(template: u16, _verb: Verb) -> Pairs {
+    match template {
+        1 | 3 => Pairs::Share { firsts: 1, seconds: 31 },
+        _ => Pairs::Share { firsts: 8, seconds: 31 },
+    }
+}
+
+#[test]
+fn a_crash_at_every_await_and_again_while_it_recovers_leaves_nothing_wrong() {
+    let rows = run(&all_cells(), share);
+    // Not through the macro, whose output the test runner keeps to itself.
+    let written = std::io::stderr().write_all(table(&rows).as_bytes());
+    assert!(written.is_ok());
+    let wrong: Vec<&String> = rows.iter().flat_map(|row| &row.wrong).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    rows.iter().for_each(nothing_is_vacuous);
+    let all = sum(&rows);
+    assert!(all.adopted > 0 && all.absent > 0, "{all:?}");
+}
+
+/// Every await was a crash point, and the crashes had their effects.
+fn nothing_is_vacuous(Row { template, verb, counts, .. }: &Row) {
+    let name = format!("T{template} {verb}: {counts:?}");
+    assert_eq!(counts.crashes, counts.awaits + counts.lost, "{name}");
+    assert!(counts.lost > 0 && counts.late > 0 && counts.pairs_run > 0, "{name}");
+    if matches!(verb, Verb::Provision | Verb::Rollback) {
+        assert!(counts.adopted > 0 && counts.absent > 0, "both outcomes of doubt were met: {name}");
+    }
+}
