@@ -76,6 +76,10 @@ fn one(repo: &Repo, name: &str, title: &str, arguments: &[String]) -> Outcome<bo
     }
     let first = format!("`cargo xtask bench {name}`, {}.", machine::here_and_now());
     let mut command = cargo(repo, &["run", "--release", "--quiet", "-p", package, "--example", name]);
+    if [AGENT.1, LEDGER].contains(&name) {
+        size::build(repo)?;
+        command.env("EXOKIT_BIN", repo.release("exokit"));
+    }
     if name == AGENT.1 {
         command.envs(for_agent(repo)?);
     }
@@ -97,12 +101,11 @@ fn one(repo: &Repo, name: &str, title: &str, arguments: &[String]) -> Outcome<bo
     Ok(kept)
 }
 
-/// Builds what the benchmark of the agent runs, and says where it is.
+/// Builds what the benchmark of the agent runs beside the program, and says
+/// where it is.
 fn for_agent(repo: &Repo) -> Outcome<Vec<(&'static str, PathBuf)>> {
-    size::build(repo)?;
     run_command(cargo(repo, &["build", "--release", "-p", SIMULATED, "--example", LEDGER]))?;
     let mut variables = python::variables(&python::prepare(repo)?).to_vec();
-    variables.push(("EXOKIT_BIN", repo.release("exokit")));
     variables.push(("EXOKIT_LEDGER_BENCH", repo.release("examples").join(LEDGER)));
     Ok(variables)
 }

@@ -25,6 +25,12 @@ const BATCH: u64 = 20;
 /// How many appends the writer makes one by one before it may be killed.
 const SINGLE_MIN: usize = 50;
 
+/// How often `exokit list` is started; the median of its times counts.
+const LIST_RUNS: usize = 21;
+
+/// The longest that `exokit list` may take beside 1,000 environments.
+const LIST_MS_MAX: f64 = 40.0;
+
 fn main() -> std::process::ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -58,8 +64,8 @@ fn report(lengths: &[u64], parked: &[u64]) -> Result<bool, Failure> {
          the start of a process until ledger, roster, unfinished operations, expired environments and the\n\
          requests of the day are known and a first record is durable.\n"
     );
-    let (life, late) = long(lengths)?;
-    at_rest(parked)?;
+    let (life, mut late) = long(lengths)?;
+    late.extend(at_rest(parked)?);
     println!(
         "\nThe memory of a process does not depend on what is at rest, since the engine keeps nothing of it; what \
          is at\nrest costs disk: {life:.0} kB for a whole life, most of it the two plans with every request body. The \
@@ -111,13 +117,15 @@ fn long(lengths: &[u64]) -> Result<(f64, Vec<String>), Failure> {
     Ok((life, late))
 }
 
-/// The table of parked environments, and what each further one costs.
-fn at_rest(parked: &[u64]) -> Result<(), Failure> {
+/// The table of parked environments, and what each further one costs. Returns
+/// what took too long.
+fn at_rest(parked: &[u64]) -> Result<Option<String>, Failure> {
     println!("\nParked environments of T1, each waiting for a human, in a process that is ready:\n");
     println!(
-        "| parked | file MB | ready ms | RSS MB | row of environment and operation, bytes |\n|---|---|---|---|---|"
+        "| parked | file MB | ready ms | RSS MB | row of environment and operation, bytes | `exokit list` ms |\n\
+         |---|---|---|---|---|---|"
     );
-    let mut points = Vec::new();
+    let (mut points, mut late) = (Vec::new(), None);
     for count in parked {
         let folder = tempfile::tempdir()?;
         killed_writer("park", folder.path(), *count)?;
@@ -125,7 +133,11 @@ fn at_rest(parked: &[u64]) -> Result<(), Failure> {
         drop_from_cache(folder.path())?;
         let found = child("start", folder.path())?;
         let (ready, rss) = (number(&found, "ready"), number(&found, "rss"));
-        println!("| {count} | {size:.0} | {ready:.0} | {rss:.1} | {} |", found["row"]);
+        let list = list_command(folder.path())?;
+        println!("| {count} | {size:.0} | {ready:.0} | {rss:.1} | {} | {list:.0} |", found["row"]);
+        if *count <= 1_000 && list > LIST_MS_MAX {
+            late = Some(format!("`exokit list` beside {count}: more than {LIST_MS_MAX} ms"));
+        }
         points.push((*count as f64, rss * 1e6));
     }
     if let (Some(each), Some(first), Some(last)) = (slope(&points), points.first(), points.last()) {
@@ -134,7 +146,29 @@ fn at_rest(parked: &[u64]) -> Result<(), Failure> {
             first.0, last.0
         );
     }
-    Ok(())
+    Ok(late)
+}
+
+/// The median of the milliseconds that `exokit list` takes, from its start to
+/// its end.
+#[expect(clippy::disallowed_methods, reason = "a benchmark is told where the program is")]
+fn list_command(folder: &Path) -> Result<f64, Failure> {
+    let program = std::env::var_os("EXOKIT_BIN").ok_or("EXOKIT_BIN does not name the program")?;
+    let mut times = Vec::with_capacity(LIST_RUNS);
+    for _ in 0..LIST_RUNS {
+        let mut list = Command::new(&program);
+        // Any key does: nothing in this ledger is sealed.
+        list.env("EXOKIT_ROOT_SECRET", "05".repeat(32));
+        list.args(["list", "--cloud", "sim", "--state"]).arg(folder);
+        let began = now();
+        let listed = list.stdin(Stdio::null()).output()?;
+        times.push(began.elapsed().as_secs_f64() * 1e3);
+        if !listed.status.success() {
+            return Err(String::from_utf8_lossy(&listed.stderr).into());
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[LIST_RUNS / 2])
 }
 
 /// Runs a writer until it has filled the ledger and made some appends one by
