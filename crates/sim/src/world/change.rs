@@ -41,8 +41,12 @@ pub(crate) enum Change {
 }
 
 impl Change {
+    pub(crate) fn set(kind: Kind, id: &str, key: &str, value: Value) -> Self {
+        Self::Set { kind, id: id.to_owned(), key: key.to_owned(), value }
+    }
+
     pub(crate) fn state(kind: Kind, id: &str, state: &str) -> Self {
-        Self::Set { kind, id: id.to_owned(), key: "state".to_owned(), value: json!(state) }
+        Self::set(kind, id, "state", json!(state))
     }
 
     pub(crate) fn remove(kind: Kind, id: &str) -> Self {

@@ -23,7 +23,7 @@ pub(crate) use dispatch::{Call, Executed};
 pub use journal::{Effect, JournalEntry, LiveResource};
 pub use kinds::served_operations;
 pub use object::Kind;
-pub(crate) use object::{NewObject, Object, ids_in};
+pub(crate) use object::{NewObject, Object, ids_in, references};
 pub(crate) use reply::{HandlerReply, PendingOperation, Refusal};
 pub use request::Face;
 pub(crate) use request::StoredRequest;

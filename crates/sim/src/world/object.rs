@@ -120,6 +120,16 @@ impl Object {
         self.text("state")
     }
 
+    /// The id inside a reference field such as `instance: {id}`.
+    pub(crate) fn reference(&self, key: &str) -> Option<&str> {
+        self.doc.get(key)?.get("id")?.as_str()
+    }
+
+    /// The items of a list field, none when absent.
+    pub(crate) fn items(&self, key: &str) -> Vec<Value> {
+        self.doc.get(key).and_then(Value::as_array).cloned().unwrap_or_default()
+    }
+
     /// Whether the reference list `key` (`[{"id": …}]`) names `id`.
     pub(crate) fn refers(&self, key: &str, id: &str) -> bool {
         self.doc.get(key).is_some_and(|list| ids_in(list).contains(&id))
@@ -142,6 +152,11 @@ pub(crate) fn text<'a>(doc: &'a Map<String, Value>, key: &str) -> &'a str {
 /// The ids of a list of references.
 pub(crate) fn ids_in(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().filter_map(|item| item.get("id").and_then(Value::as_str)).collect()
+}
+
+/// A list of references to these ids.
+pub(crate) fn references<'a>(ids: impl IntoIterator<Item = &'a str>) -> Value {
+    ids.into_iter().map(|id| json!({"id": id})).collect()
 }
 
 /// What a new resource is made of.
@@ -199,6 +214,11 @@ impl World {
         found
     }
 
+    /// The resources of a kind that belong to `parent`, oldest first.
+    pub(crate) fn children(&self, kind: Kind, parent: &str) -> Vec<&Object> {
+        self.all(kind).into_iter().filter(|object| object.parent.as_deref() == Some(parent)).collect()
+    }
+
     /// What a list of `kind` in `zone` shows now: lagging, if a fault says so.
     pub(crate) fn listed(&mut self, kind: Kind, zone: Option<&str>) -> Vec<Object> {
         let now = self.now;
@@ -251,6 +271,13 @@ impl World {
     pub(crate) fn set(&mut self, kind: Kind, id: &str, key: &str, value: impl Into<Value>) {
         if let Some(object) = self.find_mut(kind, id) {
             object.set(key, value);
+        }
+    }
+
+    /// Changes every field of a resource that a request's body names.
+    pub(crate) fn set_all(&mut self, kind: Kind, id: &str, body: &Value) {
+        for (key, value) in body.as_object().into_iter().flatten() {
+            self.set(kind, id, key, value.clone());
         }
     }
 }

@@ -1,28 +1,30 @@
 //! Anti-affinity groups.
 
-use super::{Handlers, security_group};
-use crate::world::{Call, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World};
+use super::{Handlers, get, list, security_group};
+use crate::world::{
+    Call, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World, references,
+};
 use serde_json::{Value, json};
 
 const KIND: Kind = Kind::AntiAffinityGroup;
 
 pub(crate) const HANDLERS: Handlers = &[
     ("create-anti-affinity-group", create),
-    ("list-anti-affinity-groups", list),
-    ("get-anti-affinity-group", get),
+    ("list-anti-affinity-groups", |world, _| list(world, None, KIND, "anti-affinity-groups", value)),
+    ("get-anti-affinity-group", |world, call| get(world, call, KIND, value)),
     ("delete-anti-affinity-group", delete),
 ];
 
-fn value(world: &World, group: &Object) -> Value {
+fn value(world: &mut World, group: &Object) -> Value {
     let mut doc = group.value();
-    let members: Vec<Value> = world
-        .all(Kind::Instance)
+    let machines = world.all(Kind::Instance);
+    let members: Vec<&str> = machines
         .iter()
         .filter(|vm| vm.refers("anti-affinity-groups", &group.id))
-        .map(|vm| json!({"id": vm.id}))
+        .map(|vm| vm.id.as_str())
         .collect();
     if !members.is_empty() {
-        doc["instances"] = Value::Array(members);
+        doc["instances"] = references(members);
     }
     doc
 }
@@ -32,17 +34,6 @@ fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let doc = json!({"name": call.text("name"), "description": call.body.get("description")});
     let id = world.create(NewObject { kind: KIND, zone: None, parent: None, doc });
     PendingOperation::created(KIND, &id).answer()
-}
-
-fn list(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
-    let groups = world.listed(KIND, None);
-    let docs: Vec<Value> = groups.iter().map(|g| value(world, g)).collect();
-    HandlerReply::read(json!({"anti-affinity-groups": docs}))
-}
-
-fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    let group = world.get(KIND, call.param("id"), &call.zone)?;
-    HandlerReply::read(value(world, group))
 }
 
 fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {

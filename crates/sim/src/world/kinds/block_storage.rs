@@ -1,9 +1,9 @@
 //! Block storage volumes and snapshots.
 
-use super::{Handlers, instance_type, quota};
+use super::{Handlers, as_kept, get, instance_type, list, quota, update};
 use crate::codec::rfc3339;
 use crate::world::{
-    Call, Change, Effect, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World,
+    Call, Change, Effect, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World, references,
 };
 use serde_json::{Value, json};
 
@@ -12,17 +12,19 @@ const SNAPSHOT: Kind = Kind::BlockStorageSnapshot;
 
 pub(crate) const HANDLERS: Handlers = &[
     ("create-block-storage-volume", create),
-    ("list-block-storage-volumes", list),
-    ("get-block-storage-volume", get),
-    ("update-block-storage-volume", update),
+    ("list-block-storage-volumes", list_volumes),
+    ("get-block-storage-volume", |world, call| get(world, call, VOLUME, as_kept)),
+    ("update-block-storage-volume", |world, call| update(world, call, VOLUME)),
     ("delete-block-storage-volume", delete),
     ("attach-block-storage-volume-to-instance", attach),
     ("detach-block-storage-volume", detach),
     ("resize-block-storage-volume", resize),
     ("create-block-storage-snapshot", create_snapshot),
-    ("list-block-storage-snapshots", list_snapshots),
-    ("get-block-storage-snapshot", get_snapshot),
-    ("update-block-storage-snapshot", update_snapshot),
+    ("list-block-storage-snapshots", |world, call| {
+        list(world, Some(&call.zone), SNAPSHOT, "block-storage-snapshots", as_kept)
+    }),
+    ("get-block-storage-snapshot", |world, call| get(world, call, SNAPSHOT, as_kept)),
+    ("update-block-storage-snapshot", |world, call| update(world, call, SNAPSHOT)),
     ("delete-block-storage-snapshot", delete_snapshot),
 ];
 
@@ -41,7 +43,7 @@ pub(crate) fn release(world: &mut World, instance: &str) {
     let attached: Vec<String> = world
         .all(VOLUME)
         .iter()
-        .filter(|volume| instance_of(volume) == Some(instance))
+        .filter(|volume| volume.reference("instance") == Some(instance))
         .map(|volume| volume.id.clone())
         .collect();
     for id in attached {
@@ -50,10 +52,6 @@ pub(crate) fn release(world: &mut World, instance: &str) {
             volume.set("state", "detached");
         }
     }
-}
-
-fn instance_of(volume: &Object) -> Option<&str> {
-    volume.doc.get("instance")?.get("id")?.as_str()
 }
 
 fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
@@ -73,31 +71,15 @@ fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     PendingOperation::created(VOLUME, &id).then_state(VOLUME, &id, "detached").answer()
 }
 
-fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
+fn list_volumes(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let wanted = call.query.get("instance-id");
     let docs: Vec<Value> = world
         .listed(VOLUME, Some(&call.zone))
         .iter()
-        .filter(|v| wanted.is_none_or(|id| instance_of(v) == Some(id)))
+        .filter(|v| wanted.is_none_or(|id| v.reference("instance") == Some(id)))
         .map(Object::value)
         .collect();
     HandlerReply::read(json!({"block-storage-volumes": docs}))
-}
-
-fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    HandlerReply::read(world.get(VOLUME, call.param("id"), &call.zone)?.value())
-}
-
-fn edit(world: &mut World, call: &Call, kind: Kind) -> Result<HandlerReply, Refusal> {
-    let id = world.get(kind, call.param("id"), &call.zone)?.id.clone();
-    for (key, value) in call.body.as_object().into_iter().flatten() {
-        world.set(kind, &id, key, value.clone());
-    }
-    PendingOperation::updated(kind, &id).answer()
-}
-
-fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    edit(world, call, VOLUME)
 }
 
 fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
@@ -118,7 +100,7 @@ fn attach(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     }
     let vm = world.get(Kind::Instance, call.reference("instance"), &call.zone)?;
     let vm_id = vm.id.clone();
-    let vm_type = vm.doc.get("instance-type").and_then(|t| t.get("id")?.as_str());
+    let vm_type = vm.reference("instance-type");
     if !vm_type.and_then(instance_type::by_id).is_some_and(|t| t.at_least_small()) {
         return Err(Refusal::conflict("instance type must be at least small"));
     }
@@ -145,7 +127,8 @@ fn resize(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let volume = world.get(VOLUME, call.param("id"), &call.zone)?;
     let (id, before) = (volume.id.clone(), volume.number("size"));
     let size = call.number("size").unwrap_or(0);
-    let stopped = instance_of(volume)
+    let stopped = volume
+        .reference("instance")
         .is_none_or(|vm| world.find(Kind::Instance, vm).is_some_and(|vm| vm.state() == "stopped"));
     if !stopped {
         return Err(Refusal::new(412, "Volume is attached to a running instance"));
@@ -159,13 +142,9 @@ fn resize(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     Ok(HandlerReply::Json(doc, Effect::updated(VOLUME, &id)))
 }
 
-fn snapshot_refs(world: &World, volume: &str, without: &str) -> Vec<Value> {
-    world
-        .all(SNAPSHOT)
-        .iter()
-        .filter(|s| s.parent.as_deref() == Some(volume) && s.id != without)
-        .map(|s| json!({"id": s.id}))
-        .collect()
+fn snapshot_refs(world: &World, volume: &str, without: &str) -> Value {
+    let snapshots = world.children(SNAPSHOT, volume);
+    references(snapshots.into_iter().map(|snapshot| snapshot.id.as_str()).filter(|id| *id != without))
 }
 
 fn create_snapshot(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
@@ -184,31 +163,12 @@ fn create_snapshot(world: &mut World, call: &Call) -> Result<HandlerReply, Refus
     PendingOperation::created(SNAPSHOT, &id).then_state(SNAPSHOT, &id, "created").answer()
 }
 
-fn list_snapshots(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    let all = world.listed(SNAPSHOT, Some(&call.zone));
-    let docs: Vec<Value> = all.iter().map(Object::value).collect();
-    HandlerReply::read(json!({"block-storage-snapshots": docs}))
-}
-
-fn get_snapshot(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    HandlerReply::read(world.get(SNAPSHOT, call.param("id"), &call.zone)?.value())
-}
-
-fn update_snapshot(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    edit(world, call, SNAPSHOT)
-}
-
 fn delete_snapshot(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let snapshot = world.get(SNAPSHOT, call.param("id"), &call.zone)?;
     let (id, volume) = (snapshot.id.clone(), snapshot.parent.clone().unwrap_or_default());
     world.set(SNAPSHOT, &id, "state", "destroying");
     let refs = snapshot_refs(world, &volume, &id);
     PendingOperation::deleted(SNAPSHOT, &id)
-        .then(Change::Set {
-            kind: VOLUME,
-            id: volume,
-            key: "block-storage-snapshots".to_owned(),
-            value: Value::Array(refs),
-        })
+        .then(Change::set(VOLUME, &volume, "block-storage-snapshots", refs))
         .answer()
 }

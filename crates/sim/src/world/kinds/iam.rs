@@ -1,10 +1,10 @@
 //! IAM roles, API keys and the organisation policy.
 
-use super::{Handlers, quota};
+use super::{Handlers, as_kept, get, list, quota};
 use crate::auth::policy;
 use crate::rng::MIXED;
 use crate::world::{
-    Call, Change, Effect, HandlerReply, KeyRecord, Kind, NewObject, Object, PendingOperation, Refusal, World,
+    Call, Change, Effect, HandlerReply, KeyRecord, Kind, NewObject, PendingOperation, Refusal, World,
 };
 use serde_json::{Value, json};
 
@@ -14,19 +14,19 @@ const OWNER: &str = "Owner";
 
 pub(crate) const HANDLERS: Handlers = &[
     ("create-iam-role", create_role),
-    ("list-iam-roles", list_roles),
-    ("get-iam-role", get_role),
+    ("list-iam-roles", |world, _| list(world, None, ROLE, "iam-roles", as_kept)),
+    ("get-iam-role", |world, call| get(world, call, ROLE, as_kept)),
     ("update-iam-role", update_role),
     ("update-iam-role-policy", update_policy),
     ("delete-iam-role", delete_role),
     ("create-api-key", create_key),
-    ("list-api-keys", list_keys),
-    ("get-api-key", get_key),
+    ("list-api-keys", |world, _| list(world, None, KEY, "api-keys", as_kept)),
+    ("get-api-key", |world, call| get(world, call, KEY, as_kept)),
     ("delete-api-key", delete_key),
     ("get-organization", get_organization),
-    ("get-iam-organization-policy", get_organization_policy),
-    ("update-iam-organization-policy", update_organization_policy),
-    ("reset-iam-organization-policy", reset_organization_policy),
+    ("get-iam-organization-policy", |world, _| HandlerReply::read(world.organization_policy.clone())),
+    ("update-iam-organization-policy", |world, call| set_organization_policy(world, call.body.clone())),
+    ("reset-iam-organization-policy", |world, _| set_organization_policy(world, policy::allow_all())),
 ];
 
 /// The owner role and the unrestricted key.
@@ -85,16 +85,6 @@ fn create_role(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> 
     PendingOperation::created(ROLE, &id).answer()
 }
 
-fn list_roles(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
-    let roles = world.listed(ROLE, None);
-    let docs: Vec<Value> = roles.iter().map(Object::value).collect();
-    HandlerReply::read(json!({"iam-roles": docs}))
-}
-
-fn get_role(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    HandlerReply::read(world.get(ROLE, call.param("id"), &call.zone)?.value())
-}
-
 fn editable(world: &World, call: &Call) -> Result<String, Refusal> {
     let role = world.get(ROLE, call.param("id"), &call.zone)?;
     if role.builtin || role.doc.get("editable") == Some(&json!(false)) {
@@ -105,18 +95,14 @@ fn editable(world: &World, call: &Call) -> Result<String, Refusal> {
 
 fn update_role(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = editable(world, call)?;
-    for (key, value) in call.body.as_object().into_iter().flatten() {
-        world.set(ROLE, &id, key, value.clone());
-    }
+    world.set_all(ROLE, &id, &call.body);
     PendingOperation::updated(ROLE, &id).answer()
 }
 
 fn update_policy(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = editable(world, call)?;
     check_policy(&call.body)?;
-    PendingOperation::updated(ROLE, &id)
-        .then(Change::Set { kind: ROLE, id: id.clone(), key: "policy".to_owned(), value: call.body.clone() })
-        .answer()
+    PendingOperation::updated(ROLE, &id).then(Change::set(ROLE, &id, "policy", call.body.clone())).answer()
 }
 
 fn delete_role(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
@@ -146,16 +132,6 @@ fn create_key(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     Ok(HandlerReply::Json(reply, Effect::created(KEY, &key)))
 }
 
-fn list_keys(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
-    let keys = world.listed(KEY, None);
-    let docs: Vec<Value> = keys.iter().map(Object::value).collect();
-    HandlerReply::read(json!({"api-keys": docs}))
-}
-
-fn get_key(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    HandlerReply::read(world.get(KEY, call.param("id"), &call.zone)?.value())
-}
-
 fn delete_key(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let key = world.get(KEY, call.param("id"), &call.zone)?;
     let id = key.id.clone();
@@ -172,17 +148,8 @@ fn get_organization(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal
     HandlerReply::read(json!({"id": world.config.organization_id, "name": "simulated", "currency": "CHF"}))
 }
 
-fn get_organization_policy(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
-    HandlerReply::read(world.organization_policy.clone())
-}
-
-fn update_organization_policy(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    check_policy(&call.body)?;
-    world.organization_policy = call.body.clone();
-    PendingOperation::updated(ROLE, "organization").without_reference().answer()
-}
-
-fn reset_organization_policy(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
-    world.organization_policy = policy::allow_all();
+fn set_organization_policy(world: &mut World, policy: Value) -> Result<HandlerReply, Refusal> {
+    check_policy(&policy)?;
+    world.organization_policy = policy;
     PendingOperation::updated(ROLE, "organization").without_reference().answer()
 }

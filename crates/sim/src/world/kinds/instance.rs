@@ -1,6 +1,6 @@
 //! Instances: machines that boot, stop, and take minutes to disappear.
 
-use super::{Handlers, instance_type, quota};
+use super::{Handlers, as_kept, get, instance_type, quota, update};
 use crate::codec::rfc3339;
 use crate::world::{Call, Change, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World};
 use serde_json::{Value, json};
@@ -10,11 +10,11 @@ const KIND: Kind = Kind::Instance;
 pub(crate) const HANDLERS: Handlers = &[
     ("create-instance", create),
     ("list-instances", list),
-    ("get-instance", get),
-    ("update-instance", update),
-    ("start-instance", start),
-    ("stop-instance", stop),
-    ("reboot-instance", reboot),
+    ("get-instance", |world, call| get(world, call, KIND, as_kept)),
+    ("update-instance", |world, call| update(world, call, KIND)),
+    ("start-instance", |world, call| action(world, call, ("stopped", "starting", "running"))),
+    ("stop-instance", |world, call| action(world, call, ("running", "stopping", "stopped"))),
+    ("reboot-instance", |world, call| action(world, call, ("running", "running", "running"))),
     ("delete-instance", delete),
 ];
 
@@ -28,6 +28,11 @@ pub(crate) fn boot(world: &mut World, zone: &str, pool: Option<&str>, doc: Value
     doc["public-ip"] = json!(format!("198.19.{a}.{b}"));
     doc["public-ip-assignment"] = json!("inet4");
     world.create(NewObject { kind: KIND, zone: Some(zone), parent: pool, doc })
+}
+
+/// The members of a pool that are not on their way out, oldest first.
+pub(crate) fn members<'a>(world: &'a World, pool: &str) -> impl Iterator<Item = &'a Object> {
+    world.children(KIND, pool).into_iter().filter(|vm| vm.state() != "destroying")
 }
 
 /// Starts the destruction of a machine: for minutes it still exists, shown as
@@ -85,18 +90,6 @@ fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     HandlerReply::read(json!({"instances": docs}))
 }
 
-fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    HandlerReply::read(world.get(KIND, call.param("id"), &call.zone)?.value())
-}
-
-fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    let id = world.get(KIND, call.param("id"), &call.zone)?.id.clone();
-    for (key, value) in call.body.as_object().into_iter().flatten() {
-        world.set(KIND, &id, key, value.clone());
-    }
-    PendingOperation::updated(KIND, &id).answer()
-}
-
 fn action(
     world: &mut World,
     call: &Call,
@@ -109,18 +102,6 @@ fn action(
     }
     world.set(KIND, &id, "state", during);
     PendingOperation::updated(KIND, &id).then_state(KIND, &id, then).answer()
-}
-
-fn start(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    action(world, call, ("stopped", "starting", "running"))
-}
-
-fn stop(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    action(world, call, ("running", "stopping", "stopped"))
-}
-
-fn reboot(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    action(world, call, ("running", "running", "running"))
 }
 
 fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {

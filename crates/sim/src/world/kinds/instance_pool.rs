@@ -1,35 +1,27 @@
 //! Instance pools: machines made and destroyed to keep a size.
 
-use super::{Handlers, instance, instance_type, load_balancer, quota};
+use super::{Handlers, get, instance, instance_type, list, load_balancer, quota};
 use crate::rng::LOWER;
-use crate::world::{Call, Change, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World};
+use crate::world::{
+    Call, Change, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World, references,
+};
 use serde_json::{Value, json};
 
 const KIND: Kind = Kind::InstancePool;
 
 pub(crate) const HANDLERS: Handlers = &[
     ("create-instance-pool", create),
-    ("list-instance-pools", list),
-    ("get-instance-pool", get),
+    ("list-instance-pools", |world, call| list(world, Some(&call.zone), KIND, "instance-pools", value)),
+    ("get-instance-pool", |world, call| get(world, call, KIND, value)),
     ("update-instance-pool", update),
     ("scale-instance-pool", scale),
     ("evict-instance-pool-members", evict_members),
     ("delete-instance-pool", delete),
 ];
 
-/// The members that are not on their way out, oldest first.
-fn members<'a>(world: &'a World, pool: &str) -> Vec<&'a Object> {
-    world
-        .all(Kind::Instance)
-        .into_iter()
-        .filter(|vm| vm.parent.as_deref() == Some(pool) && vm.state() != "destroying")
-        .collect()
-}
-
-fn value(world: &World, pool: &Object) -> Value {
+fn value(world: &mut World, pool: &Object) -> Value {
     let mut doc = pool.value();
-    let list: Vec<Value> = members(world, &pool.id).iter().map(|vm| json!({"id": vm.id})).collect();
-    doc["instances"] = Value::Array(list);
+    doc["instances"] = references(instance::members(world, &pool.id).map(|vm| vm.id.as_str()));
     doc
 }
 
@@ -45,17 +37,6 @@ fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     PendingOperation::created(KIND, &id).then(Change::Resize { pool: id.clone() }).answer()
 }
 
-fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    let pools = world.listed(KIND, Some(&call.zone));
-    let docs: Vec<Value> = pools.iter().map(|p| value(world, p)).collect();
-    HandlerReply::read(json!({"instance-pools": docs}))
-}
-
-fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    let pool = world.get(KIND, call.param("id"), &call.zone)?;
-    HandlerReply::read(value(world, pool))
-}
-
 /// Pools behind a nodepool are the nodepool's to change.
 fn free(world: &World, call: &Call) -> Result<String, Refusal> {
     let pool = world.get(KIND, call.param("id"), &call.zone)?;
@@ -67,9 +48,7 @@ fn free(world: &World, call: &Call) -> Result<String, Refusal> {
 
 fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = free(world, call)?;
-    for (key, value) in call.body.as_object().into_iter().flatten() {
-        world.set(KIND, &id, key, value.clone());
-    }
+    world.set_all(KIND, &id, &call.body);
     PendingOperation::updated(KIND, &id).answer()
 }
 
@@ -86,17 +65,12 @@ fn scale(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
 
 /// The members a request names; all must belong to the pool.
 pub(crate) fn members_named(world: &World, pool: &str, body: &Value) -> Result<Vec<String>, Refusal> {
-    let named = body.get("instances").and_then(Value::as_array);
-    let own: Vec<&Object> = members(world, pool);
+    let named = body.get("instances").and_then(Value::as_array).into_iter().flatten();
     named
-        .into_iter()
-        .flatten()
         .filter_map(Value::as_str)
         .map(|id| {
-            own.iter()
-                .find(|vm| vm.id == id)
-                .map(|vm| vm.id.clone())
-                .ok_or_else(|| Refusal::not_found(Kind::Instance))
+            let own = instance::members(world, pool).any(|vm| vm.id == id);
+            own.then(|| id.to_owned()).ok_or_else(|| Refusal::not_found(Kind::Instance))
         })
         .collect()
 }
@@ -125,7 +99,7 @@ pub(crate) fn resize(world: &mut World, pool: &str) {
         return;
     };
     let wanted = usize::try_from(object.number("size")).unwrap_or(0);
-    let have: Vec<String> = members(world, pool).iter().map(|vm| vm.id.clone()).collect();
+    let have: Vec<String> = instance::members(world, pool).map(|vm| vm.id.clone()).collect();
     let surplus = have.len().saturating_sub(wanted);
     for vm in &have[..surplus] {
         instance::destroy(world, vm);
@@ -175,7 +149,7 @@ pub(crate) fn evict(world: &mut World, pool: &str, named: &[String]) {
 }
 
 pub(crate) fn before_removal(world: &mut World, id: &str) {
-    let all: Vec<String> = members(world, id).iter().map(|vm| vm.id.clone()).collect();
+    let all: Vec<String> = instance::members(world, id).map(|vm| vm.id.clone()).collect();
     for vm in all {
         instance::destroy(world, &vm);
     }

@@ -1,6 +1,6 @@
 //! Network load balancers, their services, and the lock on target pools.
 
-use super::{Handlers, quota};
+use super::{Handlers, get, instance, list, quota};
 use crate::codec::rfc3339;
 use crate::world::{Call, Effect, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World};
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ const SERVICE: Kind = Kind::LoadBalancerService;
 
 pub(crate) const HANDLERS: Handlers = &[
     ("create-load-balancer", create),
-    ("list-load-balancers", list),
-    ("get-load-balancer", get),
+    ("list-load-balancers", |world, call| list(world, Some(&call.zone), KIND, "load-balancers", value)),
+    ("get-load-balancer", |world, call| get(world, call, KIND, value)),
     ("update-load-balancer", update),
     ("delete-load-balancer", delete),
     ("add-service-to-load-balancer", add_service),
@@ -32,12 +32,8 @@ pub(crate) fn new_balancer(world: &mut World, name: &str, zone: &str, body: &Val
     world.create(NewObject { kind: KIND, zone: Some(zone), parent: None, doc })
 }
 
-fn services(balancer: &Object) -> Vec<Value> {
-    balancer.doc.get("services").and_then(Value::as_array).cloned().unwrap_or_default()
-}
-
 fn targets(balancer: &Object, pool: &str) -> bool {
-    services(balancer).iter().any(|service| service["instance-pool"]["id"] == pool)
+    balancer.items("services").iter().any(|service| service["instance-pool"]["id"] == pool)
 }
 
 /// What deleting a pool meets while a balancer targets it: a refusal or, if
@@ -48,9 +44,7 @@ pub(crate) fn lock_of(world: &World, pool: &str) -> Option<Result<PendingOperati
     Some(if world.config.policies.pool_lock_refuses {
         Err(Refusal::conflict(message))
     } else {
-        let mut plan = PendingOperation::updated(Kind::InstancePool, pool).failing("conflict", message);
-        plan.effect = Effect::None;
-        Ok(plan)
+        Ok(PendingOperation::new(Effect::None, Kind::InstancePool, pool).failing("conflict", message))
     })
 }
 
@@ -76,10 +70,7 @@ fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
 fn with_health(world: &World, service: &Value) -> Value {
     let mut doc = service.clone();
     let pool = doc["instance-pool"]["id"].as_str().unwrap_or_default();
-    let status: Vec<Value> = world
-        .all(Kind::Instance)
-        .iter()
-        .filter(|vm| vm.parent.as_deref() == Some(pool) && vm.state() != "destroying")
+    let status: Vec<Value> = instance::members(world, pool)
         .map(|vm| {
             let up = vm.state() == "running";
             json!({"public-ip": vm.text("public-ip"), "status": if up { "success" } else { "failure" }})
@@ -89,22 +80,10 @@ fn with_health(world: &World, service: &Value) -> Value {
     doc
 }
 
-fn value(world: &World, balancer: &Object) -> Value {
+fn value(world: &mut World, balancer: &Object) -> Value {
     let mut doc = balancer.value();
-    let list: Vec<Value> = services(balancer).iter().map(|service| with_health(world, service)).collect();
-    doc["services"] = Value::Array(list);
+    doc["services"] = balancer.items("services").iter().map(|service| with_health(world, service)).collect();
     doc
-}
-
-fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    let all = world.listed(KIND, Some(&call.zone));
-    let docs: Vec<Value> = all.iter().map(|nlb| value(world, nlb)).collect();
-    HandlerReply::read(json!({"load-balancers": docs}))
-}
-
-fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    let balancer = world.get(KIND, call.param("id"), &call.zone)?;
-    HandlerReply::read(value(world, balancer))
 }
 
 fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
@@ -112,9 +91,7 @@ fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     if call.body.get("name").is_some() {
         check_name(world, call.text("name"), &call.zone, &id)?;
     }
-    for (key, value) in call.body.as_object().into_iter().flatten() {
-        world.set(KIND, &id, key, value.clone());
-    }
+    world.set_all(KIND, &id, &call.body);
     PendingOperation::updated(KIND, &id).answer()
 }
 
@@ -136,7 +113,7 @@ fn check_health(check: &Value) -> Result<(), Refusal> {
 
 fn add_service(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let balancer = world.get(KIND, call.param("id"), &call.zone)?;
-    let (id, mut list) = (balancer.id.clone(), services(balancer));
+    let (id, mut list) = (balancer.id.clone(), balancer.items("services"));
     world.get(Kind::InstancePool, call.reference("instance-pool"), &call.zone)?;
     check_health(&call.body["healthcheck"])?;
     let clash = list.iter().any(|s| s["port"] == call.body["port"] && s["protocol"] == call.body["protocol"]);
@@ -151,14 +128,12 @@ fn add_service(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> 
     list.push(doc);
     world.set(KIND, &id, "services", list);
     // The operation refers to the balancer, not to the service.
-    let mut plan = PendingOperation::updated(KIND, &id);
-    plan.effect = Effect::created(SERVICE, &service);
-    plan.answer()
+    PendingOperation::new(Effect::created(SERVICE, &service), KIND, &id).answer()
 }
 
 fn own_service(world: &World, call: &Call) -> Result<(String, Vec<Value>, usize), Refusal> {
     let balancer = world.get(KIND, call.param("id"), &call.zone)?;
-    let list = services(balancer);
+    let list = balancer.items("services");
     let place = list
         .iter()
         .position(|s| s["id"] == call.param("service-id"))
@@ -178,16 +153,12 @@ fn update_service(world: &mut World, call: &Call) -> Result<HandlerReply, Refusa
         list[place][key] = value.clone();
     }
     world.set(KIND, &id, "services", list);
-    let mut plan = PendingOperation::updated(KIND, &id);
-    plan.effect = Effect::updated(SERVICE, call.param("service-id"));
-    plan.answer()
+    PendingOperation::new(Effect::updated(SERVICE, call.param("service-id")), KIND, &id).answer()
 }
 
 fn delete_service(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let (id, mut list, place) = own_service(world, call)?;
     list.remove(place);
     world.set(KIND, &id, "services", list);
-    let mut plan = PendingOperation::updated(KIND, &id);
-    plan.effect = Effect::deleted(SERVICE, call.param("service-id"));
-    plan.answer()
+    PendingOperation::new(Effect::deleted(SERVICE, call.param("service-id")), KIND, &id).answer()
 }

@@ -18,7 +18,8 @@ pub(crate) mod sks_cluster;
 pub(crate) mod sos_usage;
 pub(crate) mod zone;
 
-use super::{Call, HandlerReply, Kind, Refusal, World};
+use super::{Call, HandlerReply, Kind, Object, PendingOperation, Refusal, World};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -61,6 +62,42 @@ pub(crate) fn handler(operation: &str) -> Option<Handler> {
 /// The operation ids that are served; the others answer 501.
 pub fn served_operations() -> Vec<&'static str> {
     HANDLERS.keys().copied().collect()
+}
+
+/// The list of a kind, under `key`; without a zone, of the whole organisation.
+pub(crate) fn list(
+    world: &mut World,
+    zone: Option<&str>,
+    kind: Kind,
+    key: &str,
+    show: fn(&mut World, &Object) -> Value,
+) -> Result<HandlerReply, Refusal> {
+    let found = world.listed(kind, zone);
+    let docs: Vec<Value> = found.iter().map(|object| show(world, object)).collect();
+    HandlerReply::read(json!({key: docs}))
+}
+
+/// The resource that the path names.
+pub(crate) fn get(
+    world: &mut World,
+    call: &Call,
+    kind: Kind,
+    show: fn(&mut World, &Object) -> Value,
+) -> Result<HandlerReply, Refusal> {
+    let found = world.get(kind, call.param("id"), &call.zone)?.clone();
+    HandlerReply::read(show(world, &found))
+}
+
+/// Shows a document as it is kept.
+pub(crate) fn as_kept(_: &mut World, object: &Object) -> Value {
+    object.value()
+}
+
+/// Changes the resource that the path names, at once.
+pub(crate) fn update(world: &mut World, call: &Call, kind: Kind) -> Result<HandlerReply, Refusal> {
+    let id = world.get(kind, call.param("id"), &call.zone)?.id.clone();
+    world.set_all(kind, &id, &call.body);
+    PendingOperation::updated(kind, &id).answer()
 }
 
 /// What every organisation has from the start.

@@ -23,11 +23,6 @@ pub(crate) const HANDLERS: Handlers = &[
 /// The templates' real ids are not stable: these stand for them.
 const TEMPLATE: &str = "7e3b1a60-0000-4000-8000-00000000a0de";
 
-/// The reply document.
-pub(crate) fn value(pool: &Object) -> Value {
-    pool.value()
-}
-
 /// The nodepool of the path, if it belongs to the cluster of the path.
 fn own<'a>(world: &'a World, call: &Call) -> Result<&'a Object, Refusal> {
     world.get(Kind::SksCluster, call.param("id"), &call.zone)?;
@@ -39,13 +34,7 @@ fn own<'a>(world: &'a World, call: &Call) -> Result<&'a Object, Refusal> {
 }
 
 fn pool_of(nodepool: &Object) -> String {
-    nodepool
-        .doc
-        .get("instance-pool")
-        .and_then(|pool| pool.get("id"))
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    nodepool.reference("instance-pool").unwrap_or_default().to_owned()
 }
 
 /// Groups and networks must exist; an unknown id was seen to answer 500.
@@ -116,8 +105,7 @@ fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     }
     let (cluster_id, version) = (cluster.id.clone(), cluster.text("version").to_owned());
     let default_group = cluster.text("default-security-group-id").to_owned();
-    let others = world.all(KIND).iter().filter(|p| p.parent.as_deref() == Some(&cluster_id)).count();
-    if others >= MAX_PER_CLUSTER {
+    if world.children(KIND, &cluster_id).len() >= MAX_PER_CLUSTER {
         return Err(Refusal::conflict("cluster has too many nodepools"));
     }
     check_name(call.text("name"))?;
@@ -179,7 +167,7 @@ fn behind(world: &mut World, nodepool: &str, zone: &str) -> String {
 }
 
 fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    HandlerReply::read(value(own(world, call)?))
+    HandlerReply::read(own(world, call)?.value())
 }
 
 fn settled(world: &World, call: &Call) -> Result<(String, String), Refusal> {

@@ -1,16 +1,16 @@
 //! Private networks: existence and labels, without traffic or leases.
 
-use super::{Handlers, quota};
+use super::{Handlers, as_kept, get, list, quota, update};
 use crate::world::{Call, HandlerReply, Kind, NewObject, PendingOperation, Refusal, World};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const KIND: Kind = Kind::PrivateNetwork;
 
 pub(crate) const HANDLERS: Handlers = &[
     ("create-private-network", create),
-    ("list-private-networks", list),
-    ("get-private-network", get),
-    ("update-private-network", update),
+    ("list-private-networks", |world, call| list(world, Some(&call.zone), KIND, "private-networks", as_kept)),
+    ("get-private-network", |world, call| get(world, call, KIND, as_kept)),
+    ("update-private-network", |world, call| update(world, call, KIND)),
     ("delete-private-network", delete),
 ];
 
@@ -29,25 +29,6 @@ fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     doc["vni"] = json!(world.ids.between(1, 1 << 24));
     let id = world.create(NewObject { kind: KIND, zone: Some(&call.zone), parent: None, doc });
     PendingOperation::created(KIND, &id).answer()
-}
-
-fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    let all = world.listed(KIND, Some(&call.zone));
-    let docs: Vec<Value> = all.iter().map(|n| n.value()).collect();
-    HandlerReply::read(json!({"private-networks": docs}))
-}
-
-fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    HandlerReply::read(world.get(KIND, call.param("id"), &call.zone)?.value())
-}
-
-fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    let id = call.param("id");
-    world.get(KIND, id, &call.zone)?;
-    for (key, value) in call.body.as_object().into_iter().flatten() {
-        world.set(KIND, id, key, value.clone());
-    }
-    PendingOperation::updated(KIND, id).answer()
 }
 
 fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {

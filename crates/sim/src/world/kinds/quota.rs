@@ -64,8 +64,7 @@ fn sum_of_types(world: &World, part: fn(&instance_type::InstanceType) -> i64) ->
     world
         .all(Kind::Instance)
         .iter()
-        .filter_map(|vm| vm.doc.get("instance-type")?.get("id")?.as_str())
-        .filter_map(instance_type::by_id)
+        .filter_map(|vm| instance_type::by_id(vm.reference("instance-type")?))
         .map(|t| part(&t))
         .sum()
 }

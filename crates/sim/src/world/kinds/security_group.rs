@@ -1,8 +1,9 @@
 //! Security groups and their rules.
 
-use super::Handlers;
+use super::{Handlers, get};
 use crate::world::{
     Call, Change, Effect, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World, ids_in,
+    references,
 };
 use serde_json::{Value, json};
 
@@ -11,12 +12,12 @@ const KIND: Kind = Kind::SecurityGroup;
 pub(crate) const HANDLERS: Handlers = &[
     ("create-security-group", create),
     ("list-security-groups", list),
-    ("get-security-group", get),
+    ("get-security-group", |world, call| get(world, call, KIND, value)),
     ("delete-security-group", delete),
     ("add-rule-to-security-group", add_rule),
     ("delete-rule-from-security-group", delete_rule),
-    ("attach-instance-to-security-group", attach),
-    ("detach-instance-from-security-group", detach),
+    ("attach-instance-to-security-group", |world, call| membership(world, call, true)),
+    ("detach-instance-from-security-group", |world, call| membership(world, call, false)),
 ];
 
 /// The group `default` of every organisation and the two public ones.
@@ -61,10 +62,10 @@ pub(crate) fn used(world: &World, key: &str, id: &str) -> bool {
         .any(|object| object.refers(key, id))
 }
 
-fn value(group: &Object) -> Value {
+fn value(_: &mut World, group: &Object) -> Value {
     let mut doc = group.doc.clone();
     // The key is absent, not empty, when there are no rules.
-    if doc.get("rules").and_then(Value::as_array).is_none_or(Vec::is_empty) {
+    if group.items("rules").is_empty() {
         doc.remove("rules");
     }
     Value::Object(doc)
@@ -79,17 +80,10 @@ fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
 
 fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let wanted = call.query.get("visibility").map_or("private", String::as_str);
-    let groups: Vec<Value> = world
-        .listed(KIND, None)
-        .iter()
-        .filter(|group| group.text("visibility") == wanted)
-        .map(value)
-        .collect();
-    HandlerReply::read(json!({"security-groups": groups}))
-}
-
-fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    HandlerReply::read(value(world.get(KIND, call.param("id"), &call.zone)?))
+    let mut groups = world.listed(KIND, None);
+    groups.retain(|group| group.text("visibility") == wanted);
+    let docs: Vec<Value> = groups.iter().map(|group| value(world, group)).collect();
+    HandlerReply::read(json!({"security-groups": docs}))
 }
 
 fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
@@ -103,26 +97,12 @@ fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
         return Err(Refusal::new(busy, "security group is in use by instances"));
     }
     // That a rule of another group blocks is uncertain on the real cloud.
-    let named = world.all(KIND).iter().any(|other| other.id != id && peers(other).contains(&id));
+    let names = |rule: &Value| rule["security-group"]["id"] == id;
+    let named = world.all(KIND).iter().any(|other| other.id != id && other.items("rules").iter().any(names));
     if named {
         return Err(Refusal::new(busy, "security group is in use by rules of other groups"));
     }
     PendingOperation::deleted(KIND, id).answer()
-}
-
-fn peers(group: &Object) -> Vec<&str> {
-    group
-        .doc
-        .get("rules")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|rule| rule.get("security-group")?.get("id")?.as_str())
-        .collect()
-}
-
-fn rules(group: &Object) -> Vec<Value> {
-    group.doc.get("rules").and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
 fn own_group<'a>(world: &'a World, call: &Call) -> Result<&'a Object, Refusal> {
@@ -135,7 +115,7 @@ fn own_group<'a>(world: &'a World, call: &Call) -> Result<&'a Object, Refusal> {
 
 fn add_rule(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let group = own_group(world, call)?;
-    let (group_id, mut rules) = (group.id.clone(), rules(group));
+    let (group_id, mut rules) = (group.id.clone(), group.items("rules"));
     let mut rule = call.body.clone();
     check_rule(&rule)?;
     if let Some(peer) = call.body.get("security-group") {
@@ -151,9 +131,7 @@ fn add_rule(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     rules.push(rule);
     world.set(KIND, &group_id, "rules", rules);
     // The operation refers to the group, not to the rule.
-    let mut plan = PendingOperation::updated(KIND, &group_id);
-    plan.effect = Effect::created(Kind::SecurityGroupRule, &id);
-    plan.answer()
+    PendingOperation::new(Effect::created(Kind::SecurityGroupRule, &id), KIND, &group_id).answer()
 }
 
 fn check_rule(rule: &Value) -> Result<(), Refusal> {
@@ -202,23 +180,13 @@ fn is_cidr(text: &str) -> bool {
 fn delete_rule(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let group = own_group(world, call)?;
     let rule_id = call.param("rule-id");
-    let (group_id, before) = (group.id.clone(), rules(group));
+    let (group_id, before) = (group.id.clone(), group.items("rules"));
     let kept: Vec<Value> = before.iter().filter(|r| r["id"] != rule_id).cloned().collect();
     if kept.len() == before.len() {
         return Err(Refusal::not_found(Kind::SecurityGroupRule));
     }
     world.set(KIND, &group_id, "rules", kept);
-    let mut plan = PendingOperation::updated(KIND, &group_id);
-    plan.effect = Effect::deleted(Kind::SecurityGroupRule, rule_id);
-    plan.answer()
-}
-
-fn attach(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    membership(world, call, true)
-}
-
-fn detach(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    membership(world, call, false)
+    PendingOperation::new(Effect::deleted(Kind::SecurityGroupRule, rule_id), KIND, &group_id).answer()
 }
 
 fn membership(world: &mut World, call: &Call, join: bool) -> Result<HandlerReply, Refusal> {
@@ -229,14 +197,9 @@ fn membership(world: &mut World, call: &Call, join: bool) -> Result<HandlerReply
     if join {
         ids.push(&group);
     }
-    let value: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
+    let groups = references(ids);
     let vm = vm.id.clone();
     PendingOperation::updated(KIND, &group)
-        .then(Change::Set {
-            kind: Kind::Instance,
-            id: vm,
-            key: "security-groups".to_owned(),
-            value: Value::Array(value),
-        })
+        .then(Change::set(Kind::Instance, &vm, "security-groups", groups))
         .answer()
 }

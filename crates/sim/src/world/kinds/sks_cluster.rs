@@ -1,6 +1,6 @@
 //! SKS clusters, their versions and kubeconfigs.
 
-use super::{Handlers, nodepool, quota, security_group};
+use super::{Handlers, get, list, quota, security_group};
 use crate::codec::{base64, rfc3339};
 use crate::rng::LOWER;
 use crate::world::{
@@ -13,16 +13,16 @@ const KIND: Kind = Kind::SksCluster;
 pub(crate) const HANDLERS: Handlers = &[
     ("list-sks-cluster-versions", versions),
     ("create-sks-cluster", create),
-    ("list-sks-clusters", list),
-    ("get-sks-cluster", get),
+    ("list-sks-clusters", |world, call| list(world, Some(&call.zone), KIND, "sks-clusters", value)),
+    ("get-sks-cluster", |world, call| get(world, call, KIND, value)),
     ("update-sks-cluster", update),
     ("upgrade-sks-cluster", upgrade),
     ("upgrade-sks-cluster-service-level", upgrade_level),
     ("delete-sks-cluster", delete),
     ("generate-sks-cluster-kubeconfig", kubeconfig),
     ("get-sks-cluster-authority-cert", authority),
-    ("list-sks-cluster-deprecated-resources", deprecated),
-    ("get-sks-cluster-inspection", inspection),
+    ("list-sks-cluster-deprecated-resources", |world, call| get(world, call, KIND, |_, _| json!([]))),
+    ("get-sks-cluster-inspection", |world, call| get(world, call, KIND, |_, _| json!({}))),
 ];
 
 const CCM: &str = "exoscale-cloud-controller";
@@ -127,24 +127,10 @@ fn controller_key(world: &mut World, cluster: &str) {
 fn value(world: &mut World, cluster: &Object) -> Value {
     let mut doc = cluster.value();
     let pools = world.listed(Kind::SksNodepool, cluster.zone.as_deref());
-    let pools: Vec<Value> = pools
-        .iter()
-        .filter(|pool| pool.parent.as_deref() == Some(&cluster.id))
-        .map(nodepool::value)
-        .collect();
+    let pools: Vec<Value> =
+        pools.iter().filter(|pool| pool.parent.as_deref() == Some(&cluster.id)).map(Object::value).collect();
     doc["nodepools"] = Value::Array(pools);
     doc
-}
-
-fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    let clusters = world.listed(KIND, Some(&call.zone));
-    let docs: Vec<Value> = clusters.iter().map(|c| value(world, c)).collect();
-    HandlerReply::read(json!({"sks-clusters": docs}))
-}
-
-fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    let cluster = world.get(KIND, call.param("id"), &call.zone)?.clone();
-    HandlerReply::read(value(world, &cluster))
 }
 
 fn settled(world: &World, call: &Call) -> Result<String, Refusal> {
@@ -166,9 +152,7 @@ fn update(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     }
     let mut fields = call.body.as_object().cloned().unwrap_or_default();
     hide_token(&mut fields);
-    for (key, value) in fields {
-        world.set(KIND, &id, &key, value);
-    }
+    world.set_all(KIND, &id, &fields.into());
     world.set(KIND, &id, "state", "updating");
     if world.config.policies.update_sks_cluster_never_finishes {
         // The resource settles all the same; only its operation does not.
@@ -184,12 +168,7 @@ fn upgrade(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = settled(world, call)?;
     world.set(KIND, &id, "state", "upgrading");
     PendingOperation::updated(KIND, &id)
-        .then(Change::Set {
-            kind: KIND,
-            id: id.clone(),
-            key: "version".to_owned(),
-            value: json!(call.text("version")),
-        })
+        .then(Change::set(KIND, &id, "version", json!(call.text("version"))))
         .then_state(KIND, &id, "running")
         .answer()
 }
@@ -206,8 +185,7 @@ fn upgrade_level(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal
 
 fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let id = world.get(KIND, call.param("id"), &call.zone)?.id.clone();
-    let blocked = world.all(Kind::SksNodepool).iter().any(|pool| pool.parent.as_deref() == Some(&id));
-    if blocked {
+    if !world.children(Kind::SksNodepool, &id).is_empty() {
         return Err(Refusal::bad("cluster has nodepools"));
     }
     world.set(KIND, &id, "state", "deleting");
@@ -215,12 +193,11 @@ fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
 }
 
 pub(crate) fn before_removal(world: &mut World, id: &str) {
-    let pools: Vec<String> = children(world, Kind::SksNodepool, id);
-    for pool in pools {
-        world.remove(Kind::SksNodepool, &pool, 0);
-    }
-    for key in children(world, Kind::ApiKey, id) {
-        world.remove(Kind::ApiKey, &key, 0);
+    for kind in [Kind::SksNodepool, Kind::ApiKey] {
+        let children: Vec<String> = world.children(kind, id).iter().map(|child| child.id.clone()).collect();
+        for child in children {
+            world.remove(kind, &child, 0);
+        }
     }
     let group = world
         .find(KIND, id)
@@ -229,15 +206,6 @@ pub(crate) fn before_removal(world: &mut World, id: &str) {
     if world.config.policies.default_group_removed_with_cluster {
         world.remove(Kind::SecurityGroup, &group, 0);
     }
-}
-
-fn children(world: &World, kind: Kind, parent: &str) -> Vec<String> {
-    world
-        .all(kind)
-        .iter()
-        .filter(|object| object.parent.as_deref() == Some(parent))
-        .map(|object| object.id.clone())
-        .collect()
 }
 
 /// PEM armour around bytes that only look like what they are named: nothing
@@ -280,14 +248,4 @@ fn authority(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     }
     let cluster = world.get(KIND, call.param("id"), &call.zone)?;
     HandlerReply::read(json!({"cacert": pem("CERTIFICATE", &cluster.hidden["ca"])}))
-}
-
-fn deprecated(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    world.get(KIND, call.param("id"), &call.zone)?;
-    HandlerReply::read(json!([]))
-}
-
-fn inspection(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    world.get(KIND, call.param("id"), &call.zone)?;
-    HandlerReply::read(json!({}))
 }
