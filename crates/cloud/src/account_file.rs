@@ -9,6 +9,9 @@ use toml::{Table, Value};
 
 use crate::config::ConfigError;
 
+/// What to do about a file that cannot be read.
+const FILE_HINT: &str = "correct the file, or write it anew with `exo config`";
+
 /// What exokit uses of one account.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
@@ -23,7 +26,7 @@ pub(crate) struct Account {
 }
 
 /// The accounts of a file and which one is the default.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct AccountFile {
     pub(crate) default_account: Option<String>,
     pub(crate) accounts: Vec<Account>,
@@ -36,12 +39,11 @@ impl AccountFile {
     pub(crate) fn parse(path: &str, text: &str) -> Result<Self, ConfigError> {
         let table: Table = toml::from_str(text).map_err(|error: toml::de::Error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            ConfigError::FileSyntax { path: path.to_owned(), line: before.matches('\n').count() + 1 }
+            let line = before.matches('\n').count() + 1;
+            ConfigError::unusable(format!("{path} is not valid TOML at line {line}"), FILE_HINT)
         })?;
-        let wrong = |place: &str, expected| ConfigError::FileType {
-            path: path.to_owned(),
-            place: place.to_owned(),
-            expected,
+        let wrong = |place: &str, expected: &str| {
+            ConfigError::unusable(format!("{place} in {path} must be {expected}"), FILE_HINT)
         };
         let list = match lookup(&table, "Accounts") {
             None => &[][..],

@@ -8,7 +8,6 @@
 //! everyone waits, because the limit belongs to the account and not to the
 //! caller that happened to hit it.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 /// Longest pause that a reply can impose on all callers.
-pub const PAUSE_MAX: Duration = Duration::from_secs(300);
+const PAUSE_MAX: Duration = Duration::from_secs(300);
 
 /// A turn that is not taken within this time is given up.
 const TURN_MAX: Duration = Duration::from_secs(1);
@@ -25,7 +24,7 @@ const TURN_MAX: Duration = Duration::from_secs(1);
 /// first of the patient ones: of every two turns one of them asks for the next.
 const LOW_PRIORITY_TURNS: u32 = 2;
 
-/// A shared token bucket. Clones share the same tokens and counters.
+/// A shared token bucket. Clones share the same tokens.
 #[derive(Debug, Clone)]
 pub struct Budget {
     interval: Duration,
@@ -40,7 +39,6 @@ struct State {
     /// When the bucket will be full again, were no more tokens taken.
     full_at: Option<Instant>,
     paused_until: Option<Instant>,
-    calls: BTreeMap<String, u64>,
 }
 
 impl Budget {
@@ -53,10 +51,9 @@ impl Budget {
         Self { interval, tolerance, state: Arc::default(), line: Arc::default() }
     }
 
-    /// Waits for a turn, takes it, and counts the call under `operation`.
-    ///
-    /// A caller that gives up while it waits has still used its turn.
-    pub async fn take(&self, operation: &str) {
+    /// Waits for a turn and takes it. A caller that gives up while it waits has
+    /// still used its turn.
+    pub(crate) async fn take(&self) {
         let mut missed = false;
         loop {
             let turn = self.reserve(Instant::now());
@@ -69,14 +66,7 @@ impl Budget {
             // A pause that began meanwhile also holds for those who already
             // had a turn; they queue again, so that they do not all go at once.
             if self.state().paused_until.is_none_or(|until| until <= turn) {
-                break;
-            }
-        }
-        let mut state = self.state();
-        match state.calls.get_mut(operation) {
-            Some(count) => *count += 1,
-            None => {
-                state.calls.insert(operation.to_owned(), 1);
+                return;
             }
         }
     }
@@ -84,9 +74,9 @@ impl Budget {
     /// As [`Budget::take`], for a caller that can wait. Patient callers stand in
     /// a line of their own; the first of them takes a turn that nobody else
     /// wants, or after two turns asks for one like everybody.
-    pub async fn take_low_priority(&self, operation: &str) {
+    pub(crate) async fn take_low_priority(&self) {
         self.let_others_go().await;
-        self.take(operation).await;
+        self.take().await;
     }
 
     /// Waits to be the first of the patient ones, and then for a while.
@@ -105,18 +95,12 @@ impl Budget {
 
     /// Makes every caller wait for `pause`, at most [`PAUSE_MAX`]. A pause
     /// that is already longer stays.
-    pub fn pause(&self, pause: Duration) {
+    pub(crate) fn pause(&self, pause: Duration) {
         let until = Instant::now() + pause.min(PAUSE_MAX);
         let mut state = self.state();
         state.paused_until = state.paused_until.max(Some(until));
         // After a pause the bucket is empty, not full.
         state.full_at = Some(until + self.tolerance);
-    }
-
-    /// Number of calls sent so far by operation id, such as `get-sks-cluster`.
-    #[must_use]
-    pub fn calls(&self) -> BTreeMap<String, u64> {
-        self.state().calls.clone()
     }
 
     /// Takes the next free turn and says when it is.
@@ -161,11 +145,11 @@ mod tests {
     async fn a_burst_goes_at_once_and_then_the_rate_holds() {
         let (budget, start) = (budget(10, 5), Instant::now());
         for _ in 0..5 {
-            budget.take("x").await;
+            budget.take().await;
         }
         assert_eq!(start.elapsed(), Duration::ZERO);
         for _ in 0..20 {
-            budget.take("x").await;
+            budget.take().await;
         }
         let elapsed = start.elapsed();
         assert!(
@@ -175,21 +159,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn clones_share_the_budget_and_the_counters() {
+    async fn clones_share_the_budget() {
         let (budget, start) = (budget(1, 1), Instant::now());
         let tasks: Vec<_> = (0..4)
-            .map(|n| {
+            .map(|_| {
                 let budget = budget.clone();
-                tokio::spawn(
-                    async move { budget.take(if n == 0 { "list-zones" } else { "get-quota" }).await },
-                )
+                tokio::spawn(async move { budget.take().await })
             })
             .collect();
         for task in tasks {
             task.await.unwrap();
         }
         assert_eq!(start.elapsed().as_secs(), 3);
-        assert_eq!(budget.calls(), [("get-quota".to_owned(), 3), ("list-zones".to_owned(), 1)].into());
     }
 
     #[tokio::test(start_paused = true)]
@@ -197,7 +178,7 @@ mod tests {
         let (budget, start) = (budget(1, 3), Instant::now());
         budget.pause(Duration::from_secs(30));
         for _ in 0..4 {
-            budget.take("x").await;
+            budget.take().await;
         }
         assert_eq!(start.elapsed().as_secs(), 33);
     }
@@ -205,12 +186,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_also_holds_those_who_wait_already() {
         let (budget, start) = (budget(1, 1), Instant::now());
-        budget.take("x").await;
+        budget.take().await;
         let waiting: Vec<_> = (0..3)
             .map(|_| {
                 let budget = budget.clone();
                 tokio::spawn(async move {
-                    budget.take("x").await;
+                    budget.take().await;
                     start.elapsed().as_secs()
                 })
             })
@@ -232,8 +213,8 @@ mod tests {
             let budget = budget.clone();
             tokio::spawn(async move {
                 match patient {
-                    true => budget.take_low_priority("look").await,
-                    false => budget.take("change").await,
+                    true => budget.take_low_priority().await,
+                    false => budget.take().await,
                 }
                 start.elapsed().as_secs()
             })
@@ -268,7 +249,7 @@ mod tests {
             let budget = budget.clone();
             tokio::spawn(async move {
                 loop {
-                    budget.take("change").await;
+                    budget.take().await;
                 }
             })
         });
@@ -292,7 +273,7 @@ mod tests {
     async fn a_hostile_retry_after_is_capped() {
         let (budget, start) = (budget(1, 1), Instant::now());
         budget.pause(Duration::from_secs(u64::MAX));
-        budget.take("x").await;
+        budget.take().await;
         assert_eq!(start.elapsed(), PAUSE_MAX);
     }
 }

@@ -16,15 +16,15 @@ use jiff::Timestamp;
 
 use crate::client::Client;
 use crate::outcome::{CallError, InDoubt, MutationError, NotSent};
-use crate::reply::{Reply, api_error, message, retry_after};
+use crate::reply::{DecodeError, Reply, api_error, message, retry_after};
 use crate::request::{RequestError, api_request, storage_request};
 use crate::storage::{self, Call, Change, Marker, Page};
 use crate::transport::{HttpRequest, HttpResponse};
-use crate::xml::XmlError;
+use crate::xml;
 
 /// The wait for the reply to a change ends this long before its signature
 /// expires. It covers the whole seconds in which signatures count time.
-pub const EXPIRY_MARGIN: Duration = Duration::from_secs(2);
+const EXPIRY_MARGIN: Duration = Duration::from_secs(2);
 
 /// The statuses with which the cloud definitely refuses a change, provided
 /// that the reply is the API's own.
@@ -149,7 +149,7 @@ impl Client {
     ) -> Result<HttpResponse, MutationError> {
         let too_late = || not_sent(operation, NotSent::TooLate { expires });
         let left = self.time_left(expires).ok_or_else(too_late)?;
-        tokio::time::timeout(left, self.inner.budget.take(operation)).await.map_err(|_| too_late())?;
+        tokio::time::timeout(left, self.inner.budget.take()).await.map_err(|_| too_late())?;
         let left = self.time_left(expires).ok_or_else(too_late)?;
         let now = self.inner.clock.now();
         let request = build(now, left + EXPIRY_MARGIN).map_err(|error| not_sent(operation, error.into()))?;
@@ -250,7 +250,7 @@ impl Emptying<'_> {
     async fn list<T>(
         &self,
         call: &Call,
-        parse: fn(&[u8]) -> Result<Page<T>, XmlError>,
+        parse: fn(&[u8]) -> Result<Page<T>, String>,
         after: Option<&Marker>,
     ) -> Result<Page<T>, MutationError> {
         let failed = |error| not_sent(call.operation, NotSent::Read(error));
@@ -261,10 +261,10 @@ impl Emptying<'_> {
             }
             Err(error) => return Err(failed(error)),
         };
-        let xml = |source| failed(CallError::Xml { operation: call.operation.to_owned(), source });
+        let xml = |why| failed(DecodeError { operation: call.operation.to_owned(), why }.into());
         let page = parse(reply.body()).map_err(xml)?;
         match page.next.is_some() && page.next.as_ref() == after {
-            true => Err(xml(XmlError::Form("the list does not advance"))),
+            true => Err(xml(xml::unusable("the list does not advance"))),
             false => Ok(page),
         }
     }
@@ -275,7 +275,7 @@ impl Emptying<'_> {
             return Ok(());
         };
         let failures = storage::parse_delete_result(reply.body())
-            .map_err(|error| in_doubt(call.operation, error.into()))?;
+            .map_err(|why| in_doubt(call.operation, InDoubt::Xml(why)))?;
         match failures.first() {
             None => Ok(()),
             Some(first) => Err(MutationError::Refused {

@@ -85,7 +85,7 @@ async fn nothing_is_sent_too_late_or_beyond_the_permit() {
 #[tokio::test(start_paused = true)]
 async fn a_change_does_not_wait_in_the_budget_beyond_its_expiry() {
     let (client, arrived) = scripted(vec![]);
-    client.budget().pause(Duration::from_secs(200));
+    client.inner.budget.pause(Duration::from_secs(200));
     let start = tokio::time::Instant::now();
     let outcome = client.mutate_allowed(&allow(&create()), &zone(), &create(), after(30)).await;
     assert!(matches!(outcome, Err(MutationError::NotSent { why: NotSent::TooLate { .. }, .. })));

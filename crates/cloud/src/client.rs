@@ -4,6 +4,7 @@
 //! the one exchange with the transport that reads and changes share. Changes
 //! are in [`crate::change`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +16,6 @@ use tower::ServiceExt;
 use tracing::Instrument as _;
 
 use crate::budget::Budget;
-use crate::call_counts::{CallCounter, CallCounts};
 use crate::clock::{Clock, Skew};
 use crate::config::CloudConfig;
 use crate::endpoint::Endpoints;
@@ -28,10 +28,10 @@ use crate::storage::{self, Call};
 use crate::transport::{HttpRequest, HttpResponse, REPLY_BYTES_MAX, Transport, TransportError, host_of};
 
 /// How often a read is tried before it counts as failed.
-pub const READ_ATTEMPTS_MAX: u32 = 5;
+const READ_ATTEMPTS_MAX: u32 = 5;
 
 /// Longest wait for the reply to one attempt of a read.
-pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Pause after the first failed attempt of a read; doubles each time.
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
@@ -58,7 +58,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budget: Budget,
     skew: Mutex<Option<Skew>>,
-    call_counter: CallCounter,
+    calls: Mutex<BTreeMap<(String, &'static str), u64>>,
 }
 
 impl fmt::Debug for Client {
@@ -78,29 +78,24 @@ impl Client {
             clock,
             budget,
             skew: Mutex::new(None),
-            call_counter: CallCounter::default(),
+            calls: Mutex::default(),
         };
         Self { inner: Arc::new(inner), patient: false }
     }
 
     /// The same client for who only looks again at what it waits for: its reads
-    /// let other calls go first, as [`Budget::take_low_priority`] says.
+    /// let other calls go first, in the order of the budget.
     #[must_use]
     pub fn patient(&self) -> Self {
         Self { patient: true, ..self.clone() }
     }
 
-    /// The budget that all calls go through, with its counters.
-    #[must_use]
-    pub fn budget(&self) -> &Budget {
-        &self.inner.budget
-    }
-
     /// How many calls were made so far, by operation id and by what became of
-    /// them. Reads that were repeated count each time.
+    /// them: `done`, `throttled`, `refused`, `failed` or `silent`. Reads that
+    /// were repeated count each time.
     #[must_use]
-    pub fn calls(&self) -> CallCounts {
-        self.inner.call_counter.counts()
+    pub fn calls(&self) -> BTreeMap<(String, &'static str), u64> {
+        self.inner.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How far the cloud's clock was from this host's at the latest reply with
@@ -116,7 +111,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`CallError`]. Faults that usually pass (429, 5xx, no reply) are
-    /// reported only after [`READ_ATTEMPTS_MAX`] attempts.
+    /// reported only after five attempts.
     pub async fn read(&self, zone: &Zone, operation: &str, path: &str) -> Result<Reply, CallError> {
         let base = self.inner.endpoints.api(zone);
         let reply = self
@@ -137,7 +132,7 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn head_bucket(&self, zone: &Zone, path: &str) -> Result<Reply, CallError> {
-        let call = storage::read("head-bucket", http::Method::HEAD, path.to_owned());
+        let call = storage::call("head-bucket", http::Method::HEAD, path.to_owned());
         self.read_storage(zone, &call).await?;
         Ok(Reply::empty(call.operation))
     }
@@ -163,8 +158,8 @@ impl Client {
         loop {
             attempts += 1;
             match self.patient {
-                true => self.inner.budget.take_low_priority(operation).await,
-                false => self.inner.budget.take(operation).await,
+                true => self.inner.budget.take_low_priority().await,
+                false => self.inner.budget.take().await,
             }
             let request = build(self.inner.clock.now())
                 .map_err(|source| CallError::Request { operation: operation.to_owned(), source })?;
@@ -204,7 +199,8 @@ impl Client {
         let span = span::open(operation, &request);
         let outcome = self.exchange_uncounted(request, limit).instrument(span.clone()).await;
         span::close(&span, &outcome);
-        self.inner.call_counter.count(operation, &outcome);
+        let mut calls = self.inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        *calls.entry((operation.to_owned(), span::outcome_name(&outcome))).or_default() += 1;
         outcome
     }
 

@@ -15,11 +15,10 @@ use crate::endpoint::Endpoints;
 use crate::signing::Credentials;
 
 /// Variables that may hold the API key; the first that is set counts.
-pub const KEY_VARIABLES: [&str; 4] =
-    ["EXOSCALE_API_KEY", "EXOSCALE_KEY", "CLOUDSTACK_KEY", "CLOUDSTACK_API_KEY"];
+const KEY_VARIABLES: [&str; 4] = ["EXOSCALE_API_KEY", "EXOSCALE_KEY", "CLOUDSTACK_KEY", "CLOUDSTACK_API_KEY"];
 
 /// Variables that may hold the API secret; the first that is set counts.
-pub const SECRET_VARIABLES: [&str; 5] = [
+const SECRET_VARIABLES: [&str; 5] = [
     "EXOSCALE_API_SECRET",
     "EXOSCALE_SECRET",
     "EXOSCALE_SECRET_KEY",
@@ -29,7 +28,7 @@ pub const SECRET_VARIABLES: [&str; 5] = [
 
 /// The pair that the first deploy kit read. It counts only when no variable
 /// of the exo CLI gives a key or a secret.
-pub const KIT_VARIABLES: (&str, &str) = ("EXO_API_KEY", "EXO_API_SECRET");
+const KIT_VARIABLES: (&str, &str) = ("EXO_API_KEY", "EXO_API_SECRET");
 
 /// Zone when nothing names one, as in the exo CLI.
 pub const ZONE_DEFAULT: &str = "ch-dk-2";
@@ -59,132 +58,41 @@ pub struct CloudConfig {
     pub endpoints: Endpoints,
 }
 
-/// Why no usable configuration was found. No variant carries a secret.
+/// Why no usable configuration was found. It carries no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// Neither variables nor file give credentials.
     #[error("no Exoscale credentials were found")]
     NoCredentials,
-    /// One half of the pair is missing.
-    #[error("{} is set but {} is not", excerpt(.present), excerpt(.missing))]
-    Half {
-        /// Where the half that is there was found.
-        present: String,
-        /// What is missing.
-        missing: String,
-    },
-    /// The account fetches its secret with a command.
-    #[error("account \"{}\" of {path} takes its secret from SecretCommand, which exokit does not run", excerpt(.account))]
-    SecretCommand {
-        /// The account file.
-        path: String,
-        /// Name of the account.
-        account: String,
-    },
-    /// The wanted account is not in the file.
-    #[error("{path} has no account \"{}\"", excerpt(.account))]
-    UnknownAccount {
-        /// The account file.
-        path: String,
-        /// The name that was looked for.
-        account: String,
-        /// The names that are there.
-        known: Vec<String>,
-    },
-    /// `EXOSCALE_ACCOUNT` is set, but there is no file to look in.
-    #[error("EXOSCALE_ACCOUNT names account \"{}\", but no exoscale.toml was found", excerpt(.account))]
-    NoFile {
-        /// The name that was looked for.
-        account: String,
-    },
-    /// The file has accounts, but nothing says which one to use.
-    #[error("{path} has several accounts and no DefaultAccount")]
-    NoDefaultAccount {
-        /// The account file.
-        path: String,
-        /// The names that are there.
-        known: Vec<String>,
-    },
-    /// The file is not TOML.
-    #[error("{path} is not valid TOML at line {line}")]
-    FileSyntax {
-        /// The account file.
-        path: String,
-        /// Line of the fault, from 1.
-        line: usize,
-    },
-    /// A value of the file has the wrong type.
-    #[error("{place} in {path} must be {expected}")]
-    FileType {
-        /// The account file.
-        path: String,
-        /// The key, such as `Accounts[0].Key`.
-        place: String,
-        /// What it must be.
-        expected: &'static str,
-    },
-    /// The zone is not a zone name.
-    #[error("zone \"{}\" from {from} is not a zone name", excerpt(.value))]
-    Zone {
-        /// The text.
-        value: String,
-        /// Where it came from.
-        from: &'static str,
-    },
-    /// An endpoint cannot be used.
-    #[error("the {what} endpoint \"{}\" cannot be used: {rule}", excerpt(.url))]
-    Endpoint {
-        /// Which endpoint.
-        what: &'static str,
-        /// The text.
-        url: String,
-        /// What is wrong with it.
-        rule: &'static str,
-    },
-    /// The API environment cannot be part of a host name.
-    #[error("the API environment \"{}\" cannot be part of a host name", excerpt(.value))]
-    Environment {
-        /// The text.
-        value: String,
-    },
-    /// The key or the secret holds characters that no key has.
-    #[error("the API key from {} holds a character that no key has", excerpt(.origin))]
-    KeyCharacters {
-        /// Where it came from.
-        origin: String,
+    /// What was found cannot be used.
+    #[error("{why}")]
+    Unusable {
+        /// What is wrong with it, in words.
+        why: String,
+        /// What to do.
+        hint: String,
     },
 }
 
 impl ConfigError {
+    pub(crate) fn unusable(why: String, hint: impl Into<String>) -> Self {
+        ConfigError::Unusable { why, hint: hint.into() }
+    }
+
+    /// One half of a pair is there without the other.
+    fn half(present: &str, missing: &str) -> Self {
+        let why = format!("{} is set but {} is not", excerpt(&present), excerpt(&missing));
+        ConfigError::unusable(why, format!("set {missing} as well, or neither"))
+    }
+
     /// The next step for the user.
     #[must_use]
-    pub fn hint(&self) -> String {
+    pub fn hint(&self) -> &str {
         match self {
             ConfigError::NoCredentials => {
-                "set EXOSCALE_API_KEY and EXOSCALE_API_SECRET, or run `exo config`, or use `--cloud sim`".into()
+                "set EXOSCALE_API_KEY and EXOSCALE_API_SECRET, or run `exo config`, or use `--cloud sim`"
             }
-            ConfigError::Half { missing, .. } => format!("set {missing} as well, or neither"),
-            ConfigError::SecretCommand { .. } => {
-                "run the command yourself and set EXOSCALE_API_KEY and EXOSCALE_API_SECRET".into()
-            }
-            ConfigError::UnknownAccount { known, .. } => {
-                format!("set EXOSCALE_ACCOUNT to one of: {}", excerpt(&known.join(", ")))
-            }
-            ConfigError::NoFile { .. } => "run `exo config`, or unset EXOSCALE_ACCOUNT".into(),
-            ConfigError::NoDefaultAccount { known, .. } => {
-                format!("set EXOSCALE_ACCOUNT or DefaultAccount to one of: {}", excerpt(&known.join(", ")))
-            }
-            ConfigError::FileSyntax { .. } | ConfigError::FileType { .. } => {
-                "correct the file, or write it anew with `exo config`".into()
-            }
-            ConfigError::Zone { .. } => "a zone looks like ch-dk-2; `exo zone list` shows them".into(),
-            ConfigError::Endpoint { .. } => {
-                "an endpoint looks like https://api-ch-dk-2.exoscale.com/v2; leave it unset for the public cloud".into()
-            }
-            ConfigError::Environment { .. } => {
-                "unset EXOSCALE_API_ENVIRONMENT for the public cloud".into()
-            }
-            ConfigError::KeyCharacters { .. } => "copy the key again, without blanks and line ends".into(),
+            ConfigError::Unusable { hint, .. } => hint,
         }
     }
 }
@@ -206,19 +114,15 @@ pub fn resolve(
     let first = |names: &[&'static str]| names.iter().find_map(|name| Some((*name, set(name)?)));
 
     let from_variables = pair(first)?;
-    let account = match select_account(file, set("EXOSCALE_ACCOUNT"))? {
-        Selected::Account(account) => account,
-        Selected::Nothing => Account::default(),
-        Selected::Undecided(error) if from_variables.is_none() => return Err(error),
-        Selected::Undecided(_) => Account::default(),
-    };
+    let account = select_account(file, set("EXOSCALE_ACCOUNT"), from_variables.is_none())?;
     let (credentials, origin) = match (from_variables, file) {
         (Some(found), _) => found,
         (None, Some(file)) => from_account(file.path, &account)?,
         (None, None) => return Err(ConfigError::NoCredentials),
     };
     if !credentials.key().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-        return Err(ConfigError::KeyCharacters { origin });
+        let why = format!("the API key from {} holds a character that no key has", excerpt(&origin));
+        return Err(ConfigError::unusable(why, "copy the key again, without blanks and line ends"));
     }
     let given = |names: &[&'static str], from_file: &'static str, value: &Option<String>| {
         let variable = first(names).map(|(name, value)| (name, value.to_owned()));
@@ -226,7 +130,10 @@ pub fn resolve(
     };
     let (from, zone) = given(&["EXOSCALE_ZONE"], "DefaultZone", &account.default_zone)
         .unwrap_or(("the default", ZONE_DEFAULT.to_owned()));
-    let zone = zone.parse().map_err(|_| ConfigError::Zone { value: zone, from })?;
+    let zone = zone.parse().map_err(|_| {
+        let why = format!("zone \"{}\" from {from} is not a zone name", excerpt(&zone));
+        ConfigError::unusable(why, "a zone looks like ch-dk-2; `exo zone list` shows them")
+    })?;
     let environment = given(&["EXOSCALE_API_ENVIRONMENT"], "Environment", &account.environment);
     let api = given(&ENDPOINT_VARIABLES, "Endpoint", &account.endpoint);
     let sos = given(&SOS_ENDPOINT_VARIABLES, "SosEndpoint", &account.sos_endpoint);
@@ -250,62 +157,67 @@ fn pair<'v>(
         (Some((key_name, key)), Some((secret_name, secret))) => {
             Ok(Some((Credentials::new(key, secret), format!("variables {key_name} and {secret_name}"))))
         }
-        (Some((present, _)), None) => {
-            Err(ConfigError::Half { present: present.to_owned(), missing: names.1.to_owned() })
-        }
-        (None, Some((present, _))) => {
-            Err(ConfigError::Half { present: present.to_owned(), missing: names.0.to_owned() })
-        }
+        (Some((present, _)), None) => Err(ConfigError::half(present, names.1)),
+        (None, Some((present, _))) => Err(ConfigError::half(present, names.0)),
     }
 }
 
-/// Outcome of the search for an account.
-enum Selected {
-    Account(Account),
-    Nothing,
-    /// The file leaves it open; an error only if the credentials must come
-    /// from there.
-    Undecided(ConfigError),
-}
-
-/// Finds the account to use. A name that was given expressly must exist, even
-/// when the credentials come from elsewhere: a typing error in it could
-/// otherwise lead to another environment.
-fn select_account(file: Option<AccountText<'_>>, wanted: Option<&str>) -> Result<Selected, ConfigError> {
-    let Some(file) = file else {
-        return match wanted {
-            Some(account) => Ok(Selected::Undecided(ConfigError::NoFile { account: account.to_owned() })),
-            None => Ok(Selected::Nothing),
-        };
+/// Finds the account to use. That none can be chosen is an error only when one
+/// is needed. But a name that was given expressly must exist, even when the
+/// credentials come from elsewhere: a typing error in it could otherwise lead
+/// to another environment.
+fn select_account(
+    file: Option<AccountText<'_>>,
+    wanted: Option<&str>,
+    needed: bool,
+) -> Result<Account, ConfigError> {
+    let undecided = |why, hint: String| match needed {
+        true => Err(ConfigError::unusable(why, hint)),
+        false => Ok(Account::default()),
     };
-    let parsed = AccountFile::parse(file.path, file.text)?;
-    let known: Vec<String> = parsed.accounts.iter().map(|account| account.name.clone()).collect();
-    let path = file.path.to_owned();
-    let mut accounts = parsed.accounts;
-    match wanted.map(str::to_owned).or(parsed.default_account) {
+    let Some(AccountText { path, text }) = file else {
+        let Some(account) = wanted.map(|account| excerpt(&account)) else { return Ok(Account::default()) };
+        let why = format!("EXOSCALE_ACCOUNT names account \"{account}\", but no exoscale.toml was found");
+        return undecided(why, "run `exo config`, or unset EXOSCALE_ACCOUNT".into());
+    };
+    let AccountFile { mut accounts, default_account } = AccountFile::parse(path, text)?;
+    let known: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+    let known = excerpt(&known.join(", "));
+    match wanted.map(str::to_owned).or(default_account) {
         Some(name) => match accounts.iter().position(|account| account.name == name) {
-            Some(index) => Ok(Selected::Account(accounts.swap_remove(index))),
-            None if wanted.is_some() => Err(ConfigError::UnknownAccount { path, account: name, known }),
-            None => Ok(Selected::Undecided(ConfigError::UnknownAccount { path, account: name, known })),
+            Some(index) => Ok(accounts.swap_remove(index)),
+            None => {
+                let why = format!("{path} has no account \"{}\"", excerpt(&name));
+                let hint = format!("set EXOSCALE_ACCOUNT to one of: {known}");
+                if wanted.is_some() { Err(ConfigError::unusable(why, hint)) } else { undecided(why, hint) }
+            }
         },
-        None if accounts.len() == 1 => Ok(Selected::Account(accounts.swap_remove(0))),
-        None if accounts.is_empty() => Ok(Selected::Nothing),
-        None => Ok(Selected::Undecided(ConfigError::NoDefaultAccount { path, known })),
+        None if accounts.len() <= 1 => Ok(accounts.pop().unwrap_or_default()),
+        None => {
+            let why = format!("{path} has several accounts and no DefaultAccount");
+            undecided(why, format!("set EXOSCALE_ACCOUNT or DefaultAccount to one of: {known}"))
+        }
     }
 }
 
 fn from_account(path: &str, account: &Account) -> Result<(Credentials, String), ConfigError> {
     let place = |key: &str| format!("{key} of account {:?} in {path}", account.name);
     if account.has_secret_command {
-        return Err(ConfigError::SecretCommand { path: path.to_owned(), account: account.name.clone() });
+        let name = excerpt(&account.name);
+        return Err(ConfigError::unusable(
+            format!(
+                "account \"{name}\" of {path} takes its secret from SecretCommand, which exokit does not run"
+            ),
+            "run the command yourself and set EXOSCALE_API_KEY and EXOSCALE_API_SECRET",
+        ));
     }
     match (&account.key, &account.secret) {
         (Some(key), Some(secret)) => {
             let origin = format!("account {:?} of {path}", account.name);
             Ok((Credentials::new(key.clone(), secret.clone()), origin))
         }
-        (Some(_), None) => Err(ConfigError::Half { present: place("Key"), missing: place("Secret") }),
-        (None, Some(_)) => Err(ConfigError::Half { present: place("Secret"), missing: place("Key") }),
+        (Some(_), None) => Err(ConfigError::half(&place("Key"), &place("Secret"))),
+        (None, Some(_)) => Err(ConfigError::half(&place("Secret"), &place("Key"))),
         (None, None) => Err(ConfigError::NoCredentials),
     }
 }

@@ -60,20 +60,22 @@ fn the_pair_of_the_old_kit_comes_last_and_is_never_mixed() {
     let both = [kit[0], kit[1], ("EXOSCALE_KEY", "EXOnew"), ("EXOSCALE_SECRET", "s")];
     assert_eq!(run(&both, None).unwrap().credentials.key(), "EXOnew");
     let mixed = [kit[0], kit[1], ("EXOSCALE_KEY", "EXOnew")];
-    assert!(matches!(run(&mixed, None), Err(ConfigError::Half { .. })));
+    assert!(run(&mixed, None).unwrap_err().to_string().contains("is set but EXOSCALE_API_SECRET is not"));
 }
 
 #[test]
 fn one_half_alone_names_the_other() {
-    let missing = |variables: &[(&str, &str)]| match run(variables, Some(FILE)) {
-        Err(ConfigError::Half { missing, .. }) => missing,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(missing(&[("EXOSCALE_KEY", "x")]), "EXOSCALE_API_SECRET");
-    assert_eq!(missing(&[("EXOSCALE_SECRET", "x")]), "EXOSCALE_API_KEY");
-    assert_eq!(missing(&[("EXOSCALE_API_KEY", "x"), ("EXOSCALE_API_SECRET", " ")]), "EXOSCALE_API_SECRET");
-    assert_eq!(missing(&[("EXO_API_KEY", "x")]), "EXO_API_SECRET");
-    assert!(missing(&[("EXOSCALE_ACCOUNT", "half")]).contains("Secret of account \"half\""));
+    for (variables, missing) in [
+        (&[("EXOSCALE_KEY", "x")][..], "EXOSCALE_API_SECRET"),
+        (&[("EXOSCALE_SECRET", "x")], "EXOSCALE_API_KEY"),
+        (&[("EXOSCALE_API_KEY", "x"), ("EXOSCALE_API_SECRET", " ")], "EXOSCALE_API_SECRET"),
+        (&[("EXO_API_KEY", "x")], "EXO_API_SECRET"),
+        (&[("EXOSCALE_ACCOUNT", "half")], "Secret of account \"half\" in exoscale.toml"),
+    ] {
+        let error = run(variables, Some(FILE)).unwrap_err();
+        assert_eq!(error.hint(), format!("set {missing} as well, or neither"));
+        assert!(error.to_string().contains(" is set but "), "{error}");
+    }
 }
 
 #[test]
@@ -106,7 +108,8 @@ fn endpoints_come_from_variable_then_account_then_default() {
 #[test]
 fn a_secret_command_is_refused_and_not_run() {
     let error = run(&[("EXOSCALE_ACCOUNT", "lab")], Some(FILE)).unwrap_err();
-    assert!(matches!(error, ConfigError::SecretCommand { .. }) && error.to_string().contains("does not run"));
+    assert!(error.to_string().contains("account \"lab\" of exoscale.toml takes its secret"), "{error}");
+    assert!(error.to_string().contains("does not run"), "{error}");
     let variables = [("EXOSCALE_ACCOUNT", "lab"), ("EXOSCALE_KEY", "a"), ("EXOSCALE_SECRET", "b")];
     assert_eq!(run(&variables, Some(FILE)).unwrap().credentials.key(), "a");
 }
@@ -115,11 +118,13 @@ fn a_secret_command_is_refused_and_not_run() {
 fn what_is_missing_is_named() {
     assert_eq!(run(&[], None).unwrap_err(), ConfigError::NoCredentials);
     assert_eq!(run(&[], Some("")).unwrap_err(), ConfigError::NoCredentials);
-    assert!(matches!(run(&[("EXOSCALE_ACCOUNT", "x")], None), Err(ConfigError::NoFile { .. })));
+    let error = run(&[("EXOSCALE_ACCOUNT", "x")], None).unwrap_err();
+    assert!(error.to_string().contains("but no exoscale.toml was found"), "{error}");
     let error = run(&[("EXOSCALE_ACCOUNT", "x")], Some(FILE)).unwrap_err();
     assert!(error.hint().contains("work, lab, half, sim"), "{}", error.hint());
     let two = "[[Accounts]]\nName='a'\n[[Accounts]]\nName='b'\n";
-    assert!(matches!(run(&[], Some(two)), Err(ConfigError::NoDefaultAccount { .. })));
+    let error = run(&[], Some(two)).unwrap_err();
+    assert!(error.to_string().contains("several accounts") && error.hint().contains("a, b"), "{error}");
 }
 
 #[test]
@@ -143,13 +148,13 @@ fn a_broken_file_is_reported_without_its_text() {
         assert!(shown.contains("exoscale.toml"), "{shown}");
     }
     let error = run(&[], Some("a = 1\nb = \n")).unwrap_err();
-    assert_eq!(error, ConfigError::FileSyntax { path: "exoscale.toml".into(), line: 2 });
+    assert_eq!(error.to_string(), "exoscale.toml is not valid TOML at line 2");
 }
 
 #[test]
 fn a_key_that_would_break_a_header_is_refused() {
     let error = run(&[("EXOSCALE_KEY", "EXO,a\n=b"), ("EXOSCALE_SECRET", "s")], None).unwrap_err();
-    assert!(matches!(error, ConfigError::KeyCharacters { .. }));
+    assert!(error.to_string().contains("holds a character that no key has"), "{error}");
 }
 
 #[test]

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use exokit_model::ids::Zone;
+use exokit_model::text::excerpt;
 use http::Uri;
 use url::Url;
 
 use crate::config::ConfigError;
 
 /// Host prefix of the public API.
-pub const ENVIRONMENT_DEFAULT: &str = "api";
+const ENVIRONMENT_DEFAULT: &str = "api";
 
 /// Finds the API and the object storage of a zone.
 ///
@@ -34,32 +35,24 @@ impl Endpoints {
     /// The public endpoints, altered by what is given.
     ///
     /// # Errors
-    /// [`ConfigError::Endpoint`] when an override is not an `http` or `https`
-    /// URL without user, query and fragment, or when that of the API does not
-    /// end in `/v2`; [`ConfigError::Environment`] when the environment could
-    /// not be part of a host name.
+    /// When an override is not an `http` or `https` URL without user, query and
+    /// fragment, when that of the API does not end in `/v2`, or when the
+    /// environment could not be part of a host name.
     pub fn new(environment: Option<&str>, api: Option<&str>, sos: Option<&str>) -> Result<Self, ConfigError> {
         let environment = environment.unwrap_or(ENVIRONMENT_DEFAULT).to_owned();
         let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if environment.is_empty() || !environment.bytes().all(fits) {
-            return Err(ConfigError::Environment { value: environment });
+            let value = excerpt(&environment);
+            let why = format!("the API environment \"{value}\" cannot be part of a host name");
+            return Err(ConfigError::unusable(why, "unset EXOSCALE_API_ENVIRONMENT for the public cloud"));
         }
-        let api = api
-            .map(|url| {
-                let wrong = |rule| ConfigError::Endpoint { what: "API", url: shown(url), rule };
-                let base = checked(url).map_err(wrong)?;
-                base.strip_suffix("/v2").map(str::to_owned).ok_or_else(|| wrong("it must end in /v2"))
-            })
-            .transpose()?;
-        let sos = sos
-            .map(|url| {
-                checked(url).map_err(|rule| ConfigError::Endpoint {
-                    what: "object storage",
-                    url: shown(url),
-                    rule,
-                })
-            })
-            .transpose()?;
+        let without_version = |base: String| match base.strip_suffix("/v2") {
+            Some(base) => Ok(base.to_owned()),
+            None => Err("it must end in /v2"),
+        };
+        let api = api.map(|url| checked(url).and_then(without_version).map_err(unusable("API", url)));
+        let sos = sos.map(|url| checked(url).map_err(unusable("object storage", url)));
+        let (api, sos) = (api.transpose()?, sos.transpose()?);
         Ok(Self { environment, api, sos })
     }
 
@@ -87,6 +80,15 @@ impl Endpoints {
     #[must_use]
     pub fn is_local(&self) -> bool {
         [&self.api, &self.sos].into_iter().all(|url| url.as_deref().is_some_and(on_this_host))
+    }
+}
+
+fn unusable(what: &str, url: &str) -> impl Fn(&'static str) -> ConfigError {
+    let endpoint = format!("the {what} endpoint \"{}\"", excerpt(&shown(url)));
+    move |rule| {
+        let hint =
+            "an endpoint looks like https://api-ch-dk-2.exoscale.com/v2; leave it unset for the public cloud";
+        ConfigError::unusable(format!("{endpoint} cannot be used: {rule}"), hint)
     }
 }
 

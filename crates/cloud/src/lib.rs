@@ -14,7 +14,6 @@
 
 mod account_file;
 pub mod budget;
-pub mod call_counts;
 pub mod change;
 pub mod client;
 pub mod clock;
@@ -32,4 +31,4 @@ mod storage;
 #[doc(hidden)]
 pub mod testing;
 pub mod transport;
-pub mod xml;
+mod xml;

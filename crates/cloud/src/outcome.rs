@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use crate::reply::DecodeError;
 use crate::request::RequestError;
 use crate::transport::TransportError;
-use crate::xml::XmlError;
 
 /// Why a read gave no usable reply.
 #[derive(Debug, thiserror::Error)]
@@ -46,15 +45,6 @@ pub enum CallError {
     /// The reply is not what it should be.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// The reply of object storage is not what it should be.
-    #[error("the reply to {operation} is not as expected")]
-    Xml {
-        /// Operation id of the request.
-        operation: String,
-        /// Why.
-        #[source]
-        source: XmlError,
-    },
 }
 
 /// A fault that usually passes.
@@ -98,7 +88,6 @@ impl CallError {
             CallError::Unavailable { source: Fault::Transport(error), .. } => error.hint().into(),
             CallError::Unavailable { .. } => "try again later; exostatus.com shows known incidents".into(),
             CallError::Decode(error) => error.hint().into(),
-            CallError::Xml { .. } => "check that the storage endpoint is an Exoscale SOS".into(),
         }
     }
 }
@@ -207,8 +196,8 @@ pub enum InDoubt {
     #[error(transparent)]
     Body(#[from] DecodeError),
     /// The same, from object storage.
-    #[error("the reply of object storage is not as expected")]
-    Xml(#[from] XmlError),
+    #[error("the reply of object storage is not as expected: {0}")]
+    Xml(String),
     /// A bucket was emptied in part before the time was up or a fault came.
     /// The same request can be sent again with a new permit; it goes on.
     #[error("{removed} objects and uploads were removed and more are left")]
@@ -216,28 +205,4 @@ pub enum InDoubt {
         /// How many are gone.
         removed: u64,
     },
-}
-
-impl MutationError {
-    /// The next step for the user.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            MutationError::NotSent { why: NotSent::Read(error), .. } => error.hint(),
-            MutationError::NotSent { why: NotSent::Transport(error), .. } => error.hint().into(),
-            MutationError::NotSent { why: NotSent::TooLate { .. }, .. } => {
-                "it is tried again with a new permit; if it happens often, lower the load on the API budget"
-                    .into()
-            }
-            MutationError::NotSent { why: NotSent::Request(_), .. } => "check the endpoint".into(),
-            MutationError::NotSent { .. } => {
-                "this is a fault of exokit, not of the cloud; nothing was changed".into()
-            }
-            MutationError::Refused { status, .. } => refusal_hint(*status).into(),
-            MutationError::InDoubt { .. } => {
-                "nothing needs to be done by hand: exokit looks at the cloud until the outcome is known"
-                    .into()
-            }
-        }
-    }
 }

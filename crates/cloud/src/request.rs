@@ -215,7 +215,7 @@ mod tests {
         fn no_path_makes_it_panic(path in "(/|\\PC|[?&=%.#\n]){0,20}") {
             let expires = Timestamp::UNIX_EPOCH;
             let _ = api_request("http://a.test", Some((&credentials(), expires)), http::Method::GET, &path, Bytes::new());
-            let call = crate::storage::read("x", http::Method::GET, path);
+            let call = crate::storage::call("x", http::Method::GET, path);
             let zone = "ch-dk-2".parse().unwrap();
             let _ = storage_request("http://a.test", &credentials(), &zone, &call, expires, Duration::ZERO);
         }

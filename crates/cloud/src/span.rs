@@ -4,7 +4,6 @@
 use tracing::Span;
 use tracing::field::Empty;
 
-use crate::call_counts::CallOutcome;
 use crate::transport::{HttpRequest, HttpResponse, TransportError};
 
 /// Opens the span of a call.
@@ -22,6 +21,19 @@ pub(crate) fn open(operation: &str, request: &HttpRequest) -> Span {
     )
 }
 
+/// What became of a call: `done` (2xx), `throttled` (429), `refused` (another
+/// status below 500), `failed` (5xx), or `silent` without a reply that could be
+/// read to its end.
+pub(crate) fn outcome_name(outcome: &Result<HttpResponse, TransportError>) -> &'static str {
+    match outcome.as_ref().map(|reply| reply.status().as_u16()) {
+        Ok(200..=299) => "done",
+        Ok(429) => "throttled",
+        Ok(500..) => "failed",
+        Ok(_) => "refused",
+        Err(_) => "silent",
+    }
+}
+
 /// Says in the span of a call what became of it.
 pub(crate) fn close(span: &Span, outcome: &Result<HttpResponse, TransportError>) {
     if span.is_disabled() {
@@ -32,10 +44,10 @@ pub(crate) fn close(span: &Span, outcome: &Result<HttpResponse, TransportError>)
     if let Some(status) = status {
         span.record("http.response.status_code", status);
     }
-    match (CallOutcome::of(outcome), status) {
-        (CallOutcome::Done, _) => return,
+    match (outcome_name(outcome), status) {
+        ("done", _) => return,
         (_, Some(status)) => span.record("error.type", tracing::field::display(status)),
-        (answer, None) => span.record("error.type", answer.as_str()),
+        (name, None) => span.record("error.type", name),
     };
     span.record("otel.status_code", "error");
 }

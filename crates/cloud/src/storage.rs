@@ -16,7 +16,7 @@ use exokit_model::request::{Api, ConcreteRequest, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use crate::xml::{XmlError, decode};
+use crate::xml::{decode, unusable};
 
 /// Most objects in one delete request; a limit of S3.
 pub(crate) const DELETE_OBJECTS_MAX: usize = 1000;
@@ -130,13 +130,9 @@ fn acl(body: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn call(operation: &'static str, method: http::Method, path: String) -> Call {
+/// A call without body.
+pub(crate) fn call(operation: &'static str, method: http::Method, path: String) -> Call {
     Call { operation, method, path, body: Bytes::new(), acl: None }
-}
-
-/// A call that only reads.
-pub(crate) fn read(operation: &'static str, method: http::Method, path: String) -> Call {
-    call(operation, method, path)
 }
 
 /// Ends an unfinished upload and drops its parts.
@@ -264,34 +260,36 @@ struct Failure {
     message: String,
 }
 
-const OTHER_DOCUMENT: XmlError = XmlError::Form("it answers another request");
+fn other_document() -> String {
+    unusable("it answers another request")
+}
 
 /// Decodes a page of versions and delete markers.
-pub(crate) fn parse_versions(body: &[u8]) -> Result<Page<ObjectVersion>, XmlError> {
+pub(crate) fn parse_versions(body: &[u8]) -> Result<Page<ObjectVersion>, String> {
     match decode(body)? {
         Document::ListVersionsResult(listing) => listing.page(|element| match element {
             ListElement::Version(version) => Some(version),
             _ => None,
         }),
-        _ => Err(OTHER_DOCUMENT),
+        _ => Err(other_document()),
     }
 }
 
 /// Decodes a page of unfinished uploads.
-pub(crate) fn parse_uploads(body: &[u8]) -> Result<Page<Upload>, XmlError> {
+pub(crate) fn parse_uploads(body: &[u8]) -> Result<Page<Upload>, String> {
     match decode(body)? {
         Document::ListMultipartUploadsResult(listing) => listing.page(|element| match element {
             ListElement::Upload(upload) => Some(upload),
             _ => None,
         }),
-        _ => Err(OTHER_DOCUMENT),
+        _ => Err(other_document()),
     }
 }
 
 /// Decodes the reply to [`delete_objects`]: what could not be deleted.
-pub(crate) fn parse_delete_result(body: &[u8]) -> Result<Vec<DeleteFailure>, XmlError> {
+pub(crate) fn parse_delete_result(body: &[u8]) -> Result<Vec<DeleteFailure>, String> {
     let Document::DeleteResult(result) = decode(body)? else {
-        return Err(OTHER_DOCUMENT);
+        return Err(other_document());
     };
     let failures = result.elements.into_iter().filter_map(|element| match element {
         DeleteElement::Error(failure) => Some(failure),
@@ -312,7 +310,7 @@ impl Listing {
     /// The items that `pick` takes and where the next page begins. A page that
     /// says there are more must say where, or the list would be cut short in
     /// silence.
-    fn page<T>(self, pick: impl Fn(ListElement) -> Option<T>) -> Result<Page<T>, XmlError> {
+    fn page<T>(self, pick: impl Fn(ListElement) -> Option<T>) -> Result<Page<T>, String> {
         let (mut items, mut truncated, mut key, mut id) = (Vec::new(), false, None, None);
         for element in self.elements {
             match element {
@@ -325,7 +323,7 @@ impl Listing {
         match (truncated, key) {
             (false, _) => Ok(Page { items, next: None }),
             (true, Some(key)) => Ok(Page { items, next: Some(Marker { key, id }) }),
-            (true, None) => Err(XmlError::Form("it goes on without saying where")),
+            (true, None) => Err(unusable("it goes on without saying where")),
         }
     }
 }
@@ -365,7 +363,7 @@ mod tests {
     #[test]
     fn a_page_that_hides_its_end_is_an_error() {
         let body = b"<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>";
-        assert!(matches!(parse_versions(body), Err(XmlError::Form("it goes on without saying where"))));
+        assert_eq!(parse_versions(body), Err(unusable("it goes on without saying where")));
         assert!(parse_versions(b"<ListBucketResult/>").is_err());
         assert!(parse_versions(b"<ListVersionsResult><Version/></ListVersionsResult>").is_err());
     }

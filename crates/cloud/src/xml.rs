@@ -7,32 +7,26 @@
 use exokit_model::text::excerpt;
 use serde::de::DeserializeOwned;
 
-/// Why a text is not a usable XML document.
-#[derive(Debug, thiserror::Error)]
-pub enum XmlError {
-    /// It is not UTF-8.
-    #[error("the XML is not UTF-8")]
-    Utf8(#[from] std::str::Utf8Error),
-    /// It is not well-formed, or not of the expected form.
-    #[error("the XML cannot be decoded: {0}")]
-    Syntax(String),
-    /// It is well-formed, but not of a form that object storage sends.
-    #[error("the XML cannot be used: {0}")]
-    Form(&'static str),
+/// That a document is well-formed, but not of a form that object storage sends.
+pub(crate) fn unusable(why: &str) -> String {
+    format!("the XML cannot be used: {why}")
 }
 
 /// Decodes a document with exactly one root element, whose name selects the
 /// variant of the enum `T`.
-pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, XmlError> {
-    let text = std::str::from_utf8(body)?;
+///
+/// # Errors
+/// Says in words why the text is not such a document.
+pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let text = std::str::from_utf8(body).map_err(|error| format!("the XML is not UTF-8: {error}"))?;
     if text.contains("<!DOCTYPE") {
-        return Err(XmlError::Form("it has a document type"));
+        return Err(unusable("it has a document type"));
     }
-    let mut roots: Vec<T> =
-        quick_xml::de::from_str(text).map_err(|error| XmlError::Syntax(excerpt(&error)))?;
+    let mut roots: Vec<T> = quick_xml::de::from_str(text)
+        .map_err(|error| format!("the XML cannot be decoded: {}", excerpt(&error)))?;
     match (roots.pop(), roots.is_empty()) {
         (Some(root), true) => Ok(root),
-        _ => Err(XmlError::Form("it does not consist of one element")),
+        _ => Err(unusable("it does not consist of one element")),
     }
 }
 

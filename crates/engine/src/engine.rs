@@ -113,7 +113,7 @@ impl Engine {
     #[must_use]
     pub fn cloud_calls(&self) -> Vec<(String, &'static str, u64)> {
         let counts = self.parts.client.calls().into_iter();
-        counts.map(|((operation, answer), count)| (operation, answer.as_str(), count)).collect()
+        counts.map(|((operation, answer), count)| (operation, answer, count)).collect()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -156,7 +156,7 @@ pub(crate) fn account_file(data: &[u8]) -> bool {
         Err(error) => {
             let message = error.to_string();
             assert!(!(in_place && once && message.contains(SECRET)), "{message}");
-            check_refusal(&message, &error.hint());
+            check_refusal(&message, error.hint());
             false
         }
     }
@@ -190,7 +190,7 @@ pub(crate) fn endpoint(data: &[u8]) -> bool {
             true
         }
         Err(error) => {
-            check_refusal(&error.to_string(), &error.hint());
+            check_refusal(&error.to_string(), error.hint());
             false
         }
     }
