@@ -14,7 +14,7 @@ use exokit_model::spec::{
 };
 
 use crate::error::DecodeError;
-use crate::fields::{At, Decoder, Fields};
+use crate::fields::{At, Fields};
 use crate::known::{
     ADDON_CCM, ADDON_CSI, ADDON_METRICS, ADDONS, SIZE_MIN, SIZES_TOO_SMALL, STORAGE_CLASSES, ZONES,
 };
@@ -79,20 +79,16 @@ struct Labels {
 }
 
 /// Decodes the shared keys.
-pub(crate) fn decode<'n>(
-    decoder: &mut Decoder<'n>,
-    root: &Fields<'n>,
-    identity: Identity,
-) -> Result<EnvironmentSpec, DecodeError> {
+pub(crate) fn decode(root: &Fields<'_>, identity: Identity) -> Result<EnvironmentSpec, DecodeError> {
     let Identity { environment, class, template, service, image } = identity;
     let zone = root.text_or("exoscale_zone", DEFAULT_ZONE)?;
     zone.word(&ZONES)?;
     let replicas = values::within(&root.whole_or("k8s_replicas", 1)?, 1, REPLICAS_MAX)?;
-    let autoscaling = autoscaling(decoder, root, replicas)?;
-    let block_storage = block_storage(decoder, root)?;
-    let metrics = metrics_server(decoder, root)? || autoscaling.is_some();
-    let cluster = cluster(decoder, root, block_storage.is_some(), metrics)?;
-    let labels = labels(decoder, root)?;
+    let autoscaling = autoscaling(root, replicas)?;
+    let block_storage = block_storage(root)?;
+    let metrics = metrics_server(root)? || autoscaling.is_some();
+    let cluster = cluster(root, block_storage.is_some(), metrics)?;
+    let labels = labels(root)?;
     let port = values::port(&root.whole_or("k8s_port", 5000)?, 1, u16::MAX)?;
     let service_port = root.whole_or("k8s_service_port", u32::from(port))?;
     let namespace = root.text_or("k8s_namespace", &format!("exo-{environment}"))?;
@@ -103,10 +99,10 @@ pub(crate) fn decode<'n>(
         template,
         zone: zone.id()?,
         cluster,
-        nodes: nodes(decoder, root, labels.labels)?,
+        nodes: nodes(root, labels.labels)?,
         // What matters is protected from termination unless the file says otherwise.
-        database: database(decoder, root, class == EnvironmentClass::Production)?,
-        bucket: bucket(decoder, root)?,
+        database: database(root, class == EnvironmentClass::Production)?,
+        bucket: bucket(root)?,
         block_storage,
         workload: WorkloadSpec {
             namespace: values::dns_label(&namespace)?,
@@ -116,11 +112,11 @@ pub(crate) fn decode<'n>(
             port,
             service_port: values::port(&service_port, 1, u16::MAX)?,
             node_port: values::port(&root.whole_or("k8s_nodeport", 30_001)?, 30_000, 32_767)?,
-            resources: resources(decoder, root)?,
+            resources: resources(root)?,
             autoscaling,
-            min_available: min_available(decoder, root)?,
-            load_balancer: load_balancer(decoder, root)?,
-            ingress: ingress(decoder, root)?,
+            min_available: min_available(root)?,
+            load_balancer: load_balancer(root)?,
+            ingress: ingress(root)?,
         },
         hardened: labels.hardened,
         observability: false,
@@ -131,43 +127,14 @@ pub(crate) fn decode<'n>(
     })
 }
 
-/// A section that is there and not switched off. One that does not say
-/// whether it is enabled is: to leave out what was asked for is worse than to
-/// show it in a plan.
-fn enabled<'n>(
-    decoder: &mut Decoder<'n>,
-    root: &Fields<'n>,
-    key: &str,
-    known: &[&'static str],
-) -> Result<Option<Fields<'n>>, DecodeError> {
-    let Some(section) = root.section(decoder, key, known)? else {
-        return Ok(None);
-    };
-    Ok(section.flag_or("enabled", true)?.then_some(section))
-}
-
-fn cluster<'n>(
-    decoder: &mut Decoder<'n>,
-    root: &Fields<'n>,
-    block_storage: bool,
-    metrics: bool,
-) -> Result<ClusterSpec, DecodeError> {
-    let level = match root.text_or("sks_level", "starter")?.word(&["starter", "pro"])? {
-        "pro" => SksLevel::Pro,
-        _ => SksLevel::Starter,
-    };
-    let cni = match root.text_or("sks_cni", "calico")?.word(&["calico", "cilium"])? {
-        "cilium" => Cni::Cilium,
-        _ => Cni::Calico,
-    };
-    let listed = match root.texts("sks_addons")? {
-        Some(listed) => listed,
-        None => root.absent("sks_addons", Vec::new()),
-    };
-    let mut addons: Vec<String> = Vec::new();
-    for addon in &listed.value {
-        addons.push(addon.word(&ADDONS)?.to_owned());
-    }
+fn cluster(root: &Fields<'_>, block_storage: bool, metrics: bool) -> Result<ClusterSpec, DecodeError> {
+    let levels = [("starter", SksLevel::Starter), ("pro", SksLevel::Pro)];
+    let level = root.text_or("sks_level", "starter")?.choice(&levels)?;
+    let cnis = [("calico", Cni::Calico), ("cilium", Cni::Cilium)];
+    let cni = root.text_or("sks_cni", "calico")?.choice(&cnis)?;
+    let listed = root.texts("sks_addons")?.unwrap_or_else(|| root.absent("sks_addons", Vec::new()));
+    let words = listed.value.iter().map(|addon| addon.word(&ADDONS).map(str::to_owned));
+    let mut addons: Vec<String> = words.collect::<Result<_, _>>()?;
     let needed = [
         (ADDON_CCM, true, "without it nodes never become ready"),
         (ADDON_CSI, block_storage, "it makes the block storage"),
@@ -182,7 +149,7 @@ fn cluster<'n>(
         // An absent list is a choice left to exokit, not a mistake.
         if root.has("sks_addons") {
             let why = format!("{addon} is added: {why}");
-            decoder.correct(&listed, &before, &addons.join(", "), &why)?;
+            root.correct(&listed, &before, &addons.join(", "), &why)?;
         }
     }
     addons.sort();
@@ -190,16 +157,12 @@ fn cluster<'n>(
     Ok(ClusterSpec { level, cni, addons, version: None })
 }
 
-fn nodes(
-    decoder: &mut Decoder<'_>,
-    root: &Fields<'_>,
-    labels: BTreeMap<String, String>,
-) -> Result<NodesSpec, DecodeError> {
+fn nodes(root: &Fields<'_>, labels: BTreeMap<String, String>) -> Result<NodesSpec, DecodeError> {
     let family = values::family(&root.text_or("node_type_family", "standard")?)?;
     let mut size = root.text_or("node_type_size", SIZE_MIN)?;
     if family == "standard" && SIZES_TOO_SMALL.contains(&size.value.as_str()) {
         let why = "the cloud refuses micro and tiny for nodes; small is the smallest";
-        decoder.correct(&size, &size.value, SIZE_MIN, why)?;
+        root.correct(&size, &size.value, SIZE_MIN, why)?;
         size = size.with(SIZE_MIN.to_owned());
     }
     let disk = root.whole_or("node_disk_gb", 20)?;
@@ -212,9 +175,9 @@ fn nodes(
     })
 }
 
-fn labels<'n>(decoder: &mut Decoder<'n>, root: &Fields<'n>) -> Result<Labels, DecodeError> {
+fn labels(root: &Fields<'_>) -> Result<Labels, DecodeError> {
     let mut found = Labels::default();
-    let Some(section) = enabled(decoder, root, "node_labels", &["enabled", "labels"])? else {
+    let Some(section) = root.enabled("node_labels", &["enabled", "labels"])? else {
         return Ok(found);
     };
     for (key, value) in section.pairs("labels")? {
@@ -222,7 +185,7 @@ fn labels<'n>(decoder: &mut Decoder<'n>, root: &Fields<'n>) -> Result<Labels, De
         if values::is_reserved_label(&name) {
             let why = "the cloud refuses labels of the kubernetes.io namespaces on nodes; \
                        exokit sets managed-by on what it makes inside the cluster";
-            decoder.correct(&value, &value.value, "left out", why)?;
+            root.correct(&value, &value.value, "left out", why)?;
             continue;
         }
         match name.rsplit('/').next().unwrap_or_default() {
@@ -236,24 +199,24 @@ fn labels<'n>(decoder: &mut Decoder<'n>, root: &Fields<'n>) -> Result<Labels, De
         let fixed = values::label_value(&value.value);
         if fixed != value.value {
             let why = "a Kubernetes label holds at most 63 letters, digits, '-', '_' and '.'";
-            decoder.correct(&value, &value.value, &fixed, why)?;
+            root.correct(&value, &value.value, &fixed, why)?;
         }
         found.labels.insert(name, fixed);
     }
     Ok(found)
 }
 
-fn load_balancer<'n>(decoder: &mut Decoder<'n>, root: &Fields<'n>) -> Result<bool, DecodeError> {
-    let Some(section) = enabled(decoder, root, "load_balancer", &["enabled", "type"])? else {
+fn load_balancer(root: &Fields<'_>) -> Result<bool, DecodeError> {
+    let Some(section) = root.enabled("load_balancer", &["enabled", "type"])? else {
         return Ok(false);
     };
     section.text_or("type", "nlb")?.word(&["nlb"])?;
     Ok(true)
 }
 
-fn ingress<'n>(decoder: &mut Decoder<'n>, root: &Fields<'n>) -> Result<Option<IngressSpec>, DecodeError> {
+fn ingress(root: &Fields<'_>) -> Result<Option<IngressSpec>, DecodeError> {
     let known = ["enabled", "provider", "tls", "domain", "cert_email"];
-    let Some(section) = enabled(decoder, root, "ingress", &known)? else {
+    let Some(section) = root.enabled("ingress", &known)? else {
         return Ok(None);
     };
     let domain = section.text("domain")?;
@@ -266,46 +229,37 @@ fn ingress<'n>(decoder: &mut Decoder<'n>, root: &Fields<'n>) -> Result<Option<In
     }))
 }
 
-fn bucket<'n>(decoder: &mut Decoder<'n>, root: &Fields<'n>) -> Result<Option<BucketSpec>, DecodeError> {
+fn bucket(root: &Fields<'_>) -> Result<Option<BucketSpec>, DecodeError> {
     let known = ["enabled", "bucket_name", "acl"];
-    let Some(section) = enabled(decoder, root, "object_storage", &known)? else {
+    let Some(section) = root.enabled("object_storage", &known)? else {
         return Ok(None);
     };
     let name = section.need_text("bucket_name")?;
     let suffix = values::service_name(&name)?;
-    if suffix.len() > BUCKET_SUFFIX_CHARS_MAX {
-        let why = format!("{suffix:?} has {} characters", suffix.len());
-        let hint = format!("use at most {BUCKET_SUFFIX_CHARS_MAX}; the environment's name is put before it");
-        return Err(name.refuse(why, hint));
-    }
-    let acl = match section.text_or("acl", "private")?.word(&["private", "public-read"])? {
-        "public-read" => BucketAcl::PublicRead,
-        _ => BucketAcl::Private,
-    };
+    let why = format!("{suffix:?} has {} characters", suffix.len());
+    let hint = format!("use at most {BUCKET_SUFFIX_CHARS_MAX}; the environment's name is put before it");
+    name.ensure(suffix.len() <= BUCKET_SUFFIX_CHARS_MAX, why, hint)?;
+    let acls = [("private", BucketAcl::Private), ("public-read", BucketAcl::PublicRead)];
+    let acl = section.text_or("acl", "private")?.choice(&acls)?;
     Ok(Some(BucketSpec { suffix, acl }))
 }
 
-fn block_storage<'n>(
-    decoder: &mut Decoder<'n>,
-    root: &Fields<'n>,
-) -> Result<Option<BlockStorageSpec>, DecodeError> {
+fn block_storage(root: &Fields<'_>) -> Result<Option<BlockStorageSpec>, DecodeError> {
     let known = ["enabled", "storage_class", "size_gb", "access_mode", "mount_path"];
-    let Some(section) = enabled(decoder, root, "block_storage", &known)? else {
+    let Some(section) = root.enabled("block_storage", &known)? else {
         return Ok(None);
     };
     let usual = STORAGE_CLASSES[0];
     let mut class = section.text_or("storage_class", usual)?;
     if class.value == "exoscale-ssd" {
         let why = "the cloud never had a storage class of this name";
-        decoder.correct(&class, &class.value, usual, why)?;
+        root.correct(&class, &class.value, usual, why)?;
         class = class.with(usual.to_owned());
     }
     let mode = section.text_or("access_mode", "ReadWriteOnce")?;
-    if ["ReadWriteMany", "ReadOnlyMany"].contains(&mode.value.as_str()) {
-        let why = format!("{} needs a volume that several nodes mount", mode.value);
-        let hint = "use ReadWriteOnce; block storage is attached to one node at a time";
-        return Err(mode.refuse(why, hint));
-    }
+    let shared = ["ReadWriteMany", "ReadOnlyMany"].contains(&mode.value.as_str());
+    let why = format!("{} needs a volume that several nodes mount", mode.value);
+    mode.ensure(!shared, why, "use ReadWriteOnce; block storage is attached to one node at a time")?;
     let size = section.whole_or("size_gb", 10)?;
     Ok(Some(BlockStorageSpec {
         storage_class: class.word(&STORAGE_CLASSES)?.to_owned(),
@@ -315,37 +269,29 @@ fn block_storage<'n>(
     }))
 }
 
-fn database<'n>(
-    decoder: &mut Decoder<'n>,
-    root: &Fields<'n>,
-    protect: bool,
-) -> Result<Option<DatabaseSpec>, DecodeError> {
+fn database(root: &Fields<'_>, protect: bool) -> Result<Option<DatabaseSpec>, DecodeError> {
     let known = ["enabled", "type", "version", "plan", "termination_protection"];
-    let Some(section) = enabled(decoder, root, "database", &known)? else {
+    let Some(section) = root.enabled("database", &known)? else {
         return Ok(None);
     };
     let kind = section.need_text("type")?;
     let mut version = section.text("version")?;
     let engine = match kind.value.as_str() {
-        "pg" | "postgres" => DatabaseEngine::Pg,
-        "valkey" => DatabaseEngine::Valkey,
         "redis" => {
             let why = "the cloud has replaced Redis by Valkey, which Redis clients can talk to";
-            decoder.correct(&kind, "redis", "valkey", why)?;
+            root.correct(&kind, "redis", "valkey", why)?;
             if let Some(old) = version.take() {
                 let why = "it is a version of Redis; Valkey's default version is used";
-                decoder.correct(&old, &old.value, "left out", why)?;
+                root.correct(&old, &old.value, "left out", why)?;
             }
             DatabaseEngine::Valkey
         }
-        "mysql" => {
-            let why = "mysql is refused: no template offers it".to_owned();
-            return Err(kind.refuse(why, "use pg or valkey"));
-        }
-        _ => {
-            kind.word(&["pg", "postgres", "valkey"])?;
-            DatabaseEngine::Pg
-        }
+        "mysql" => return Err(kind.refuse("mysql is refused: no template offers it", "use pg or valkey")),
+        _ => kind.choice(&[
+            ("pg", DatabaseEngine::Pg),
+            ("postgres", DatabaseEngine::Pg),
+            ("valkey", DatabaseEngine::Valkey),
+        ])?,
     };
     Ok(Some(DatabaseSpec {
         engine,
@@ -355,23 +301,17 @@ fn database<'n>(
     }))
 }
 
-fn autoscaling<'n>(
-    decoder: &mut Decoder<'n>,
-    root: &Fields<'n>,
-    replicas: u32,
-) -> Result<Option<AutoscalingSpec>, DecodeError> {
+fn autoscaling(root: &Fields<'_>, replicas: u32) -> Result<Option<AutoscalingSpec>, DecodeError> {
     let known = ["enabled", "min_replicas", "max_replicas", "cpu_target_percent", "memory_target_percent"];
-    let Some(section) = enabled(decoder, root, "autoscaling", &known)? else {
+    let Some(section) = root.enabled("autoscaling", &known)? else {
         return Ok(None);
     };
     let most = section.whole_or("max_replicas", replicas)?;
     let min_replicas = section.whole_or("min_replicas", replicas)?;
     let min_replicas = values::within(&min_replicas, 1, REPLICAS_MAX)?;
     let max_replicas = values::within(&most, 1, REPLICAS_MAX)?;
-    if max_replicas < min_replicas {
-        let why = format!("{max_replicas} is less than min_replicas, {min_replicas}");
-        return Err(most.refuse(why, "raise it, or lower min_replicas"));
-    }
+    let why = format!("{max_replicas} is less than min_replicas, {min_replicas}");
+    most.ensure(max_replicas >= min_replicas, why, "raise it, or lower min_replicas")?;
     Ok(Some(AutoscalingSpec {
         min_replicas,
         max_replicas,
@@ -380,19 +320,16 @@ fn autoscaling<'n>(
     }))
 }
 
-fn resources<'n>(decoder: &mut Decoder<'n>, root: &Fields<'n>) -> Result<ResourcesSpec, DecodeError> {
-    let section = root.section(decoder, "resources", &["requests", "limits"])?;
-    let section = section.as_ref();
-    let requests = amounts(decoder, root, section, "requests", ("100m", "128Mi"))?;
-    let limits = amounts(decoder, root, section, "limits", ("500m", "512Mi"))?;
+fn resources(root: &Fields<'_>) -> Result<ResourcesSpec, DecodeError> {
+    let section = root.section_or_empty("resources", &["requests", "limits"])?;
+    let requests = amounts(&section, "requests", ("100m", "128Mi"))?;
+    let limits = amounts(&section, "limits", ("500m", "512Mi"))?;
     for (limit, request, most) in [
         (&limits.cpu, requests.millicores, limits.millicores),
         (&limits.memory, requests.bytes, limits.bytes),
     ] {
-        if request > most {
-            let why = "the limit is below the request".to_owned();
-            return Err(limit.refuse(why, "raise the limit or lower the request"));
-        }
+        let (why, hint) = ("the limit is below the request", "raise the limit or lower the request");
+        limit.ensure(request <= most, why, hint)?;
     }
     Ok(ResourcesSpec { requests: requests.quantities, limits: limits.quantities })
 }
@@ -406,49 +343,26 @@ struct Amounts {
     bytes: u64,
 }
 
-fn amounts<'n>(
-    decoder: &mut Decoder<'n>,
-    root: &Fields<'n>,
-    section: Option<&Fields<'n>>,
-    key: &str,
-    default: (&str, &str),
-) -> Result<Amounts, DecodeError> {
-    let part = match section {
-        Some(section) => section.section(decoder, key, &["cpu", "memory"])?,
-        None => None,
-    };
-    // Without the part, its keys are missed where the part should be.
-    let (cpu, memory) = match &part {
-        Some(part) => (part.text_or("cpu", default.0)?, part.text_or("memory", default.1)?),
-        None => {
-            let root = section.unwrap_or(root);
-            (
-                root.text_or(&format!("{key}.cpu"), default.0)?,
-                root.text_or(&format!("{key}.memory"), default.1)?,
-            )
-        }
-    };
+fn amounts(section: &Fields<'_>, key: &str, default: (&str, &str)) -> Result<Amounts, DecodeError> {
+    let part = section.section_or_empty(key, &["cpu", "memory"])?;
+    let cpu = part.text_or("cpu", default.0)?;
+    let memory = part.text_or("memory", default.1)?;
     let (cpu_text, millicores) = values::cpu(&cpu)?;
     let (memory_text, bytes) = values::memory(&memory)?;
-    Ok(Amounts {
-        cpu,
-        memory,
-        quantities: Quantities { cpu: cpu_text, memory: memory_text },
-        millicores,
-        bytes,
-    })
+    let quantities = Quantities { cpu: cpu_text, memory: memory_text };
+    Ok(Amounts { cpu, memory, quantities, millicores, bytes })
 }
 
-fn metrics_server<'n>(decoder: &mut Decoder<'n>, root: &Fields<'n>) -> Result<bool, DecodeError> {
-    match root.section(decoder, "monitoring", &["metrics_server"])? {
+fn metrics_server(root: &Fields<'_>) -> Result<bool, DecodeError> {
+    match root.section("monitoring", &["metrics_server"])? {
         Some(section) => section.flag_or("metrics_server", true),
         None => Ok(!root.has("sks_addons")),
     }
 }
 
-fn min_available<'n>(decoder: &mut Decoder<'n>, root: &Fields<'n>) -> Result<Option<u32>, DecodeError> {
+fn min_available(root: &Fields<'_>) -> Result<Option<u32>, DecodeError> {
     let known = ["enabled", "min_available"];
-    let Some(section) = enabled(decoder, root, "pod_disruption_budget", &known)? else {
+    let Some(section) = root.enabled("pod_disruption_budget", &known)? else {
         return Ok(None);
     };
     let least = section.whole_or("min_available", 1)?;

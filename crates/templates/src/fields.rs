@@ -4,6 +4,7 @@
 //! types, and collects the corrections that a run file may need; a template
 //! must need none.
 
+use std::cell::RefCell;
 use std::str::FromStr;
 
 use exokit_model::ids::InvalidId;
@@ -38,51 +39,45 @@ pub struct IgnoredKey {
 
 /// One reading of one file.
 pub(crate) struct Decoder<'a> {
-    pub(crate) source: Source<'a>,
-    pub(crate) mode: Mode,
-    pub(crate) corrections: Vec<Correction>,
-    pub(crate) ignored: Vec<IgnoredKey>,
-}
-
-/// A file as the caller named it, and its text.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Source<'a> {
-    pub(crate) file: &'a str,
-    pub(crate) text: &'a str,
+    /// The file as the caller named it.
+    file: &'a str,
+    text: &'a str,
+    mode: Mode,
+    corrections: RefCell<Vec<Correction>>,
+    ignored: RefCell<Vec<IgnoredKey>>,
 }
 
 impl<'a> Decoder<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str, mode: Mode) -> Self {
-        Self { source: Source { file, text }, mode, corrections: Vec::new(), ignored: Vec::new() }
+        Self { file, text, mode, corrections: RefCell::default(), ignored: RefCell::default() }
+    }
+
+    /// What was corrected and what was ignored, in the order of reading.
+    pub(crate) fn notes(self) -> (Vec<Correction>, Vec<IgnoredKey>) {
+        (self.corrections.into_inner(), self.ignored.into_inner())
     }
 
     /// Opens a mapping whose keys must be among `known`.
     pub(crate) fn open<'n>(
-        &mut self,
+        &'n self,
         node: &'n Node,
         path: &str,
         known: &[&'static str],
-    ) -> Result<Fields<'n>, DecodeError>
-    where
-        'a: 'n,
-    {
+    ) -> Result<Fields<'n>, DecodeError> {
         let location = node.referenced.into();
         let Value::Map(entries) = &node.value else {
-            let why = format!("expected a mapping, found {}", describe(self.source.text, node));
+            let why = format!("expected a mapping, found {}", describe(self.text, node));
             let hint = format!("write it as keys and values; known keys: {}", known.join(", "));
-            return Err(DecodeError::new(self.source.file, location, path, why, hint));
+            return Err(DecodeError::new(self.file, location, path, why, hint));
         };
-        for (key, _) in entries {
-            if !known.contains(&key.value.as_str()) {
-                self.unknown_key(key, path, known)?;
-            }
+        for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.value.as_str())) {
+            self.unknown_key(key, path, known)?;
         }
-        let complete = self.mode == Mode::Template;
-        Ok(Fields { source: self.source, complete, path: path.to_owned(), location, entries })
+        Ok(Fields { decoder: self, path: path.to_owned(), location, entries })
     }
 
     fn unknown_key(
-        &mut self,
+        &self,
         key: &Spanned<String>,
         path: &str,
         known: &[&'static str],
@@ -90,7 +85,8 @@ impl<'a> Decoder<'a> {
         let location: SourceLocation = key.referenced.into();
         let whole = join(path, &shorten(&key.value));
         if self.mode == (Mode::Run { lenient: true }) {
-            self.ignored.push(IgnoredKey { key: whole, line: location.line, column: location.column });
+            let ignored = IgnoredKey { key: whole, line: location.line, column: location.column };
+            self.ignored.borrow_mut().push(ignored);
             return Ok(());
         }
         let why = match nearest(&key.value, known.iter().copied()) {
@@ -101,28 +97,7 @@ impl<'a> Decoder<'a> {
         if self.mode != Mode::Template {
             hint.push_str("; or read the file leniently to ignore it");
         }
-        Err(DecodeError::new(self.source.file, location, &whole, why, hint))
-    }
-
-    /// Notes a correction; in a template it is an error.
-    pub(crate) fn correct<T>(
-        &mut self,
-        at: &At<T>,
-        from: &str,
-        to: &str,
-        why: &str,
-    ) -> Result<(), DecodeError> {
-        if self.mode == Mode::Template {
-            let wrong = format!("{:?} is not right: {why}", shorten(from));
-            return Err(at.refuse(wrong, format!("write {to}")));
-        }
-        self.corrections.push(Correction {
-            field: at.key.as_str().into(),
-            from: from.into(),
-            to: to.into(),
-            why: why.into(),
-        });
-        Ok(())
+        Err(DecodeError::new(self.file, location, &whole, why, hint))
     }
 }
 
@@ -138,6 +113,19 @@ pub(crate) struct At<T> {
 impl<T> At<T> {
     pub(crate) fn refuse(&self, why: impl Into<String>, hint: impl Into<String>) -> DecodeError {
         DecodeError::new(&self.file, self.location, &self.key, why.into(), hint.into())
+    }
+
+    /// The value, if it is `good`.
+    pub(crate) fn ensure(
+        &self,
+        good: bool,
+        why: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Result<T, DecodeError>
+    where
+        T: Clone,
+    {
+        if good { Ok(self.value.clone()) } else { Err(self.refuse(why, hint)) }
     }
 
     /// The same location with another value.
@@ -159,7 +147,7 @@ impl At<String> {
 
     /// The text, if it is `good`; otherwise the error that it is not `what`.
     pub(crate) fn accept(&self, good: bool, what: &str, hint: &str) -> Result<String, DecodeError> {
-        good.then(|| self.value.clone()).ok_or_else(|| self.wrong(what, hint))
+        self.ensure(good, format!("{:?} is not {what}", shorten(&self.value)), hint)
     }
 
     /// The text as a checked name.
@@ -172,9 +160,17 @@ impl At<String> {
 
     /// The text as one of `known`.
     pub(crate) fn word<'w>(&self, known: &[&'w str]) -> Result<&'w str, DecodeError> {
-        known.iter().find(|word| **word == self.value).copied().ok_or_else(|| {
+        let words: Vec<_> = known.iter().map(|word| (*word, *word)).collect();
+        self.choice(&words)
+    }
+
+    /// What the text means, which is one of the words of `known`.
+    pub(crate) fn choice<T: Copy>(&self, known: &[(&str, T)]) -> Result<T, DecodeError> {
+        let chosen = known.iter().find(|(word, _)| *word == self.value);
+        chosen.map(|(_, meaning)| *meaning).ok_or_else(|| {
+            let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
             let why = format!("unknown value {:?}", shorten(&self.value));
-            self.refuse(why, hint_words(&self.value, known))
+            self.refuse(why, hint_words(&self.value, &words))
         })
     }
 }
@@ -184,21 +180,40 @@ pub(crate) type Pair = (At<String>, At<String>);
 
 /// The keys of one mapping.
 pub(crate) struct Fields<'n> {
-    source: Source<'n>,
-    complete: bool,
+    decoder: &'n Decoder<'n>,
     path: String,
     location: SourceLocation,
     entries: &'n [(Spanned<String>, Node)],
 }
 
 impl<'n> Fields<'n> {
+    /// Notes a correction; in a template it is an error.
+    pub(crate) fn correct<T>(&self, at: &At<T>, from: &str, to: &str, why: &str) -> Result<(), DecodeError> {
+        if self.decoder.mode == Mode::Template {
+            let wrong = format!("{:?} is not right: {why}", shorten(from));
+            return Err(at.refuse(wrong, format!("write {to}")));
+        }
+        self.decoder.corrections.borrow_mut().push(Correction {
+            field: at.key.as_str().into(),
+            from: from.into(),
+            to: to.into(),
+            why: why.into(),
+        });
+        Ok(())
+    }
+
     fn node(&self, key: &str) -> Option<&'n Node> {
         let entry = self.entries.iter().find(|(known, _)| known.value == key);
         entry.map(|(_, node)| node).filter(|node| !matches!(node.value, Value::Null))
     }
 
     fn at<T>(&self, key: &str, location: impl Into<SourceLocation>, value: T) -> At<T> {
-        At { file: self.source.file.to_owned(), location: location.into(), key: join(&self.path, key), value }
+        At {
+            file: self.decoder.file.to_owned(),
+            location: location.into(),
+            key: join(&self.path, key),
+            value,
+        }
     }
 
     /// Whether the key stands in the file with a value.
@@ -212,16 +227,16 @@ impl<'n> Fields<'n> {
     }
 
     fn wrong(&self, key: &str, node: &Node, expected: &str, hint: &str) -> DecodeError {
-        let why = format!("expected {expected}, found {}", describe(self.source.text, node));
+        let why = format!("expected {expected}, found {}", describe(self.decoder.text, node));
         self.at(key, node.referenced, ()).refuse(why, hint)
     }
 
     /// The default for a key that was left out; an error in a template.
     fn default<T>(&self, key: &str, default: T) -> Result<At<T>, DecodeError> {
         let at = self.absent(key, default);
-        match self.complete {
-            true => Err(at.missing()),
-            false => Ok(at),
+        match self.decoder.mode {
+            Mode::Template => Err(at.missing()),
+            Mode::Run { .. } => Ok(at),
         }
     }
 
@@ -229,7 +244,7 @@ impl<'n> Fields<'n> {
     fn scalar(&self, node: &Node) -> Option<String> {
         match &node.value {
             Value::Text(text) => Some(text.clone()),
-            Value::Number(_) => Some(spelling(self.source.text, node).to_owned()),
+            Value::Number(_) => Some(spelling(self.decoder.text, node).to_owned()),
             _ => None,
         }
     }
@@ -297,12 +312,36 @@ impl<'n> Fields<'n> {
     /// A nested mapping whose keys must be among `known`.
     pub(crate) fn section(
         &self,
-        decoder: &mut Decoder<'n>,
         key: &str,
         known: &[&'static str],
     ) -> Result<Option<Fields<'n>>, DecodeError> {
         let node = self.node(key);
-        node.map(|node| decoder.open(node, &join(&self.path, key), known)).transpose()
+        node.map(|node| self.decoder.open(node, &join(&self.path, key), known)).transpose()
+    }
+
+    /// The same; an absent one is empty, and its keys are missed where it
+    /// should be.
+    pub(crate) fn section_or_empty(
+        &self,
+        key: &str,
+        known: &[&'static str],
+    ) -> Result<Fields<'n>, DecodeError> {
+        let empty = || Fields { path: join(&self.path, key), entries: &[], ..*self };
+        Ok(self.section(key, known)?.unwrap_or_else(empty))
+    }
+
+    /// A section that is there and not switched off. One that does not say
+    /// whether it is enabled is: to leave out what was asked for is worse than to
+    /// show it in a plan.
+    pub(crate) fn enabled(
+        &self,
+        key: &str,
+        known: &[&'static str],
+    ) -> Result<Option<Fields<'n>>, DecodeError> {
+        let Some(section) = self.section(key, known)? else {
+            return Ok(None);
+        };
+        Ok(section.flag_or("enabled", true)?.then_some(section))
     }
 
     /// A nested mapping of free keys to texts.

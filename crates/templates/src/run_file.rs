@@ -44,12 +44,12 @@ impl RunFile {
     /// be used.
     pub fn decode(file: &str, text: &str, set: &TemplateSet, lenient: bool) -> Result<Self, DecodeError> {
         let node = yaml::parse(file, text)?;
-        let mut decoder = Decoder::new(file, text, Mode::Run { lenient });
+        let decoder = Decoder::new(file, text, Mode::Run { lenient });
         let mut known = IDENTITY_KEYS.to_vec();
         known.extend(body::KEYS);
         let root = decoder.open(&node, "", &known)?;
         let project = root.need_text("project_name")?;
-        let environment = environment_name(&mut decoder, &project)?;
+        let environment = environment_name(&root, &project)?;
         let class = class(&root)?;
         let service = match root.text("service_name")? {
             Some(name) => values::service_name(&name)?,
@@ -57,36 +57,36 @@ impl RunFile {
         };
         let image = image(&root, &service, set)?;
         let identity = Identity { environment, class, template: TemplateId(1), service, image };
-        let mut spec = body::decode(&mut decoder, &root, identity)?;
+        let mut spec = body::decode(&root, identity)?;
         spec.project = project.value;
-        observability(&mut decoder, &root, &mut spec, set)?;
+        observability(&root, &mut spec, set)?;
         let Some((id, differs)) = nearest(&spec, set) else {
             let at = root.absent("", ());
             return Err(at.refuse("there are no templates to compare with", "give one"));
         };
         spec.template = id;
         add_own_labels(&mut spec, set);
-        Ok(Self { spec, corrections: decoder.corrections, nearest: id, differs, ignored: decoder.ignored })
+        let (corrections, ignored) = decoder.notes();
+        Ok(Self { spec, corrections, nearest: id, differs, ignored })
     }
 }
 
-fn environment_name(decoder: &mut Decoder<'_>, project: &At<String>) -> Result<EnvironmentName, DecodeError> {
+fn environment_name(root: &Fields<'_>, project: &At<String>) -> Result<EnvironmentName, DecodeError> {
     let slug = values::slug(&project.value);
     let name = project.with(slug.clone()).id()?;
     if slug != project.value {
         let why = "names in the cloud are lower-case letters, digits and hyphens";
-        decoder.correct(project, &project.value, &slug, why)?;
+        root.correct(project, &project.value, &slug, why)?;
     }
     Ok(name)
 }
 
 fn class(root: &Fields<'_>) -> Result<EnvironmentClass, DecodeError> {
-    let word = root.text_or("environment", "test")?;
-    Ok(match word.word(&["test", "staging", "production"])? {
-        "production" => EnvironmentClass::Production,
-        "staging" => EnvironmentClass::Staging,
-        _ => EnvironmentClass::Test,
-    })
+    root.text_or("environment", "test")?.choice(&[
+        ("test", EnvironmentClass::Test),
+        ("staging", EnvironmentClass::Staging),
+        ("production", EnvironmentClass::Production),
+    ])
 }
 
 /// The image of the user's repository on Docker Hub; without a user, the
@@ -107,7 +107,6 @@ fn image(root: &Fields<'_>, service: &str, set: &TemplateSet) -> Result<String, 
 /// The earlier kit could only reserve room for Grafana, Prometheus and Loki.
 /// A file that was made from a template which runs them gets them.
 fn observability(
-    decoder: &mut Decoder<'_>,
     root: &Fields<'_>,
     spec: &mut EnvironmentSpec,
     set: &TemplateSet,
@@ -118,7 +117,7 @@ fn observability(
         spec.observability = true;
         let at = root.absent("node_labels.labels.stargate.io/template", ());
         let why = "the template runs Grafana, Prometheus and Loki, which the kit did not";
-        decoder.correct(&at, "room for monitoring", "monitoring that runs", why)?;
+        root.correct(&at, "room for monitoring", "monitoring that runs", why)?;
     }
     Ok(())
 }

@@ -78,8 +78,9 @@ impl TemplateSet {
     /// # Errors
     /// Never in a program whose tests pass.
     pub fn embedded() -> Result<Self, TemplateError> {
-        let templates = decode_all(EMBEDDED)?;
-        Ok(Self { templates: templates.into_iter().map(|(id, (_, t))| (id, t)).collect() })
+        let mut set = Self::default();
+        set.add(EMBEDDED)?;
+        Ok(set)
     }
 
     /// The embedded templates, with those of a directory in place of the ones
@@ -87,16 +88,30 @@ impl TemplateSet {
     ///
     /// # Errors
     /// When a file is refused, or two of them describe one template.
-    pub fn with_overrides<F, T>(files: impl IntoIterator<Item = (F, T)>) -> Result<Self, TemplateError>
-    where
-        F: AsRef<str>,
-        T: AsRef<str>,
-    {
+    pub fn with_overrides(
+        files: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>,
+    ) -> Result<Self, TemplateError> {
         let mut set = Self::embedded()?;
-        for (id, (_, template)) in decode_all(files)? {
-            set.templates.insert(id, template);
-        }
+        set.add(files)?;
         Ok(set)
+    }
+
+    /// Adds files that must describe different templates.
+    fn add(
+        &mut self,
+        files: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>,
+    ) -> Result<(), TemplateError> {
+        let mut added: BTreeMap<TemplateId, String> = BTreeMap::new();
+        for (file, text) in files {
+            let second = file.as_ref().to_owned();
+            let template = Template::decode(&second, text.as_ref())?;
+            let id = template.id;
+            if let Some(first) = added.insert(id, second.clone()) {
+                return Err(TemplateError::Duplicate { id, first, second });
+            }
+            self.templates.insert(id, template);
+        }
+        Ok(())
     }
 
     /// The template with this id, if there is one.
@@ -150,28 +165,4 @@ impl TemplateSet {
     pub fn candidates(&self) -> Vec<Candidate> {
         self.iter().map(Template::candidate).collect()
     }
-}
-
-/// Decodes files that must describe different templates.
-fn decode_all<F, T>(
-    files: impl IntoIterator<Item = (F, T)>,
-) -> Result<BTreeMap<TemplateId, (String, Template)>, TemplateError>
-where
-    F: AsRef<str>,
-    T: AsRef<str>,
-{
-    let mut all: BTreeMap<TemplateId, (String, Template)> = BTreeMap::new();
-    for (file, text) in files {
-        let file = file.as_ref();
-        let template = Template::decode(file, text.as_ref())?;
-        if let Some((first, _)) = all.get(&template.id) {
-            return Err(TemplateError::Duplicate {
-                id: template.id,
-                first: first.clone(),
-                second: file.to_owned(),
-            });
-        }
-        all.insert(template.id, (file.to_owned(), template));
-    }
-    Ok(all)
 }

@@ -150,14 +150,14 @@ impl Template {
     /// correction.
     pub fn decode(file: &str, text: &str) -> Result<Self, DecodeError> {
         let node = yaml::parse(file, text)?;
-        let mut decoder = Decoder::new(file, text, Mode::Template);
+        let decoder = Decoder::new(file, text, Mode::Template);
         let mut known = vec!["template", "service_name"];
         known.extend(body::KEYS);
         let root = decoder.open(&node, "", &known)?;
-        let Some(header) = root.section(&mut decoder, "template", &HEADER_KEYS)? else {
+        let Some(header) = root.section("template", &HEADER_KEYS)? else {
             return Err(root.absent("template", ()).missing());
         };
-        build(&mut decoder, &root, &header)
+        build(&root, &header)
     }
 
     /// `T3-persistent-store`, as in the label of the nodes.
@@ -292,15 +292,19 @@ fn override_nodes(spec: &mut EnvironmentSpec, options: &InstantiateOptions) -> R
     Ok(())
 }
 
+/// A part of the template, for an option that is about it.
+fn part<'s, T>(
+    part: &'s mut Option<T>,
+    template: TemplateId,
+    (name, option): (&'static str, &'static str),
+) -> Result<&'s mut T, InstantiateError> {
+    part.as_mut().ok_or(InstantiateError::NoSuchPart { template, part: name, option })
+}
+
 fn override_data(spec: &mut EnvironmentSpec, options: &InstantiateOptions) -> Result<(), InstantiateError> {
-    let template = spec.template;
-    let missing = |part, option| InstantiateError::NoSuchPart { template, part, option };
-    match (&options.database_plan, &mut spec.database) {
-        (Some(plan), Some(database)) => {
-            database.plan = checked("database plan", plan.clone(), values::plan)?;
-        }
-        (Some(_), None) => return Err(missing("database", "database plan")),
-        (None, _) => {}
+    if let Some(plan) = &options.database_plan {
+        let database = part(&mut spec.database, spec.template, ("database", "database plan"))?;
+        database.plan = checked("database plan", plan.clone(), values::plan)?;
     }
     // What matters is not deleted by accident from elsewhere; a teardown by
     // exokit takes the protection away after it was approved.
@@ -309,13 +313,9 @@ fn override_data(spec: &mut EnvironmentSpec, options: &InstantiateOptions) -> Re
     {
         database.termination_protection = true;
     }
-    match (options.block_storage_gb, &mut spec.block_storage) {
-        (Some(size), Some(block)) => {
-            let within = |at: &_| values::within(at, 1, body::BLOCK_GB_MAX);
-            block.size_gb = checked("block storage", size, within)?;
-        }
-        (Some(_), None) => return Err(missing("block storage", "block storage")),
-        (None, _) => {}
+    if let Some(size) = options.block_storage_gb {
+        let block = part(&mut spec.block_storage, spec.template, ("block storage", "block storage"))?;
+        block.size_gb = checked("block storage", size, |at| values::within(at, 1, body::BLOCK_GB_MAX))?;
     }
     Ok(())
 }
@@ -327,26 +327,19 @@ fn override_workload(
     if let Some(image) = &options.image {
         spec.workload.image = checked("image", image.clone(), values::image)?;
     }
-    let template = spec.template;
     let ingress = &mut spec.workload.ingress;
-    for (option, value) in [("domain", &options.domain), ("mail", &options.cert_email)] {
-        let Some(value) = value else { continue };
-        let Some(ingress) = ingress else {
-            return Err(InstantiateError::NoSuchPart { template, part: "ingress", option });
-        };
-        match option {
-            "domain" => ingress.domain = Some(checked(option, value.clone(), values::host_name)?),
-            _ => ingress.cert_email = Some(checked(option, value.clone(), values::mail)?),
-        }
+    if let Some(domain) = &options.domain {
+        let ingress = part(ingress, spec.template, ("ingress", "domain"))?;
+        ingress.domain = Some(checked("domain", domain.clone(), values::host_name)?);
+    }
+    if let Some(mail) = &options.cert_email {
+        let ingress = part(ingress, spec.template, ("ingress", "mail"))?;
+        ingress.cert_email = Some(checked("mail", mail.clone(), values::mail)?);
     }
     Ok(())
 }
 
-fn build<'n>(
-    decoder: &mut Decoder<'n>,
-    root: &Fields<'n>,
-    header: &Fields<'n>,
-) -> Result<Template, DecodeError> {
+fn build(root: &Fields<'_>, header: &Fields<'_>) -> Result<Template, DecodeError> {
     let id_at = header.need_text("id")?;
     let id: TemplateId = id_at.id()?;
     let name = values::service_name(&header.need_text("name")?)?;
@@ -365,7 +358,7 @@ fn build<'n>(
         service: values::service_name(&root.need_text("service_name")?)?,
         image: values::image(&header.need_text("image")?)?,
     };
-    let mut spec = body::decode(decoder, root, identity)?;
+    let mut spec = body::decode(root, identity)?;
     spec.agents = agents.iter().map(values::dns_label).collect::<Result<_, _>>()?;
     spec.observability = header.flag_or("observability", false)?;
     let Some(node) = node_shape(&spec.nodes.family, &spec.nodes.size) else {

@@ -18,13 +18,8 @@ fn is_name(text: &str) -> bool {
 
 /// A number within bounds.
 pub(crate) fn within(at: &At<u32>, least: u32, most: u32) -> Result<u32, DecodeError> {
-    match (least..=most).contains(&at.value) {
-        true => Ok(at.value),
-        false => {
-            let why = format!("{} is not from {least} to {most}", at.value);
-            Err(at.refuse(why, format!("use a number from {least} to {most}")))
-        }
-    }
+    let why = format!("{} is not from {least} to {most}", at.value);
+    at.ensure((least..=most).contains(&at.value), why, format!("use a number from {least} to {most}"))
 }
 
 /// A port, from `least` up.
@@ -42,13 +37,8 @@ pub(crate) fn dns_label(at: &At<String>) -> Result<String, DecodeError> {
 /// Name of a Service, which may not begin with a digit.
 pub(crate) fn service_name(at: &At<String>) -> Result<String, DecodeError> {
     let name = dns_label(at)?;
-    match name.starts_with(|c: char| c.is_ascii_lowercase()) {
-        true => Ok(name),
-        false => {
-            let why = format!("{name:?} begins with a digit, which Services may not");
-            Err(at.refuse(why, "begin with a letter"))
-        }
-    }
+    let why = format!("{name:?} begins with a digit, which Services may not");
+    at.ensure(name.starts_with(|c: char| c.is_ascii_lowercase()), why, "begin with a letter")
 }
 
 /// A host name such as `app.example.org`.
@@ -106,13 +96,8 @@ pub(crate) fn family(at: &At<String>) -> Result<String, DecodeError> {
 /// Size of nodes of a family.
 pub(crate) fn size(at: &At<String>, family: &str) -> Result<String, DecodeError> {
     let known = sizes(family);
-    match known.contains(&at.value.as_str()) {
-        true => Ok(at.value.clone()),
-        false => {
-            let why = format!("family {family} has no size {:?}", shorten(&at.value));
-            Err(at.refuse(why, hint_words(&at.value, &known)))
-        }
-    }
+    let why = format!("family {family} has no size {:?}", shorten(&at.value));
+    at.ensure(known.contains(&at.value.as_str()), why, hint_words(&at.value, &known))
 }
 
 /// A database plan such as `startup-4`.
@@ -123,13 +108,8 @@ pub(crate) fn plan(at: &At<String>) -> Result<String, DecodeError> {
         return Err(at.refuse(why, hint_words(tier, &PLAN_TIERS)));
     }
     let good = small_number(memory).is_some_and(|gib| gib <= u64::from(u16::MAX));
-    match good {
-        true => Ok(at.value.clone()),
-        false => {
-            let why = format!("plan {:?} lacks its size", shorten(&at.value));
-            Err(at.refuse(why, format!("write a size, as in {tier}-4")))
-        }
-    }
+    let why = format!("plan {:?} lacks its size", shorten(&at.value));
+    at.ensure(good, why, format!("write a size, as in {tier}-4"))
 }
 
 /// A major version such as `16`.

@@ -61,7 +61,11 @@ pub(crate) fn spelling<'t>(text: &'t str, node: &Node) -> &'t str {
 
 /// At most 40 characters, for messages.
 pub(crate) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(40) {
+    shorten_to(40, text)
+}
+
+fn shorten_to(chars: usize, text: &str) -> String {
+    match text.char_indices().nth(chars) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -124,18 +128,18 @@ fn refusal(file: &str, path: &str, error: &Error) -> DecodeError {
     if let Error::SerdeMissingField { field, .. } = error {
         key = join(&key, field);
     }
-    DecodeError::new(file, location, &key, shorten_message(&why), hint)
+    let line: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    DecodeError::new(file, location, &key, shorten_to(300, &line), hint)
 }
 
 /// What is wrong and what to do.
 fn words(error: &Error) -> (String, String) {
     let (why, hint) = match error {
         Error::AliasError { error, .. } => return words(error),
-        Error::Message { msg, .. } if msg.contains('\n') => {
-            let (why, hint) = msg.split_once('\n').unwrap_or((msg, ""));
+        Error::Message { msg, .. } => {
+            let (why, hint) = msg.split_once('\n').unwrap_or((msg, "correct the value"));
             (why.to_owned(), hint)
         }
-        Error::Message { msg, .. } => (msg.clone(), "correct the value"),
         Error::SerdeUnknownField { field, expected, .. } => {
             let why = match nearest(field, expected.iter().copied()) {
                 Some(word) => format!("unknown key; the nearest known one is {word}"),
@@ -179,14 +183,6 @@ fn words(error: &Error) -> (String, String) {
         ),
     };
     (why, hint.to_owned())
-}
-
-fn shorten_message(message: &str) -> String {
-    let flat: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match flat.char_indices().nth(300) {
-        Some((end, _)) => format!("{}…", &flat[..end]),
-        None => flat,
-    }
 }
 
 /// Whether a character is refused: a hazardous one, except line breaks and
