@@ -7,38 +7,22 @@
 
 use std::collections::BTreeMap;
 
-/// A parsed expression.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Expr {
-    Bool(bool),
-    Text(String),
-    List(Vec<Expr>),
-    /// A dotted name such as `resources.bucket`.
-    Name(String),
-    Not(Box<Expr>),
-    And(Box<Expr>, Box<Expr>),
-    Or(Box<Expr>, Box<Expr>),
-    Equal(Box<Expr>, Box<Expr>),
-    NotEqual(Box<Expr>, Box<Expr>),
-    In(Box<Expr>, Box<Expr>),
-    Method(Box<Expr>, Method, Box<Expr>),
-}
-
-/// The string methods known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
-    StartsWith,
-    EndsWith,
-    Contains,
-    Has,
-}
-
 /// A value of evaluation.
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
     Bool(bool),
     Text(String),
     List(Vec<Value>),
+    /// A dotted name such as `resources.bucket`, not yet looked up.
+    Name(String),
+    /// A run-time error of CEL: a name is unbound, or types do not fit.
+    Error,
+}
+
+impl From<Option<bool>> for Value {
+    fn from(verdict: Option<bool>) -> Self {
+        verdict.map_or(Self::Error, Self::Bool)
+    }
 }
 
 /// Names visible to an expression.
@@ -82,30 +66,53 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
     Ok(out)
 }
 
-struct Parser {
+/// Evaluates an expression while it reads it. Both sides of `&&` and `||` are
+/// evaluated: nothing in the subset has an effect.
+struct Parser<'b> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    bindings: &'b Bindings,
 }
 
-/// Longest expression, in bytes. Chains of operators and methods nest as deep
-/// as they are long, and evaluation follows them down the stack.
+/// Longest expression, in bytes.
 const EXPRESSION_BYTES_MAX: usize = 4_096;
 
-/// Parses `text`, or says what of it lies outside the subset.
-pub(crate) fn parse(text: &str) -> Result<Expr, String> {
+/// The verdict of an expression; `None` when a name is unbound or types do
+/// not fit (a run-time error in CEL).
+///
+/// # Errors
+/// Says what of the text lies outside the subset, whatever the bindings.
+pub(crate) fn evaluate(text: &str, bindings: &Bindings) -> Result<Option<bool>, String> {
     if text.len() > EXPRESSION_BYTES_MAX {
         return Err(format!("it has {} bytes, at most {EXPRESSION_BYTES_MAX} are read", text.len()));
     }
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0 };
-    let expr = parser.or()?;
+    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0, bindings };
+    let value = parser.or()?;
     match parser.tokens.get(parser.at) {
-        None => Ok(expr),
+        None => Ok(truth(value)),
         Some(token) => Err(format!("unexpected {token:?}")),
     }
 }
 
-impl Parser {
+fn truth(value: Value) -> Option<bool> {
+    match value {
+        Value::Bool(verdict) => Some(verdict),
+        _ => None,
+    }
+}
+
+/// Joins two operands of `||` (`decisive` is true) or `&&`. As in CEL, one side
+/// may settle it although the other is an error.
+fn join(decisive: bool, left: Option<bool>, right: Option<bool>) -> Value {
+    match (left, right) {
+        (Some(verdict), _) | (_, Some(verdict)) if verdict == decisive => Value::Bool(decisive),
+        (Some(_), Some(_)) => Value::Bool(!decisive),
+        _ => Value::Error,
+    }
+}
+
+impl Parser<'_> {
     fn sign(&mut self, sign: &'static str) -> bool {
         let hit = self.tokens.get(self.at) == Some(&Token::Sign(sign));
         self.at += usize::from(hit);
@@ -116,79 +123,106 @@ impl Parser {
         if self.sign(sign) { Ok(()) } else { Err(format!("expected '{sign}'")) }
     }
 
-    fn or(&mut self) -> Result<Expr, String> {
+    /// The value, names looked up; `None` for an error.
+    fn known(&self, value: Value) -> Option<Value> {
+        match value {
+            Value::Name(name) => Some(Value::Text(self.bindings.get(&name)?.clone())),
+            Value::Error => None,
+            value => Some(value),
+        }
+    }
+
+    fn or(&mut self) -> Result<Value, String> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err("nested too deeply".to_owned());
         }
         let mut left = self.and()?;
         while self.sign("||") {
-            left = Expr::Or(Box::new(left), Box::new(self.and()?));
+            let right = self.and()?;
+            left = join(true, truth(left), truth(right));
         }
         self.depth -= 1;
         Ok(left)
     }
 
-    fn and(&mut self) -> Result<Expr, String> {
+    fn and(&mut self) -> Result<Value, String> {
         let mut left = self.relation()?;
         while self.sign("&&") {
-            left = Expr::And(Box::new(left), Box::new(self.relation()?));
+            let right = self.relation()?;
+            left = join(false, truth(left), truth(right));
         }
         Ok(left)
     }
 
-    fn relation(&mut self) -> Result<Expr, String> {
+    fn relation(&mut self) -> Result<Value, String> {
         let left = self.unary()?;
-        if self.sign("==") {
-            return Ok(Expr::Equal(Box::new(left), Box::new(self.unary()?)));
-        }
-        if self.sign("!=") {
-            return Ok(Expr::NotEqual(Box::new(left), Box::new(self.unary()?)));
+        let negated = self.sign("!=");
+        if negated || self.sign("==") {
+            let right = self.unary()?;
+            let both = self.known(left).zip(self.known(right));
+            return Ok(both.map(|(left, right)| (left == right) != negated).into());
         }
         if self.tokens.get(self.at) == Some(&Token::Word("in".to_owned())) {
             self.at += 1;
-            return Ok(Expr::In(Box::new(left), Box::new(self.unary()?)));
+            let right = self.unary()?;
+            return Ok(match (self.known(left), right) {
+                (Some(item), Value::List(items)) => Value::Bool(items.contains(&item)),
+                _ => Value::Error,
+            });
         }
         Ok(left)
     }
 
-    fn unary(&mut self) -> Result<Expr, String> {
-        let mut negations = 0;
+    fn unary(&mut self) -> Result<Value, String> {
+        let mut negated = false;
         while self.sign("!") {
-            negations += 1;
+            negated = !negated;
         }
         let inner = self.member()?;
-        Ok(if negations % 2 == 1 { Expr::Not(Box::new(inner)) } else { inner })
+        Ok(if negated { truth(inner).map(|verdict| !verdict).into() } else { inner })
     }
 
-    fn member(&mut self) -> Result<Expr, String> {
-        let mut expr = self.atom()?;
+    fn member(&mut self) -> Result<Value, String> {
+        let mut value = self.atom()?;
         while self.sign(".") {
             let Some(Token::Word(word)) = self.tokens.get(self.at).cloned() else {
                 return Err("expected a name after '.'".to_owned());
             };
             self.at += 1;
-            if self.sign("(") {
-                let method = match word.as_str() {
-                    "startsWith" => Method::StartsWith,
-                    "endsWith" => Method::EndsWith,
-                    "contains" => Method::Contains,
-                    "has" => Method::Has,
-                    other => return Err(format!("function '{other}' is not supported")),
-                };
-                let argument = self.or()?;
-                self.expect(")")?;
-                expr = Expr::Method(Box::new(expr), method, Box::new(argument));
-            } else if let Expr::Name(name) = expr {
-                expr = Expr::Name(format!("{name}.{word}"));
-            } else {
-                return Err("a field of something that has none".to_owned());
-            }
+            value = match value {
+                value if self.sign("(") => self.method(value, &word)?,
+                Value::Name(name) => Value::Name(format!("{name}.{word}")),
+                _ => return Err("a field of something that has none".to_owned()),
+            };
         }
-        Ok(expr)
+        Ok(value)
     }
 
-    fn atom(&mut self) -> Result<Expr, String> {
+    /// Calls a method whose opening parenthesis was read.
+    fn method(&mut self, target: Value, method: &str) -> Result<Value, String> {
+        if !["startsWith", "endsWith", "contains", "has"].contains(&method) {
+            return Err(format!("function '{method}' is not supported"));
+        }
+        let argument = self.or()?;
+        self.expect(")")?;
+        Ok(match (method, target, self.known(argument)) {
+            // `parameters.has('type')`: whether a field is bound.
+            ("has", Value::Name(name), Some(Value::Text(field))) => {
+                Value::Bool(self.bindings.contains_key(&format!("{name}.{field}")))
+            }
+            ("has", ..) => Value::Error,
+            (_, target, Some(Value::Text(part))) => match (method, self.known(target)) {
+                ("startsWith", Some(Value::Text(text))) => Value::Bool(text.starts_with(&part)),
+                ("endsWith", Some(Value::Text(text))) => Value::Bool(text.ends_with(&part)),
+                (_, Some(Value::Text(text))) => Value::Bool(text.contains(&part)),
+                _ => Value::Error,
+            },
+            _ => Value::Error,
+        })
+    }
+
+    fn atom(&mut self) -> Result<Value, String> {
         if self.sign("(") {
             let inner = self.or()?;
             self.expect(")")?;
@@ -200,87 +234,27 @@ impl Parser {
         let token = self.tokens.get(self.at).cloned();
         self.at += 1;
         match token {
-            Some(Token::Text(text)) => Ok(Expr::Text(text)),
-            Some(Token::Word(word)) if word == "true" => Ok(Expr::Bool(true)),
-            Some(Token::Word(word)) if word == "false" => Ok(Expr::Bool(false)),
-            Some(Token::Word(word)) => Ok(Expr::Name(word)),
+            Some(Token::Text(text)) => Ok(Value::Text(text)),
+            Some(Token::Word(word)) if word == "true" => Ok(Value::Bool(true)),
+            Some(Token::Word(word)) if word == "false" => Ok(Value::Bool(false)),
+            Some(Token::Word(word)) => Ok(Value::Name(word)),
             Some(token) => Err(format!("unexpected {token:?}")),
             None => Err("the expression ends too early".to_owned()),
         }
     }
 
-    fn list(&mut self) -> Result<Expr, String> {
+    fn list(&mut self) -> Result<Value, String> {
         let mut items = Vec::new();
         while !self.sign("]") {
-            items.push(self.or()?);
+            let item = self.or()?;
+            items.push(self.known(item));
             if !self.sign(",") {
                 self.expect("]")?;
                 break;
             }
         }
-        Ok(Expr::List(items))
+        Ok(items.into_iter().collect::<Option<_>>().map_or(Value::Error, Value::List))
     }
-}
-
-/// The verdict of an expression; `None` when a name is unbound or types do
-/// not fit (a run-time error in CEL).
-pub(crate) fn evaluate(expr: &Expr, bindings: &Bindings) -> Option<bool> {
-    match value(expr, bindings)? {
-        Value::Bool(verdict) => Some(verdict),
-        Value::Text(_) | Value::List(_) => None,
-    }
-}
-
-fn truth(expr: &Expr, bindings: &Bindings) -> Option<bool> {
-    evaluate(expr, bindings)
-}
-
-fn value(expr: &Expr, bindings: &Bindings) -> Option<Value> {
-    Some(match expr {
-        Expr::Bool(b) => Value::Bool(*b),
-        Expr::Text(text) => Value::Text(text.clone()),
-        Expr::List(items) => {
-            Value::List(items.iter().map(|item| value(item, bindings)).collect::<Option<_>>()?)
-        }
-        Expr::Name(name) => Value::Text(bindings.get(name)?.clone()),
-        Expr::Not(inner) => Value::Bool(!truth(inner, bindings)?),
-        // As in CEL, one side may settle it although the other is an error.
-        Expr::And(a, b) => match (truth(a, bindings), truth(b, bindings)) {
-            (Some(false), _) | (_, Some(false)) => Value::Bool(false),
-            (a, b) => Value::Bool(a? && b?),
-        },
-        Expr::Or(a, b) => match (truth(a, bindings), truth(b, bindings)) {
-            (Some(true), _) | (_, Some(true)) => Value::Bool(true),
-            (a, b) => Value::Bool(a? || b?),
-        },
-        Expr::Equal(a, b) => Value::Bool(value(a, bindings)? == value(b, bindings)?),
-        Expr::NotEqual(a, b) => Value::Bool(value(a, bindings)? != value(b, bindings)?),
-        Expr::In(item, list) => match value(list, bindings)? {
-            Value::List(items) => Value::Bool(items.contains(&value(item, bindings)?)),
-            Value::Bool(_) | Value::Text(_) => return None,
-        },
-        Expr::Method(target, Method::Has, argument) => has(target, argument, bindings)?,
-        Expr::Method(target, method, argument) => {
-            let (Value::Text(text), Value::Text(part)) =
-                (value(target, bindings)?, value(argument, bindings)?)
-            else {
-                return None;
-            };
-            Value::Bool(match method {
-                Method::StartsWith => text.starts_with(&part),
-                Method::EndsWith => text.ends_with(&part),
-                Method::Contains | Method::Has => text.contains(&part),
-            })
-        }
-    })
-}
-
-/// `parameters.has('type')`: whether a field is bound.
-fn has(target: &Expr, argument: &Expr, bindings: &Bindings) -> Option<Value> {
-    let (Expr::Name(name), Value::Text(field)) = (target, value(argument, bindings)?) else {
-        return None;
-    };
-    Some(Value::Bool(bindings.contains_key(&format!("{name}.{field}"))))
 }
 
 #[cfg(test)]
@@ -308,7 +282,7 @@ mod tests {
             ("'text'", None),
         ];
         for (text, verdict) in cases {
-            assert_eq!(evaluate(&parse(text).expect(text), &bindings), verdict, "{text}");
+            assert_eq!(evaluate(text, &bindings), Ok(verdict), "{text}");
         }
     }
 
@@ -317,7 +291,7 @@ mod tests {
         let deep = "(".repeat(500) + "true" + &")".repeat(500);
         let chain = "true||".repeat(100_000) + "true";
         for text in ["", "a +", "1 == 1", "operation.matches('x')", "a == 'x", "a b", "[a", &deep, &chain] {
-            assert!(parse(text).is_err(), "{text}");
+            assert!(evaluate(text, &Bindings::new()).is_err(), "{text}");
         }
     }
 }

@@ -20,12 +20,10 @@ pub(crate) fn allows(policy: &Value, service: &str, bindings: &Bindings) -> bool
 }
 
 fn first_match(service: &Value, bindings: &Bindings) -> bool {
-    let none = Vec::new();
-    let rules = service.get("rules").and_then(Value::as_array).unwrap_or(&none);
-    for rule in rules {
+    for rule in service.get("rules").and_then(Value::as_array).into_iter().flatten() {
         let allow = rule.get("action").and_then(Value::as_str) == Some("allow");
         let text = rule.get("expression").and_then(Value::as_str).unwrap_or_default();
-        let verdict = cel::parse(text).ok().and_then(|e| cel::evaluate(&e, bindings));
+        let verdict = cel::evaluate(text, bindings).ok().flatten();
         match (allow, verdict) {
             (true, Some(true)) => return true,
             (false, Some(true) | None) => return false,
@@ -38,12 +36,13 @@ fn first_match(service: &Value, bindings: &Bindings) -> bool {
 /// The first expression of `policy` that the simulator cannot evaluate.
 pub(crate) fn unsupported(policy: &Value) -> Option<String> {
     let services = policy.get("services").and_then(Value::as_object)?;
+    let refusal = |text| cel::evaluate(text, &Bindings::new()).err();
     services
         .values()
         .filter_map(|service| service.get("rules").and_then(Value::as_array))
         .flatten()
         .filter_map(|rule| rule.get("expression").and_then(Value::as_str))
-        .find_map(|text| cel::parse(text).err().map(|why| format!("expression '{text}': {why}")))
+        .find_map(|text| refusal(text).map(|why| format!("expression '{text}': {why}")))
 }
 
 /// The policy that allows everything.
