@@ -1,10 +1,11 @@
 //! Operations on buckets.
 
 use super::store::{Bucket, Versioning};
-use super::{Reply, S3Call, S3Error, unchanged, xml};
+use super::xml::{self, Content, Elements, parent, text};
+use super::{Reply, S3Call, S3Error, unchanged};
 use crate::codec::rfc3339_ms;
 use crate::world::{Effect, Kind, World};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// The bucket of a call, or 404; a stranger's is 403.
 pub(crate) fn own<'a>(world: &'a mut World, call: &S3Call) -> Result<&'a mut Bucket, S3Error> {
@@ -17,40 +18,17 @@ pub(crate) fn own<'a>(world: &'a mut World, call: &S3Call) -> Result<&'a mut Buc
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct BucketList {
-    owner: Owner,
-    buckets: Buckets,
-}
-
-#[derive(Serialize)]
-struct Owner {
-    #[serde(rename = "ID")]
-    id: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Buckets {
-    bucket: Vec<ListedBucket>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct ListedBucket {
-    name: String,
-    creation_date: String,
+fn owner(world: &World) -> (&'static str, Content) {
+    parent("Owner", [text("ID", &world.config().organization_id)])
 }
 
 pub(crate) fn list(world: &World) -> Reply {
-    let live = world.sos.live().into_iter();
-    let bucket = live
-        .map(|bucket| ListedBucket { name: bucket.name, creation_date: rfc3339_ms(bucket.created_at_ms) })
-        .collect();
-    let owner = Owner { id: world.config().organization_id.clone() };
-    let list = BucketList { owner, buckets: Buckets { bucket } };
-    unchanged(xml::document(200, "ListAllMyBucketsResult", &list))
+    let buckets = world.sos.live().into_iter().map(|bucket| {
+        let created = text("CreationDate", rfc3339_ms(bucket.created_at_ms));
+        parent("Bucket", [text("Name", bucket.name), created])
+    });
+    let list = [owner(world), parent("Buckets", buckets.collect::<Elements>())];
+    unchanged(xml::document(200, parent("ListAllMyBucketsResult", list)))
 }
 
 fn good_name(name: &str) -> bool {
@@ -112,22 +90,23 @@ pub(crate) fn delete(world: &mut World, call: &S3Call) -> Reply {
 pub(crate) fn location(world: &mut World, call: &S3Call) -> Reply {
     let zone = own(world, call)?.zone.clone();
     // The element holds the region itself, without a child.
-    unchanged(xml::document(200, "LocationConstraint", &zone))
-}
-
-#[derive(Serialize, Deserialize)]
-struct VersioningConfiguration {
-    #[serde(rename = "Status", skip_serializing_if = "Option::is_none")]
-    status: Option<String>,
+    unchanged(xml::document(200, text("LocationConstraint", zone)))
 }
 
 pub(crate) fn get_versioning(world: &mut World, call: &S3Call) -> Reply {
     let status = match own(world, call)?.versioning {
         Versioning::Never => None,
-        Versioning::Enabled => Some("Enabled".to_owned()),
-        Versioning::Suspended => Some("Suspended".to_owned()),
+        Versioning::Enabled => Some(text("Status", "Enabled")),
+        Versioning::Suspended => Some(text("Status", "Suspended")),
     };
-    unchanged(xml::document(200, "VersioningConfiguration", &VersioningConfiguration { status }))
+    let status: Elements = status.into_iter().collect();
+    unchanged(xml::document(200, parent("VersioningConfiguration", status)))
+}
+
+#[derive(Deserialize)]
+struct VersioningConfiguration {
+    #[serde(rename = "Status")]
+    status: Option<String>,
 }
 
 pub(crate) fn put_versioning(world: &mut World, call: &S3Call) -> Reply {
@@ -159,66 +138,26 @@ pub(crate) fn delete_setting(world: &mut World, call: &S3Call, name: &str) -> Re
     changed(world, call, 204)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct AccessControlPolicy {
-    owner: Owner,
-    access_control_list: AccessControlList,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct AccessControlList {
-    grant: Vec<Grant>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Grant {
-    grantee: Grantee,
-    permission: &'static str,
-}
-
-#[derive(Serialize)]
-struct Grantee {
-    #[serde(rename = "@xmlns:xsi")]
-    namespace: &'static str,
-    #[serde(rename = "@xsi:type")]
-    kind: &'static str,
-    #[serde(rename = "$value")]
-    name: GranteeName,
-}
-
-#[derive(Serialize)]
-enum GranteeName {
-    #[serde(rename = "ID")]
-    Id(String),
-    #[serde(rename = "URI")]
-    Uri(&'static str),
-}
-
-impl Grant {
-    fn new(kind: &'static str, name: GranteeName, permission: &'static str) -> Self {
-        let namespace = "http://www.w3.org/2001/XMLSchema-instance";
-        Self { grantee: Grantee { namespace, kind, name }, permission }
-    }
+fn grant(kind: &str, grantee: (&'static str, Content), permission: &str) -> (&'static str, Content) {
+    let namespace = "http://www.w3.org/2001/XMLSchema-instance";
+    let grantee = [text("@xmlns:xsi", namespace), text("@xsi:type", kind), grantee];
+    parent("Grant", [parent("Grantee", grantee), text("Permission", permission)])
 }
 
 /// The owner's full control, plus everyone's reading if it was granted.
 pub(crate) fn get_acl(world: &mut World, call: &S3Call) -> Reply {
-    let id = world.config().organization_id.clone();
     let setting = own(world, call)?.settings.get("acl").cloned().unwrap_or_default();
     if setting.starts_with('<') {
         return unchanged(xml::response(200, setting));
     }
-    let mut grant = vec![Grant::new("CanonicalUser", GranteeName::Id(id.clone()), "FULL_CONTROL")];
+    let id = text("ID", &world.config().organization_id);
+    let mut grants = vec![grant("CanonicalUser", id, "FULL_CONTROL")];
     if setting.starts_with("public-read") {
-        let all_users = GranteeName::Uri("http://acs.amazonaws.com/groups/global/AllUsers");
-        grant.push(Grant::new("Group", all_users, "READ"));
+        let all_users = text("URI", "http://acs.amazonaws.com/groups/global/AllUsers");
+        grants.push(grant("Group", all_users, "READ"));
     }
-    let policy =
-        AccessControlPolicy { owner: Owner { id }, access_control_list: AccessControlList { grant } };
-    unchanged(xml::document(200, "AccessControlPolicy", &policy))
+    let policy = [owner(world), parent("AccessControlList", grants)];
+    unchanged(xml::document(200, parent("AccessControlPolicy", policy)))
 }
 
 pub(crate) fn get_policy(world: &mut World, call: &S3Call) -> Reply {
@@ -237,6 +176,6 @@ pub(crate) fn get_lifecycle(world: &mut World, call: &S3Call) -> Reply {
     let setting = own(world, call)?.settings.get("lifecycle").cloned();
     unchanged(match setting {
         Some(setting) => xml::response(200, setting),
-        None => xml::document(200, "LifecycleConfiguration", &()),
+        None => xml::document(200, parent("LifecycleConfiguration", [])),
     })
 }

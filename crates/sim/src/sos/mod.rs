@@ -14,8 +14,8 @@ use crate::codec::{storage_query_pairs, unpercent};
 use crate::world::{Effect, Executed, World};
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use serde::Serialize;
 use std::collections::BTreeMap;
+use xml::{parent, text};
 
 pub(crate) use store::Store;
 
@@ -54,17 +54,9 @@ impl S3Error {
     }
 
     fn response(&self, resource: &str) -> Response<Bytes> {
-        let body = ErrorBody { code: self.code, message: &self.message, resource };
-        xml::document(self.status, "Error", &body)
+        let body = [text("Code", self.code), text("Message", &self.message), text("Resource", resource)];
+        xml::document(self.status, parent("Error", body))
     }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct ErrorBody<'a> {
-    code: &'static str,
-    message: &'a str,
-    resource: &'a str,
 }
 
 /// A reply and what it changed.
@@ -81,36 +73,56 @@ fn split_path(path: &str) -> (String, String) {
     (unpercent(bucket), unpercent(key))
 }
 
-/// The name of the operation, as IAM policies know it.
-pub(crate) fn operation_of<B>(request: &Request<B>) -> &'static str {
-    let (bucket, key) = split_path(request.uri().path());
-    let query: BTreeMap<String, String> = storage_query_pairs(request.uri().query()).into_iter().collect();
-    let asks = |name: &str| query.contains_key(name);
-    let method = request.method().as_str();
-    if bucket.is_empty() {
-        return if method == "GET" { "list-buckets" } else { "sos-unknown" };
-    }
-    if key.is_empty() { bucket_operation(method, &asks) } else { object_operation(method, &asks) }
-}
+/// Serves one operation.
+type Handler = fn(&mut World, &S3Call) -> Reply;
 
-fn bucket_operation(method: &str, asks: &dyn Fn(&str) -> bool) -> &'static str {
-    const SUB: [(&str, &str, &str); 14] = [
-        ("GET", "versioning", "get-bucket-versioning"),
-        ("PUT", "versioning", "put-bucket-versioning"),
-        ("GET", "versions", "list-object-versions"),
-        ("GET", "uploads", "list-multipart-uploads"),
-        ("GET", "location", "get-bucket-location"),
-        ("GET", "acl", "get-bucket-acl"),
-        ("PUT", "acl", "put-bucket-acl"),
-        ("GET", "policy", "get-bucket-policy"),
-        ("PUT", "policy", "put-bucket-policy"),
-        ("DELETE", "policy", "delete-bucket-policy"),
-        ("GET", "lifecycle", "get-bucket-lifecycle-configuration"),
-        ("PUT", "lifecycle", "put-bucket-lifecycle-configuration"),
-        ("DELETE", "lifecycle", "delete-bucket-lifecycle"),
-        ("POST", "delete", "delete-objects"),
-    ];
-    const OTHER: [&str; 9] = [
+/// An operation: its method, the parameter of the query that asks for it
+/// (empty: none), its name as IAM policies know it, and its handler.
+type Operation = (&'static str, &'static str, &'static str, Handler);
+
+const OF_ACCOUNT: &[Operation] = &[("GET", "", "list-buckets", |world, _| bucket::list(world))];
+
+const OF_BUCKETS: &[Operation] = &[
+    ("GET", "versioning", "get-bucket-versioning", bucket::get_versioning),
+    ("PUT", "versioning", "put-bucket-versioning", bucket::put_versioning),
+    ("GET", "versions", "list-object-versions", object::list_versions),
+    ("GET", "uploads", "list-multipart-uploads", upload::list),
+    ("GET", "location", "get-bucket-location", bucket::location),
+    ("GET", "acl", "get-bucket-acl", bucket::get_acl),
+    ("PUT", "acl", "put-bucket-acl", |world, call| bucket::put_setting(world, call, "acl")),
+    ("GET", "policy", "get-bucket-policy", bucket::get_policy),
+    ("PUT", "policy", "put-bucket-policy", |world, call| bucket::put_setting(world, call, "policy")),
+    ("DELETE", "policy", "delete-bucket-policy", |world, call| bucket::delete_setting(world, call, "policy")),
+    ("GET", "lifecycle", "get-bucket-lifecycle-configuration", bucket::get_lifecycle),
+    ("PUT", "lifecycle", "put-bucket-lifecycle-configuration", |world, call| {
+        bucket::put_setting(world, call, "lifecycle")
+    }),
+    ("DELETE", "lifecycle", "delete-bucket-lifecycle", |world, call| {
+        bucket::delete_setting(world, call, "lifecycle")
+    }),
+    ("POST", "delete", "delete-objects", object::delete_many),
+    ("GET", "", "list-objects", object::list),
+    ("HEAD", "", "head-bucket", bucket::head),
+    ("PUT", "", "create-bucket", bucket::create),
+    ("DELETE", "", "delete-bucket", bucket::delete),
+];
+
+const OF_OBJECTS: &[Operation] = &[
+    ("POST", "uploads", "create-multipart-upload", upload::create),
+    ("POST", "uploadId", "complete-multipart-upload", upload::complete),
+    ("PUT", "uploadId", "upload-part", upload::part),
+    ("GET", "uploadId", "list-parts", upload::list_parts),
+    ("DELETE", "uploadId", "abort-multipart-upload", upload::abort),
+    ("PUT", "", "put-object", object::put),
+    ("GET", "", "get-object", |world, call| object::get(world, call, true)),
+    ("HEAD", "", "head-object", |world, call| object::get(world, call, false)),
+    ("DELETE", "", "delete-object", object::delete),
+];
+
+/// Parameters of a query that ask for operations of buckets and of objects
+/// which are not simulated.
+const NOT_SIMULATED: [&[&str]; 2] = [
+    &[
         "tagging",
         "cors",
         "website",
@@ -120,46 +132,45 @@ fn bucket_operation(method: &str, asks: &dyn Fn(&str) -> bool) -> &'static str {
         "logging",
         "notification",
         "publicAccessBlock",
-    ];
-    if let Some((_, _, name)) = SUB.iter().find(|(m, sub, _)| *m == method && asks(sub)) {
-        return name;
+    ],
+    &["tagging", "acl", "retention", "legal-hold"],
+];
+
+const UNKNOWN: Operation = ("", "", "sos-unknown", |_, _| {
+    tracing::warn!("this S3 request is not simulated: answering 501");
+    Err(S3Error::new(501, "NotImplemented", "not simulated"))
+});
+
+fn find<B>(request: &Request<B>) -> &'static Operation {
+    let (bucket, key) = split_path(request.uri().path());
+    let query: BTreeMap<String, String> = storage_query_pairs(request.uri().query()).into_iter().collect();
+    let (operations, not_simulated) = match (bucket.as_str(), key.as_str()) {
+        ("", _) => (OF_ACCOUNT, &[][..]),
+        (_, "") => (OF_BUCKETS, NOT_SIMULATED[0]),
+        _ => (OF_OBJECTS, NOT_SIMULATED[1]),
+    };
+    if not_simulated.iter().any(|name| query.contains_key(*name)) {
+        return &UNKNOWN;
     }
-    match method {
-        _ if OTHER.iter().any(|sub| asks(sub)) => "sos-unknown",
-        "GET" => "list-objects",
-        "HEAD" => "head-bucket",
-        "PUT" => "create-bucket",
-        "DELETE" => "delete-bucket",
-        _ => "sos-unknown",
-    }
+    let asked = |(method, name, ..): &&Operation| {
+        *method == request.method().as_str() && (name.is_empty() || query.contains_key(*name))
+    };
+    operations.iter().find(asked).unwrap_or(&UNKNOWN)
 }
 
-fn object_operation(method: &str, asks: &dyn Fn(&str) -> bool) -> &'static str {
-    if ["tagging", "acl", "retention", "legal-hold"].iter().any(|sub| asks(sub)) {
-        return "sos-unknown";
-    }
-    match (method, asks("uploadId"), asks("uploads")) {
-        ("POST", _, true) => "create-multipart-upload",
-        ("POST", true, _) => "complete-multipart-upload",
-        ("PUT", true, _) => "upload-part",
-        ("GET", true, _) => "list-parts",
-        ("DELETE", true, _) => "abort-multipart-upload",
-        ("PUT", ..) => "put-object",
-        ("GET", ..) => "get-object",
-        ("HEAD", ..) => "head-object",
-        ("DELETE", ..) => "delete-object",
-        _ => "sos-unknown",
-    }
+/// The name of the operation, as IAM policies know it.
+pub(crate) fn operation_of<B>(request: &Request<B>) -> &'static str {
+    find(request).2
 }
 
 /// Executes one S3 request.
-pub(crate) fn execute(world: &mut World, request: &Request<Bytes>, operation: &str) -> Executed {
+pub(crate) fn execute(world: &mut World, request: &Request<Bytes>) -> Executed {
     let claim = Claim::of(request);
     let (key, expires_ms) = match &claim {
         Ok(Some(claim)) => (Some(claim.key.clone()), claim.expires_ms()),
         _ => (None, None),
     };
-    let result = authenticated(world, request, claim, operation);
+    let result = authenticated(world, request, claim);
     let (mut response, effect) =
         result.unwrap_or_else(|why| (why.response(request.uri().path()), Effect::None));
     if request.method() == Method::HEAD && response.status().is_client_error() {
@@ -176,7 +187,6 @@ fn authenticated(
     world: &mut World,
     request: &Request<Bytes>,
     claim: Result<Option<Claim>, (&'static str, &'static str)>,
-    operation: &str,
 ) -> Reply {
     let claim = claim
         .map_err(|(code, text)| S3Error::new(400, code, text))?
@@ -197,11 +207,12 @@ fn authenticated(
         zone: zone_of(world, &claim.region),
         now: world.now_ms(),
     };
+    let (.., operation, handler) = find(request);
     if !world.may(&claim.key, "sos", &bindings(&call, operation)) {
         return Err(S3Error::new(403, "AccessDenied", "not allowed for this key"));
     }
     call.body = chunked::decode(&call)?;
-    dispatch(world, &call, operation)
+    handler(world, &call)
 }
 
 /// The region of the signature names the zone; clients that send another
@@ -227,41 +238,4 @@ fn bindings(call: &S3Call, operation: &str) -> Bindings {
     bind("resources.key", &call.key);
     bind("parameters.key", &call.key);
     names
-}
-
-fn dispatch(world: &mut World, call: &S3Call, operation: &str) -> Reply {
-    match operation {
-        "list-buckets" => bucket::list(world),
-        "create-bucket" => bucket::create(world, call),
-        "head-bucket" => bucket::head(world, call),
-        "delete-bucket" => bucket::delete(world, call),
-        "get-bucket-location" => bucket::location(world, call),
-        "get-bucket-versioning" => bucket::get_versioning(world, call),
-        "put-bucket-versioning" => bucket::put_versioning(world, call),
-        "get-bucket-acl" => bucket::get_acl(world, call),
-        "put-bucket-acl" => bucket::put_setting(world, call, "acl"),
-        "get-bucket-policy" => bucket::get_policy(world, call),
-        "put-bucket-policy" => bucket::put_setting(world, call, "policy"),
-        "delete-bucket-policy" => bucket::delete_setting(world, call, "policy"),
-        "get-bucket-lifecycle-configuration" => bucket::get_lifecycle(world, call),
-        "put-bucket-lifecycle-configuration" => bucket::put_setting(world, call, "lifecycle"),
-        "delete-bucket-lifecycle" => bucket::delete_setting(world, call, "lifecycle"),
-        "list-objects" => object::list(world, call),
-        "list-object-versions" => object::list_versions(world, call),
-        "delete-objects" => object::delete_many(world, call),
-        "put-object" => object::put(world, call),
-        "get-object" => object::get(world, call, true),
-        "head-object" => object::get(world, call, false),
-        "delete-object" => object::delete(world, call),
-        "create-multipart-upload" => upload::create(world, call),
-        "upload-part" => upload::part(world, call),
-        "list-parts" => upload::list_parts(world, call),
-        "list-multipart-uploads" => upload::list(world, call),
-        "complete-multipart-upload" => upload::complete(world, call),
-        "abort-multipart-upload" => upload::abort(world, call),
-        _ => {
-            tracing::warn!("this S3 request is not simulated: answering 501");
-            Err(S3Error::new(501, "NotImplemented", "not simulated"))
-        }
-    }
 }

@@ -2,10 +2,11 @@
 
 use super::bucket::own;
 use super::store::{Data, NULL_VERSION, Version, Versioning, etag};
-use super::{Reply, S3Call, S3Error, unchanged, xml};
+use super::xml::{self, Content, Elements, parent, text};
+use super::{Reply, S3Call, S3Error, unchanged};
 use crate::codec::{http_date, percent, rfc3339_ms};
 use crate::world::{Effect, Kind, World};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 const MAX_KEYS: usize = 1000;
@@ -41,13 +42,6 @@ pub(crate) fn described(call: &S3Call) -> (String, BTreeMap<String, String>) {
     (content_type.to_owned(), metadata)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Copy<'a> {
-    e_tag: &'a str,
-    last_modified: String,
-}
-
 pub(crate) fn put(world: &mut World, call: &S3Call) -> Reply {
     let fresh = world.ids.uuid().replace('-', "");
     let data = match call.header("x-amz-copy-source") {
@@ -65,8 +59,8 @@ pub(crate) fn put(world: &mut World, call: &S3Call) -> Reply {
     let mut response = if call.header("x-amz-copy-source").is_empty() {
         xml::empty(200)
     } else {
-        let copy = Copy { e_tag: &tag, last_modified: rfc3339_ms(call.now) };
-        xml::document(200, "CopyObjectResult", &copy)
+        let copy = [text("ETag", &tag), text("LastModified", rfc3339_ms(call.now))];
+        xml::document(200, parent("CopyObjectResult", copy))
     };
     xml::set(&mut response, "etag", &tag);
     if id != NULL_VERSION {
@@ -194,24 +188,6 @@ struct DeleteEntry {
     version_id: String,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct DeleteReply {
-    deleted: Vec<DeletedEntry>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct DeletedEntry {
-    key: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    version_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delete_marker: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delete_marker_version_id: Option<String>,
-}
-
 pub(crate) fn delete_many(world: &mut World, call: &S3Call) -> Reply {
     let digest = call.headers.keys().any(|name| {
         name == "content-md5"
@@ -228,18 +204,21 @@ pub(crate) fn delete_many(world: &mut World, call: &S3Call) -> Reply {
     let mut deleted = Vec::new();
     for DeleteEntry { key, version_id } in wanted.object {
         let done = remove(world, call, &key, &version_id)?;
-        deleted.push(DeletedEntry {
-            key,
-            version_id,
-            delete_marker: done.marker.then_some(true),
-            delete_marker_version_id: done.version.filter(|_| done.marker),
-        });
+        let mut entry = vec![text("Key", key)];
+        if !version_id.is_empty() {
+            entry.push(text("VersionId", version_id));
+        }
+        if done.marker {
+            entry.push(text("DeleteMarker", true));
+            entry.extend(done.version.map(|id| text("DeleteMarkerVersionId", id)));
+        }
+        deleted.push(parent("Deleted", entry));
     }
     if wanted.quiet {
         deleted.clear();
     }
     let effect = Effect::updated(Kind::Bucket, &call.bucket);
-    Ok((xml::document(200, "DeleteResult", &DeleteReply { deleted }), effect))
+    Ok((xml::document(200, parent("DeleteResult", deleted)), effect))
 }
 
 /// One page of a listing.
@@ -290,113 +269,45 @@ fn shown(call: &S3Call, key: &str) -> String {
     if call.query("encoding-type") == "url" { percent(key, true) } else { key.to_owned() }
 }
 
-/// A list of objects, or of their versions.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Listing<'a> {
-    name: &'a str,
-    prefix: String,
-    max_keys: usize,
-    is_truncated: bool,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    delimiter: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    encoding_type: &'a str,
-    #[serde(flatten)]
-    position: Position,
-    #[serde(rename = "$value")]
-    entries: Vec<Listed<'a>>,
-    common_prefixes: Vec<CommonPrefix>,
-}
-
-/// Where a page begins and where the next one does.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Position {
-    #[serde(rename_all = "PascalCase")]
-    First {
-        marker: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next_marker: Option<String>,
-    },
-    #[serde(rename_all = "PascalCase")]
-    Second {
-        key_count: usize,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next_continuation_token: Option<String>,
-    },
-    #[serde(rename_all = "PascalCase")]
-    Versions {
-        key_marker: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next_key_marker: Option<String>,
-    },
-}
-
-#[derive(Serialize)]
-enum Listed<'a> {
-    Contents(Entry<'a>),
-    Version(Entry<'a>),
-    DeleteMarker(Entry<'a>),
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Entry<'a> {
-    key: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_latest: Option<bool>,
-    last_modified: String,
-    #[serde(flatten)]
-    content: Option<EntryContent<'a>>,
-}
-
-/// The parts of a version that a delete marker lacks.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct EntryContent<'a> {
-    e_tag: &'a str,
-    size: usize,
-    storage_class: &'static str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct CommonPrefix {
-    prefix: String,
-}
-
-impl<'a> Entry<'a> {
-    fn new(call: &S3Call, key: &str, version: &'a Version) -> Self {
-        let size = version.data.0.len();
-        let content = EntryContent { e_tag: &version.etag, size, storage_class: "STANDARD" };
-        Self {
-            key: shown(call, key),
-            version_id: None,
-            is_latest: None,
-            last_modified: rfc3339_ms(version.modified_ms),
-            content: (!version.marker).then_some(content),
-        }
+/// A version as lists show it, with these elements after its key.
+fn entry(call: &S3Call, key: &str, version: &Version, identity: Elements) -> Elements {
+    let mut entry = vec![text("Key", shown(call, key))];
+    entry.extend(identity);
+    entry.push(text("LastModified", rfc3339_ms(version.modified_ms)));
+    if !version.marker {
+        entry.extend([
+            text("ETag", &version.etag),
+            text("Size", version.data.0.len()),
+            text("StorageClass", "STANDARD"),
+        ]);
     }
+    entry
 }
 
-impl<'a> Listing<'a> {
-    fn new<T>(call: &'a S3Call, page: &Page<T>, position: Position, entries: Vec<Listed<'a>>) -> Self {
-        let prefixes = page.prefixes.iter();
-        Self {
-            name: &call.bucket,
-            prefix: shown(call, call.query("prefix")),
-            max_keys: limit(call),
-            is_truncated: page.next.is_some(),
-            delimiter: call.query("delimiter"),
-            encoding_type: call.query("encoding-type"),
-            position,
-            entries,
-            common_prefixes: prefixes.map(|prefix| CommonPrefix { prefix: shown(call, prefix) }).collect(),
-        }
-    }
+/// A list of objects, or of their versions; `position` says where the page
+/// begins and where the next one does.
+fn listing<T>(
+    call: &S3Call,
+    root: &'static str,
+    page: &Page<T>,
+    position: [Option<(&'static str, Content)>; 2],
+    entries: impl Iterator<Item = (&'static str, Content)>,
+) -> Reply {
+    let mut list = vec![
+        text("Name", &call.bucket),
+        text("Prefix", shown(call, call.query("prefix"))),
+        text("MaxKeys", limit(call)),
+        text("IsTruncated", page.next.is_some()),
+    ];
+    let asked = [("Delimiter", call.query("delimiter")), ("EncodingType", call.query("encoding-type"))];
+    list.extend(
+        asked.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| text(name, value)),
+    );
+    list.extend(position.into_iter().flatten());
+    list.extend(entries);
+    let prefixes = page.prefixes.iter().map(|prefix| text("Prefix", shown(call, prefix)));
+    list.extend(prefixes.map(|prefix| parent("CommonPrefixes", [prefix])));
+    unchanged(xml::document(200, parent(root, list)))
 }
 
 pub(crate) fn list(world: &mut World, call: &S3Call) -> Reply {
@@ -410,20 +321,20 @@ pub(crate) fn list(world: &mut World, call: &S3Call) -> Reply {
     let keys =
         bucket.objects.keys().filter_map(|key| Some((key.as_str(), (key.as_str(), bucket.current(key)?))));
     let page = page(call, keys, after);
+    let next = page.next.as_ref();
     let position = match second {
-        true => Position::Second {
-            key_count: page.items.len() + page.prefixes.len(),
-            next_continuation_token: page.next.clone(),
-        },
-        false => Position::First {
-            marker: shown(call, call.query("marker")),
-            next_marker: page.next.as_ref().map(|next| shown(call, next)),
-        },
+        true => [
+            Some(text("KeyCount", page.items.len() + page.prefixes.len())),
+            next.map(|next| text("NextContinuationToken", next)),
+        ],
+        false => [
+            Some(text("Marker", shown(call, call.query("marker")))),
+            next.map(|next| text("NextMarker", shown(call, next))),
+        ],
     };
     let entries =
-        page.items.iter().map(|(key, version)| Listed::Contents(Entry::new(call, key, version))).collect();
-    let listing = Listing::new(call, &page, position, entries);
-    unchanged(xml::document(200, "ListBucketResult", &listing))
+        page.items.iter().map(|(key, version)| parent("Contents", entry(call, key, version, Vec::new())));
+    listing(call, "ListBucketResult", &page, position, entries)
 }
 
 /// Pages end between keys: the versions of one key are never torn apart.
@@ -431,24 +342,18 @@ pub(crate) fn list_versions(world: &mut World, call: &S3Call) -> Reply {
     let bucket = own(world, call)?;
     let keys = bucket.objects.iter().map(|(key, versions)| (key.as_str(), (key, versions)));
     let page = page(call, keys, call.query("key-marker"));
-    let position = Position::Versions {
-        key_marker: shown(call, call.query("key-marker")),
-        next_key_marker: page.next.as_ref().map(|next| shown(call, next)),
-    };
+    let position = [
+        Some(text("KeyMarker", shown(call, call.query("key-marker")))),
+        page.next.as_ref().map(|next| text("NextKeyMarker", shown(call, next))),
+    ];
     let newest_first = page.items.iter().flat_map(|(key, versions)| {
         let newest = versions.len().saturating_sub(1);
         versions.iter().enumerate().rev().map(move |(place, version)| (key, version, place == newest))
     });
-    let entries = newest_first
-        .map(|(key, version, is_latest)| {
-            let entry = Entry {
-                version_id: Some(&version.id),
-                is_latest: Some(is_latest),
-                ..Entry::new(call, key, version)
-            };
-            if version.marker { Listed::DeleteMarker(entry) } else { Listed::Version(entry) }
-        })
-        .collect();
-    let listing = Listing::new(call, &page, position, entries);
-    unchanged(xml::document(200, "ListVersionsResult", &listing))
+    let entries = newest_first.map(|(key, version, is_latest)| {
+        let name = if version.marker { "DeleteMarker" } else { "Version" };
+        let identity = vec![text("VersionId", &version.id), text("IsLatest", is_latest)];
+        parent(name, entry(call, key, version, identity))
+    });
+    listing(call, "ListVersionsResult", &page, position, entries)
 }

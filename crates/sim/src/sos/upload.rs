@@ -3,10 +3,11 @@
 use super::bucket::own;
 use super::object::described;
 use super::store::{Data, NULL_VERSION, Upload, Version, etag};
-use super::{Reply, S3Call, S3Error, unchanged, xml};
+use super::xml::{self, parent, text};
+use super::{Reply, S3Call, S3Error, unchanged};
 use crate::codec::{hex, md5_of, rfc3339_ms};
 use crate::world::{Effect, Kind, World};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 fn no_upload() -> S3Error {
@@ -25,14 +26,6 @@ fn upload<'a>(world: &'a mut World, call: &S3Call) -> Result<&'a mut Upload, S3E
         .ok_or_else(no_upload)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Started<'a> {
-    bucket: &'a str,
-    key: &'a str,
-    upload_id: &'a str,
-}
-
 pub(crate) fn create(world: &mut World, call: &S3Call) -> Reply {
     let id = world.ids.uuid().replace('-', "");
     let (content_type, metadata) = described(call);
@@ -45,8 +38,8 @@ pub(crate) fn create(world: &mut World, call: &S3Call) -> Reply {
     };
     own(world, call)?.uploads.insert(id.clone(), started);
     world.touch();
-    let started = Started { bucket: &call.bucket, key: &call.key, upload_id: &id };
-    Ok((xml::document(200, "InitiateMultipartUploadResult", &started), effect(call)))
+    let started = [text("Bucket", &call.bucket), text("Key", &call.key), text("UploadId", id)];
+    Ok((xml::document(200, parent("InitiateMultipartUploadResult", started)), effect(call)))
 }
 
 pub(crate) fn part(world: &mut World, call: &S3Call) -> Reply {
@@ -65,72 +58,43 @@ pub(crate) fn part(world: &mut World, call: &S3Call) -> Reply {
     Ok((response, effect(call)))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct PartList<'a> {
-    bucket: &'a str,
-    key: &'a str,
-    upload_id: &'a str,
-    is_truncated: bool,
-    part: Vec<ListedPart>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct ListedPart {
-    part_number: u32,
-    last_modified: String,
-    e_tag: String,
-    size: usize,
-}
-
 pub(crate) fn list_parts(world: &mut World, call: &S3Call) -> Reply {
-    let parts = upload(world, call)?.parts.iter().map(|(number, (data, at))| ListedPart {
-        part_number: *number,
-        last_modified: rfc3339_ms(*at),
-        e_tag: etag(&data.0),
-        size: data.0.len(),
-    });
-    let list = PartList {
-        bucket: &call.bucket,
-        key: &call.key,
-        upload_id: call.query("uploadId"),
-        is_truncated: false,
-        part: parts.collect(),
-    };
-    unchanged(xml::document(200, "ListPartsResult", &list))
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct UploadList<'a> {
-    bucket: &'a str,
-    is_truncated: bool,
-    upload: Vec<ListedUpload<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct ListedUpload<'a> {
-    key: &'a str,
-    upload_id: &'a str,
-    initiated: String,
-    storage_class: &'static str,
+    let mut list = vec![
+        text("Bucket", &call.bucket),
+        text("Key", &call.key),
+        text("UploadId", call.query("uploadId")),
+        text("IsTruncated", false),
+    ];
+    list.extend(upload(world, call)?.parts.iter().map(|(number, (data, at))| {
+        parent(
+            "Part",
+            [
+                text("PartNumber", number),
+                text("LastModified", rfc3339_ms(*at)),
+                text("ETag", etag(&data.0)),
+                text("Size", data.0.len()),
+            ],
+        )
+    }));
+    unchanged(xml::document(200, parent("ListPartsResult", list)))
 }
 
 pub(crate) fn list(world: &mut World, call: &S3Call) -> Reply {
+    let mut list = vec![text("Bucket", &call.bucket), text("IsTruncated", false)];
     let uploads = own(world, call)?.uploads.iter();
-    let upload = uploads
-        .filter(|(_, upload)| upload.key.starts_with(call.query("prefix")))
-        .map(|(id, upload)| ListedUpload {
-            key: &upload.key,
-            upload_id: id,
-            initiated: rfc3339_ms(upload.started_ms),
-            storage_class: "STANDARD",
-        })
-        .collect();
-    let list = UploadList { bucket: &call.bucket, is_truncated: false, upload };
-    unchanged(xml::document(200, "ListMultipartUploadsResult", &list))
+    let wanted = uploads.filter(|(_, upload)| upload.key.starts_with(call.query("prefix")));
+    list.extend(wanted.map(|(id, upload)| {
+        parent(
+            "Upload",
+            [
+                text("Key", &upload.key),
+                text("UploadId", id),
+                text("Initiated", rfc3339_ms(upload.started_ms)),
+                text("StorageClass", "STANDARD"),
+            ],
+        )
+    }));
+    unchanged(xml::document(200, parent("ListMultipartUploadsResult", list)))
 }
 
 #[derive(Deserialize)]
@@ -145,14 +109,6 @@ struct Completion {
 struct PartRef {
     part_number: u32,
     e_tag: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Completed<'a> {
-    bucket: &'a str,
-    key: &'a str,
-    e_tag: &'a str,
 }
 
 pub(crate) fn complete(world: &mut World, call: &S3Call) -> Reply {
@@ -190,8 +146,8 @@ pub(crate) fn complete(world: &mut World, call: &S3Call) -> Reply {
     bucket.uploads.remove(call.query("uploadId"));
     let id = bucket.add(&call.key, version, fresh);
     world.touch();
-    let completed = Completed { bucket: &call.bucket, key: &call.key, e_tag: &tag };
-    let mut response = xml::document(200, "CompleteMultipartUploadResult", &completed);
+    let completed = [text("Bucket", &call.bucket), text("Key", &call.key), text("ETag", tag)];
+    let mut response = xml::document(200, parent("CompleteMultipartUploadResult", completed));
     if id != NULL_VERSION {
         xml::set(&mut response, "x-amz-version-id", &id);
     }

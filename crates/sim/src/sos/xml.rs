@@ -3,7 +3,7 @@
 use super::S3Error;
 use bytes::Bytes;
 use http::Response;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Decodes the body of a request, or refuses it as malformed.
 pub(crate) fn decode<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, S3Error> {
@@ -12,10 +12,40 @@ pub(crate) fn decode<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, S3E
     quick_xml::de::from_str(text).map_err(|_| malformed())
 }
 
-/// A reply with a document whose root element is `root`.
-pub(crate) fn document<T: Serialize>(status: u16, root: &str, content: &T) -> Response<Bytes> {
-    // Structs, texts and lists always have an XML form.
-    let mut body = quick_xml::se::to_string_with_root(root, content).unwrap_or_default();
+/// Elements by name, in order; a name that begins with `@` is an attribute.
+pub(crate) type Elements = Vec<(&'static str, Content)>;
+
+/// The content of an element.
+pub(crate) enum Content {
+    Text(String),
+    Elements(Elements),
+}
+
+impl Serialize for Content {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Elements(elements) => {
+                serializer.collect_map(elements.iter().map(|(name, content)| (name, content)))
+            }
+        }
+    }
+}
+
+/// An element that holds text.
+pub(crate) fn text(name: &'static str, text: impl ToString) -> (&'static str, Content) {
+    (name, Content::Text(text.to_string()))
+}
+
+/// An element that holds others.
+pub(crate) fn parent(name: &'static str, elements: impl Into<Elements>) -> (&'static str, Content) {
+    (name, Content::Elements(elements.into()))
+}
+
+/// A reply with a document.
+pub(crate) fn document(status: u16, (root, content): (&'static str, Content)) -> Response<Bytes> {
+    // Texts and elements always have an XML form.
+    let mut body = quick_xml::se::to_string_with_root(root, &content).unwrap_or_default();
     if root != "Error" {
         body.insert_str(1 + root.len(), r#" xmlns="http://s3.amazonaws.com/doc/2006-03-01/""#);
     }

@@ -54,31 +54,17 @@ impl Change {
     }
 }
 
-/// An asynchronous operation.
+/// An asynchronous operation, as clients see it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct OperationRecord {
     pub(crate) id: String,
     pub(crate) state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reference: Option<Value>,
-}
-
-impl OperationRecord {
-    pub(crate) fn value(&self) -> Value {
-        let mut doc = json!({"id": self.id, "state": self.state});
-        let parts = [
-            ("reason", self.reason.as_ref().map(|r| json!(r))),
-            ("message", self.message.as_ref().map(|m| json!(m))),
-            ("reference", self.reference.clone()),
-        ];
-        for (key, value) in parts {
-            if let Some(value) = value {
-                doc[key] = value;
-            }
-        }
-        doc
-    }
 }
 
 impl World {

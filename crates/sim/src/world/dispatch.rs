@@ -249,7 +249,7 @@ impl World {
 
     fn execute(&mut self, face: Face, request: &Request<Bytes>, target: &Target) -> Executed {
         let mut done = match (face, &target.api) {
-            (Face::Sos, _) => sos::execute(self, request, &target.operation),
+            (Face::Sos, _) => sos::execute(self, request),
             (Face::Api, Some((op, params))) => self.api(request, target, op, params),
             (Face::Api, None) => match price::price_list(&target.path) {
                 Some(list) => Executed::plain(json_response(200, &list)),
@@ -386,7 +386,7 @@ impl World {
             message: None,
             reference,
         };
-        let reply = json_response(200, &record.value());
+        let reply = json_response(200, &json!(record));
         self.operations.insert(id.clone(), record);
         let effect = plan.effect.clone();
         self.follow(&id, plan, delay);

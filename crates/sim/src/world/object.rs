@@ -45,28 +45,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kebab-case name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::SksCluster => "sks-cluster",
-            Self::SksNodepool => "sks-nodepool",
-            Self::SecurityGroup => "security-group",
-            Self::SecurityGroupRule => "security-group-rule",
-            Self::AntiAffinityGroup => "anti-affinity-group",
-            Self::PrivateNetwork => "private-network",
-            Self::LoadBalancer => "load-balancer",
-            Self::LoadBalancerService => "load-balancer-service",
-            Self::InstancePool => "instance-pool",
-            Self::Instance => "instance",
-            Self::BlockStorageVolume => "block-storage-volume",
-            Self::BlockStorageSnapshot => "block-storage-snapshot",
-            Self::DbaasService => "dbaas-service",
-            Self::IamRole => "iam-role",
-            Self::ApiKey => "api-key",
-            Self::Bucket => "bucket",
-        }
-    }
-
     /// The path of one resource, as operation links show it.
     pub(crate) fn link(self, id: &str, parent: Option<&str>) -> String {
         match (self, parent) {
@@ -74,14 +52,15 @@ impl Kind {
                 format!("/v2/sks-cluster/{cluster}/nodepool/{id}")
             }
             (Self::BlockStorageVolume, _) => format!("/v2/block-storage/{id}"),
-            _ => format!("/v2/{}/{id}", self.as_str()),
+            _ => format!("/v2/{self}/{id}"),
         }
     }
 }
 
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
+        // Its serialised form: the name in kebab case.
+        self.serialize(f)
     }
 }
 
