@@ -1,9 +1,11 @@
 //! Encodings: base64, hex, percent, queries, times, digests.
 
+use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 /// HMAC-SHA256 of `message` under `key`.
@@ -38,9 +40,21 @@ pub(crate) fn base64(data: &[u8]) -> String {
     BASE64.encode(data)
 }
 
-/// Decodes standard base64.
-pub(crate) fn unbase64(text: &str) -> Option<Vec<u8>> {
-    BASE64.decode(text.as_bytes()).ok()
+/// Bytes that serialise as base64.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Data(pub(crate) Bytes);
+
+impl Serialize for Data {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&base64(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Data {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        BASE64.decode(text.as_bytes()).map(|data| Self(data.into())).map_err(serde::de::Error::custom)
+    }
 }
 
 /// CRC-32 (IEEE) of `data`.

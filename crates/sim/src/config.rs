@@ -51,25 +51,13 @@ pub struct EndpointUrls {
 pub struct Policies {
     /// Status when a quota is exceeded.
     pub quota_status: u16,
-    /// Status when a security group in use is deleted (409 and 412 were seen).
-    pub busy_group_status: u16,
-    /// Status when a protected database is deleted.
-    pub protected_status: u16,
-    /// A second security or anti-affinity group of one name is refused.
-    pub unique_group_names: bool,
     /// A pool locked by a balancer refuses with 409; otherwise the operation
     /// is accepted and fails.
     pub pool_lock_refuses: bool,
-    /// The group made by create-default-security-group goes with its cluster.
-    pub default_group_removed_with_cluster: bool,
     /// The operation of update-sks-cluster stays pending for ever.
     pub update_sks_cluster_never_finishes: bool,
     /// The controller addon makes an API key `sks-ccm-…` per cluster.
     pub ccm_keys: bool,
-    /// Termination protection when the request does not say.
-    pub termination_protection_default: bool,
-    /// Unknown keys of a request body are refused with 400.
-    pub refuse_unknown_keys: bool,
     /// A request whose client future is dropped before its effect arrives
     /// so many milliseconds later all the same.
     pub cancelled_arrives_after_ms: Option<i64>,
@@ -79,15 +67,9 @@ impl Default for Policies {
     fn default() -> Self {
         Self {
             quota_status: 409,
-            busy_group_status: 409,
-            protected_status: 403,
-            unique_group_names: true,
             pool_lock_refuses: true,
-            default_group_removed_with_cluster: false,
             update_sks_cluster_never_finishes: false,
             ccm_keys: true,
-            termination_protection_default: false,
-            refuse_unknown_keys: true,
             cancelled_arrives_after_ms: None,
         }
     }

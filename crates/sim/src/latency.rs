@@ -82,11 +82,6 @@ impl Default for LatencyTable {
 }
 
 impl LatencyTable {
-    /// No latency at all: final at the next request.
-    pub fn zero() -> Self {
-        Self { by_operation: BTreeMap::new(), other: Range::new(0, 0) }
-    }
-
     /// The range of an operation id or one of the extra entries.
     pub fn range(&self, operation_id: &str) -> Range {
         self.by_operation.get(operation_id).copied().unwrap_or(self.other)

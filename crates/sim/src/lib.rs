@@ -35,4 +35,4 @@ pub use shared::{NowMs, SharedWorld};
 pub use spec::{Operation, operations};
 #[cfg(any(test, feature = "testing"))]
 pub use testing::{exo2_message, exo2_signature};
-pub use world::{Effect, Face, JournalEntry, Kind, LiveResource, Outcome, World, served_operations};
+pub use world::{Effect, JournalEntry, Kind, LiveResource, Outcome, World, served_operations};

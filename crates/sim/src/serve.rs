@@ -1,9 +1,8 @@
 //! The cloud behind loopback listeners, for clients of other processes.
 
 use crate::fault::Schedule;
-use crate::{
-    Config, EndpointUrls, Face, InProcess, NowMs, Recorder, RoundTrip, SharedWorld, SimError, World,
-};
+use crate::world::Face;
+use crate::{Config, EndpointUrls, InProcess, NowMs, Recorder, RoundTrip, SharedWorld, SimError, World};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};

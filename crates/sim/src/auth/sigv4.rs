@@ -94,20 +94,8 @@ impl Claim {
     }
 
     fn time_ms(&self) -> Option<i64> {
-        let text = &self.time;
-        if text.len() != 16 || !text.is_ascii() {
-            return None;
-        }
-        let rfc = format!(
-            "{}-{}-{}T{}:{}:{}Z",
-            &text[0..4],
-            &text[4..6],
-            &text[6..8],
-            &text[9..11],
-            &text[11..13],
-            &text[13..15]
-        );
-        crate::codec::parse_time(&rfc)
+        let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", &self.time).ok()?;
+        Some(jiff::tz::Offset::UTC.to_timestamp(at).ok()?.as_millisecond())
     }
 
     /// Checks time, payload hash and signature.

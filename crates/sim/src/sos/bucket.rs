@@ -4,7 +4,7 @@ use super::store::{Bucket, Versioning};
 use super::xml::{self, Content, Elements, parent, text};
 use super::{Reply, S3Call, S3Error, unchanged};
 use crate::codec::rfc3339_ms;
-use crate::world::{Effect, Kind, World};
+use crate::world::{Effect, Kind, World, response};
 use serde::Deserialize;
 
 /// The bucket of a call, or 404; a stranger's is 403.
@@ -148,7 +148,7 @@ fn grant(kind: &str, grantee: (&'static str, Content), permission: &str) -> (&'s
 pub(crate) fn get_acl(world: &mut World, call: &S3Call) -> Reply {
     let setting = own(world, call)?.settings.get("acl").cloned().unwrap_or_default();
     if setting.starts_with('<') {
-        return unchanged(xml::response(200, setting));
+        return unchanged(response(200, xml::MEDIA_TYPE, setting));
     }
     let id = text("ID", &world.config().organization_id);
     let mut grants = vec![grant("CanonicalUser", id, "FULL_CONTROL")];
@@ -163,11 +163,7 @@ pub(crate) fn get_acl(world: &mut World, call: &S3Call) -> Reply {
 pub(crate) fn get_policy(world: &mut World, call: &S3Call) -> Reply {
     match own(world, call)?.settings.get("policy").cloned() {
         None => Err(S3Error::new(404, "NoSuchBucketPolicy", "the bucket has no policy")),
-        Some(policy) => {
-            let mut response = xml::response(200, policy);
-            xml::set(&mut response, "content-type", "application/json");
-            unchanged(response)
-        }
+        Some(policy) => unchanged(response(200, "application/json", policy)),
     }
 }
 
@@ -175,7 +171,7 @@ pub(crate) fn get_policy(world: &mut World, call: &S3Call) -> Reply {
 pub(crate) fn get_lifecycle(world: &mut World, call: &S3Call) -> Reply {
     let setting = own(world, call)?.settings.get("lifecycle").cloned();
     unchanged(match setting {
-        Some(setting) => xml::response(200, setting),
+        Some(setting) => response(200, xml::MEDIA_TYPE, setting),
         None => xml::document(200, parent("LifecycleConfiguration", [])),
     })
 }

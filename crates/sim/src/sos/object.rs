@@ -1,10 +1,10 @@
 //! Operations on objects and their versions.
 
 use super::bucket::own;
-use super::store::{Data, NULL_VERSION, Version, Versioning, etag};
+use super::store::{NULL_VERSION, Version, Versioning, etag};
 use super::xml::{self, Content, Elements, parent, text};
 use super::{Reply, S3Call, S3Error, unchanged};
-use crate::codec::{http_date, percent, rfc3339_ms};
+use crate::codec::{Data, http_date, percent, rfc3339_ms};
 use crate::world::{Effect, Kind, World};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,9 +1,8 @@
 //! Buckets, object versions and unfinished uploads as data.
 
-use crate::codec::{base64, hex, md5_of, unbase64};
+use crate::codec::{Data, hex, md5_of};
 use crate::world::{Kind, LiveResource};
-use bytes::Bytes;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// All of object storage: bucket names are global.
@@ -35,24 +34,6 @@ pub(crate) struct Bucket {
     pub(crate) uploads: BTreeMap<String, Upload>,
     /// Belongs to another organisation (planted by tests).
     pub(crate) foreign: bool,
-}
-
-/// Bytes that serialise as base64.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Data(pub(crate) Bytes);
-
-impl Serialize for Data {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&base64(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Data {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let data = unbase64(&text).ok_or_else(|| serde::de::Error::custom("not base64"))?;
-        Ok(Self(Bytes::from(data)))
-    }
 }
 
 /// One version of an object, or a delete marker.

@@ -1,6 +1,7 @@
 //! Items of object storage for tests only.
 
-use super::store::{Bucket, Data, Store, Version, etag};
+use super::store::{Bucket, Store, Version, etag};
+use crate::codec::Data;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 

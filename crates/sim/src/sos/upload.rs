@@ -2,10 +2,10 @@
 
 use super::bucket::own;
 use super::object::described;
-use super::store::{Data, NULL_VERSION, Upload, Version, etag};
+use super::store::{NULL_VERSION, Upload, Version, etag};
 use super::xml::{self, parent, text};
 use super::{Reply, S3Call, S3Error, unchanged};
-use crate::codec::{hex, md5_of, rfc3339_ms};
+use crate::codec::{Data, hex, md5_of, rfc3339_ms};
 use crate::world::{Effect, Kind, World};
 use serde::Deserialize;
 use std::collections::BTreeMap;

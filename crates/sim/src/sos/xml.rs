@@ -1,9 +1,13 @@
 //! The XML of S3: requests decoded and replies encoded by serde.
 
 use super::S3Error;
+use crate::world::response;
 use bytes::Bytes;
 use http::Response;
 use serde::{Deserialize, Serialize, Serializer};
+
+/// The content type of a document.
+pub(crate) const MEDIA_TYPE: &str = "application/xml";
 
 /// Decodes the body of a request, or refuses it as malformed.
 pub(crate) fn decode<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, S3Error> {
@@ -49,15 +53,7 @@ pub(crate) fn document(status: u16, (root, content): (&'static str, Content)) ->
     if root != "Error" {
         body.insert_str(1 + root.len(), r#" xmlns="http://s3.amazonaws.com/doc/2006-03-01/""#);
     }
-    response(status, format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}"))
-}
-
-/// A reply with an XML body.
-pub(crate) fn response(status: u16, body: String) -> Response<Bytes> {
-    let mut response = empty(status);
-    *response.body_mut() = Bytes::from(body);
-    set(&mut response, "content-type", "application/xml");
-    response
+    response(status, MEDIA_TYPE, format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}"))
 }
 
 /// A reply without body.

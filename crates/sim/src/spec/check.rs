@@ -3,22 +3,18 @@
 use super::Shape;
 use serde_json::Value;
 
-/// Why a body is refused: one line per fault found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Problem(pub(crate) Vec<String>);
-
-/// All the ways in which `body` does not fit `shape`.
-pub(crate) fn check_body(shape: &Shape, body: &Value, refuse_unknown: bool) -> Result<(), Problem> {
+/// Refuses a body that does not fit `shape`: one line per fault found.
+pub(crate) fn check_body(shape: &Shape, body: &Value) -> Result<(), Vec<String>> {
     let mut found = Vec::new();
-    check(shape, body, "", refuse_unknown, &mut found);
-    if found.is_empty() { Ok(()) } else { Err(Problem(found)) }
+    check(shape, body, "", &mut found);
+    if found.is_empty() { Ok(()) } else { Err(found) }
 }
 
 fn at(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-fn check(shape: &Shape, value: &Value, path: &str, strict: bool, found: &mut Vec<String>) {
+fn check(shape: &Shape, value: &Value, path: &str, found: &mut Vec<String>) {
     if value.is_null() && (shape.nullable || path.is_empty()) && shape.required.is_empty() {
         return;
     }
@@ -26,11 +22,11 @@ fn check(shape: &Shape, value: &Value, path: &str, strict: bool, found: &mut Vec
         return;
     };
     match (kind, value) {
-        ("object", Value::Object(map)) => check_object(shape, map, path, strict, found),
+        ("object", Value::Object(map)) => check_object(shape, map, path, found),
         ("array", Value::Array(items)) => {
             if let Some(inner) = &shape.items {
                 for (index, item) in items.iter().enumerate() {
-                    check(inner, item, &at(path, &index.to_string()), strict, found);
+                    check(inner, item, &at(path, &index.to_string()), found);
                 }
             }
         }
@@ -44,13 +40,7 @@ fn check(shape: &Shape, value: &Value, path: &str, strict: bool, found: &mut Vec
     }
 }
 
-fn check_object(
-    shape: &Shape,
-    map: &serde_json::Map<String, Value>,
-    path: &str,
-    strict: bool,
-    found: &mut Vec<String>,
-) {
+fn check_object(shape: &Shape, map: &serde_json::Map<String, Value>, path: &str, found: &mut Vec<String>) {
     let missing: Vec<String> = shape
         .required
         .iter()
@@ -62,9 +52,9 @@ fn check_object(
     }
     for (key, value) in map {
         match (shape.properties.get(key), &shape.values) {
-            (Some(inner), _) => check(inner, value, &at(path, key), strict, found),
-            (None, Some(inner)) => check(inner, value, &at(path, key), strict, found),
-            (None, None) if strict && !shape.properties.is_empty() => {
+            (Some(inner), _) => check(inner, value, &at(path, key), found),
+            (None, Some(inner)) => check(inner, value, &at(path, key), found),
+            (None, None) if !shape.properties.is_empty() => {
                 found.push(format!("unknown key '{}'", at(path, key)));
             }
             (None, None) => {}
@@ -108,9 +98,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn verdict(id: &str, body: Value) -> Result<(), Problem> {
+    fn verdict(id: &str, body: Value) -> Result<(), Vec<String>> {
         let op = operations().iter().find(|o| o.id == id).expect(id);
-        check_body(op.body.as_ref().expect("body"), &body, true)
+        check_body(op.body.as_ref().expect("body"), &body)
     }
 
     #[test]
@@ -129,11 +119,11 @@ mod tests {
             ),
         ];
         for (body, text) in cases {
-            assert_eq!(verdict("create-sks-cluster", body), Err(Problem(vec![text.to_owned()])));
+            assert_eq!(verdict("create-sks-cluster", body), Err(vec![text.to_owned()]));
         }
         assert_eq!(
             verdict("create-sks-cluster", Value::Null),
-            Err(Problem(vec!["'' is not of type object".to_owned()]))
+            Err(vec!["'' is not of type object".to_owned()])
         );
     }
 }

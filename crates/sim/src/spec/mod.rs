@@ -9,7 +9,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-pub(crate) use check::{Problem, check_body};
+pub(crate) use check::check_body;
 
 /// One operation of the official API.
 #[derive(Clone, Debug, Deserialize)]

@@ -117,12 +117,12 @@ impl World {
         let Some(request) = stored.restore() else {
             return;
         };
-        self.set_modifiers(&[Fault::ListLag { ms: lag_ms }]);
+        self.set_active(&[Fault::ListLag { ms: lag_ms }]);
         let status = match self.execute_now(stored.face, &request) {
             Outcome::Reply(reply) => reply.status().as_u16(),
             Outcome::Drop => 0,
         };
-        self.clear_modifiers();
+        self.active.clear();
         self.count_effect(match status {
             200..=299 => "late: executed",
             403 => "late: refused by expiry",

@@ -108,9 +108,9 @@ impl World {
                 return outcome;
             }
         }
-        self.set_modifiers(&faults);
+        self.set_active(&faults);
         let done = self.execute(face, request, &target);
-        self.clear_modifiers();
+        self.active.clear();
         self.after_effect(&faults, request, &target, done)
     }
 
@@ -317,39 +317,25 @@ impl World {
         params: &BTreeMap<String, String>,
         key: Option<&str>,
     ) -> Result<HandlerReply, Refusal> {
-        let body = parse_body(request.body(), op)?;
-        let query: BTreeMap<String, String> = query_pairs(request.uri().query()).into_iter().collect();
-        if let Some(key) = key {
-            let mut bindings = bindings_of(op, target, params, &query, &body);
-            if op.service == "sos"
-                && let Some(bucket) = params.get("bucket")
-            {
-                bindings.insert("resources.bucket".to_owned(), bucket.clone());
-            }
-            if !self.may(key, &op.service, &bindings) {
-                return Err(Refusal::forbidden(format!("{} is not allowed for this key", op.id)));
-            }
+        let call = Call {
+            id: &op.id,
+            zone: target.zone.clone(),
+            params: params.clone(),
+            query: query_pairs(request.uri().query()).into_iter().collect(),
+            body: parse_body(request.body(), op)?,
+            signed: key.is_some(),
+        };
+        if key.is_some_and(|key| !self.may(key, &op.service, &bindings_of(op, &call))) {
+            return Err(Refusal::forbidden(format!("{} is not allowed for this key", op.id)));
         }
         let Some(handler) = kinds::handler(&op.id) else {
             tracing::warn!(operation = op.id, "not simulated: answering 501");
             return Err(Refusal::new(501, format!("{} is not simulated", op.id)));
         };
         if let Some(shape) = &op.body {
-            let strict = self.config.policies.refuse_unknown_keys;
-            spec::check_body(shape, &body, strict).map_err(|spec::Problem(lines)| Refusal {
-                status: 400,
-                message: lines.join("; "),
-                errors: lines,
-            })?;
+            let refusal = |errors: Vec<String>| Refusal { status: 400, message: errors.join("; "), errors };
+            spec::check_body(shape, &call.body).map_err(refusal)?;
         }
-        let call = Call {
-            id: &op.id,
-            zone: target.zone.clone(),
-            params: params.clone(),
-            query,
-            body,
-            signed: key.is_some(),
-        };
         handler(self, &call)
     }
 
@@ -372,7 +358,7 @@ impl World {
     fn accept(&mut self, operation_id: &str, plan: PendingOperation) -> (Response<Bytes>, Effect, i64) {
         let id = self.ids.uuid();
         let delay = self.delay(plan.latency.unwrap_or(operation_id));
-        if (self.modifiers().slow_factor() - 1.0).abs() > f64::EPSILON {
+        if (self.slow_factor() - 1.0).abs() > f64::EPSILON {
             self.count_effect("slow");
         }
         let reference = plan.reference.as_ref().map(|(kind, id, parent)| {
@@ -394,19 +380,24 @@ impl World {
     }
 
     fn follow(&mut self, operation: &str, plan: PendingOperation, delay: i64) {
-        let modifiers = self.modifiers().clone();
         let finish = |state: &str, reason, message| Change::Finish {
             operation: operation.to_owned(),
             state: state.to_owned(),
             reason,
             message,
         };
-        if let Some(failure) = modifiers.fails {
-            for change in undo(&plan.effect, failure.leaves_resource) {
+        let failure = self.active(|fault| match fault {
+            Fault::OperationFails { reason, message, leaves_resource } => {
+                Some((reason.clone(), message.clone(), *leaves_resource))
+            }
+            _ => None,
+        });
+        if let Some((reason, message, leaves_resource)) = failure {
+            for change in undo(&plan.effect, leaves_resource) {
                 self.schedule(delay, change);
             }
             self.schedule(delay, Change::Injected { effect: "operation-fails".to_owned() });
-            self.schedule(delay, finish("failure", Some(failure.reason), failure.message));
+            self.schedule(delay, finish("failure", Some(reason), message));
             return;
         }
         if let Some((reason, message)) = plan.fails {
@@ -415,11 +406,11 @@ impl World {
         }
         for mut change in plan.done {
             if let Change::Remove { ghost_ms, .. } = &mut change {
-                *ghost_ms = modifiers.lag_ms();
+                *ghost_ms = self.lag_ms();
             }
             self.schedule(delay, change);
         }
-        if modifiers.stuck || plan.for_ever {
+        if self.active.contains(&Fault::OperationStuck) || plan.for_ever {
             self.schedule(delay, Change::Injected { effect: "operation-stuck".to_owned() });
         } else {
             self.schedule(delay, finish("success", None, None));
@@ -434,10 +425,11 @@ fn undo(effect: &Effect, leaves_resource: bool) -> Vec<Change> {
         Effect::Created { kind, id } if leaves_resource => vec![Change::state(*kind, id, "error")],
         Effect::Created { kind, id } => vec![Change::remove(*kind, id)],
         Effect::Updated { kind, id } | Effect::Deleted { kind, id } => match kind {
-            Kind::SksCluster | Kind::SksNodepool | Kind::LoadBalancer | Kind::InstancePool => {
-                vec![Change::state(*kind, id, "running")]
-            }
-            Kind::Instance => vec![Change::state(*kind, id, "running")],
+            Kind::SksCluster
+            | Kind::SksNodepool
+            | Kind::LoadBalancer
+            | Kind::InstancePool
+            | Kind::Instance => vec![Change::state(*kind, id, "running")],
             Kind::BlockStorageVolume => vec![Change::state(*kind, id, "detached")],
             _ => Vec::new(),
         },
@@ -471,30 +463,26 @@ fn parse_body(body: &Bytes, op: &spec::Operation) -> Result<Value, Refusal> {
 }
 
 /// The names a policy expression can use: a subset of the documented ones.
-fn bindings_of(
-    op: &spec::Operation,
-    target: &Target,
-    params: &BTreeMap<String, String>,
-    query: &BTreeMap<String, String>,
-    body: &Value,
-) -> Bindings {
+fn bindings_of(op: &spec::Operation, call: &Call) -> Bindings {
     let mut names = Bindings::new();
     names.insert("operation".to_owned(), op.id.clone());
     names.insert("service".to_owned(), op.service.clone());
-    names.insert("zone".to_owned(), target.zone.clone());
-    for (name, value) in query.iter().chain(params) {
+    names.insert("zone".to_owned(), call.zone.clone());
+    for (name, value) in call.query.iter().chain(&call.params) {
         names.insert(format!("parameters.{name}"), value.clone());
     }
-    for (name, value) in body.as_object().into_iter().flatten() {
+    for (name, value) in call.body.as_object().into_iter().flatten() {
         if let Some(text) = value.as_str() {
             names.insert(format!("parameters.{name}"), text.to_owned());
         }
     }
-    let service = params.get("service-name").or_else(|| params.get("name"));
-    if op.service == "dbaas"
-        && let Some(name) = service
-    {
-        names.insert("resources.dbaas_service.name".to_owned(), name.clone());
+    let resource = match op.service.as_str() {
+        "dbaas" => Some(("dbaas_service.name", call.params.get("service-name").or(call.params.get("name")))),
+        "sos" => Some(("bucket", call.params.get("bucket"))),
+        _ => None,
+    };
+    if let Some((name, Some(value))) = resource {
+        names.insert(format!("resources.{name}"), value.clone());
     }
     names
 }

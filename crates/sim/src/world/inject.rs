@@ -3,33 +3,6 @@
 use super::World;
 use crate::fault::Fault;
 
-/// Faults that change how an accepted request goes on.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Modifiers {
-    pub(crate) fails: Option<Failure>,
-    pub(crate) stuck: bool,
-    slow: Option<f64>,
-    lag: i64,
-}
-
-/// How an operation will fail.
-#[derive(Clone, Debug)]
-pub(crate) struct Failure {
-    pub(crate) reason: String,
-    pub(crate) message: Option<String>,
-    pub(crate) leaves_resource: bool,
-}
-
-impl Modifiers {
-    pub(crate) fn slow_factor(&self) -> f64 {
-        self.slow.unwrap_or(1.0)
-    }
-
-    pub(crate) fn lag_ms(&self) -> i64 {
-        self.lag
-    }
-}
-
 impl World {
     /// The faults of all rules that match this request. Counts matches, so it
     /// is called once per request.
@@ -54,36 +27,31 @@ impl World {
         drawn
     }
 
-    /// Takes over the faults that only modify the request's course.
-    pub(crate) fn set_modifiers(&mut self, faults: &[Fault]) {
-        let mut modifiers = Modifiers::default();
+    /// Puts faults in force for the request that is handled next.
+    pub(crate) fn set_active(&mut self, faults: &[Fault]) {
         for fault in faults {
-            match fault {
-                Fault::OperationFails { reason, message, leaves_resource } => {
-                    modifiers.fails = Some(Failure {
-                        reason: reason.clone(),
-                        message: message.clone(),
-                        leaves_resource: *leaves_resource,
-                    });
-                }
-                Fault::OperationStuck => modifiers.stuck = true,
-                Fault::Slow { factor } => modifiers.slow = Some(*factor),
-                Fault::ListLag { ms } => modifiers.lag = *ms,
-                Fault::Quota { resource, limit } => {
-                    self.config.quotas.insert(resource.clone(), *limit);
-                    self.count_effect("quota");
-                }
-                _ => {}
+            if let Fault::Quota { resource, limit } = fault {
+                self.config.quotas.insert(resource.clone(), *limit);
+                self.count_effect("quota");
             }
         }
-        self.modifiers = modifiers;
+        self.active = faults.to_vec();
     }
 
-    pub(crate) fn clear_modifiers(&mut self) {
-        self.modifiers = Modifiers::default();
+    /// What `pick` makes of the last fault in force that it takes.
+    pub(crate) fn active<T>(&self, pick: impl Fn(&Fault) -> Option<T>) -> Option<T> {
+        self.active.iter().rev().find_map(pick)
     }
 
-    pub(crate) fn modifiers(&self) -> &Modifiers {
-        &self.modifiers
+    /// How much longer an operation takes.
+    pub(crate) fn slow_factor(&self) -> f64 {
+        let factor = |fault: &Fault| if let Fault::Slow { factor } = fault { Some(*factor) } else { None };
+        self.active(factor).unwrap_or(1.0)
+    }
+
+    /// How far lists lag behind.
+    pub(crate) fn lag_ms(&self) -> i64 {
+        let lag = |fault: &Fault| if let Fault::ListLag { ms } = fault { Some(*ms) } else { None };
+        self.active(lag).unwrap_or(0)
     }
 }

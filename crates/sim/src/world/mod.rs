@@ -12,6 +12,7 @@ mod request;
 mod testing;
 
 use crate::config::Config;
+use crate::fault::Fault;
 use crate::rng::Rng;
 use crate::sos::Store;
 use bytes::Bytes;
@@ -24,9 +25,8 @@ pub use journal::{Effect, JournalEntry, LiveResource};
 pub use kinds::served_operations;
 pub use object::Kind;
 pub(crate) use object::{NewObject, Object, ids_in, references};
-pub(crate) use reply::{HandlerReply, PendingOperation, Refusal};
-pub use request::Face;
-pub(crate) use request::StoredRequest;
+pub(crate) use reply::{HandlerReply, PendingOperation, Refusal, response};
+pub(crate) use request::{Face, StoredRequest};
 
 /// What became of a request.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ pub struct World {
     rule_fired: Vec<u64>,
     /// Faults that bear on the request being handled.
     #[serde(skip)]
-    modifiers: inject::Modifiers,
+    active: Vec<Fault>,
     /// Whether something worth saving changed since the last save.
     #[serde(skip)]
     dirty: bool,
@@ -103,7 +103,7 @@ impl World {
             effects: BTreeMap::new(),
             rule_matches: vec![0; config.faults.len()],
             rule_fired: vec![0; config.faults.len()],
-            modifiers: inject::Modifiers::default(),
+            active: Vec::new(),
             dirty: true,
             config,
         };
@@ -203,7 +203,7 @@ impl World {
         let range = self.config.latency.range(name);
         let drawn = self.delays.between(range.low_ms, range.high_ms);
         let scaled = std::time::Duration::from_millis(drawn)
-            .mul_f64(self.config.latency_scale.max(0.0) * self.modifiers.slow_factor());
+            .mul_f64(self.config.latency_scale.max(0.0) * self.slow_factor());
         i64::try_from(scaled.as_millis()).unwrap_or(i64::MAX / 4)
     }
 }

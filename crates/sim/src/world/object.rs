@@ -118,6 +118,13 @@ impl Object {
         self.doc.insert(key.to_owned(), value.into());
     }
 
+    /// Copies fields into another document, null when absent.
+    pub(crate) fn copy_to(&self, doc: &mut Value, keys: &[&str]) {
+        for key in keys {
+            doc[*key] = self.doc.get(*key).cloned().unwrap_or(Value::Null);
+        }
+    }
+
     pub(crate) fn value(&self) -> Value {
         Value::Object(self.doc.clone())
     }
@@ -148,9 +155,8 @@ pub(crate) struct NewObject<'a> {
 
 impl World {
     /// Adds a resource under a fresh id, which also goes into its document.
-    pub(crate) fn create(&mut self, new: NewObject<'_>) -> String {
+    pub(crate) fn create(&mut self, mut new: NewObject<'_>) -> String {
         let id = self.ids.uuid();
-        let mut new = new;
         new.doc["id"] = json!(id);
         self.create_as(&id, new);
         id
@@ -172,7 +178,7 @@ impl World {
             created_ms: self.now,
             seq: self.seq,
             builtin: false,
-            listed_from_ms: self.now + self.modifiers.lag_ms(),
+            listed_from_ms: self.now + self.lag_ms(),
             ghost_until_ms: None,
             doc,
             hidden: BTreeMap::new(),

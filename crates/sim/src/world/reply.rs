@@ -154,22 +154,21 @@ impl Refusal {
 /// A reply with a JSON document.
 pub(crate) fn json_response(status: u16, body: &Value) -> Response<Bytes> {
     // Faster than by way of its text; a document can always be written.
-    let mut response = Response::new(Bytes::from(serde_json::to_vec(body).unwrap_or_default()));
-    *response.status_mut() =
-        http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(
-        http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static("application/json; charset=utf-8"),
-    );
-    response
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    response(status, "application/json; charset=utf-8", body)
 }
 
 /// A reply in plain text, as gateways send it.
 pub(crate) fn text_response(status: u16, body: &str) -> Response<Bytes> {
-    let mut response = json_response(status, &Value::Null);
-    *response.body_mut() = Bytes::from(body.to_owned());
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response(status, "text/plain; charset=utf-8", body.to_owned())
+}
+
+/// A reply with a body of this type.
+pub(crate) fn response(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() =
+        http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
     response
 }

@@ -1,7 +1,7 @@
 //! Requests as the world sees them: which face they address, and storage of
 //! those that arrive late.
 
-use crate::codec::{base64, unbase64};
+use crate::codec::Data;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// listeners puts it into the request's extensions; without it the authority
 /// decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Face {
+pub(crate) enum Face {
     /// The API below `/v2` and the public price lists.
     Api,
     /// Object storage.
@@ -40,23 +40,19 @@ pub(crate) struct StoredRequest {
     pub(crate) face: Face,
     method: String,
     uri: String,
-    headers: Vec<(String, String)>,
-    body: String,
+    headers: Vec<(String, Data)>,
+    body: Data,
 }
 
 impl StoredRequest {
     pub(crate) fn of(face: Face, request: &Request<Bytes>) -> Self {
-        let headers = request
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.to_string(), base64(value.as_bytes())))
-            .collect();
+        let copy = |value: &HeaderValue| Data(Bytes::copy_from_slice(value.as_bytes()));
         Self {
             face,
             method: request.method().to_string(),
             uri: request.uri().to_string(),
-            headers,
-            body: base64(request.body()),
+            headers: request.headers().iter().map(|(name, value)| (name.to_string(), copy(value))).collect(),
+            body: Data(request.body().clone()),
         }
     }
 
@@ -66,11 +62,11 @@ impl StoredRequest {
             .method(self.method.as_str())
             .uri(self.uri.as_str())
             .extension(self.face)
-            .body(Bytes::from(unbase64(&self.body)?))
+            .body(self.body.0.clone())
             .ok()?;
         for (name, value) in &self.headers {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            let value = HeaderValue::from_bytes(&unbase64(value)?).ok()?;
+            let value = HeaderValue::from_bytes(&value.0).ok()?;
             request.headers_mut().append(name, value);
         }
         Some(request)

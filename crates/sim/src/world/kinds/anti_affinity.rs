@@ -41,7 +41,7 @@ fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     world.get(KIND, id, &call.zone)?;
     if security_group::used(world, "anti-affinity-groups", id) {
         // Uncertain on the real cloud: taken to be as for security groups.
-        return Err(Refusal::new(world.config.policies.busy_group_status, "anti-affinity group is in use"));
+        return Err(Refusal::conflict("anti-affinity group is in use"));
     }
     PendingOperation::deleted(KIND, id).answer()
 }

@@ -102,8 +102,7 @@ fn document(world: &mut World, call: &Call, kind: &str, plan: &plans::DbPlan, ve
     let letter = world.ids.word("abcdefghij", 1);
     let organization = &world.config.organization_id;
     let host = format!("{}-exoscale-{organization}.{letter}.aivencloud.com", call.param("name"));
-    let protected =
-        call.flag("termination-protection").unwrap_or(world.config.policies.termination_protection_default);
+    let protected = call.flag("termination-protection").unwrap_or(false);
     let mut doc = shown(&call.body);
     let now = rfc3339(world.now_ms());
     let common = json!({
@@ -246,10 +245,7 @@ fn delete(world: &mut World, call: &Call, kind: &str) -> Result<HandlerReply, Re
     let found = service(world, call.param("name"), kind, &call.zone)?;
     let name = found.id.clone();
     if found.doc.get("termination-protection") == Some(&json!(true)) {
-        return Err(Refusal::new(
-            world.config.policies.protected_status,
-            "Service is protected against termination",
-        ));
+        return Err(Refusal::forbidden("Service is protected against termination"));
     }
     PendingOperation::deleted(KIND, &name).without_reference().lasting("dbaas-gone").answer()
 }

@@ -2,7 +2,9 @@
 
 use super::{Handlers, as_kept, get, instance_type, quota, update};
 use crate::codec::rfc3339;
-use crate::world::{Call, Change, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World};
+use crate::world::{
+    Call, Change, Effect, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World,
+};
 use serde_json::{Value, json};
 
 const KIND: Kind = Kind::Instance;
@@ -19,8 +21,7 @@ pub(crate) const HANDLERS: Handlers = &[
 ];
 
 /// Adds a machine in state `starting`.
-pub(crate) fn boot(world: &mut World, zone: &str, pool: Option<&str>, doc: Value) -> String {
-    let mut doc = doc;
+pub(crate) fn boot(world: &mut World, zone: &str, pool: Option<&str>, mut doc: Value) -> String {
     let (a, b) = (world.ids.between(1, 254), world.ids.between(1, 254));
     doc["state"] = json!("starting");
     doc["created-at"] = json!(rfc3339(world.now_ms()));
@@ -113,7 +114,5 @@ fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     world.set(KIND, &id, "state", "destroying");
     let linger = world.delay("vm-linger") + world.delay("delete-instance");
     world.schedule(linger, Change::remove(KIND, &id));
-    let mut plan = PendingOperation::deleted(KIND, &id);
-    plan.done.clear();
-    plan.answer()
+    PendingOperation::new(Effect::deleted(KIND, &id), KIND, &id).answer()
 }

@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 
 const KIND: Kind = Kind::InstancePool;
 
+/// What machines take over from their pool, and a pool from its nodepool.
+pub(crate) const MEMBER_KEYS: [&str; 6] =
+    ["instance-type", "template", "disk-size", "security-groups", "anti-affinity-groups", "private-networks"];
+
 pub(crate) const HANDLERS: Handlers = &[
     ("create-instance-pool", create),
     ("list-instance-pools", |world, call| list(world, Some(&call.zone), KIND, "instance-pools", value)),
@@ -120,20 +124,9 @@ fn add_member(world: &mut World, pool: &Object, wave: &str) {
         prefix => prefix,
     };
     let name = format!("{prefix}-{wave}-{}", world.ids.word(LOWER, 5));
-    let keys = [
-        "instance-type",
-        "template",
-        "disk-size",
-        "security-groups",
-        "anti-affinity-groups",
-        "private-networks",
-        "labels",
-        "user-data",
-    ];
     let mut doc = json!({"name": name, "manager": {"id": pool.id, "type": "instance-pool"}});
-    for key in keys {
-        doc[key] = pool.doc.get(key).cloned().unwrap_or(Value::Null);
-    }
+    pool.copy_to(&mut doc, &MEMBER_KEYS);
+    pool.copy_to(&mut doc, &["labels", "user-data"]);
     let zone = pool.zone.clone().unwrap_or_default();
     let vm = instance::boot(world, &zone, Some(&pool.id), doc);
     let delay = world.delay("instance-boot");

@@ -128,6 +128,10 @@ pub(crate) fn by_id(id: &str) -> Option<InstanceType> {
     all().into_iter().find(|t| t.id() == id)
 }
 
+fn find(id: &str) -> Result<InstanceType, Refusal> {
+    by_id(id).ok_or_else(|| Refusal::new(404, "instance type not found"))
+}
+
 fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     // Unsigned requests see all types, none of them authorised.
     let types: Vec<Value> = all().iter().map(|t| t.value(&world.config.zones, call.signed)).collect();
@@ -135,14 +139,11 @@ fn list(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
 }
 
 fn get(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    match by_id(call.param("id")) {
-        Some(found) => HandlerReply::read(found.value(&world.config.zones, true)),
-        None => Err(Refusal::new(404, "instance type not found")),
-    }
+    HandlerReply::read(find(call.param("id"))?.value(&world.config.zones, true))
 }
 
 /// The type a request names, or the refusal.
 pub(crate) fn required(id: &str) -> Result<InstanceType, Refusal> {
-    let found = by_id(id).ok_or_else(|| Refusal::new(404, "instance type not found"))?;
+    let found = find(id)?;
     if found.authorized() { Ok(found) } else { Err(Refusal::forbidden("instance type not authorized")) }
 }

@@ -3,20 +3,17 @@
 pub(crate) mod anti_affinity;
 pub(crate) mod block_storage;
 pub(crate) mod dbaas;
-pub(crate) mod event_log;
 pub(crate) mod iam;
 pub(crate) mod instance;
 pub(crate) mod instance_pool;
 pub(crate) mod instance_type;
 pub(crate) mod load_balancer;
 pub(crate) mod nodepool;
-pub(crate) mod operation;
 pub(crate) mod private_network;
 pub(crate) mod quota;
+pub(crate) mod read_only;
 pub(crate) mod security_group;
 pub(crate) mod sks_cluster;
-pub(crate) mod sos_usage;
-pub(crate) mod zone;
 
 use super::{Call, HandlerReply, Kind, Object, PendingOperation, Refusal, World};
 use serde_json::{Value, json};
@@ -33,20 +30,17 @@ static HANDLERS: LazyLock<BTreeMap<&'static str, Handler>> = LazyLock::new(|| {
         anti_affinity::HANDLERS,
         block_storage::HANDLERS,
         dbaas::HANDLERS,
-        event_log::HANDLERS,
         iam::HANDLERS,
         instance::HANDLERS,
         instance_pool::HANDLERS,
         instance_type::HANDLERS,
         load_balancer::HANDLERS,
         nodepool::HANDLERS,
-        operation::HANDLERS,
         private_network::HANDLERS,
         quota::HANDLERS,
+        read_only::HANDLERS,
         security_group::HANDLERS,
         sks_cluster::HANDLERS,
-        sos_usage::HANDLERS,
-        zone::HANDLERS,
     ]
     .into_iter()
     .flatten()

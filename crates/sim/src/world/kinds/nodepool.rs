@@ -145,19 +145,8 @@ fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
 fn behind(world: &mut World, nodepool: &str, zone: &str) -> String {
     let mut doc = json!({"state": "creating", "manager": {"id": nodepool, "type": "sks-nodepool"}});
     if let Some(object) = world.find(KIND, nodepool) {
-        let keys = [
-            "size",
-            "instance-type",
-            "template",
-            "disk-size",
-            "security-groups",
-            "anti-affinity-groups",
-            "private-networks",
-            "instance-prefix",
-        ];
-        for key in keys {
-            doc[key] = object.doc.get(key).cloned().unwrap_or(Value::Null);
-        }
+        object.copy_to(&mut doc, &["size", "instance-prefix"]);
+        object.copy_to(&mut doc, &instance_pool::MEMBER_KEYS);
         doc["name"] = json!(format!("nodepool-{}-{nodepool}", object.text("name")));
     }
     let pool =
@@ -204,13 +193,24 @@ fn scale(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let size = call.number("size").unwrap_or(0);
     let before = world.get(KIND, &id, &call.zone)?.number("size");
     quota::check(world, "instance", size - before)?;
-    world.set(KIND, &id, "size", size);
-    world.set(KIND, &id, "state", "scaling");
-    world.set(Kind::InstancePool, &pool, "size", size);
-    PendingOperation::updated(KIND, &id)
+    resized(world, call, (&id, &pool), size, Change::Resize { pool: pool.clone() })
+}
+
+/// Gives a nodepool and the pool behind it another size.
+fn resized(
+    world: &mut World,
+    call: &Call,
+    (id, pool): (&str, &str),
+    size: i64,
+    change: Change,
+) -> Result<HandlerReply, Refusal> {
+    world.set(KIND, id, "size", size);
+    world.set(KIND, id, "state", "scaling");
+    world.set(Kind::InstancePool, pool, "size", size);
+    PendingOperation::updated(KIND, id)
         .under(call.param("id"))
-        .then_state(KIND, &id, "running")
-        .then(Change::Resize { pool })
+        .then(change)
+        .then_state(KIND, id, "running")
         .answer()
 }
 
@@ -219,14 +219,7 @@ fn evict(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let members = instance_pool::members_named(world, &pool, &call.body)?;
     let count = i64::try_from(members.len()).unwrap_or(0);
     let size = (world.get(KIND, &id, &call.zone)?.number("size") - count).max(0);
-    world.set(KIND, &id, "size", size);
-    world.set(KIND, &id, "state", "scaling");
-    world.set(Kind::InstancePool, &pool, "size", size);
-    PendingOperation::updated(KIND, &id)
-        .under(call.param("id"))
-        .then(Change::Evict { pool, members })
-        .then_state(KIND, &id, "running")
-        .answer()
+    resized(world, call, (&id, &pool), size, Change::Evict { pool: pool.clone(), members })
 }
 
 fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {

@@ -43,11 +43,10 @@ pub(crate) fn new_group(world: &mut World, name: &str, description: &Value) -> S
     world.create(NewObject { kind: KIND, zone: None, parent: None, doc })
 }
 
-/// Refuses a second group of one name, if so configured: uncertain on the
-/// real cloud.
+/// Refuses a second group of one name: uncertain on the real cloud.
 pub(crate) fn check_name(world: &World, kind: Kind, name: &str) -> Result<(), Refusal> {
     let taken = world.all(kind).iter().any(|group| group.text("name") == name);
-    if taken && world.config.policies.unique_group_names {
+    if taken {
         return Err(Refusal::conflict(format!("{kind} '{name}' already exists")));
     }
     Ok(())
@@ -92,15 +91,14 @@ fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     if group.builtin {
         return Err(Refusal::forbidden("this security group cannot be deleted"));
     }
-    let busy = world.config.policies.busy_group_status;
     if used(world, "security-groups", id) {
-        return Err(Refusal::new(busy, "security group is in use by instances"));
+        return Err(Refusal::conflict("security group is in use by instances"));
     }
     // That a rule of another group blocks is uncertain on the real cloud.
     let names = |rule: &Value| rule["security-group"]["id"] == id;
     let named = world.all(KIND).iter().any(|other| other.id != id && other.items("rules").iter().any(names));
     if named {
-        return Err(Refusal::new(busy, "security group is in use by rules of other groups"));
+        return Err(Refusal::conflict("security group is in use by rules of other groups"));
     }
     PendingOperation::deleted(KIND, id).answer()
 }

@@ -199,13 +199,6 @@ pub(crate) fn before_removal(world: &mut World, id: &str) {
             world.remove(kind, &child, 0);
         }
     }
-    let group = world
-        .find(KIND, id)
-        .map(|cluster| cluster.text("default-security-group-id").to_owned())
-        .unwrap_or_default();
-    if world.config.policies.default_group_removed_with_cluster {
-        world.remove(Kind::SecurityGroup, &group, 0);
-    }
 }
 
 /// PEM armour around bytes that only look like what they are named: nothing
