@@ -33,7 +33,7 @@ pub(crate) fn template(data: &[u8]) -> bool {
             let _ = (template.candidate(), template.digest());
             match template.instantiate(&InstantiateOptions::new(date(2026, 11, 23))) {
                 Ok(spec) => check_spec(&spec),
-                Err(error) => check_refusal(&error.to_string(), &error.hint()),
+                Err(error) => check_refusal(&error.to_string(), error.hint()),
             }
             true
         }

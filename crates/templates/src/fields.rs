@@ -62,7 +62,7 @@ impl<'a> Decoder<'a> {
         &'n self,
         node: &'n Node,
         path: &str,
-        known: &[&'static str],
+        known: &[&str],
     ) -> Result<Fields<'n>, DecodeError> {
         let location = node.referenced.into();
         let Value::Map(entries) = &node.value else {
@@ -76,12 +76,7 @@ impl<'a> Decoder<'a> {
         Ok(Fields { decoder: self, path: path.to_owned(), location, entries })
     }
 
-    fn unknown_key(
-        &self,
-        key: &Spanned<String>,
-        path: &str,
-        known: &[&'static str],
-    ) -> Result<(), DecodeError> {
+    fn unknown_key(&self, key: &Spanned<String>, path: &str, known: &[&str]) -> Result<(), DecodeError> {
         let location: SourceLocation = key.referenced.into();
         let whole = join(path, &shorten(&key.value));
         if self.mode == (Mode::Run { lenient: true }) {
@@ -115,19 +110,6 @@ impl<T> At<T> {
         DecodeError::new(&self.file, self.location, &self.key, why.into(), hint.into())
     }
 
-    /// The value, if it is `good`.
-    pub(crate) fn ensure(
-        &self,
-        good: bool,
-        why: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Result<T, DecodeError>
-    where
-        T: Clone,
-    {
-        if good { Ok(self.value.clone()) } else { Err(self.refuse(why, hint)) }
-    }
-
     /// The same location with another value.
     pub(crate) fn with<U>(&self, value: U) -> At<U> {
         At { file: self.file.clone(), location: self.location, key: self.key.clone(), value }
@@ -136,6 +118,18 @@ impl<T> At<T> {
     /// The error for a key that is not there.
     pub(crate) fn missing(&self) -> DecodeError {
         self.refuse("this key is missing", "state it")
+    }
+}
+
+impl<T: Clone> At<T> {
+    /// The value, if it is `good`.
+    pub(crate) fn ensure(
+        &self,
+        good: bool,
+        why: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Result<T, DecodeError> {
+        if good { Ok(self.value.clone()) } else { Err(self.refuse(why, hint)) }
     }
 }
 
@@ -310,22 +304,14 @@ impl<'n> Fields<'n> {
     }
 
     /// A nested mapping whose keys must be among `known`.
-    pub(crate) fn section(
-        &self,
-        key: &str,
-        known: &[&'static str],
-    ) -> Result<Option<Fields<'n>>, DecodeError> {
+    pub(crate) fn section(&self, key: &str, known: &[&str]) -> Result<Option<Fields<'n>>, DecodeError> {
         let node = self.node(key);
         node.map(|node| self.decoder.open(node, &join(&self.path, key), known)).transpose()
     }
 
     /// The same; an absent one is empty, and its keys are missed where it
     /// should be.
-    pub(crate) fn section_or_empty(
-        &self,
-        key: &str,
-        known: &[&'static str],
-    ) -> Result<Fields<'n>, DecodeError> {
+    pub(crate) fn section_or_empty(&self, key: &str, known: &[&str]) -> Result<Fields<'n>, DecodeError> {
         let empty = || Fields { path: join(&self.path, key), entries: &[], ..*self };
         Ok(self.section(key, known)?.unwrap_or_else(empty))
     }
@@ -333,11 +319,7 @@ impl<'n> Fields<'n> {
     /// A section that is there and not switched off. One that does not say
     /// whether it is enabled is: to leave out what was asked for is worse than to
     /// show it in a plan.
-    pub(crate) fn enabled(
-        &self,
-        key: &str,
-        known: &[&'static str],
-    ) -> Result<Option<Fields<'n>>, DecodeError> {
+    pub(crate) fn enabled(&self, key: &str, known: &[&str]) -> Result<Option<Fields<'n>>, DecodeError> {
         let Some(section) = self.section(key, known)? else {
             return Ok(None);
         };

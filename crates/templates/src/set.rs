@@ -50,10 +50,8 @@ pub enum TemplateError {
     Unknown {
         /// What was asked for.
         wanted: String,
-        /// The nearest that exists.
-        nearest: Option<String>,
-        /// All that exist.
-        known: Vec<String>,
+        /// What there is instead.
+        hint: String,
     },
 }
 
@@ -64,10 +62,7 @@ impl TemplateError {
         match self {
             Self::Decode(error) => error.hint().to_owned(),
             Self::Duplicate { .. } => "give one of them another id, or remove it".to_owned(),
-            Self::Unknown { nearest, known, .. } => match nearest {
-                Some(nearest) => format!("did you mean {nearest}? known: {}", known.join(", ")),
-                None => format!("use one of {}", known.join(", ")),
-            },
+            Self::Unknown { hint, .. } => hint.clone(),
         }
     }
 }
@@ -137,22 +132,19 @@ impl TemplateSet {
     }
 
     fn unknown(&self, wanted: &str) -> TemplateError {
-        let known: Vec<String> = self.iter().map(Template::label).collect();
+        let labels: Vec<String> = self.iter().map(Template::label).collect();
         let names = self.iter().map(|template| template.name.as_str());
-        let words: Vec<String> = self.iter().map(|t| t.id.to_string()).collect();
         let near = match wanted.len() {
             // A short text is a mistyped id, about which nothing is known.
             0..=3 => None,
-            _ => nearest(wanted, names.chain(known.iter().map(String::as_str))),
+            _ => nearest(wanted, names.chain(labels.iter().map(String::as_str))),
         };
-        TemplateError::Unknown {
-            wanted: wanted.chars().take(80).collect(),
-            nearest: near.map(str::to_owned),
-            known: match near {
-                Some(_) => words,
-                None => known,
-            },
-        }
+        let ids: Vec<String> = self.templates.keys().map(TemplateId::to_string).collect();
+        let hint = match near {
+            Some(near) => format!("did you mean {near}? known: {}", ids.join(", ")),
+            None => format!("use one of {}", labels.join(", ")),
+        };
+        TemplateError::Unknown { wanted: wanted.chars().take(80).collect(), hint }
     }
 
     /// All templates, by id.

@@ -102,43 +102,22 @@ impl InstantiateOptions {
 
 /// Why a template cannot be made with the chosen options.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InstantiateError {
-    /// The default name cannot be made.
-    #[error("naming the environment: {0}")]
-    Name(#[from] InvalidId),
-    /// An option for a part that the template does not have.
-    #[error("template {template} has no {part}, so {option} cannot be chosen")]
-    NoSuchPart {
-        /// The template.
-        template: TemplateId,
-        /// What it lacks.
-        part: &'static str,
-        /// The option.
-        option: &'static str,
-    },
-    /// An option with a value that is refused.
-    #[error("{option}: {why}")]
-    Refused {
-        /// The option.
-        option: &'static str,
-        /// What is wrong, in words.
-        why: String,
-        /// What to do.
-        hint: String,
-    },
+#[error("{why}")]
+pub struct InstantiateError {
+    why: String,
+    hint: String,
 }
 
 impl InstantiateError {
+    /// An option with a value that is refused.
+    fn refused(option: &str, why: &str, hint: impl Into<String>) -> Self {
+        Self { why: format!("{option}: {why}"), hint: hint.into() }
+    }
+
     /// What to do about it.
     #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::Name(error) => error.rule.to_owned(),
-            Self::NoSuchPart { part, .. } => {
-                format!("choose a template with a {part}, or leave the option out")
-            }
-            Self::Refused { hint, .. } => hint.clone(),
-        }
+    pub fn hint(&self) -> &str {
+        &self.hint
     }
 }
 
@@ -194,7 +173,8 @@ impl Template {
     /// The environment that it makes with `options`.
     ///
     /// # Errors
-    /// See [`InstantiateError`].
+    /// When the default name cannot be made, when an option is for a part that
+    /// the template does not have, or when its value is refused.
     pub fn instantiate(&self, options: &InstantiateOptions) -> Result<EnvironmentSpec, InstantiateError> {
         let mut spec = self.spec.clone();
         spec.environment = match &options.environment {
@@ -241,35 +221,32 @@ impl Template {
 /// Text that is shown to people: one line, nothing hidden.
 fn display_name(text: &str) -> Result<String, InstantiateError> {
     let good = !text.trim().is_empty() && text.chars().count() <= 100 && !text.chars().any(is_hazardous);
-    match good {
-        true => Ok(text.to_owned()),
-        false => Err(InstantiateError::Refused {
-            option: "project",
-            why: format!("{:?} is not a name to display", yaml::shorten(text)),
-            hint: "use one line of 1 to 100 visible characters".to_owned(),
-        }),
+    if good {
+        return Ok(text.to_owned());
     }
+    let why = format!("{:?} is not a name to display", yaml::shorten(text));
+    Err(InstantiateError::refused("project", &why, "use one line of 1 to 100 visible characters"))
 }
 
 /// `stargate-t3-20260223`.
-fn default_name(id: TemplateId, date: Date) -> Result<EnvironmentName, InvalidId> {
+fn default_name(id: TemplateId, date: Date) -> Result<EnvironmentName, InstantiateError> {
     let (year, month, day) = (date.year(), date.month(), date.day());
-    format!("stargate-t{}-{year:04}{month:02}{day:02}", id.0).parse()
-}
-
-fn refused(option: &'static str, why: String, hint: String) -> InstantiateError {
-    InstantiateError::Refused { option, why, hint }
+    let name = format!("stargate-t{}-{year:04}{month:02}{day:02}", id.0);
+    name.parse().map_err(|error: InvalidId| InstantiateError {
+        why: format!("naming the environment: {error}"),
+        hint: error.rule.to_owned(),
+    })
 }
 
 /// Runs a check of the files on an option.
 fn checked<T, U>(
-    option: &'static str,
+    option: &str,
     value: T,
     check: impl FnOnce(&crate::fields::At<T>) -> Result<U, DecodeError>,
 ) -> Result<U, InstantiateError> {
     let at =
         crate::fields::At { file: String::new(), location: SourceLocation::START, key: String::new(), value };
-    check(&at).map_err(|error| refused(option, error.why.clone(), error.hint().to_owned()))
+    check(&at).map_err(|error| InstantiateError::refused(option, &error.why, error.hint()))
 }
 
 fn override_nodes(spec: &mut EnvironmentSpec, options: &InstantiateOptions) -> Result<(), InstantiateError> {
@@ -285,7 +262,7 @@ fn override_nodes(spec: &mut EnvironmentSpec, options: &InstantiateOptions) -> R
         if node_shape(&family, size).is_none() {
             let why = format!("family {family} has no size {:?} for nodes", yaml::shorten(size));
             let hint = format!("use one of {}", sizes(&family).join(", "));
-            return Err(refused("node size", why, hint));
+            return Err(InstantiateError::refused("node size", &why, hint));
         }
         spec.nodes.size.clone_from(size);
     }
@@ -296,9 +273,12 @@ fn override_nodes(spec: &mut EnvironmentSpec, options: &InstantiateOptions) -> R
 fn part<'s, T>(
     part: &'s mut Option<T>,
     template: TemplateId,
-    (name, option): (&'static str, &'static str),
+    (name, option): (&str, &str),
 ) -> Result<&'s mut T, InstantiateError> {
-    part.as_mut().ok_or(InstantiateError::NoSuchPart { template, part: name, option })
+    part.as_mut().ok_or_else(|| InstantiateError {
+        why: format!("template {template} has no {name}, so {option} cannot be chosen"),
+        hint: format!("choose a template with a {name}, or leave the option out"),
+    })
 }
 
 fn override_data(spec: &mut EnvironmentSpec, options: &InstantiateOptions) -> Result<(), InstantiateError> {
