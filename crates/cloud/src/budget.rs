@@ -75,22 +75,18 @@ impl Budget {
     /// a line of their own; the first of them takes a turn that nobody else
     /// wants, or after two turns asks for one like everybody.
     pub(crate) async fn take_low_priority(&self) {
-        self.let_others_go().await;
-        self.take().await;
-    }
-
-    /// Waits to be the first of the patient ones, and then for a while.
-    async fn let_others_go(&self) {
-        let _first = self.line.lock().await;
+        let first = self.line.lock().await;
         let until = Instant::now() + self.interval * LOW_PRIORITY_TURNS;
         loop {
             let now = Instant::now();
             let (turn, _) = self.next(&self.state(), now);
             if turn <= now || now >= until {
-                return;
+                break;
             }
             sleep_until(turn.min(until)).await;
         }
+        drop(first);
+        self.take().await;
     }
 
     /// Makes every caller wait for `pause`, at most [`PAUSE_MAX`]. A pause

@@ -225,23 +225,21 @@ impl Emptying<'_> {
                 self.delete(&call).await?;
             }
             self.removed += page.items.len() as u64;
-            match page.next {
-                Some(next) => after = Some(next),
-                None => break,
+            after = page.next;
+            if after.is_none() {
+                break;
             }
         }
-        let mut after = None;
         loop {
             let list = storage::list_uploads(&self.bucket, after.as_ref());
             let page = self.list(&list, storage::parse_uploads, after.as_ref()).await?;
             for upload in &page.items {
-                let call = storage::abort_upload(&self.bucket, upload);
-                gone_is_done(self.client.change_storage(self.zone, &call, self.expires).await)?;
+                self.delete(&storage::abort_upload(&self.bucket, upload)).await?;
                 self.removed += 1;
             }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
             }
         }
     }

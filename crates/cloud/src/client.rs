@@ -132,7 +132,7 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn head_bucket(&self, zone: &Zone, path: &str) -> Result<Reply, CallError> {
-        let call = storage::call("head-bucket", http::Method::HEAD, path.to_owned());
+        let call = storage::call("head-bucket", rusty_s3::Method::Head, path.to_owned());
         self.read_storage(zone, &call).await?;
         Ok(Reply::empty(call.operation))
     }

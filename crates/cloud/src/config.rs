@@ -33,7 +33,6 @@ const KIT_VARIABLES: (&str, &str) = ("EXO_API_KEY", "EXO_API_SECRET");
 /// Zone when nothing names one, as in the exo CLI.
 pub const ZONE_DEFAULT: &str = "ch-dk-2";
 
-const ENDPOINT_VARIABLES: [&str; 1] = ["EXOSCALE_API_ENDPOINT"];
 const SOS_ENDPOINT_VARIABLES: [&str; 2] = ["EXOSCALE_STORAGE_API_ENDPOINT", "EXOSCALE_SOS_ENDPOINT"];
 
 /// The account file as the caller found it.
@@ -124,22 +123,17 @@ pub fn resolve(
         let why = format!("the API key from {} holds a character that no key has", excerpt(&origin));
         return Err(ConfigError::unusable(why, "copy the key again, without blanks and line ends"));
     }
-    let given = |names: &[&'static str], from_file: &'static str, value: &Option<String>| {
-        let variable = first(names).map(|(name, value)| (name, value.to_owned()));
-        variable.or_else(|| Some((from_file, value.clone()?)))
-    };
-    let (from, zone) = given(&["EXOSCALE_ZONE"], "DefaultZone", &account.default_zone)
-        .unwrap_or(("the default", ZONE_DEFAULT.to_owned()));
+    let (from, zone) = first(&["EXOSCALE_ZONE"])
+        .or_else(|| Some(("DefaultZone", account.default_zone.as_deref()?)))
+        .unwrap_or(("the default", ZONE_DEFAULT));
     let zone = zone.parse().map_err(|_| {
         let why = format!("zone \"{}\" from {from} is not a zone name", excerpt(&zone));
         ConfigError::unusable(why, "a zone looks like ch-dk-2; `exo zone list` shows them")
     })?;
-    let environment = given(&["EXOSCALE_API_ENVIRONMENT"], "Environment", &account.environment);
-    let api = given(&ENDPOINT_VARIABLES, "Endpoint", &account.endpoint);
-    let sos = given(&SOS_ENDPOINT_VARIABLES, "SosEndpoint", &account.sos_endpoint);
-    let text = |found: &'_ Option<(&'static str, String)>| found.as_ref().map(|(_, value)| value.clone());
-    let endpoints =
-        Endpoints::new(text(&environment).as_deref(), text(&api).as_deref(), text(&sos).as_deref())?;
+    let environment = set("EXOSCALE_API_ENVIRONMENT").or(account.environment.as_deref());
+    let api = set("EXOSCALE_API_ENDPOINT").or(account.endpoint.as_deref());
+    let sos = first(&SOS_ENDPOINT_VARIABLES).map(|(_, url)| url).or(account.sos_endpoint.as_deref());
+    let endpoints = Endpoints::new(environment, api, sos)?;
     Ok(CloudConfig { credentials, origin, zone, endpoints })
 }
 

@@ -9,26 +9,18 @@ use url::Url;
 
 use crate::config::ConfigError;
 
-/// Host prefix of the public API.
-const ENVIRONMENT_DEFAULT: &str = "api";
-
 /// Finds the API and the object storage of a zone.
 ///
 /// The rules are those of the exo CLI: `https://api-<zone>.exoscale.com/v2`
 /// with another prefix for another environment, `https://sos-<zone>.exo.io`,
 /// and an override for each. An override may contain `{zone}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoints {
-    environment: String,
+    /// Host prefix of the API; that of the public one when absent.
+    environment: Option<String>,
     /// Scheme, authority and any path before `/v2`.
     api: Option<String>,
     sos: Option<String>,
-}
-
-impl Default for Endpoints {
-    fn default() -> Self {
-        Self { environment: ENVIRONMENT_DEFAULT.to_owned(), api: None, sos: None }
-    }
 }
 
 impl Endpoints {
@@ -39,10 +31,9 @@ impl Endpoints {
     /// fragment, when that of the API does not end in `/v2`, or when the
     /// environment could not be part of a host name.
     pub fn new(environment: Option<&str>, api: Option<&str>, sos: Option<&str>) -> Result<Self, ConfigError> {
-        let environment = environment.unwrap_or(ENVIRONMENT_DEFAULT).to_owned();
         let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if environment.is_empty() || !environment.bytes().all(fits) {
-            let value = excerpt(&environment);
+        if let Some(value) = environment.filter(|name| name.is_empty() || !name.bytes().all(fits)) {
+            let value = excerpt(&value);
             let why = format!("the API environment \"{value}\" cannot be part of a host name");
             return Err(ConfigError::unusable(why, "unset EXOSCALE_API_ENVIRONMENT for the public cloud"));
         }
@@ -53,7 +44,7 @@ impl Endpoints {
         let api = api.map(|url| checked(url).and_then(without_version).map_err(unusable("API", url)));
         let sos = sos.map(|url| checked(url).map_err(unusable("object storage", url)));
         let (api, sos) = (api.transpose()?, sos.transpose()?);
-        Ok(Self { environment, api, sos })
+        Ok(Self { environment: environment.map(str::to_owned), api, sos })
     }
 
     /// URL of the API in `zone` up to but without `/v2`, which is part of the
@@ -62,7 +53,9 @@ impl Endpoints {
     pub fn api(&self, zone: &Zone) -> String {
         match &self.api {
             Some(url) => url.replace("{zone}", zone.as_str()),
-            None => format!("https://{}-{zone}.exoscale.com", self.environment),
+            None => {
+                format!("https://{}-{zone}.exoscale.com", self.environment.as_deref().unwrap_or("api"))
+            }
         }
     }
 

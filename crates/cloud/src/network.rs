@@ -66,7 +66,7 @@ pub fn real(options: &NetworkOptions) -> Result<Transport, TransportError> {
         .no_proxy()
         .referer(false)
         .build()
-        .map_err(|error| setup("the HTTP client")(Box::new(error)))?;
+        .map_err(setup("the HTTP client"))?;
     let turns = Arc::new(Semaphore::new(REQUESTS_MAX));
     Ok(BoxCloneSyncService::new(tower::service_fn(move |request| {
         let (client, turns) = (client.clone(), Arc::clone(&turns));
@@ -78,8 +78,8 @@ pub fn real(options: &NetworkOptions) -> Result<Transport, TransportError> {
     })))
 }
 
-fn setup(what: &'static str) -> impl FnOnce(Cause) -> TransportError {
-    move |source| TransportError::Setup { what, source }
+fn setup<E: Into<Cause>>(what: &'static str) -> impl FnOnce(E) -> TransportError {
+    move |error| TransportError::Setup { what, source: error.into() }
 }
 
 fn tls(options: &NetworkOptions) -> Result<rustls::ClientConfig, TransportError> {
@@ -87,24 +87,21 @@ fn tls(options: &NetworkOptions) -> Result<rustls::ClientConfig, TransportError>
     roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     if let Some(pem) = &options.extra_ca_pem {
         for certificate in certificates("the extra certificate authority", pem)? {
-            roots
-                .add(certificate)
-                .map_err(|error| setup("the extra certificate authority")(Box::new(error)))?;
+            roots.add(certificate).map_err(setup("the extra certificate authority"))?;
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| setup("the TLS versions")(Box::new(error)))?
+        .map_err(setup("the TLS versions"))?
         .with_root_certificates(roots);
     let mut config = match &options.client_identity_pem {
         None => builder.with_no_client_auth(),
         Some(pem) => {
             let what = "the client certificate";
             let chain = certificates(what, pem.expose_secret())?;
-            let key = PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes())
-                .map_err(|error| setup(what)(Box::new(error)))?;
-            builder.with_client_auth_cert(chain, key).map_err(|error| setup(what)(Box::new(error)))?
+            let key = PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes()).map_err(setup(what))?;
+            builder.with_client_auth_cert(chain, key).map_err(setup(what))?
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -113,11 +110,10 @@ fn tls(options: &NetworkOptions) -> Result<rustls::ClientConfig, TransportError>
 
 /// Reads the certificates of a PEM text, of which there must be at least one.
 fn certificates(what: &'static str, pem: &str) -> Result<Vec<CertificateDer<'static>>, TransportError> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|error| setup(what)(Box::new(error)))?;
+    let found: Vec<_> =
+        CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(setup(what))?;
     match found.is_empty() {
-        true => Err(setup(what)("the text holds no PEM certificate".into())),
+        true => Err(setup(what)("the text holds no PEM certificate")),
         false => Ok(found),
     }
 }

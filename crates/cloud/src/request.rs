@@ -101,7 +101,7 @@ pub(crate) fn storage_request(
     }
     let signed = rusty_s3::signing::sign(
         &now,
-        storage_method(&call.method),
+        call.method,
         url,
         credentials.key(),
         credentials.secret(),
@@ -111,21 +111,11 @@ pub(crate) fn storage_request(
         query.iter().map(|(name, value)| (name.as_str(), value.as_str())),
         headers.iter().map(|(name, value)| (*name, value.as_str())),
     );
-    let mut request = http::Request::builder().method(&call.method).uri(signed.as_str());
+    let mut request = http::Request::builder().method(call.method.to_str()).uri(signed.as_str());
     for (name, value) in headers {
         request = request.header(name, value);
     }
     Ok(request.body(call.body.clone())?)
-}
-
-fn storage_method(method: &http::Method) -> rusty_s3::Method {
-    match *method {
-        http::Method::HEAD => rusty_s3::Method::Head,
-        http::Method::PUT => rusty_s3::Method::Put,
-        http::Method::POST => rusty_s3::Method::Post,
-        http::Method::DELETE => rusty_s3::Method::Delete,
-        _ => rusty_s3::Method::Get,
-    }
 }
 
 #[cfg(test)]
@@ -215,7 +205,7 @@ mod tests {
         fn no_path_makes_it_panic(path in "(/|\\PC|[?&=%.#\n]){0,20}") {
             let expires = Timestamp::UNIX_EPOCH;
             let _ = api_request("http://a.test", Some((&credentials(), expires)), http::Method::GET, &path, Bytes::new());
-            let call = crate::storage::call("x", http::Method::GET, path);
+            let call = crate::storage::call("x", rusty_s3::Method::Get, path);
             let zone = "ch-dk-2".parse().unwrap();
             let _ = storage_request("http://a.test", &credentials(), &zone, &call, expires, Duration::ZERO);
         }

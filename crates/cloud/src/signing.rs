@@ -57,7 +57,8 @@ pub fn sign(
 ) -> String {
     let signed = signed_parameters(query);
     let values: String = signed.values().copied().collect();
-    let mut mac = keyed(credentials.secret());
+    let mut mac: Hmac<Sha256> =
+        Hmac::new_from_slice(credentials.secret().as_bytes()).expect("HMAC takes a key of any length");
     mac.update(format!("{method} {path}\n").as_bytes());
     mac.update(body);
     mac.update(format!("\n{values}\n\n{expires_unix}").as_bytes());
@@ -69,11 +70,6 @@ pub fn sign(
         "EXO2-HMAC-SHA256 credential={}{names},expires={expires_unix},signature={signature}",
         credentials.key()
     )
-}
-
-/// HMAC takes a key of any length, so this cannot fail.
-fn keyed(secret: &str) -> Hmac<Sha256> {
-    Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length")
 }
 
 /// The parameters that occur exactly once, sorted by name.

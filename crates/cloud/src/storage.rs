@@ -14,6 +14,7 @@ use bytes::Bytes;
 use exokit_model::ids::ResourceId;
 use exokit_model::request::{Api, ConcreteRequest, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rusty_s3::Method as S3Method;
 use serde::{Deserialize, Serialize};
 
 use crate::xml::{decode, unusable};
@@ -82,7 +83,7 @@ pub(crate) struct DeleteFailure {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call {
     pub(crate) operation: &'static str,
-    pub(crate) method: http::Method,
+    pub(crate) method: S3Method,
     /// Path, with query where there is one.
     pub(crate) path: String,
     pub(crate) body: Bytes,
@@ -108,12 +109,12 @@ impl Change {
         let bare = request.body.is_empty();
         match (request.api, request.method) {
             (Api::Storage, Method::Put) => {
-                let call = call("create-bucket", http::Method::PUT, format!("/{bucket}"));
+                let call = call("create-bucket", S3Method::Put, format!("/{bucket}"));
                 Some(Change::Single(Call { acl: Some(acl(&request.body)?), ..call }))
             }
             (Api::Storage, Method::Post) if bare => Some(Change::Empty(bucket)),
             (Api::Storage, Method::Delete) if bare => {
-                Some(Change::Single(call("delete-bucket", http::Method::DELETE, format!("/{bucket}"))))
+                Some(Change::Single(call("delete-bucket", S3Method::Delete, format!("/{bucket}"))))
             }
             _ => None,
         }
@@ -131,7 +132,7 @@ fn acl(body: &[u8]) -> Option<&'static str> {
 }
 
 /// A call without body.
-pub(crate) fn call(operation: &'static str, method: http::Method, path: String) -> Call {
+pub(crate) fn call(operation: &'static str, method: S3Method, path: String) -> Call {
     Call { operation, method, path, body: Bytes::new(), acl: None }
 }
 
@@ -139,7 +140,7 @@ pub(crate) fn call(operation: &'static str, method: http::Method, path: String) 
 pub(crate) fn abort_upload(bucket: &ResourceId, upload: &Upload) -> Call {
     let id = utf8_percent_encode(&upload.upload_id, QUERY);
     let path = format!("{}?uploadId={id}", object_path(bucket, &upload.key));
-    call("abort-multipart-upload", http::Method::DELETE, path)
+    call("abort-multipart-upload", S3Method::Delete, path)
 }
 
 /// Deletes versions, up to [`DELETE_OBJECTS_MAX`] in one call.
@@ -151,14 +152,14 @@ pub(crate) fn delete_objects(bucket: &ResourceId, versions: &[ObjectVersion]) ->
         versions.iter().partition(|version| fits_in_xml(&version.key));
     let batches = batched.chunks(DELETE_OBJECTS_MAX).map(|chunk| Call {
         body: delete_body(chunk).into(),
-        ..call("delete-objects", http::Method::POST, format!("/{bucket}?delete="))
+        ..call("delete-objects", S3Method::Post, format!("/{bucket}?delete="))
     });
     let singles = single.into_iter().map(|version| {
         let mut path = object_path(bucket, &version.key);
         if let Some(id) = &version.version {
             path.push_str(&format!("?versionId={}", utf8_percent_encode(id, QUERY)));
         }
-        call("delete-object", http::Method::DELETE, path)
+        call("delete-object", S3Method::Delete, path)
     });
     batches.chain(singles).collect()
 }
@@ -190,13 +191,13 @@ fn object_path(bucket: &ResourceId, key: &str) -> String {
 /// Lists every version and delete marker of a bucket.
 pub(crate) fn list_versions(bucket: &ResourceId, after: Option<&Marker>) -> Call {
     let path = list_query(bucket, "versions", after, "version-id-marker");
-    call("list-object-versions", http::Method::GET, path)
+    call("list-object-versions", S3Method::Get, path)
 }
 
 /// Lists the unfinished uploads of a bucket.
 pub(crate) fn list_uploads(bucket: &ResourceId, after: Option<&Marker>) -> Call {
     let path = list_query(bucket, "uploads", after, "upload-id-marker");
-    call("list-multipart-uploads", http::Method::GET, path)
+    call("list-multipart-uploads", S3Method::Get, path)
 }
 
 fn list_query(bucket: &ResourceId, what: &str, after: Option<&Marker>, id_parameter: &str) -> String {
@@ -266,24 +267,18 @@ fn other_document() -> String {
 
 /// Decodes a page of versions and delete markers.
 pub(crate) fn parse_versions(body: &[u8]) -> Result<Page<ObjectVersion>, String> {
-    match decode(body)? {
-        Document::ListVersionsResult(listing) => listing.page(|element| match element {
-            ListElement::Version(version) => Some(version),
-            _ => None,
-        }),
-        _ => Err(other_document()),
-    }
+    let Document::ListVersionsResult(listing) = decode(body)? else {
+        return Err(other_document());
+    };
+    listing.page(|element| if let ListElement::Version(version) = element { Some(version) } else { None })
 }
 
 /// Decodes a page of unfinished uploads.
 pub(crate) fn parse_uploads(body: &[u8]) -> Result<Page<Upload>, String> {
-    match decode(body)? {
-        Document::ListMultipartUploadsResult(listing) => listing.page(|element| match element {
-            ListElement::Upload(upload) => Some(upload),
-            _ => None,
-        }),
-        _ => Err(other_document()),
-    }
+    let Document::ListMultipartUploadsResult(listing) = decode(body)? else {
+        return Err(other_document());
+    };
+    listing.page(|element| if let ListElement::Upload(upload) = element { Some(upload) } else { None })
 }
 
 /// Decodes the reply to [`delete_objects`]: what could not be deleted.
