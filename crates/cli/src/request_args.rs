@@ -6,8 +6,8 @@ use exokit_model::cost::ApprovalLevel;
 use exokit_model::selection::Requirements;
 use exokit_model::spec::EnvironmentClass;
 use exokit_templates::{DecodeError, decode_yaml};
-use exokit_wire::ask::{Ask, RunFileText, Shape};
 use exokit_wire::decode;
+use exokit_wire::request::{Ask, RunFileText, Shape};
 
 use crate::args::{ChangeArgs, RequirementArgs, SelectArgs};
 use crate::error::CliError;

@@ -4,14 +4,13 @@
 use exokit_model::canonical::to_canonical_bytes;
 use exokit_wire::decode::{self, DecodeError};
 use exokit_wire::envelope::Meta;
-use exokit_wire::event::{AgentMessage, ApprovalRequested, EventMessage};
+use exokit_wire::event::{AgentMessage, ApprovalRequested, EventMessage, TaskUpdate};
 use exokit_wire::request::{
     ApproveRequest, AuditRequest, DenyRequest, DoctorRequest, DriftRequest, EventsRequest, ExportRequest,
     ExtendRequest, HistoryRequest, KeepAliveRequest, ListRequest, OperationsRequest, OrphansRequest,
     PlanRequest, PricesRequest, ProvisionRequest, ResumeRequest, RosterRequest, SelectRequest,
     ShowPlanRequest, StatusRequest, TeardownRequest, VerifyPricesRequest,
 };
-use exokit_wire::task::TaskUpdate;
 use exokit_wire::verb::{Message, Verb};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -91,8 +90,11 @@ fn read<M: Message>(meta: &Meta, fields: &Map<String, Value>) -> bool {
         Err(error) => return refused(&error),
     };
     let written = meta.around(&message).map(|value| value.to_string());
-    let again = written.map(|text| decode::request::<M>(text.as_bytes()));
-    let Ok(Ok((meta_again, message_again))) = again else {
+    let again = written.ok().and_then(|text| {
+        let mut fields = decode::object(text.as_bytes()).ok()?;
+        Some((decode::meta(&mut fields).ok()?, decode::body::<M>(fields).ok()?))
+    });
+    let Some((meta_again, message_again)) = again else {
         panic!("{} is not read again as it is written", M::VERB.name());
     };
     assert_eq!(meta_again, *meta);

@@ -1,7 +1,7 @@
 //! The connection of the orchestrator and the permissions that it needs.
 
 use exokit_nats::{Connection, NatsError, NatsOptions, Permission, connect_with_permissions};
-use exokit_wire::task::TASK_PREFIX;
+use exokit_wire::event::TASK_PREFIX;
 
 use crate::event_feed::EVENTS;
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use async_nats::Event;
 use exokit_nats::{Connection, NatsError, flush, round_trip, watch};
-use exokit_wire::task::TASK_PREFIX;
+use exokit_wire::event::TASK_PREFIX;
 use tokio::sync::mpsc;
 
 use crate::event_feed::{EventFeed, FeedReader};

@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use exokit_model::ids::OperationId;
-use exokit_wire::event::EventMessage;
+use exokit_wire::event::{EventMessage, Update};
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::reply::OperationReply;
 use exokit_wire::request::EventsRequest;
-use exokit_wire::task::Update;
 use serde::Deserialize as _;
 use serde_json::Value;
 

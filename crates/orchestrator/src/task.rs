@@ -6,8 +6,8 @@ use exokit_nats::is_inbox;
 use exokit_spans::TraceContext;
 use exokit_spans::request::process_span;
 use exokit_wire::decode;
+use exokit_wire::event::{TASK_PREFIX, Update};
 use exokit_wire::failure::{Class, Failure};
-use exokit_wire::task::{TASK_PREFIX, Update};
 use serde_json::Value;
 use tracing::{Instrument as _, Span};
 

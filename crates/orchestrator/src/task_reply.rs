@@ -9,7 +9,7 @@ use bytes::Bytes;
 use exokit_nats::UNUSED_SUBJECT;
 use exokit_spans::TraceContext;
 use exokit_wire::SCHEMA_VERSION;
-use exokit_wire::task::{TaskUpdate, Update};
+use exokit_wire::event::{TaskUpdate, Update};
 use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;

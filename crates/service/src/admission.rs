@@ -43,7 +43,7 @@ const AUDIT_RETRY_MS: u64 = 2_000;
 
 /// Counts requests, operations and audits against the limits.
 #[derive(Debug)]
-pub struct Admission {
+pub(crate) struct Admission {
     requests: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     /// An audit reads every record, so there is one at a time.
@@ -71,9 +71,7 @@ impl Drop for UnderWay {
 }
 
 impl Admission {
-    /// Admission with these limits.
-    #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         let requests = Arc::new(Semaphore::new(limits.requests.get()));
         let bytes = Arc::new(Semaphore::new(limits.bytes.get().min(Semaphore::MAX_PERMITS)));
         let audits = Arc::new(Semaphore::new(1));

@@ -15,22 +15,15 @@ use exokit_model::ids::InvalidId;
 use exokit_templates::{DecodeError, InstantiateError, TemplateError};
 use exokit_wire::failure::{Class, Failure};
 
-/// An error with a code, a hint and a class.
-pub trait Explain: Error {
-    /// Short stable code.
-    fn code(&self) -> String;
-    /// What to do next.
-    fn advice(&self) -> String;
-    /// The class of the failure.
-    fn class(&self) -> Class;
+/// An error that can be explained to a requester.
+pub(crate) trait Explain: Error {
+    /// Short stable code, the class of the failure, and what to do next.
+    fn explain(&self) -> (&'static str, Class, String);
 }
 
 /// Adds to an error what was being done.
-pub trait Doing<T> {
-    /// Converts the error; `doing` is a word like `reading`, `on` its object.
-    ///
-    /// # Errors
-    /// The error as a failure.
+pub(crate) trait Doing<T> {
+    /// `doing` is a word like `reading`, `on` its object.
     fn doing(self, doing: &str, on: impl Display) -> Result<T, Failure>;
 }
 
@@ -42,8 +35,8 @@ impl<T, E: Explain> Doing<T> for Result<T, E> {
 
 /// Converts an error, with what was being done.
 pub(crate) fn explained(error: &impl Explain, doing: &str, on: impl Display) -> Failure {
-    let (code, why, hint) = (error.code(), chain(error), error.advice());
-    Failure::new(error.class(), &code, doing, &on.to_string(), &why, &hint)
+    let (code, class, hint) = error.explain();
+    Failure::new(class, code, doing, &on.to_string(), &chain(error), &hint)
 }
 
 /// The message of an error, followed by those of its causes that add to it.
@@ -66,148 +59,75 @@ pub(crate) fn invalid(doing: &str, on: impl Display, why: impl Display, hint: &s
     Failure::new(Class::Invalid, "usage", doing, &on.to_string(), &why.to_string(), hint)
 }
 
-impl Explain for EngineError {
-    fn code(&self) -> String {
-        EngineError::code(self).to_owned()
-    }
-
-    fn advice(&self) -> String {
-        self.hint()
-    }
-
-    fn class(&self) -> Class {
-        match self {
-            EngineError::Ledger(error) => Explain::class(error),
-            EngineError::NoPlan(_)
-            | EngineError::Observe(_)
-            | EngineError::PublicPrices(_)
-            | EngineError::Entropy(_)
-            | EngineError::NoRootKey
-            | EngineError::OtherAccount { .. } => Class::Unavailable,
-            EngineError::Roster(_)
-            | EngineError::Refused(_)
-            | EngineError::Preflight(_)
-            | EngineError::LivesTooLong { .. }
-            | EngineError::Rejected { .. } => Class::Refused,
-            EngineError::Canonical(_) | EngineError::Graph(_) => Class::Internal,
-            EngineError::NoEnvironment(_) => Class::NotFound,
-            EngineError::OtherKey { .. } | EngineError::Unreadable(_) => Class::Invalid,
-            EngineError::NotOurs | EngineError::NotOwner { .. } => Class::Forbidden,
-            EngineError::Exists(_)
-            | EngineError::Busy { .. }
-            | EngineError::Conflict { .. }
-            | EngineError::OtherBody { .. }
-            | EngineError::StalePlan { .. }
-            | EngineError::NoKeepAlive(_)
-            | EngineError::Shortened { .. }
-            | EngineError::WrongPhase { .. } => Class::Conflict,
-        }
-    }
-}
-
-impl Explain for LedgerError {
-    fn code(&self) -> String {
-        "ledger".to_owned()
-    }
-
-    fn advice(&self) -> String {
-        self.hint().to_owned()
-    }
-
-    /// A lost race is a conflict, not a fault of the ledger.
-    fn class(&self) -> Class {
-        match self {
-            LedgerError::Stale { .. }
-            | LedgerError::HeadMoved { .. }
-            | LedgerError::Used { .. }
-            | LedgerError::LeaseHeld { .. }
-            | LedgerError::Fenced { .. } => Class::Conflict,
-            _ => Class::Unavailable,
-        }
-    }
-}
-
-impl Explain for Refusal {
-    fn code(&self) -> String {
-        Refusal::code(self).to_owned()
-    }
-
-    fn advice(&self) -> String {
-        self.hint().to_owned()
-    }
-
-    fn class(&self) -> Class {
-        Class::Refused
-    }
-}
-
-impl Explain for SelectError {
-    fn code(&self) -> String {
-        "select".to_owned()
-    }
-
-    fn advice(&self) -> String {
-        self.hint()
-    }
-
-    fn class(&self) -> Class {
-        match self {
-            SelectError::NoneSatisfies(_) | SelectError::NoTemplates => Class::Refused,
-            SelectError::UnknownTemplate { .. } | SelectError::Contradiction { .. } => Class::Invalid,
-        }
-    }
-}
-
 macro_rules! explain {
-    ($($error:ty => $code:literal, $class:ident;)*) => {$(
+    ($($error:ty: |$it:ident| $code:expr, $class:expr, $hint:expr;)*) => {$(
         impl Explain for $error {
-            fn code(&self) -> String {
-                $code.to_owned()
-            }
-
-            fn advice(&self) -> String {
-                self.hint().to_string()
-            }
-
-            fn class(&self) -> Class {
-                Class::$class
+            fn explain(&self) -> (&'static str, Class, String) {
+                let $it = self;
+                ($code, $class, $hint.to_string())
             }
         }
     )*};
 }
 
 explain! {
-    FirstBad => "bad-record", Refused;
-    IllegalRecord => "bad-record", Refused;
-    TemplateError => "template", Invalid;
-    DecodeError => "file", Invalid;
-    InstantiateError => "template-option", Invalid;
+    EngineError: |it| it.code(), engine_class(it), it.hint();
+    LedgerError: |it| "ledger", ledger_class(it), it.hint();
+    Refusal: |it| it.code(), Class::Refused, it.hint();
+    SelectError: |it| "select", select_class(it), it.hint();
+    FirstBad: |it| "bad-record", Class::Refused, it.hint();
+    IllegalRecord: |it| "bad-record", Class::Refused, it.hint();
+    TemplateError: |it| "template", Class::Invalid, it.hint();
+    DecodeError: |it| "file", Class::Invalid, it.hint();
+    InstantiateError: |it| "template-option", Class::Invalid, it.hint();
+    InvalidId: |it| "name", Class::Invalid, it.rule;
+    CanonicalError: |_it| "canonical", Class::Invalid, "use whole numbers below 9007199254740992";
 }
 
-impl Explain for InvalidId {
-    fn code(&self) -> String {
-        "name".to_owned()
-    }
-
-    fn advice(&self) -> String {
-        self.rule.to_owned()
-    }
-
-    fn class(&self) -> Class {
-        Class::Invalid
+fn engine_class(error: &EngineError) -> Class {
+    match error {
+        EngineError::Ledger(error) => ledger_class(error),
+        EngineError::NoPlan(_)
+        | EngineError::Observe(_)
+        | EngineError::PublicPrices(_)
+        | EngineError::Entropy(_)
+        | EngineError::NoRootKey
+        | EngineError::OtherAccount { .. } => Class::Unavailable,
+        EngineError::Roster(_)
+        | EngineError::Refused(_)
+        | EngineError::Preflight(_)
+        | EngineError::LivesTooLong { .. }
+        | EngineError::Rejected { .. } => Class::Refused,
+        EngineError::Canonical(_) | EngineError::Graph(_) => Class::Internal,
+        EngineError::NoEnvironment(_) => Class::NotFound,
+        EngineError::OtherKey { .. } | EngineError::Unreadable(_) => Class::Invalid,
+        EngineError::NotOurs | EngineError::NotOwner { .. } => Class::Forbidden,
+        EngineError::Exists(_)
+        | EngineError::Busy { .. }
+        | EngineError::Conflict { .. }
+        | EngineError::OtherBody { .. }
+        | EngineError::StalePlan { .. }
+        | EngineError::NoKeepAlive(_)
+        | EngineError::Shortened { .. }
+        | EngineError::WrongPhase { .. } => Class::Conflict,
     }
 }
 
-impl Explain for CanonicalError {
-    fn code(&self) -> String {
-        "canonical".to_owned()
+/// A lost race is a conflict, not a fault of the ledger.
+fn ledger_class(error: &LedgerError) -> Class {
+    match error {
+        LedgerError::Stale { .. }
+        | LedgerError::HeadMoved { .. }
+        | LedgerError::Used { .. }
+        | LedgerError::LeaseHeld { .. }
+        | LedgerError::Fenced { .. } => Class::Conflict,
+        _ => Class::Unavailable,
     }
+}
 
-    fn advice(&self) -> String {
-        "use whole numbers below 9007199254740992".to_owned()
-    }
-
-    fn class(&self) -> Class {
-        Class::Invalid
+fn select_class(error: &SelectError) -> Class {
+    match error {
+        SelectError::NoneSatisfies(_) | SelectError::NoTemplates => Class::Refused,
+        SelectError::UnknownTemplate { .. } | SelectError::Contradiction { .. } => Class::Invalid,
     }
 }

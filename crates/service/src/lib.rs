@@ -6,7 +6,6 @@
 
 pub mod admission;
 pub mod bus;
-mod cached_policy;
 mod change;
 mod checks;
 mod explain;
@@ -21,5 +20,5 @@ mod views;
 mod vote;
 pub mod worker;
 
-pub use explain::{Doing, Explain, chain};
-pub use service::{Caller, RequestKey, Service};
+pub use explain::chain;
+pub use service::{Caller, Service};

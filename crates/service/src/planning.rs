@@ -14,17 +14,19 @@ use exokit_model::selection::{Requirements, Selection};
 use exokit_model::spec::{Correction, EnvironmentSpec};
 use exokit_model::text::ForeignText;
 use exokit_templates::{InstantiateOptions, RunFile, prices};
-use exokit_wire::ask::{Ask, RunFileText};
 use exokit_wire::failure::Failure;
-use exokit_wire::request::{PlanRequest, SelectRequest};
+use exokit_wire::request::{Ask, PlanRequest, RunFileText, SelectRequest};
 use jiff::tz::TimeZone;
 
-use crate::cached_policy::{CACHED_POLICY_MS, CachedPolicy};
 use crate::explain::{Doing as _, invalid};
-use crate::service::Service;
+use crate::service::{CachedPolicy, Service};
 
 /// Label that names the zone of a node.
 const LABEL_ZONE: &str = "stargate.io/zone";
+
+/// How long a selection may use a policy that was read before, in milliseconds:
+/// reading it is most of the work of a selection.
+const CACHED_POLICY_MS: i128 = 1_000;
 
 /// A plan, and how it came out of the request.
 #[derive(Debug, Clone)]

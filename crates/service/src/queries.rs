@@ -112,15 +112,11 @@ impl Service {
         self.engine().zones(&self.parts.zone).await.map(drop).doing("reaching", "the cloud")
     }
 
-    /// The records after a point, for subscribers of the event stream.
+    /// The records after a point.
     ///
     /// # Errors
-    /// When the ledger cannot be read.
-    pub async fn events_after(&self, request: EventsRequest) -> Result<EventsReply, Failure> {
-        self.events(request).await
-    }
-
-    pub(crate) async fn events(&self, request: EventsRequest) -> Result<EventsReply, Failure> {
+    /// When the request contradicts itself, and when the ledger cannot be read.
+    pub async fn events(&self, request: EventsRequest) -> Result<EventsReply, Failure> {
         let filter = match (&request.environment, &request.operation) {
             (None, None) => Filter::All,
             (Some(name), None) => Filter::Environment(name.clone()),

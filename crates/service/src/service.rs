@@ -7,37 +7,36 @@ use exokit_core::select::Priced;
 use exokit_engine::engine::Engine;
 use exokit_engine::idempotency::body_digest;
 use exokit_model::canonical::Digest;
-use exokit_model::cost::PriceList;
+use exokit_model::cost::{CostPolicy, PriceList};
 use exokit_model::ids::{PersonId, Zone};
 use exokit_templates::TemplateSet;
 use exokit_wire::decode;
 use exokit_wire::envelope::Meta;
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::{Message, Verb};
+use jiff::Timestamp;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use crate::admission::{Admission, Admitted, Limits};
-use crate::cached_policy::CachedPolicy;
 use crate::explain::Doing as _;
 
 /// The requester of a request, and its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The requester; none when the message names none, which suffices to read.
-    pub person: Option<PersonId>,
+    pub(crate) person: Option<PersonId>,
     /// Identifies repetitions of the request.
-    pub key: Option<RequestKey>,
+    pub(crate) key: Option<RequestKey>,
 }
 
 /// An idempotency key, and the request that it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestKey {
-    /// The key.
-    pub name: String,
+pub(crate) struct RequestKey {
+    pub(crate) name: String,
     /// Digest of the body. One key stands for one body.
-    pub body: Digest,
+    pub(crate) body: Digest,
 }
 
 impl Caller {
@@ -63,6 +62,13 @@ impl Caller {
             Failure::new(Class::Invalid, "requester", "reading the message", "", "nobody asks", hint)
         })
     }
+}
+
+/// The policy for selections, and when it was read.
+#[derive(Debug)]
+pub(crate) struct CachedPolicy {
+    pub(crate) at: Timestamp,
+    pub(crate) policy: CostPolicy,
 }
 
 /// The parts of a service.

@@ -4,7 +4,7 @@ use exokit_approval::refusal::Refusal;
 use exokit_approval::token::inspect;
 use exokit_engine::vote::Voted;
 use exokit_ledger::OperationState;
-use exokit_model::approval::{ApprovalClaims, Decision};
+use exokit_model::approval::Decision;
 use exokit_model::ids::OperationId;
 use exokit_mutant::{Mutant, planted};
 use exokit_wire::failure::Failure;
@@ -39,15 +39,18 @@ impl Service {
     /// same reply as the first time.
     pub(crate) async fn vote_on(&self, operation: &OperationId, token: &str) -> Result<VoteReply, Failure> {
         let view = self.operation(operation).await?;
-        if view.tokens.iter().any(|known| known == token) && !planted(Mutant::VoteOnce) {
+        let is_recorded = view.tokens.iter().any(|known| known == token);
+        let (person, decision, still) = if is_recorded && !planted(Mutant::VoteOnce) {
             let claims = inspect(token).doing("reading", "the token")?.claims;
-            return self.recorded(&view, &claims).await;
-        }
-        let voted = self.engine().vote(operation, token).await;
-        let (person, decision, still) = match voted.doing("voting on", &view.plan.plan_id)? {
-            Voted::Counted { person, still } => (person, Decision::Approve, Some(still)),
-            Voted::Enough { person } => (person, Decision::Approve, None),
-            Voted::Denied { person } => (person, Decision::Deny, None),
+            let still = self.still(&view).await?.filter(|_| claims.decision == Decision::Approve);
+            (claims.person, claims.decision, still)
+        } else {
+            let voted = self.engine().vote(operation, token).await;
+            match voted.doing("voting on", &view.plan.plan_id)? {
+                Voted::Counted { person, still } => (person, Decision::Approve, Some(still)),
+                Voted::Enough { person } => (person, Decision::Approve, None),
+                Voted::Denied { person } => (person, Decision::Deny, None),
+            }
         };
         let enough = decision == Decision::Approve && still.is_none();
         Ok(VoteReply {
@@ -66,19 +69,5 @@ impl Service {
         let quorum = self.engine().quorum(&view.plan, &view.tokens).await;
         let quorum = quorum.doing("counting the votes on", &view.plan.plan_id)?;
         Ok(quorum.err().map(|refusal| refusal.to_string()))
-    }
-
-    async fn recorded(&self, view: &OperationState, claims: &ApprovalClaims) -> Result<VoteReply, Failure> {
-        let approves = claims.decision == Decision::Approve;
-        let still = self.still(view).await?.filter(|_| approves);
-        Ok(VoteReply {
-            plan_id: view.plan.plan_id.clone(),
-            environment: view.plan.environment.clone(),
-            digest: view.digest,
-            person: claims.person.clone(),
-            decision: claims.decision,
-            enough: approves && still.is_none(),
-            still: still.map(Into::into),
-        })
     }
 }

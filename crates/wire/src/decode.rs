@@ -5,22 +5,22 @@
 use std::fmt;
 
 use exokit_model::text::{excerpt, is_hazardous};
+use serde::Deserializer;
 use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
-use serde::{Deserialize as _, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::envelope::{KEY_CHARS_MAX, Meta, is_key};
+use crate::envelope::{Meta, check_key};
 use crate::failure::{Class, Failure};
 use crate::{MESSAGE_BYTES_MAX, REPLY_BYTES_MAX, SCHEMA_VERSION};
 
 /// How deep objects and lists may be nested. The deepest message has 5.
-pub const DEPTH_MAX: usize = 12;
+const DEPTH_MAX: usize = 12;
 
 /// Names of the fields of [`Meta`].
-const META: [&str; 3] = ["schema_version", "requester", "idempotency_key"];
+pub(crate) const META: [&str; 3] = ["schema_version", "requester", "idempotency_key"];
 
 /// Why bytes are not a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,44 +56,22 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// Short stable code.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            DecodeError::TooLarge { .. } => "too-large",
-            DecodeError::Malformed { .. } => "malformed",
-            DecodeError::Field { .. } => "field",
-            DecodeError::Version { .. } => "schema-version",
-        }
-    }
-
     /// As a reply, about an operation called `on`.
     #[must_use]
     pub fn failure(&self, on: &str) -> Failure {
-        let (class, hint) = match self {
-            DecodeError::TooLarge { .. } => (Class::TooLarge, "send less"),
-            DecodeError::Malformed { .. } => (Class::Invalid, "send one JSON object in UTF-8"),
+        let (class, code, hint) = match self {
+            DecodeError::TooLarge { .. } => (Class::TooLarge, "too-large", "send less"),
+            DecodeError::Malformed { .. } => (Class::Invalid, "malformed", "send one JSON object in UTF-8"),
             DecodeError::Field { .. } => {
-                (Class::Invalid, "`exokit schema` prints what each message may have")
+                (Class::Invalid, "field", "`exokit schema` prints what each message may have")
             }
-            DecodeError::Version { .. } => (Class::Invalid, "add \"schema_version\": 1"),
+            DecodeError::Version { .. } => (Class::Invalid, "schema-version", "add \"schema_version\": 1"),
         };
-        Failure::new(class, self.code(), "reading the message", on, &self.to_string(), hint)
+        Failure::new(class, code, "reading the message", on, &self.to_string(), hint)
     }
 }
 
-/// Reads a request: what stands around it, and its body.
-///
-/// # Errors
-/// The first thing that is wrong.
-pub fn request<T: DeserializeOwned>(bytes: &[u8]) -> Result<(Meta, T), DecodeError> {
-    let mut fields = object(bytes)?;
-    let meta = meta(&mut fields)?;
-    Ok((meta, body(fields)?))
-}
-
-/// Reads the fields of a request that came in parts, such as those of a path
-/// and a query.
+/// Reads the body of a request, without what stands around it.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -117,15 +95,10 @@ pub fn meta(fields: &mut Map<String, Value>) -> Result<Meta, DecodeError> {
     }
     let taken = META.iter().filter_map(|name| Some(((*name).to_owned(), fields.remove(*name)?)));
     let meta: Meta = body(taken.collect())?;
-    match meta.idempotency_key.as_deref().is_none_or(is_key) {
-        true => Ok(meta),
-        false => Err(DecodeError::Field {
-            path: "idempotency_key".to_owned(),
-            why: format!(
-                "use 1 to {KEY_CHARS_MAX} letters, digits, dots, colons, slashes, hyphens and underscores"
-            ),
-        }),
+    if let Some(key) = &meta.idempotency_key {
+        check_key(key).map_err(|why| DecodeError::Field { path: "idempotency_key".to_owned(), why })?;
     }
+    Ok(meta)
 }
 
 /// Reads one JSON object strictly.
@@ -314,7 +287,8 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
         let mut fields = Map::new();
-        while let Some(name) = entries.next_key_seed(Name)? {
+        while let Some(name) = entries.next_key::<String>()? {
+            checked(&name)?;
             let value = entries.next_value_seed(inner)?;
             if fields.contains_key(&name) {
                 return Err(A::Error::custom(format!("field {name:?} stands twice")));
@@ -322,19 +296,6 @@ impl<'de> Visitor<'de> for Strict {
             fields.insert(name, value);
         }
         Ok(Value::Object(fields))
-    }
-}
-
-/// The name of a field.
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = String;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        checked(&name)?;
-        Ok(name)
     }
 }
 
@@ -354,6 +315,11 @@ fn checked<E: serde::de::Error>(text: &str) -> Result<(), E> {
 mod tests {
     use super::*;
     use crate::request::StatusRequest;
+
+    fn request<T: DeserializeOwned>(bytes: &[u8]) -> Result<(Meta, T), DecodeError> {
+        let mut fields = object(bytes)?;
+        Ok((meta(&mut fields)?, body(fields)?))
+    }
 
     fn status(text: &str) -> Result<(Meta, StatusRequest), DecodeError> {
         request(text.as_bytes())
@@ -404,7 +370,7 @@ mod tests {
             ),
         ] {
             let error = status(text).unwrap_err();
-            assert_eq!(error.code(), code, "{text}");
+            assert_eq!(error.failure("status").code, code, "{text}");
             assert!(error.to_string().contains(part), "{text}: {error}");
         }
         let long = vec![b' '; MESSAGE_BYTES_MAX + 1];

@@ -10,7 +10,7 @@ use crate::SCHEMA_VERSION;
 use crate::failure::Failure;
 
 /// Longest idempotency key, in characters.
-pub const KEY_CHARS_MAX: usize = 128;
+const KEY_CHARS_MAX: usize = 128;
 
 /// The fields that a request may have besides its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -51,11 +51,15 @@ impl Meta {
     }
 }
 
-/// Whether a text can be an idempotency key.
-#[must_use]
-pub fn is_key(text: &str) -> bool {
-    (1..=KEY_CHARS_MAX).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/-".contains(&b))
+/// Checks that a text can be an idempotency key.
+///
+/// # Errors
+/// What a key may have.
+pub fn check_key(text: &str) -> Result<(), String> {
+    let is_key = (1..=KEY_CHARS_MAX).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/-".contains(&b));
+    let rule = "letters, digits, dots, colons, slashes, hyphens and underscores";
+    is_key.then_some(()).ok_or_else(|| format!("use 1 to {KEY_CHARS_MAX} {rule}"))
 }
 
 /// A reply as it is sent, without a copy of what is in it.

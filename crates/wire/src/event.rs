@@ -1,5 +1,5 @@
-//! What the agent publishes: each record of the ledger, and each plan that
-//! waits for approval.
+//! What agent and orchestrator publish: each record of the ledger, each plan that
+//! waits for approval, the state of an agent, and updates of the platform's tasks.
 
 use exokit_model::canonical::Digest;
 use exokit_model::event::{Event, Record};
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::SCHEMA_VERSION;
+use crate::failure::Failure;
 use crate::reply::{OperationReply, PlanView};
 
 /// Subject on which plans that wait for approval are announced.
@@ -119,4 +120,37 @@ pub struct AgentMessage {
     pub ready: bool,
     /// The subjects that it answers on.
     pub subjects: Vec<String>,
+}
+
+/// What all tasks are published under; the rest of the subject is the type.
+pub const TASK_PREFIX: &str = "orchestrator.task.";
+
+/// What is sent to the reply subject of a task, several times for one that
+/// takes long: first what became of it, then each event, then how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskUpdate {
+    /// Version of the message.
+    pub schema_version: u32,
+    /// Type of the task.
+    pub task: String,
+    /// What is told.
+    pub update: Update,
+}
+
+/// What is told of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Update {
+    /// The agent answered with this; nothing more comes unless it began
+    /// something.
+    Answered(Value),
+    /// It was not routed, or not answered.
+    Refused(Failure),
+    /// Something happened.
+    Progress(EventMessage),
+    /// Its operation ended or parked with this event; nothing more comes.
+    Ended(EventMessage),
+    /// It is no longer followed, and its operation had not ended; nothing more
+    /// comes.
+    Unfollowed(Failure),
 }

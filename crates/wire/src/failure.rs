@@ -4,33 +4,33 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What kind of refusal it is. The number is that of HTTP, on NATS too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
 pub enum Class {
     /// The message cannot be used as it is.
-    Invalid,
+    Invalid = 400,
     /// It is not known who asks.
-    Unauthenticated,
+    Unauthenticated = 401,
     /// Who asks may not do this.
-    Forbidden,
+    Forbidden = 403,
     /// What it is about does not exist.
-    NotFound,
+    NotFound = 404,
     /// It contradicts something that exists.
-    Conflict,
+    Conflict = 409,
     /// The message is longer than any that is taken.
-    TooLarge,
+    TooLarge = 413,
     /// It is understood, and a rule says no.
-    Refused,
+    Refused = 422,
     /// Too much is asked at once; the same may succeed later.
-    Busy,
+    Busy = 429,
     /// The agent cannot do its work now: ledger, cloud or network.
-    Unavailable,
+    Unavailable = 503,
     /// A mistake in exokit.
-    Internal,
+    Internal = 500,
 }
 
 impl Class {
-    /// Every class.
-    pub const ALL: [Class; 10] = [
+    pub(crate) const ALL: [Class; 10] = [
         Class::Invalid,
         Class::Unauthenticated,
         Class::Forbidden,
@@ -46,23 +46,11 @@ impl Class {
     /// The status of HTTP that says this.
     #[must_use]
     pub fn status(self) -> u16 {
-        match self {
-            Class::Invalid => 400,
-            Class::Unauthenticated => 401,
-            Class::Forbidden => 403,
-            Class::NotFound => 404,
-            Class::Conflict => 409,
-            Class::TooLarge => 413,
-            Class::Refused => 422,
-            Class::Busy => 429,
-            Class::Internal => 500,
-            Class::Unavailable => 503,
-        }
+        self as u16
     }
 
     /// What it says, for documents.
-    #[must_use]
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Class::Invalid => "The message cannot be used as it is.",
             Class::Unauthenticated => "It is not known who asks.",
@@ -75,12 +63,6 @@ impl Class {
             Class::Unavailable => "The agent cannot do its work now.",
             Class::Internal => "A mistake in exokit.",
         }
-    }
-
-    /// The class with a status; [`Class::Internal`] for one that is not used.
-    #[must_use]
-    pub fn of_status(status: u16) -> Self {
-        Self::ALL.into_iter().find(|class| class.status() == status).unwrap_or(Class::Internal)
     }
 }
 
@@ -120,9 +102,9 @@ impl Failure {
         }
     }
 
-    /// What kind of refusal it is.
+    /// The class with this status; [`Class::Internal`] for a status that is not used.
     #[must_use]
     pub fn class(&self) -> Class {
-        Class::of_status(self.status)
+        Class::ALL.into_iter().find(|class| class.status() == self.status).unwrap_or(Class::Internal)
     }
 }

@@ -6,16 +6,13 @@
 //! behind `--agent`, and the test of who may do what. What is not in the table
 //! is not served. Nothing here opens a connection.
 
-pub mod ask;
 pub mod decode;
 pub mod envelope;
 pub mod event;
 pub mod failure;
-pub mod openapi;
 pub mod reply;
 pub mod request;
 pub mod schema;
-pub mod task;
 pub mod verb;
 
 /// Version of all messages. Fields may be added within a version; a renamed or

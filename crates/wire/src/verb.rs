@@ -32,8 +32,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Every scope.
-    pub const ALL: [Scope; 4] = [Scope::Read, Scope::Request, Scope::ApproveForward, Scope::Admin];
+    const ALL: [Scope; 4] = [Scope::Read, Scope::Request, Scope::ApproveForward, Scope::Admin];
 
     /// Its name.
     #[must_use]
@@ -87,7 +86,7 @@ pub trait Message: Serialize + DeserializeOwned + Send + 'static {
 }
 
 macro_rules! verbs {
-    ($($(#[$doc:meta])* $verb:ident = $subject:literal, $method:ident $path:literal, $scope:ident,
+    ($($(#[$doc:meta])* $verb:ident = $subject:literal, $method:ident $path:literal, $scope:ident, $needs:ident,
        $request:ty => $reply:ty;)*) => {
         /// An operation.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,15 +128,19 @@ macro_rules! verbs {
                 match self { $(Verb::$verb => Scope::$scope,)* }
             }
 
-            /// Schema of the body of its request.
+            /// Its needs.
             #[must_use]
-            pub fn request_schema(self, generator: &mut SchemaGenerator) -> Schema {
+            pub fn needs(self) -> Needs {
+                match self { $(Verb::$verb => Needs::$needs,)* }
+            }
+
+            /// Schema of the body of its request.
+            pub(crate) fn request_schema(self, generator: &mut SchemaGenerator) -> Schema {
                 match self { $(Verb::$verb => generator.subschema_for::<$request>(),)* }
             }
 
             /// Schema of its result.
-            #[must_use]
-            pub fn reply_schema(self, generator: &mut SchemaGenerator) -> Schema {
+            pub(crate) fn reply_schema(self, generator: &mut SchemaGenerator) -> Schema {
                 match self { $(Verb::$verb => generator.subschema_for::<$reply>(),)* }
             }
         }
@@ -153,84 +156,57 @@ macro_rules! verbs {
 // stream of the events would answer in place of the agent.
 verbs! {
     /// Which template satisfies the requirements at the lowest price.
-    Select = "select", Post "select", Read, SelectRequest => Selection;
+    Select = "select", Post "select", Read, Templates, SelectRequest => Selection;
     /// What would be done. Nothing is recorded.
-    Plan = "plan", Post "plan", Request, PlanRequest => PlanReply;
+    Plan = "plan", Post "plan", Request, Cloud, PlanRequest => PlanReply;
     /// Makes an environment.
-    Provision = "provision", Post "provision", Request, ProvisionRequest => OperationReply;
+    Provision = "provision", Post "provision", Request, Cloud, ProvisionRequest => OperationReply;
     /// Removes an environment.
-    Teardown = "teardown", Post "teardown", Request, TeardownRequest => OperationReply;
+    Teardown = "teardown", Post "teardown", Request, Cloud, TeardownRequest => OperationReply;
     /// Lets an environment live longer.
-    Extend = "extend", Post "extend", Request, ExtendRequest => OperationReply;
+    Extend = "extend", Post "extend", Request, Cloud, ExtendRequest => OperationReply;
     /// A sign of life from the owner of an environment.
-    KeepAlive = "keep-alive", Post "environments/{environment}/keep-alive", Request,
+    KeepAlive = "keep-alive", Post "environments/{environment}/keep-alive", Request, Ledger,
         KeepAliveRequest => KeepAliveReply;
     /// Hands on a vote for a plan.
-    Approve = "approve", Post "approve", ApproveForward, ApproveRequest => VoteReply;
+    Approve = "approve", Post "approve", ApproveForward, Ledger, ApproveRequest => VoteReply;
     /// Hands on a vote against a plan.
-    Deny = "deny", Post "deny", ApproveForward, DenyRequest => VoteReply;
+    Deny = "deny", Post "deny", ApproveForward, Ledger, DenyRequest => VoteReply;
     /// Where an environment stands.
-    Status = "status", Get "environments/{environment}", Read, StatusRequest => StatusReply;
+    Status = "status", Get "environments/{environment}", Read, Ledger, StatusRequest => StatusReply;
     /// Which environments there are.
-    List = "status.list", Get "environments", Read, ListRequest => ListReply;
+    List = "status.list", Get "environments", Read, Ledger, ListRequest => ListReply;
     /// A recorded plan, for a voter.
-    ShowPlan = "plan.show", Get "plans/{plan}", Read, ShowPlanRequest => ShowPlanReply;
+    ShowPlan = "plan.show", Get "plans/{plan}", Read, Ledger, ShowPlanRequest => ShowPlanReply;
     /// Who may approve.
-    Roster = "roster", Get "roster", Read, RosterRequest => RosterReply;
+    Roster = "roster", Get "roster", Read, Ledger, RosterRequest => RosterReply;
     /// What happened, in sentences.
-    History = "history", Get "history", Read, HistoryRequest => HistoryReply;
+    History = "history", Get "history", Read, Ledger, HistoryRequest => HistoryReply;
     /// What was recorded after a point.
-    Events = "history.events", Get "events", Read, EventsRequest => EventsReply;
+    Events = "history.events", Get "events", Read, Ledger, EventsRequest => EventsReply;
     /// How the cloud differs from what was planned; the comparison is recorded.
-    Drift = "drift", Post "environments/{environment}/drift", Request, DriftRequest => DriftReply;
+    Drift = "drift", Post "environments/{environment}/drift", Request, Cloud, DriftRequest => DriftReply;
     /// What carries the agent's mark and belongs to nothing.
-    Orphans = "orphans", Get "orphans", Read, OrphansRequest => OrphansReply;
+    Orphans = "orphans", Get "orphans", Read, Cloud, OrphansRequest => OrphansReply;
     /// Which operations run or may start now.
-    Operations = "operations", Get "operations", Read, OperationsRequest => OperationsReply;
+    Operations = "operations", Get "operations", Read, Ledger, OperationsRequest => OperationsReply;
     /// Checks ledger, roster, prices and cloud; changes nothing.
-    Doctor = "doctor", Get "doctor", Read, DoctorRequest => DoctorReply;
+    Doctor = "doctor", Get "doctor", Read, Cloud, DoctorRequest => DoctorReply;
     /// The price list in use.
-    Prices = "prices", Get "prices", Read, PricesRequest => PriceList;
+    Prices = "prices", Get "prices", Read, Templates, PricesRequest => PriceList;
     /// Compares the price list in use with the public prices.
-    VerifyPrices = "prices.verify", Get "prices/verify", Read, VerifyPricesRequest => VerifyPricesReply;
+    VerifyPrices = "prices.verify", Get "prices/verify", Read, Network,
+        VerifyPricesRequest => VerifyPricesReply;
     /// Checks the ledger from its first record.
-    Audit = "audit.verify", Post "audit/verify", Read, AuditRequest => AuditReply;
+    Audit = "audit.verify", Post "audit/verify", Read, Ledger, AuditRequest => AuditReply;
     /// The records of the ledger in full, in pages.
-    Export = "registry.export", Get "registry/export", Admin, ExportRequest => ExportReply;
+    Export = "registry.export", Get "registry/export", Admin, Ledger, ExportRequest => ExportReply;
     /// Lets a parked operation go on, or take back what it made.
-    Resume = "resume", Post "environments/{environment}/resume", Admin, ResumeRequest => OperationReply;
+    Resume = "resume", Post "environments/{environment}/resume", Admin, Cloud,
+        ResumeRequest => OperationReply;
 }
 
 impl Verb {
-    /// Its needs.
-    #[must_use]
-    pub fn needs(self) -> Needs {
-        match self {
-            Verb::KeepAlive
-            | Verb::Approve
-            | Verb::Deny
-            | Verb::Status
-            | Verb::List
-            | Verb::ShowPlan
-            | Verb::Roster
-            | Verb::History
-            | Verb::Events
-            | Verb::Operations
-            | Verb::Audit
-            | Verb::Export => Needs::Ledger,
-            Verb::Select | Verb::Prices => Needs::Templates,
-            Verb::Plan
-            | Verb::Provision
-            | Verb::Teardown
-            | Verb::Extend
-            | Verb::Drift
-            | Verb::Orphans
-            | Verb::Resume
-            | Verb::Doctor => Needs::Cloud,
-            Verb::VerifyPrices => Needs::Network,
-        }
-    }
-
     /// The operation with a subject.
     #[must_use]
     pub fn of_subject(subject: &str) -> Option<Self> {

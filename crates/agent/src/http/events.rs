@@ -79,7 +79,7 @@ fn events(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
 }
 
 async fn page(listener: &Listener) -> Result<EventsReply, Failure> {
-    listener.app.config.service.events_after(listener.request.clone()).await
+    listener.app.config.service.events(listener.request.clone()).await
 }
 
 fn sent(event: &EventMessage) -> Event {

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use exokit_wire::envelope::{KEY_CHARS_MAX, is_key};
+use exokit_wire::envelope::check_key;
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::schema::{self, Plain};
 use exokit_wire::verb::Verb;
 use serde_json::{Map, Value};
 
 /// The fields of each operation. They are made from its schema, once.
-static PLAIN: LazyLock<BTreeMap<Verb, Map<String, Value>>> =
+static PLAIN: LazyLock<BTreeMap<Verb, BTreeMap<String, Plain>>> =
     LazyLock::new(|| Verb::ALL.iter().map(|verb| (*verb, schema::plain_fields(*verb))).collect());
 
 /// The fields of a query.
@@ -20,9 +20,9 @@ pub(super) fn of_query(verb: Verb, query: Option<&str>) -> Result<Map<String, Va
     for (name, text) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         readable(verb, &name)?;
         readable(verb, &text)?;
-        let plain =
-            PLAIN.get(&verb).and_then(|known| known.get(name.as_ref())).map_or(Plain::Text, schema::plain);
-        if fields.insert(name.to_string(), value(verb, &name, plain, &text)?).is_some() {
+        let plain = PLAIN.get(&verb).and_then(|known| known.get(name.as_ref())).copied();
+        if fields.insert(name.to_string(), value(verb, &name, plain.unwrap_or(Plain::Text), &text)?).is_some()
+        {
             return Err(invalid(verb, &format!("{name} stands twice in the query")));
         }
     }
@@ -73,14 +73,11 @@ pub(super) fn one_key(
         (Some(a), Some(b)) if a != b => {
             Err(invalid(verb, "idempotency_key and the header Idempotency-Key differ"))
         }
-        (_, Some(key)) if !is_key(&key) => {
-            let why = format!(
-                "at Idempotency-Key: use 1 to {KEY_CHARS_MAX} letters, digits, dots, colons, slashes, hyphens \
-                 and underscores"
-            );
-            Err(invalid(verb, &why))
+        (body, header) => {
+            let checked = header.as_deref().map_or(Ok(()), check_key);
+            checked.map_err(|why| invalid(verb, &format!("at Idempotency-Key: {why}")))?;
+            Ok(body.or(header))
         }
-        (body, header) => Ok(body.or(header)),
     }
 }
 

@@ -106,8 +106,7 @@ fn filter(verb: Verb) -> MethodFilter {
 }
 
 /// The OpenAPI document. Its route is open, so it is rendered once.
-static DOCUMENT: LazyLock<Value> =
-    LazyLock::new(|| exokit_wire::openapi::document(env!("CARGO_PKG_VERSION")));
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| exokit_wire::schema::openapi(env!("CARGO_PKG_VERSION")));
 
 /// Limits the rate of open routes, because they read the ledger.
 async fn limit_rate(State(app): State<App>, request: Request<Body>, next: Next) -> Response {
