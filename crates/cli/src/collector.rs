@@ -4,13 +4,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use exokit_cloud::network::{NetworkOptions, real};
-use exokit_spans::exporter::{Exporter, Options, StartError};
+use exokit_spans::exporter::{Exporter, Options};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use tokio::runtime::Handle;
 
 use crate::args::Command;
-use crate::error::{CliError, Doing as _, Explain};
+use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::state_dir::read;
@@ -147,20 +147,6 @@ fn own_name<'a>(get: Lookup<'a>) -> Option<&'a str> {
 
 fn refused(name: &str, why: &str, hint: &str) -> CliError {
     CliError::new("usage", "reading", name, why, hint).exit(Exit::Usage)
-}
-
-impl Explain for StartError {
-    fn code(&self) -> String {
-        "usage".to_owned()
-    }
-
-    fn advice(&self) -> String {
-        self.hint().to_owned()
-    }
-
-    fn exit(&self) -> Exit {
-        Exit::Usage
-    }
 }
 
 #[cfg(test)]

@@ -20,9 +20,8 @@ use crate::state_dir::StateDir;
 /// How fast a cloud without any latency counts as being.
 const SPEED_MAX: f64 = 1000.0;
 
-/// The embedded cloud, ready for a client.
-pub(crate) struct Embedded {
-    /// The way to it.
+/// The way to a cloud.
+pub(crate) struct Cloud {
     pub(crate) transport: Transport,
     /// Credentials and endpoints.
     pub(crate) account: CloudConfig,
@@ -55,7 +54,7 @@ pub(crate) fn config(speed: Speed) -> Config {
 }
 
 /// Opens the embedded cloud of a state directory, or makes it.
-pub(crate) fn open(state: &StateDir, speed: Speed, clock: Arc<dyn Clock>) -> Result<Embedded, CliError> {
+pub(crate) fn open(state: &StateDir, speed: Speed, clock: Arc<dyn Clock>) -> Result<Cloud, CliError> {
     state.create()?;
     let settings = config(speed);
     let path = state.embedded_cloud();
@@ -74,7 +73,7 @@ pub(crate) fn open(state: &StateDir, speed: Speed, clock: Arc<dyn Clock>) -> Res
     let speed = factor(speed);
     let travel = Duration::from_millis(30).div_f64(speed);
     let service = InProcess::new(world).with_round_trip(RoundTrip { before: travel, after: travel });
-    Ok(Embedded { transport: transport(service), account, speed })
+    Ok(Cloud { transport: transport(service), account, speed })
 }
 
 /// The embedded cloud behind the seam. Whatever breaks in it leaves the

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io;
 
+use exokit_agent::serve::ServeError;
 use exokit_approval::keys::KeyError;
 use exokit_approval::refusal::Refusal;
 use exokit_approval::roster::RosterRefusal;
@@ -18,8 +19,10 @@ use exokit_ledger::export::ExportError;
 use exokit_model::ids::InvalidId;
 use exokit_model::plan::PlanError;
 use exokit_model::text::Escaped;
+use exokit_nats::NatsError;
 use exokit_service::chain;
 use exokit_sim::SimError;
+use exokit_spans::exporter::StartError;
 use exokit_templates::{DecodeError, TemplateError};
 use exokit_wire::failure::{Class, Failure};
 use serde::Serialize;
@@ -111,14 +114,8 @@ impl From<CliError> for Failure {
 
 /// An error that can explain itself.
 pub(crate) trait Explain: Error {
-    /// Short stable code.
-    fn code(&self) -> String;
-    /// What to do.
-    fn advice(&self) -> String;
-    /// How the program ends.
-    fn exit(&self) -> Exit {
-        Exit::Failed
-    }
+    /// Short stable code, what to do, and how the program ends.
+    fn explain(&self) -> (&'static str, String, Exit);
 }
 
 /// Says what was being done when an error came.
@@ -130,133 +127,66 @@ pub(crate) trait Doing<T> {
 impl<T, E: Explain> Doing<T> for Result<T, E> {
     fn doing(self, doing: &str, on: impl Display) -> Result<T, CliError> {
         self.map_err(|error| {
-            CliError::new(&error.code(), doing, on, chain(&error), error.advice()).exit(error.exit())
+            let (code, hint, exit) = error.explain();
+            CliError::new(code, doing, on, chain(&error), hint).exit(exit)
         })
     }
 }
 
 macro_rules! explain {
-    ($($error:ty => $code:expr, $exit:expr;)*) => {$(
+    ($($error:ty: |$it:ident| $code:expr, $exit:ident, $hint:expr;)*) => {$(
         impl Explain for $error {
-            fn code(&self) -> String {
-                $code.to_owned()
-            }
-            fn advice(&self) -> String {
-                self.hint().to_string()
-            }
-            fn exit(&self) -> Exit {
-                $exit
+            fn explain(&self) -> (&'static str, String, Exit) {
+                let $it = self;
+                ($code, $hint.to_string(), Exit::$exit)
             }
         }
     )*};
 }
 
+/// What is wrong is a mistake in this program.
+pub(crate) const OUR_MISTAKE: &str = "this is a mistake in exokit; please report it";
+
 explain! {
-    LedgerError => "ledger", Exit::Failed;
-    ExportError => "export", Exit::Failed;
-    TemplateError => "template", Exit::Usage;
-    DecodeError => "file", Exit::Usage;
-    AddressError => "usage", Exit::Usage;
-    ConfigError => "credentials", Exit::Usage;
-    KeyError => "key", Exit::Failed;
-    RosterRefusal => "roster", Exit::Failed;
-    TransportError => "network", Exit::Failed;
-    PublicPricesError => "prices", Exit::Failed;
+    LedgerError: |it| "ledger", Failed, it.hint();
+    ExportError: |it| "export", Failed, it.hint();
+    EngineError: |it| it.code(), Failed, it.hint();
+    Refusal: |it| it.code(), Failed, it.hint();
+    TemplateError: |it| "template", Usage, it.hint();
+    DecodeError: |it| "file", Usage, it.hint();
+    InvalidId: |it| "name", Usage, it.rule;
+    AddressError: |it| "usage", Usage, it.hint();
+    ConfigError: |it| "credentials", Usage, it.hint();
+    KeyError: |it| "key", Failed, it.hint();
+    RosterRefusal: |it| "roster", Failed, it.hint();
+    TransportError: |it| "network", Failed, it.hint();
+    PublicPricesError: |it| "prices", Failed, it.hint();
+    NatsError: |it| "nats", Failed, it.hint();
+    ServeError: |it| "serve", Failed, it.hint();
+    PolicyViolation: |_it| "rejected", Failed, "deny the plan; its requester asks for a new one";
+    PlanError: |_it| "plan-unreadable", Failed, "use a program of the version that made the plan";
+    StartError: |_it| "usage", Usage, "check the variables that begin with OTEL_EXPORTER_OTLP_";
+    SetGlobalDefaultError: |_it| "log", Failed, OUR_MISTAKE;
+    SimError: |it| "sim", Failed, sim_hint(it);
+    io::Error: |it| "io", Failed, io_hint(it);
 }
 
-impl Explain for EngineError {
-    fn code(&self) -> String {
-        EngineError::code(self).to_owned()
-    }
-    fn advice(&self) -> String {
-        self.hint()
-    }
-    fn exit(&self) -> Exit {
-        match self {
-            EngineError::Refused(
-                Refusal::MissingVotes { .. } | Refusal::MissingRole | Refusal::UnknownRequester { .. },
-            ) => Exit::Waiting,
-            _ => Exit::Failed,
-        }
-    }
-}
-
-impl Explain for Refusal {
-    fn code(&self) -> String {
-        Refusal::code(self).to_owned()
-    }
-    fn advice(&self) -> String {
-        self.hint().to_owned()
+fn sim_hint(error: &SimError) -> &'static str {
+    match error {
+        SimError::State { .. } => "check the disk and the rights on the state directory",
+        SimError::Record { .. } => "check the disk and the rights on the file, or leave out --record",
+        SimError::Format { .. } => "remove the file, or use another state; it was changed or is damaged",
+        SimError::Listen { .. } => "choose another address with --listen; port 0 takes a free one",
+        _ => "see `exokit sim --help`",
     }
 }
 
-impl Explain for PolicyViolation {
-    fn code(&self) -> String {
-        "rejected".to_owned()
-    }
-    fn advice(&self) -> String {
-        "deny the plan; its requester asks for a new one".to_owned()
-    }
-}
-
-impl Explain for PlanError {
-    fn code(&self) -> String {
-        "plan-unreadable".to_owned()
-    }
-    fn advice(&self) -> String {
-        "use a program of the version that made the plan".to_owned()
-    }
-}
-
-impl Explain for SimError {
-    fn code(&self) -> String {
-        "sim".to_owned()
-    }
-    fn advice(&self) -> String {
-        match self {
-            SimError::State { .. } => "check the disk and the rights on the state directory",
-            SimError::Record { .. } => "check the disk and the rights on the file, or leave out --record",
-            SimError::Format { .. } => "remove the file, or use another state; it was changed or is damaged",
-            SimError::Listen { .. } => "choose another address with --listen; port 0 takes a free one",
-            _ => "see `exokit sim --help`",
-        }
-        .to_owned()
-    }
-}
-
-impl Explain for SetGlobalDefaultError {
-    fn code(&self) -> String {
-        "log".to_owned()
-    }
-    fn advice(&self) -> String {
-        "this is a mistake in exokit; please report it".to_owned()
-    }
-}
-
-impl Explain for InvalidId {
-    fn code(&self) -> String {
-        "name".to_owned()
-    }
-    fn advice(&self) -> String {
-        self.rule.to_owned()
-    }
-    fn exit(&self) -> Exit {
-        Exit::Usage
-    }
-}
-
-impl Explain for io::Error {
-    fn code(&self) -> String {
-        "io".to_owned()
-    }
-    fn advice(&self) -> String {
-        match self.kind() {
-            io::ErrorKind::NotFound => "check the path",
-            io::ErrorKind::PermissionDenied => "give this user the right, or choose another path",
-            io::ErrorKind::AlreadyExists => "choose another path, or move the old file away",
-            _ => "check the disk and the path",
-        }
-        .to_owned()
+fn io_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "check the path",
+        io::ErrorKind::PermissionDenied => "give this user the right, or choose another path",
+        io::ErrorKind::AlreadyExists => "choose another path, or move the old file away",
+        _ => "check the disk and the path",
     }
 }
 

@@ -20,6 +20,13 @@ pub(crate) enum Exit {
     Detached = 130,
 }
 
+impl Exit {
+    /// The end of a comparison.
+    pub(crate) fn of_comparison(differs: bool) -> Self {
+        if differs { Exit::Failed } else { Exit::Done }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)

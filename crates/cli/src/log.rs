@@ -16,12 +16,10 @@ use crate::settings::Settings;
 /// is asked for. Without an exporter one filter stands before everything, so
 /// that what is not in the log costs nothing.
 pub(crate) fn log(command: &Command, settings: &Settings, exporter: Option<&Exporter>) -> Option<Dispatch> {
-    let (filter, format) = match (command, &settings.log) {
-        (Command::Serve(args), filter) => (filter.clone().unwrap_or("info".to_owned()), args.log_format),
-        (Command::Orchestrator(args), filter) => {
-            (filter.clone().unwrap_or("info".to_owned()), args.log_format)
-        }
-        (_, Some(filter)) => (filter.clone(), LogFormat::Text),
+    let (filter, format) = match (command, settings.variable("EXOKIT_LOG")) {
+        (Command::Serve(args), filter) => (filter.unwrap_or("info"), args.log_format),
+        (Command::Orchestrator(args), filter) => (filter.unwrap_or("info"), args.log_format),
+        (_, Some(filter)) => (filter, LogFormat::Text),
         (_, None) => return None,
     };
     let filter = EnvFilter::new(filter);

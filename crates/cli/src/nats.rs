@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use exokit_nats::{Login, NatsOptions};
-use secrecy::SecretString;
 
 use crate::args::NatsArgs;
 use crate::error::CliError;
@@ -28,12 +27,11 @@ pub(crate) fn login(
     user: Option<&str>,
     credentials: Option<&Path>,
 ) -> Result<Login, CliError> {
-    match (credentials, &settings.nats_nkey, user, &settings.nats_password) {
+    let (seed, password) = (settings.secret("EXOKIT_NATS_NKEY"), settings.secret("EXOKIT_NATS_PASSWORD"));
+    match (credentials, seed, user, password) {
         (Some(path), ..) => Ok(Login::Credentials(path.to_owned())),
-        (None, Some(seed), ..) => Ok(Login::Nkey(seed.clone())),
-        (None, None, Some(user), Some(password)) => {
-            Ok(Login::Password { user: user.to_owned(), password: SecretString::clone(password) })
-        }
+        (None, Some(seed), ..) => Ok(Login::Nkey(seed)),
+        (None, None, Some(user), Some(password)) => Ok(Login::Password { user: user.to_owned(), password }),
         (None, None, Some(user), None) => {
             let hint = "set EXOKIT_NATS_PASSWORD for this command";
             let why = "there is no password";

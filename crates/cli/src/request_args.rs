@@ -1,16 +1,19 @@
 //! From options and files to the fields of a request.
 
+use std::io;
 use std::path::Path;
 
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::selection::Requirements;
-use exokit_model::spec::EnvironmentClass;
 use exokit_templates::{DecodeError, decode_yaml};
 use exokit_wire::decode;
-use exokit_wire::request::{Ask, RunFileText, Shape};
+use exokit_wire::request::{Ask, RunFileText};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use crate::args::{ChangeArgs, RequirementArgs, SelectArgs};
-use crate::error::CliError;
+use crate::args::{ChangeArgs, SelectArgs};
+use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::state_dir::read;
 
@@ -20,10 +23,12 @@ pub(crate) fn ask(args: &ChangeArgs) -> Result<Ask, CliError> {
         Some(file) => Some(run_file(file, args.lenient)?),
         None => None,
     };
-    let shape = args.shape.clone();
+    let mut requirements = given(&args.requirements);
+    // It stands beside them.
+    requirements.remove("class");
     Ok(Ask {
         template: args.template.clone(),
-        requirements: Requirements { class: EnvironmentClass::Test, ..requirements(&args.requirements) },
+        requirements: fields_of(requirements)?,
         run_file,
         name: args.name.clone(),
         zone: args.zone.clone(),
@@ -33,20 +38,27 @@ pub(crate) fn ask(args: &ChangeArgs) -> Result<Ask, CliError> {
         at_expiry: args.at_expiry,
         break_glass: args.break_glass.clone(),
         level: args.level.and_then(|level| ApprovalLevel::try_from(level).ok()),
-        shape: Shape {
-            project: shape.project,
-            sks_level: shape.sks_level,
-            kubernetes: shape.kubernetes,
-            nodes: shape.nodes,
-            node_size: shape.node_size,
-            node_disk_gib: shape.node_disk,
-            database_plan: shape.database_plan,
-            volume_gib: shape.volume_size,
-            image: shape.image,
-            domain: shape.domain,
-            cert_email: shape.cert_email,
-        },
+        shape: fields_of(given(&args.shape))?,
     })
+}
+
+/// The options that are given, by the names of the fields of a request.
+fn given(args: &impl Serialize) -> Map<String, Value> {
+    let is_given = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
+    };
+    match serde_json::to_value(args) {
+        Ok(Value::Object(fields)) => fields.into_iter().filter(|(_, value)| is_given(value)).collect(),
+        // Options are always an object.
+        _ => Map::new(),
+    }
+}
+
+fn fields_of<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, CliError> {
+    let read = serde_json::from_value(Value::Object(fields)).map_err(io::Error::other);
+    read.doing("reading", "the arguments")
 }
 
 /// A run file for a message, which takes no control characters.
@@ -62,38 +74,19 @@ fn run_file(path: &Path, lenient: bool) -> Result<RunFileText, CliError> {
     }
 }
 
-fn requirements(args: &RequirementArgs) -> Requirements {
-    Requirements {
-        template: None,
-        database: args.database,
-        object_storage: args.object_storage,
-        block_storage_gib: args.block_storage,
-        node_cpus: args.node_cpus,
-        node_memory_gib: args.node_memory,
-        total_cpus: args.total_cpus,
-        total_memory_gib: args.total_memory,
-        nodes_min: args.nodes_min,
-        isolation: args.isolation,
-        observability: args.observability,
-        replicas_min: args.replicas_min,
-        replicas_max: args.replicas_max,
-        class: args.class.unwrap_or_default(),
-        zone: None,
-        country: args.country.clone(),
-        agents: args.agents.clone(),
-        ttl_seconds: None,
-        hourly_max: args.price_max,
-    }
-}
-
 /// The requirements of `exokit select`: those of the file, overridden by flags.
 pub(crate) fn required(args: &SelectArgs) -> Result<Requirements, CliError> {
-    let flags =
-        Requirements { zone: args.zone.clone(), ttl_seconds: args.ttl, ..requirements(&args.requirements) };
-    match &args.file {
-        Some(file) => Ok(merge(required_file(file)?, flags)),
-        None => Ok(flags),
-    }
+    let file = args.file.as_deref().map_or_else(|| Ok(Requirements::default()), required_file)?;
+    let class = args.requirements.class.unwrap_or_default().max(file.class);
+    let mut fields = given(&file);
+    fields.extend(given(&args.requirements));
+    let required: Requirements = fields_of(fields)?;
+    Ok(Requirements {
+        class,
+        zone: args.zone.clone().or(required.zone),
+        ttl_seconds: args.ttl.or(required.ttl_seconds),
+        ..required
+    })
 }
 
 fn required_file(file: &Path) -> Result<Requirements, CliError> {
@@ -110,28 +103,38 @@ fn required_file(file: &Path) -> Result<Requirements, CliError> {
     })
 }
 
-/// Flags win over the file.
-fn merge(file: Requirements, flags: Requirements) -> Requirements {
-    let agents = if flags.agents.is_empty() { file.agents } else { flags.agents };
-    Requirements {
-        template: file.template,
-        database: flags.database.or(file.database),
-        object_storage: flags.object_storage || file.object_storage,
-        block_storage_gib: flags.block_storage_gib.or(file.block_storage_gib),
-        node_cpus: flags.node_cpus.or(file.node_cpus),
-        node_memory_gib: flags.node_memory_gib.or(file.node_memory_gib),
-        total_cpus: flags.total_cpus.or(file.total_cpus),
-        total_memory_gib: flags.total_memory_gib.or(file.total_memory_gib),
-        nodes_min: flags.nodes_min.or(file.nodes_min),
-        isolation: flags.isolation || file.isolation,
-        observability: flags.observability || file.observability,
-        replicas_min: flags.replicas_min.or(file.replicas_min),
-        replicas_max: flags.replicas_max.or(file.replicas_max),
-        class: flags.class.max(file.class),
-        zone: flags.zone.or(file.zone),
-        country: flags.country.or(file.country),
-        agents,
-        ttl_seconds: flags.ttl_seconds.or(file.ttl_seconds),
-        hourly_max: flags.hourly_max.or(file.hourly_max),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use clap::Parser as _;
+
+    fn parsed(command: &str, flags: &str) -> Command {
+        let words = ["exokit", command].into_iter().chain(flags.split(' '));
+        Cli::try_parse_from(words).unwrap().command
+    }
+
+    #[test]
+    fn every_option_is_a_field_of_a_request() {
+        let requirements = "--database pg --object-storage --block-storage 10 --node-cpus 2 --node-memory 4 \
+                            --total-cpus 8 --total-memory 16 --nodes-min 2 --isolation --observability \
+                            --replicas-min 1 --replicas-max 3 --class production --country ch --serves a \
+                            --serves b --price-max 1.5";
+        let Command::Select(args) = parsed("select", requirements) else { panic!("select") };
+        let all = required(&args).unwrap();
+        assert_eq!(
+            (all.block_storage_gib, all.node_memory_gib, all.total_memory_gib),
+            (Some(10), Some(4), Some(16))
+        );
+        assert_eq!((all.class, all.agents.len()), (exokit_model::spec::EnvironmentClass::Production, 2));
+        assert_eq!(all.hourly_max, Some("1.5".parse().unwrap()));
+        assert_eq!(given(&all).len(), 16);
+        let shape = "--project p --sks-level pro --kubernetes 1.35 --nodes 3 --node-size medium --node-disk 50 \
+                     --database-plan startup-8 --volume-size 20 --image i --domain d --cert-email e";
+        let Command::Plan(args) = parsed("plan", shape) else { panic!("plan") };
+        let asked = ask(&args.change).unwrap();
+        assert_eq!((asked.shape.node_disk_gib, asked.shape.volume_gib), (Some(50), Some(20)));
+        assert_eq!(given(&asked.shape).len(), 11);
+        assert_eq!(asked.requirements, Requirements::default());
     }
 }

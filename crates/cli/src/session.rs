@@ -11,7 +11,6 @@ use exokit_cloud::config::{self, CloudConfig};
 use exokit_cloud::endpoint::Endpoints;
 use exokit_cloud::network::{NetworkOptions, real};
 use exokit_cloud::signing::Credentials;
-use exokit_cloud::transport::Transport;
 use exokit_engine::engine::{Engine, NoWatcher, Parts, Watcher};
 use exokit_engine::entropy::SystemEntropy;
 use exokit_engine::known::Known;
@@ -24,7 +23,7 @@ use exokit_service::{Service, service};
 use exokit_templates::{TemplateSet, prices};
 
 use crate::args::CloudName;
-use crate::embedded;
+use crate::embedded::{self, Cloud};
 use crate::error::{CliError, Doing as _};
 use crate::keys;
 use crate::settings::{Settings, Workspace, parse_speed};
@@ -38,13 +37,6 @@ pub(crate) struct Session {
     pub(crate) state: StateDir,
     /// Zone through which the account is asked.
     zone: Zone,
-}
-
-/// The way to a cloud.
-pub(crate) struct Cloud {
-    transport: Transport,
-    account: CloudConfig,
-    speed: f64,
 }
 
 impl Session {
@@ -125,8 +117,7 @@ impl Cloud {
         match workspace.cloud {
             CloudName::Sim => {
                 let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-                let cloud = embedded::open(&workspace.state, workspace.speed, clock)?;
-                Ok(Self { transport: cloud.transport, account: cloud.account, speed: cloud.speed })
+                embedded::open(&workspace.state, workspace.speed, clock)
             }
             CloudName::Exoscale => {
                 let account = settings.account()?;
@@ -144,10 +135,6 @@ impl Cloud {
             _ => real(&NetworkOptions::default()).doing("preparing", "the network")?,
         };
         Ok(Self { transport, ..Self::none()? })
-    }
-
-    pub(crate) fn transport(&self) -> &Transport {
-        &self.transport
     }
 
     /// No cloud: each call fails.

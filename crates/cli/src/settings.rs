@@ -32,32 +32,16 @@ pub(crate) struct Settings {
     pub(crate) workspace: Result<Workspace, CliError>,
     /// Passphrase of private keys.
     pub(crate) passphrase: Option<Zeroizing<String>>,
-    /// The private key of the user.
-    pub(crate) key: Option<PathBuf>,
     /// The engine's root secret in hexadecimal digits.
     pub(crate) root_secret: Option<Zeroizing<String>>,
     /// What `--state` says, as it stands.
     pub(crate) state_flag: Option<PathBuf>,
     /// What `--speed` or the variable says, as it stands.
     pub(crate) speed: Option<String>,
-    /// The password at the NATS server.
-    pub(crate) nats_password: Option<SecretString>,
-    /// The user at the NATS server, unless an address names one.
-    pub(crate) nats_user: Option<String>,
-    /// Certificate authority of the NATS server.
-    pub(crate) nats_ca: Option<PathBuf>,
     /// The agent that is asked instead of working here.
     pub(crate) agent: Option<String>,
-    /// Certificate authority of its HTTPS, besides those of the system.
-    pub(crate) agent_ca: Option<PathBuf>,
-    /// The bearer token for it.
-    pub(crate) agent_token: Option<SecretString>,
     /// Whether `--as` or EXOKIT_PERSON names the person.
     pub(crate) is_person_given: bool,
-    /// The seed of an nkey for the NATS server.
-    pub(crate) nats_nkey: Option<SecretString>,
-    /// Filter of the program's own log, which goes to stderr.
-    pub(crate) log: Option<String>,
     /// This program.
     pub(crate) program: PathBuf,
     variables: BTreeMap<String, String>,
@@ -81,8 +65,7 @@ impl Settings {
     /// for those.
     pub(crate) fn resolve(global: &GlobalArgs) -> Result<Self, CliError> {
         let variables = environment();
-        let get =
-            |name: &str| variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let get = |name: &str| given(&variables, name);
         let colours = get("NO_COLOR").is_none() && get("TERM") != Some("dumb");
         let speed = global.speed.clone().or_else(|| get("EXOKIT_SIM_SPEED").map(str::to_owned));
         let state = global.state.clone().or_else(|| get("EXOKIT_STATE").map(PathBuf::from));
@@ -97,19 +80,11 @@ impl Settings {
             person,
             workspace,
             passphrase: variables.get("EXOKIT_PASSPHRASE").cloned().map(Zeroizing::new),
-            key: get("EXOKIT_KEY").map(PathBuf::from),
             root_secret: get("EXOKIT_ROOT_SECRET").map(str::to_owned).map(Zeroizing::new),
             state_flag: global.state.clone(),
             speed,
-            nats_user: get("EXOKIT_NATS_USER").map(str::to_owned),
-            nats_ca: get("EXOKIT_NATS_CA").map(PathBuf::from),
             agent: global.agent.clone().or_else(|| get("EXOKIT_AGENT").map(str::to_owned)),
-            agent_ca: get("EXOKIT_AGENT_CA").map(PathBuf::from),
-            agent_token: get("EXOKIT_AGENT_TOKEN").map(SecretString::from),
             is_person_given: global.person.is_some() || get("EXOKIT_PERSON").is_some(),
-            nats_password: get("EXOKIT_NATS_PASSWORD").map(SecretString::from),
-            nats_nkey: get("EXOKIT_NATS_NKEY").map(SecretString::from),
-            log: get("EXOKIT_LOG").map(str::to_owned),
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("exokit")),
             variables,
         })
@@ -129,15 +104,24 @@ impl Settings {
         self.variables.iter().filter(move |(name, _)| leads(name))
     }
 
-    /// A variable that other programs know too; none when it is empty.
+    /// A variable that one part of the program needs; none when it is empty.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        given(&self.variables, name)
+    }
+
+    /// The same as a secret.
+    pub(crate) fn secret(&self, name: &str) -> Option<SecretString> {
+        self.variable(name).map(SecretString::from)
     }
 
     /// Credentials, zone and endpoints of the Exoscale account.
     pub(crate) fn account(&self) -> Result<CloudConfig, CliError> {
         credentials(&self.variables)?.ok_or_else(no_credentials)
     }
+}
+
+fn given<'v>(variables: &'v BTreeMap<String, String>, name: &str) -> Option<&'v str> {
+    variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
 }
 
 /// The environment. Values that are not Unicode count as not set.

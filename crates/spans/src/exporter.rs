@@ -57,14 +57,6 @@ impl fmt::Debug for Options {
 #[error("spans cannot be exported in this way")]
 pub struct StartError(#[from] ExporterBuildError);
 
-impl StartError {
-    /// What to do.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        "check the variables that begin with OTEL_EXPORTER_OTLP_"
-    }
-}
-
 /// The exporter at work.
 pub struct Exporter {
     provider: SdkTracerProvider,

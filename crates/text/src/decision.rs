@@ -44,13 +44,8 @@ fn body(plan: &Plan, roster: &Roster) -> String {
     let mut text = format!("{}\n\n", plan::heading(plan));
     if plan.action == Action::Provision {
         text.push_str(&format!("Makes {} resources\n", plan.graph.nodes().len()));
-        let rows: Vec<Vec<String>> = plan
-            .graph
-            .nodes()
-            .iter()
-            .map(|node| vec![format!("  {}", node.kind), node.name.clone()])
-            .collect();
-        text.push_str(&format!("{}\n", table(&["  KIND", "NAME"], &rows)));
+        let rows = plan.graph.nodes().iter().map(|node| [format!("  {}", node.kind), node.name.clone()]);
+        text.push_str(&format!("{}\n", table(["  KIND", "NAME"], rows)));
     }
     text.push_str(&format!("{}\n", plan::destroys(plan)));
     text.push_str(&format!("{}{}\n", plan::total(plan), plan::unknown(plan)));

@@ -10,24 +10,21 @@ pub fn list(environments: &[Environment], now: Timestamp) -> String {
     if environments.is_empty() {
         return "There is no environment. `exokit up T1` makes one.\n".to_owned();
     }
-    let rows: Vec<Vec<String>> = environments
-        .iter()
-        .map(|view| {
-            vec![
-                view.environment.to_string(),
-                view.template.to_string(),
-                view.zone.to_string(),
-                view.phase.to_string(),
-                format!("{} {}", amount(view.hourly), view.currency),
-                moment(view.created_at),
-                view.expires_at.map_or_else(|| "-".to_owned(), |at| from_now(at, now)),
-                view.owner.to_string(),
-            ]
-        })
-        .collect();
+    let rows = environments.iter().map(|view| {
+        [
+            view.environment.to_string(),
+            view.template.to_string(),
+            view.zone.to_string(),
+            view.phase.to_string(),
+            format!("{} {}", amount(view.hourly), view.currency),
+            moment(view.created_at),
+            view.expires_at.map_or_else(|| "-".to_owned(), |at| from_now(at, now)),
+            view.owner.to_string(),
+        ]
+    });
     let heading =
         ["ENVIRONMENT", "TEMPLATE", "ZONE", "PHASE", "PER HOUR", "CREATED (UTC)", "EXPIRES", "OWNER"];
-    table(&heading, &rows)
+    table(heading, rows)
 }
 
 /// Formats one environment, with a line about each operation that is not
@@ -48,8 +45,8 @@ pub fn show(view: &Environment, open: &[String], now: Timestamp) -> String {
         view.expires_at
             .map_or_else(|| "no time limit".to_owned(), |at| format!("expires {}", from_now(at, now)))
     );
-    let rows: Vec<Vec<String>> = view.resources.iter().map(row).collect();
-    text.push_str(&format!("\n{}", table(&["RESOURCE", "KIND", "STATE", "NAME", "ID"], &rows)));
+    let rows = view.resources.iter().map(row);
+    text.push_str(&format!("\n{}", table(["RESOURCE", "KIND", "STATE", "NAME", "ID"], rows)));
     if !open.is_empty() {
         text.push('\n');
     }
@@ -57,8 +54,8 @@ pub fn show(view: &Environment, open: &[String], now: Timestamp) -> String {
     text
 }
 
-fn row(resource: &Resource) -> Vec<String> {
-    vec![
+fn row(resource: &Resource) -> [String; 5] {
+    [
         resource.key.to_string(),
         resource.kind.to_string(),
         resource.state.to_string().replace('-', " "),

@@ -95,25 +95,25 @@ pub fn amount(value: Decimal) -> String {
 
 /// Rows under a heading, columns aligned, two blanks apart. Cells are escaped,
 /// so that a row is one line.
-pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
-    let escaped = |row: &Vec<String>| row.iter().map(|cell| Escaped(cell).to_string()).collect();
-    let rows: Vec<Vec<String>> = rows.iter().map(escaped).collect();
-    let mut widths: Vec<usize> = heading.iter().map(|cell| measure_text_width(cell)).collect();
+pub fn table<const N: usize>(heading: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let escaped = |row: [String; N]| row.map(|cell| Escaped(&cell).to_string());
+    let rows: Vec<[String; N]> = rows.into_iter().map(escaped).collect();
+    let mut widths = heading.map(measure_text_width);
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(measure_text_width(cell));
         }
     }
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
+    let line = |cells: [&str; N]| {
         let mut line = String::new();
-        for (cell, width) in cells.zip(&widths) {
+        for (cell, width) in cells.into_iter().zip(&widths) {
             line.push_str(cell);
             line.push_str(&" ".repeat(width.saturating_sub(measure_text_width(cell)) + 2));
         }
         format!("{}\n", line.trim_end())
     };
-    let mut text = line(&mut heading.iter().copied());
-    rows.iter().for_each(|row| text.push_str(&line(&mut row.iter().map(String::as_str))));
+    let mut text = line(heading);
+    rows.iter().for_each(|row| text.push_str(&line(row.each_ref().map(String::as_str))));
     text
 }
 
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows = vec![vec!["a".to_owned(), "bb".to_owned()], vec!["ccc".to_owned(), String::new()]];
-        assert_eq!(table(&["X", "Y"], &rows), "X    Y\na    bb\nccc\n");
-        assert_eq!(table(&["X"], &[vec!["a\nb".to_owned()]]), "X\na\\nb\n");
+        let rows = [["a", "bb"], ["ccc", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(["X", "Y"], rows), "X    Y\na    bb\nccc\n");
+        assert_eq!(table(["X"], [["a\nb".to_owned()]]), "X\na\\nb\n");
     }
 }

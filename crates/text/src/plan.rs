@@ -43,22 +43,17 @@ pub fn heading(plan: &Plan) -> String {
 
 /// Formats the resources as a table.
 pub fn resources(plan: &Plan) -> String {
-    let rows: Vec<Vec<String>> = plan
-        .graph
-        .nodes()
-        .iter()
-        .map(|node| {
-            let after: Vec<&str> = node.depends_on.iter().map(|key| key.as_str()).collect();
-            vec![
-                node.key.to_string(),
-                node.kind.to_string(),
-                node.name.clone(),
-                if after.is_empty() { "-".to_owned() } else { after.join(", ") },
-                duration(u64::from(node.predicted_seconds)),
-            ]
-        })
-        .collect();
-    table(&["RESOURCE", "KIND", "NAME", "DEPENDS ON", "PREDICTED"], &rows)
+    let rows = plan.graph.nodes().iter().map(|node| {
+        let after: Vec<&str> = node.depends_on.iter().map(|key| key.as_str()).collect();
+        [
+            node.key.to_string(),
+            node.kind.to_string(),
+            node.name.clone(),
+            if after.is_empty() { "-".to_owned() } else { after.join(", ") },
+            duration(u64::from(node.predicted_seconds)),
+        ]
+    });
+    table(["RESOURCE", "KIND", "NAME", "DEPENDS ON", "PREDICTED"], rows)
 }
 
 fn order(plan: &Plan, speed: f64) -> String {
@@ -77,19 +72,12 @@ fn order(plan: &Plan, speed: f64) -> String {
 /// Formats the cost with its parts and assumptions.
 fn cost(plan: &Plan) -> String {
     let mut text = total(plan);
-    let lines = plan.cost.lines.iter().filter(|_| plan.action != Action::Teardown);
-    let rows: Vec<Vec<String>> = lines
-        .map(|line| {
-            vec![
-                format!("  {}", line.what),
-                line.quantity.normalize().to_string(),
-                line.item.to_string(),
-                amount(line.hourly),
-            ]
-        })
-        .collect();
-    if !rows.is_empty() {
-        text.push_str(&table(&["  WHAT", "QUANTITY", "PRICE LIST ITEM", "PER HOUR"], &rows));
+    if plan.action != Action::Teardown && !plan.cost.lines.is_empty() {
+        let rows = plan.cost.lines.iter().map(|line| {
+            let quantity = line.quantity.normalize().to_string();
+            [format!("  {}", line.what), quantity, line.item.to_string(), amount(line.hourly)]
+        });
+        text.push_str(&table(["  WHAT", "QUANTITY", "PRICE LIST ITEM", "PER HOUR"], rows));
     }
     text.push_str(&unknown(plan));
     text
@@ -221,21 +209,12 @@ pub fn destroys(plan: &Plan) -> String {
         ));
     }
     text.push('\n');
-    let rows: Vec<Vec<String>> = plan
-        .destroys
-        .iter()
-        .map(|destroy| {
+    if !plan.destroys.is_empty() {
+        let rows = plan.destroys.iter().map(|destroy| {
             let data = if destroy.data { "DATA IS LOST" } else { "" };
-            vec![
-                format!("  {}", destroy.kind),
-                destroy.name.to_string(),
-                destroy.id.to_string(),
-                data.to_owned(),
-            ]
-        })
-        .collect();
-    if !rows.is_empty() {
-        text.push_str(&table(&["  KIND", "NAME", "ID", ""], &rows));
+            [format!("  {}", destroy.kind), destroy.name.to_string(), destroy.id.to_string(), data.to_owned()]
+        });
+        text.push_str(&table(["  KIND", "NAME", "ID", ""], rows));
     }
     text
 }

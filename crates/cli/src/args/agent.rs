@@ -104,15 +104,6 @@ pub(crate) enum LogFormat {
     Text,
 }
 
-/// Manage bearer tokens for the agent's HTTP
-///
-/// Works on this host.
-#[derive(Debug, Args)]
-pub(crate) struct TokenArgs {
-    #[command(subcommand)]
-    pub(crate) command: TokenCommand,
-}
-
 /// What to do with tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {

@@ -31,24 +31,6 @@ pub(crate) struct VoteArgs {
     pub(crate) print_token: bool,
 }
 
-/// Manage the persons, roles and keys that can approve
-///
-/// The roster is one signed document: the root key signs it and nothing else.
-/// `list` and `policy` without changes read; the rest works on this host.
-///
-/// Examples:
-///   exokit approver init
-///   exokit approver create-key alex
-///   exokit approver add alex --role platform --public KEY
-///   exokit approver add dana-agent --agent-of dana
-///   exokit approver list
-#[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
-pub(crate) struct ApproverArgs {
-    #[command(subcommand)]
-    pub(crate) command: ApproverCommand,
-}
-
 /// What to do with the roster.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApproverCommand {

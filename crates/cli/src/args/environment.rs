@@ -18,13 +18,8 @@ pub(crate) struct ListArgs {
     pub(crate) all: bool,
 }
 
-/// Show one environment: phase, resources, unfinished operations
-///
-/// Examples:
-///   exokit show first
-///   exokit show first -o json
+/// One environment.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct EnvironmentArgs {
     /// The environment
     #[arg(value_name = "ENV")]
@@ -85,22 +80,6 @@ pub(crate) struct HistoryArgs {
     /// The environment; everything that the ledger holds without one
     #[arg(value_name = "ENV")]
     pub(crate) environment: Option<EnvironmentName>,
-}
-
-/// Compare the cloud with what was planned
-///
-/// Exit code 0 when nothing differs, 1 when something does. Nothing is
-/// repaired: that takes a plan.
-///
-/// Examples:
-///   exokit drift first
-///   exokit drift first -o json
-#[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
-pub(crate) struct DriftArgs {
-    /// The environment
-    #[arg(value_name = "ENV")]
-    pub(crate) environment: EnvironmentName,
 }
 
 /// Find resources that carry our mark and belong to no environment

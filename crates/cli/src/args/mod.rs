@@ -13,21 +13,14 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use exokit_model::ids::PersonId;
 
-pub(crate) use agent::{
-    LogFormat, NatsArgs, OrchestratorArgs, SchemaArgs, ServeArgs, TokenArgs, TokenCommand,
-};
+pub(crate) use agent::{LogFormat, NatsArgs, OrchestratorArgs, SchemaArgs, ServeArgs, TokenCommand};
 pub(crate) use approval::{
-    AddArgs, ApproverArgs, ApproverCommand, CreateKeyArgs, InitArgs, PolicyArgs, RevokeArgs, VoteArgs,
+    AddArgs, ApproverCommand, CreateKeyArgs, InitArgs, PolicyArgs, RevokeArgs, VoteArgs,
 };
-pub(crate) use environment::{
-    DriftArgs, EnvironmentArgs, HistoryArgs, ListArgs, OrphansArgs, ResumeArgs, WatchArgs,
-};
-pub(crate) use plan::{
-    ChangeArgs, ExtendArgs, KeepAliveArgs, PlanArgs, ProvisionArgs, RequirementArgs, SelectArgs, TeardownArgs,
-};
+pub(crate) use environment::{EnvironmentArgs, HistoryArgs, ListArgs, OrphansArgs, ResumeArgs, WatchArgs};
+pub(crate) use plan::{ChangeArgs, ExtendArgs, PlanArgs, ProvisionArgs, SelectArgs, TeardownArgs};
 pub(crate) use tools::{
-    AuditArgs, AuditCommand, CompletionsArgs, DemoArgs, ManArgs, PricesArgs, PricesCommand, RegistryArgs,
-    RegistryCommand, SimArgs,
+    AuditCommand, CompletionsArgs, DemoArgs, ManArgs, PricesCommand, RegistryCommand, SimArgs,
 };
 
 /// Environments on Exoscale: chosen, priced, approved, built, proved and
@@ -171,21 +164,69 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     Deny(VoteArgs),
     List(ListArgs),
+    /// Show one environment: phase, resources, unfinished operations
+    ///
+    /// Examples:
+    ///   exokit show first
+    ///   exokit show first -o json
+    #[command(verbatim_doc_comment)]
     Show(EnvironmentArgs),
     Watch(WatchArgs),
     Resume(ResumeArgs),
     History(HistoryArgs),
-    Drift(DriftArgs),
+    /// Compare the cloud with what was planned
+    ///
+    /// Exit code 0 when nothing differs, 1 when something does. Nothing is
+    /// repaired: that takes a plan.
+    ///
+    /// Examples:
+    ///   exokit drift first
+    ///   exokit drift first -o json
+    #[command(verbatim_doc_comment)]
+    Drift(EnvironmentArgs),
     Extend(ExtendArgs),
     #[command(name = "keep-alive")]
-    KeepAlive(KeepAliveArgs),
+    /// Keep an environment alive by a sign of life
+    ///
+    /// For one that was asked for with --keep-alive. Only its owner can say so, or
+    /// an agent of the same person.
+    ///
+    /// Examples:
+    ///   exokit keep-alive first
+    #[command(verbatim_doc_comment)]
+    KeepAlive(EnvironmentArgs),
     #[command(visible_alias = "down")]
     Teardown(TeardownArgs),
     Orphans(OrphansArgs),
-    Approver(ApproverArgs),
-    Prices(PricesArgs),
-    Audit(AuditArgs),
-    Registry(RegistryArgs),
+    /// Manage the persons, roles and keys that can approve
+    ///
+    /// The roster is one signed document: the root key signs it and nothing else.
+    /// `list` and `policy` without changes read; the rest works on this host.
+    ///
+    /// Examples:
+    ///   exokit approver init
+    ///   exokit approver create-key alex
+    ///   exokit approver add alex --role platform --public KEY
+    ///   exokit approver add dana-agent --agent-of dana
+    ///   exokit approver list
+    #[command(verbatim_doc_comment)]
+    #[command(subcommand)]
+    Approver(ApproverCommand),
+    /// Show, update and verify the price list
+    ///
+    /// Examples:
+    ///   exokit prices show
+    ///   exokit prices update
+    ///   exokit prices verify
+    #[command(verbatim_doc_comment)]
+    #[command(subcommand)]
+    Prices(PricesCommand),
+    /// Audit the ledger
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Export and import the registry as one file
+    #[command(subcommand)]
+    Registry(RegistryCommand),
     /// Check state, keys, credentials, cloud, templates and prices
     ///
     /// Every line is ok, warn or fail, with what to do. Nothing is changed. With
@@ -198,7 +239,11 @@ pub(crate) enum Command {
     Doctor,
     Serve(Box<ServeArgs>),
     Orchestrator(Box<OrchestratorArgs>),
-    Token(TokenArgs),
+    /// Manage bearer tokens for the agent's HTTP
+    ///
+    /// Works on this host.
+    #[command(subcommand)]
+    Token(TokenCommand),
     Schema(SchemaArgs),
     Sim(SimArgs),
     Demo(DemoArgs),

@@ -9,6 +9,7 @@ use exokit_model::ids::{EnvironmentName, PlanId, Zone};
 use exokit_model::spec::{AtExpiry, DatabaseEngine, EnvironmentClass, SksLevel};
 use exokit_text::format::parse_duration;
 use rust_decimal::Decimal;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::PaceArgs;
@@ -133,97 +134,98 @@ pub(crate) struct ChangeArgs {
     pub(crate) shape: ShapeArgs,
 }
 
-/// What is required; the cheapest template that has it all is taken.
-#[derive(Debug, Args)]
+/// What is required; the cheapest template that has it all is taken. The fields
+/// are those of a request.
+#[derive(Debug, Args, Serialize)]
 #[command(next_help_heading = "Requirements")]
 pub(crate) struct RequirementArgs {
     /// A managed database
     #[arg(long, value_parser = word::<DatabaseEngine>(&["pg", "valkey"]))]
-    pub(crate) database: Option<DatabaseEngine>,
+    database: Option<DatabaseEngine>,
     /// A bucket
     #[arg(long)]
-    pub(crate) object_storage: bool,
+    object_storage: bool,
     /// Block storage of at least so many GiB
-    #[arg(long, value_name = "GIB")]
-    pub(crate) block_storage: Option<u32>,
+    #[arg(long = "block-storage", value_name = "GIB")]
+    block_storage_gib: Option<u32>,
     /// CPUs of each node, at least
     #[arg(long, value_name = "N")]
-    pub(crate) node_cpus: Option<u32>,
+    node_cpus: Option<u32>,
     /// Memory of each node in GiB, at least
-    #[arg(long, value_name = "GIB")]
-    pub(crate) node_memory: Option<u32>,
+    #[arg(long = "node-memory", value_name = "GIB")]
+    node_memory_gib: Option<u32>,
     /// CPUs of all nodes together, at least
     #[arg(long, value_name = "N")]
-    pub(crate) total_cpus: Option<u32>,
+    total_cpus: Option<u32>,
     /// Memory of all nodes together in GiB, at least
-    #[arg(long, value_name = "GIB")]
-    pub(crate) total_memory: Option<u32>,
+    #[arg(long = "total-memory", value_name = "GIB")]
+    total_memory_gib: Option<u32>,
     /// Nodes, at least
     #[arg(long, value_name = "N")]
-    pub(crate) nodes_min: Option<u32>,
+    nodes_min: Option<u32>,
     /// The hardened profile
     #[arg(long)]
-    pub(crate) isolation: bool,
+    isolation: bool,
     /// Grafana, Prometheus and Loki
     #[arg(long)]
-    pub(crate) observability: bool,
+    observability: bool,
     /// Replicas that always run, at least
     #[arg(long, value_name = "N")]
-    pub(crate) replicas_min: Option<u32>,
+    replicas_min: Option<u32>,
     /// Replicas that it can grow to, at least
     #[arg(long, value_name = "N")]
-    pub(crate) replicas_max: Option<u32>,
+    replicas_max: Option<u32>,
     /// How much it matters; production raises the approval level
     #[arg(long, value_parser = word::<EnvironmentClass>(&["test", "staging", "production"]))]
     pub(crate) class: Option<EnvironmentClass>,
     /// Country of the zone, such as ch
     #[arg(long, value_name = "CC")]
-    pub(crate) country: Option<String>,
+    country: Option<String>,
     /// A platform agent that it must serve; may be repeated
     #[arg(long = "serves", value_name = "NAME")]
-    pub(crate) agents: Vec<String>,
+    agents: Vec<String>,
     /// Price per hour, at most
-    #[arg(long, value_name = "AMOUNT")]
-    pub(crate) price_max: Option<Decimal>,
+    #[arg(long = "price-max", value_name = "AMOUNT")]
+    hourly_max: Option<Decimal>,
 }
 
-/// What is chosen other than in the template.
-#[derive(Debug, Clone, Args)]
+/// What is chosen other than in the template. The fields are those of a request.
+#[derive(Debug, Args, Serialize)]
 #[command(next_help_heading = "Instead of the template's own")]
 pub(crate) struct ShapeArgs {
     /// Project name for display
     #[arg(long)]
-    pub(crate) project: Option<String>,
+    project: Option<String>,
     /// Level of the control plane
     #[arg(long, value_parser = word::<SksLevel>(&["starter", "pro"]))]
-    pub(crate) sks_level: Option<SksLevel>,
+    sks_level: Option<SksLevel>,
     /// Kubernetes version, such as 1.35
     #[arg(long, value_name = "VERSION")]
-    pub(crate) kubernetes: Option<String>,
+    kubernetes: Option<String>,
     /// Number of nodes
     #[arg(long, value_name = "N")]
-    pub(crate) nodes: Option<u32>,
+    nodes: Option<u32>,
     /// Size of the nodes, such as medium
     #[arg(long, value_name = "SIZE")]
-    pub(crate) node_size: Option<String>,
+    node_size: Option<String>,
     /// Local disk of each node in GiB
-    #[arg(long, value_name = "GIB")]
-    pub(crate) node_disk: Option<u32>,
+    #[arg(long = "node-disk", value_name = "GIB")]
+    node_disk_gib: Option<u32>,
     /// Plan of the database, such as startup-8
     #[arg(long, value_name = "PLAN")]
-    pub(crate) database_plan: Option<String>,
+    database_plan: Option<String>,
     /// Size of the block storage in GiB
-    #[arg(long, value_name = "GIB")]
-    pub(crate) volume_size: Option<u32>,
+    #[arg(long = "volume-size", value_name = "GIB")]
+    volume_gib: Option<u32>,
     /// Container image of the workload
     #[arg(long)]
-    pub(crate) image: Option<String>,
+    image: Option<String>,
     /// Host name of the ingress
     #[arg(long)]
-    pub(crate) domain: Option<String>,
+    domain: Option<String>,
     /// Mail address for certificates
     #[arg(long, value_name = "ADDRESS")]
-    pub(crate) cert_email: Option<String>,
+    cert_email: Option<String>,
 }
 
 /// Remove an environment and prove that nothing is left
@@ -251,21 +253,6 @@ pub(crate) struct TeardownArgs {
     pub(crate) wait: bool,
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
-}
-
-/// Keep an environment alive by a sign of life
-///
-/// For one that was asked for with --keep-alive. Only its owner can say so, or
-/// an agent of the same person.
-///
-/// Examples:
-///   exokit keep-alive first
-#[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
-pub(crate) struct KeepAliveArgs {
-    /// The environment
-    #[arg(value_name = "ENV")]
-    pub(crate) environment: EnvironmentName,
 }
 
 /// Extend the life of an environment

@@ -7,19 +7,6 @@ use clap::{Args, Subcommand};
 use exokit_model::ids::Zone;
 use secrecy::SecretString;
 
-/// Show, update and verify the price list
-///
-/// Examples:
-///   exokit prices show
-///   exokit prices update
-///   exokit prices verify
-#[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
-pub(crate) struct PricesArgs {
-    #[command(subcommand)]
-    pub(crate) command: PricesCommand,
-}
-
 /// What to do with prices.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PricesCommand {
@@ -45,13 +32,6 @@ pub(crate) enum PricesCommand {
     Verify,
 }
 
-/// Audit the ledger
-#[derive(Debug, Args)]
-pub(crate) struct AuditArgs {
-    #[command(subcommand)]
-    pub(crate) command: AuditCommand,
-}
-
 /// What to check.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
@@ -66,13 +46,6 @@ pub(crate) enum AuditCommand {
         #[arg(long, value_name = "FILE")]
         anchor: Option<PathBuf>,
     },
-}
-
-/// Export and import the registry as one file
-#[derive(Debug, Args)]
-pub(crate) struct RegistryArgs {
-    #[command(subcommand)]
-    pub(crate) command: RegistryCommand,
 }
 
 /// What to do with the registry.

@@ -155,7 +155,7 @@ fn sign(
     roster: &Roster,
     vote: Decision,
 ) -> Result<String, CliError> {
-    let path = args.key.clone().or_else(|| settings.key.clone());
+    let path = args.key.clone().or_else(|| settings.variable("EXOKIT_KEY").map(Into::into));
     let path = match (path, &settings.workspace) {
         (Some(path), _) => path,
         (None, Ok(workspace)) => workspace.state.private_key(settings.person.as_str()),

@@ -199,12 +199,12 @@ fn show(settings: &Settings, roster: &Roster) -> Result<(), CliError> {
         if roster.persons.is_empty() {
             return "Nobody can approve yet. `exokit approver add` adds a person.\n".to_owned();
         }
-        let rows: Vec<Vec<String>> = roster.persons.iter().flat_map(rows).collect();
-        table(&["PERSON", "ROLES", "TEAM", "ACTS FOR", "KEY", "STATE"], &rows)
+        let rows = roster.persons.iter().flat_map(rows);
+        table(["PERSON", "ROLES", "TEAM", "ACTS FOR", "KEY", "STATE"], rows)
     })
 }
 
-fn rows(person: &Person) -> Vec<Vec<String>> {
+fn rows(person: &Person) -> Vec<[String; 6]> {
     let roles: Vec<&str> = person.roles.iter().map(|role| role.as_str()).collect();
     let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let row = |key: Option<&ApproverKey>| {
@@ -213,7 +213,7 @@ fn rows(person: &Person) -> Vec<Vec<String>> {
             Some(Some(at)) => format!("revoked {} UTC", moment(at)),
             None => "-".to_owned(),
         };
-        vec![
+        [
             person.id.to_string(),
             roles.join(", "),
             text(person.team.as_ref().map(ToString::to_string)),

@@ -4,15 +4,15 @@ use exokit_ledger::export;
 use exokit_wire::request::{Anchor, AuditRequest};
 use serde_json::json;
 
-use crate::args::{AuditArgs, AuditCommand};
+use crate::args::AuditCommand;
 use crate::connection::Connection;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::state_dir::read_export;
 
-pub(crate) async fn run(settings: &Settings, args: &AuditArgs) -> Result<Exit, CliError> {
-    let AuditCommand::Verify { anchor } = &args.command;
+pub(crate) async fn run(settings: &Settings, command: &AuditCommand) -> Result<Exit, CliError> {
+    let AuditCommand::Verify { anchor } = command;
     let anchor = match anchor {
         None => None,
         Some(file) => {

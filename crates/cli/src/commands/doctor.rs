@@ -36,16 +36,10 @@ pub(crate) async fn run(settings: &Settings) -> Result<Exit, CliError> {
             CheckStatus::Warn => "warn",
             CheckStatus::Fail => "FAIL",
         };
-        let row = |f: &Finding| {
-            vec![f.check.to_string(), word(f.status).to_owned(), f.what.to_string(), f.hint.to_string()]
-        };
-        let rows: Vec<Vec<String>> = findings.iter().map(row).collect();
-        table(&["CHECK", "STATE", "FOUND", "WHAT TO DO"], &rows)
+        let row = |f: &Finding| [f.check.clone(), word(f.status).to_owned(), f.what.clone(), f.hint.clone()];
+        table(["CHECK", "STATE", "FOUND", "WHAT TO DO"], findings.iter().map(row))
     })?;
-    Ok(match findings.iter().any(|finding| finding.status == CheckStatus::Fail) {
-        true => Exit::Failed,
-        false => Exit::Done,
-    })
+    Ok(Exit::of_comparison(findings.iter().any(|finding| finding.status == CheckStatus::Fail)))
 }
 
 /// Good news, or a warning with a hint.

@@ -65,15 +65,15 @@ pub(crate) async fn run(
         Command::KeepAlive(args) => keep_alive::run(&connect(None).await?, &args).await,
         Command::Teardown(args) => teardown::run(&connect(args.pace.steps_at_once).await?, &args).await,
         Command::Orphans(args) => orphans::run(&connect(None).await?, &args).await,
-        Command::Approver(args) => approver::run(settings, args.command).await,
-        Command::Prices(args) => prices::run(settings, &args.command).await,
+        Command::Approver(command) => approver::run(settings, command).await,
+        Command::Prices(command) => prices::run(settings, &command).await,
         Command::Doctor => doctor::run(settings).await,
         Command::Demo(args) => demo::run(settings, &args).await,
-        Command::Audit(args) => audit::run(settings, &args).await,
-        Command::Registry(args) => registry::run(settings, &args.command).await,
+        Command::Audit(command) => audit::run(settings, &command).await,
+        Command::Registry(command) => registry::run(settings, &command).await,
         Command::Serve(args) => serve::run(settings, &args, dropped).await,
         Command::Orchestrator(args) => orchestrator::run(settings, &args).await,
-        Command::Token(args) => token::run(settings, args.command),
+        Command::Token(command) => token::run(settings, command),
         Command::Schema(args) => schema::run(settings, &args),
         Command::Sim(args) => sim::run(settings, args).await,
         Command::Completions(args) => completions::run(settings, &args),
@@ -84,7 +84,7 @@ pub(crate) async fn run(
 /// The name of a command that works on this host.
 fn local_name(command: &Command) -> Option<&'static str> {
     match command {
-        Command::Approver(args) => match &args.command {
+        Command::Approver(command) => match command {
             ApproverCommand::List => None,
             ApproverCommand::Policy(args) => approver::changes(args).then_some("a change of the policy"),
             ApproverCommand::Init(_) => Some("approver init"),
@@ -92,9 +92,9 @@ fn local_name(command: &Command) -> Option<&'static str> {
             ApproverCommand::Add(_) => Some("approver add"),
             ApproverCommand::Revoke(_) => Some("approver revoke"),
         },
-        Command::Prices(args) => matches!(args.command, PricesCommand::Update).then_some("prices update"),
-        Command::Registry(args) => {
-            matches!(args.command, RegistryCommand::Import { .. }).then_some("registry import")
+        Command::Prices(command) => matches!(command, PricesCommand::Update).then_some("prices update"),
+        Command::Registry(command) => {
+            matches!(command, RegistryCommand::Import { .. }).then_some("registry import")
         }
         Command::Serve(_) => Some("serve"),
         Command::Orchestrator(_) => Some("orchestrator"),

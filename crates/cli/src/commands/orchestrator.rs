@@ -10,7 +10,7 @@ use exokit_templates::decode_yaml;
 use serde_json::json;
 
 use crate::args::OrchestratorArgs;
-use crate::error::{CliError, Doing as _, Explain};
+use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::interrupt::interrupted;
 use crate::keys;
@@ -90,15 +90,5 @@ fn root(settings: &Settings, args: &OrchestratorArgs) -> Result<Option<PublicKey
         }
         (None, Ok(workspace)) => keys::pinned_root(&workspace.state),
         (None, Err(_)) => Ok(None),
-    }
-}
-
-impl Explain for NatsError {
-    fn code(&self) -> String {
-        "nats".to_owned()
-    }
-
-    fn advice(&self) -> String {
-        self.hint().to_owned()
     }
 }

@@ -16,25 +16,19 @@ pub(crate) async fn run(connection: &Connection<'_>, args: &OrphansArgs) -> Resu
     connection.settings.output.data(&found, || match found.is_empty() {
         true => "No orphan: everything that carries our mark belongs to an environment.\n".to_owned(),
         false => {
-            let rows: Vec<Vec<String>> = found
-                .iter()
-                .map(|orphan| {
-                    let age = orphan.age_seconds.and_then(|age| u64::try_from(age).ok());
-                    vec![
-                        orphan.kind.to_string(),
-                        orphan.name.to_string(),
-                        orphan.id.to_string(),
-                        orphan.zone.to_string(),
-                        age.map_or_else(|| "?".to_owned(), duration),
-                        orphan.verdict.to_string(),
-                    ]
-                })
-                .collect();
-            table(&["KIND", "NAME", "ID", "ZONE", "AGE", "VERDICT"], &rows)
+            let rows = found.iter().map(|orphan| {
+                let age = orphan.age_seconds.and_then(|age| u64::try_from(age).ok());
+                [
+                    orphan.kind.to_string(),
+                    orphan.name.to_string(),
+                    orphan.id.to_string(),
+                    orphan.zone.to_string(),
+                    age.map_or_else(|| "?".to_owned(), duration),
+                    orphan.verdict.to_string(),
+                ]
+            });
+            table(["KIND", "NAME", "ID", "ZONE", "AGE", "VERDICT"], rows)
         }
     })?;
-    Ok(match found.iter().any(|orphan| orphan.verdict == ORPHAN) {
-        true => Exit::Failed,
-        false => Exit::Done,
-    })
+    Ok(Exit::of_comparison(found.iter().any(|orphan| orphan.verdict == ORPHAN)))
 }

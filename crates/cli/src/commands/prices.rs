@@ -11,9 +11,10 @@ use serde_json::json;
 
 use crate::args::PricesCommand;
 use crate::connection::Connection;
+use crate::embedded::Cloud;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
-use crate::session::{Cloud, own_prices, price_list};
+use crate::session::{own_prices, price_list};
 use crate::settings::Settings;
 use crate::state_dir::replace;
 
@@ -28,20 +29,19 @@ pub(crate) async fn run(settings: &Settings, command: &PricesCommand) -> Result<
         PricesCommand::Verify => {
             let reply = Connection::open(settings, None).await?.call(&VerifyPricesRequest {}).await?;
             settings.output.data(&reply, || difference(&reply.changed))?;
-            Ok(if reply.changed.is_empty() { Exit::Done } else { Exit::Failed })
+            Ok(Exit::of_comparison(!reply.changed.is_empty()))
         }
     }
 }
 
 fn show(list: &PriceList) -> String {
-    let rows: Vec<Vec<String>> =
-        list.hourly.iter().map(|(item, price)| vec![item.clone(), amount(*price)]).collect();
+    let rows = list.hourly.iter().map(|(item, price)| [item.clone(), amount(*price)]);
     format!(
         "Prices of {} in {} without VAT, from {}\n\n{}",
         Escaped(&list.date),
         Escaped(&list.currency),
         Escaped(&list.source),
-        table(&["ITEM", "PER HOUR AND UNIT"], &rows)
+        table(["ITEM", "PER HOUR AND UNIT"], rows)
     )
 }
 
@@ -52,7 +52,7 @@ async fn update(settings: &Settings) -> Result<Exit, CliError> {
         None => price_list(settings)?,
     };
     let cloud = Cloud::without_account(settings)?;
-    let public = fetch(cloud.transport(), &current.currency).await.doing("fetching", "the public prices")?;
+    let public = fetch(&cloud.transport, &current.currency).await.doing("fetching", "the public prices")?;
     let changed = current.differences(&public);
     let clock = exokit_cloud::clock::SystemClock;
     let today = exokit_cloud::clock::Clock::now(&clock).to_zoned(TimeZone::UTC).date();
@@ -76,15 +76,9 @@ fn difference(changed: &[PriceDifference]) -> String {
     if changed.is_empty() {
         return "The prices in use are the public ones.\n".to_owned();
     }
-    let rows: Vec<Vec<String>> = changed
-        .iter()
-        .map(|changed| {
-            vec![
-                changed.item.clone(),
-                changed.ours.map_or_else(|| "unknown".to_owned(), amount),
-                amount(changed.public),
-            ]
-        })
-        .collect();
-    table(&["ITEM", "IN USE", "PUBLIC"], &rows)
+    let rows = changed.iter().map(|changed| {
+        let ours = changed.ours.map_or_else(|| "unknown".to_owned(), amount);
+        [changed.item.clone(), ours, amount(changed.public)]
+    });
+    table(["ITEM", "IN USE", "PUBLIC"], rows)
 }

@@ -42,19 +42,15 @@ fn text(selection: &Selection, set: &TemplateSet, args: &SelectArgs) -> String {
             duration(seconds)
         ));
     }
-    let rows: Vec<Vec<String>> = selection
-        .explanation
-        .iter()
-        .map(|verdict| {
-            let chosen = if verdict.template == selection.template { "chosen" } else { "satisfies" };
-            vec![
-                verdict.template.to_string(),
-                amount(verdict.hourly),
-                if verdict.satisfied { chosen.to_owned() } else { "fails".to_owned() },
-                verdict.failed.join("; "),
-            ]
-        })
-        .collect();
-    text.push_str(&format!("\n{}", table(&["TEMPLATE", "PER HOUR", "VERDICT", "WHY NOT"], &rows)));
+    let rows = selection.explanation.iter().map(|verdict| {
+        let chosen = if verdict.template == selection.template { "chosen" } else { "satisfies" };
+        [
+            verdict.template.to_string(),
+            amount(verdict.hourly),
+            if verdict.satisfied { chosen.to_owned() } else { "fails".to_owned() },
+            verdict.failed.join("; "),
+        ]
+    });
+    text.push_str(&format!("\n{}", table(["TEMPLATE", "PER HOUR", "VERDICT", "WHY NOT"], rows)));
     text
 }

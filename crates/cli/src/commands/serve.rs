@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use exokit_agent::http::Rates;
 use exokit_agent::metrics::Metrics;
-use exokit_agent::serve::{ServeError, ServeEvent, ServeOptions, serve};
+use exokit_agent::serve::{ServeEvent, ServeOptions, serve};
 use exokit_model::text::excerpt;
 use exokit_service::admission::Limits;
 use exokit_spans::queue::DropCounter;
@@ -12,11 +12,12 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::args::ServeArgs;
-use crate::error::{CliError, Doing as _, Explain};
+use crate::embedded::Cloud;
+use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::interrupt::interrupted;
 use crate::nats::nats_options;
-use crate::session::{Cloud, Session};
+use crate::session::Session;
 use crate::settings::Settings;
 
 pub(crate) async fn run(
@@ -71,14 +72,4 @@ async fn announce(
         }
     }
     Ok(())
-}
-
-impl Explain for ServeError {
-    fn code(&self) -> String {
-        "serve".to_owned()
-    }
-
-    fn advice(&self) -> String {
-        self.hint().to_owned()
-    }
 }

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::args::TokenCommand;
-use crate::error::CliError;
+use crate::error::{CliError, OUR_MISTAKE};
 use crate::exit::Exit;
 use crate::keys;
 use crate::settings::Settings;
@@ -39,8 +39,7 @@ pub(crate) fn run(settings: &Settings, command: TokenCommand) -> Result<Exit, Cl
         TokenCommand::List => {
             let shown: Vec<_> = file.tokens.iter().map(without_digest).collect();
             settings.output.data(&shown, || {
-                let rows: Vec<Vec<String>> = file.tokens.iter().map(row).collect();
-                table(&["ID", "FOR", "SCOPES", "CREATED", "EXPIRES"], &rows)
+                table(["ID", "FOR", "SCOPES", "CREATED", "EXPIRES"], file.tokens.iter().map(row))
             })?;
         }
         TokenCommand::Revoke { id } => {
@@ -62,9 +61,9 @@ fn without_digest(token: &Token) -> serde_json::Value {
     })
 }
 
-fn row(token: &Token) -> Vec<String> {
+fn row(token: &Token) -> [String; 5] {
     let scopes: Vec<&str> = token.scopes.iter().map(String::as_str).collect();
-    vec![
+    [
         token.id.clone(),
         token.person.to_string(),
         scopes.join(", "),
@@ -85,14 +84,7 @@ fn read(state: &StateDir) -> Result<TokenFile, CliError> {
 fn write(state: &StateDir, file: &TokenFile) -> Result<(), CliError> {
     state.create()?;
     let path = state.tokens();
-    let text = serde_json::to_string_pretty(file).map_err(|error| {
-        CliError::new(
-            "tokens",
-            "writing",
-            path.display(),
-            error,
-            "this is a mistake in exokit; please report it",
-        )
-    })?;
+    let text = serde_json::to_string_pretty(file)
+        .map_err(|error| CliError::new("tokens", "writing", path.display(), error, OUR_MISTAKE))?;
     replace(&path, format!("{text}\n").as_bytes())
 }

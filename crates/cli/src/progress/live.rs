@@ -33,7 +33,7 @@ impl Lines {
         let done = done.tick_strings(&["✔", "✔"]);
         let (keys, title, predicted): (Vec<NodeKey>, String, u64) = {
             let track = lock(track);
-            (track.keys().cloned().collect(), track.title().to_owned(), track.predicted_seconds())
+            (track.keys().cloned().collect(), track.title.clone(), track.predicted_seconds())
         };
         let whole = all.add(ProgressBar::new_spinner());
         whole.set_style(whole_style(track, predicted, &paint("bold")));
@@ -90,7 +90,7 @@ fn whole_style(track: &Arc<Mutex<Track>>, predicted: u64, bold: &str) -> Progres
     let left = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
         let elapsed = state.elapsed();
         let track = lock(&track);
-        let left = track.started().and_then(|started| started.checked_add(elapsed).ok());
+        let left = track.started.and_then(|started| started.checked_add(elapsed).ok());
         let left = left.map_or(predicted, |now| track.remaining_seconds(now));
         // A line that cannot be formatted is drawn without it.
         let _ = write!(

@@ -90,7 +90,7 @@ impl Progress {
         let Some(shown) = message.operation.as_ref().and_then(|id| shown.get(id)) else { return };
         let (change, started, name) = {
             let mut track = lock(&shown.track);
-            (track.apply(message.at, event), track.started(), track.environment().to_owned())
+            (track.apply(message.at, event), track.started, track.environment.clone())
         };
         match (&shown.lines, change) {
             (_, None) => {}

@@ -13,11 +13,11 @@ use exokit_text::format::took;
 
 /// One operation.
 pub(super) struct Track {
-    environment: String,
-    title: String,
+    pub(super) environment: String,
+    pub(super) title: String,
     graph: Graph,
     speed: f64,
-    started: Option<Timestamp>,
+    pub(super) started: Option<Timestamp>,
     steps: BTreeMap<NodeKey, Stage>,
     /// What was said last of each resource: a refusal that comes again and
     /// again is said once.
@@ -58,18 +58,6 @@ impl Track {
             steps: plan.graph.nodes().iter().map(waiting).collect(),
             said: BTreeMap::new(),
         }
-    }
-
-    pub(super) fn environment(&self) -> &str {
-        &self.environment
-    }
-
-    pub(super) fn title(&self) -> &str {
-        &self.title
-    }
-
-    pub(super) fn started(&self) -> Option<Timestamp> {
-        self.started
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &NodeKey> {

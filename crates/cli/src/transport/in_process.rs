@@ -15,8 +15,9 @@ use exokit_wire::verb::{Needs, Verb};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
+use crate::embedded::Cloud;
 use crate::error::{CliError, Doing as _};
-use crate::session::{Cloud, Session};
+use crate::session::Session;
 use crate::settings::Settings;
 use crate::state_dir::StateDir;
 

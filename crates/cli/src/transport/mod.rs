@@ -46,18 +46,18 @@ pub(crate) async fn client(
 }
 
 fn http(settings: &Settings, base: String) -> Result<Http, CliError> {
-    let extra_ca_pem = settings.agent_ca.as_ref().map(|path| read(path)).transpose()?;
+    let extra_ca_pem = settings.variable("EXOKIT_AGENT_CA").map(|path| read(path.as_ref())).transpose()?;
     let options = NetworkOptions { extra_ca_pem, ..NetworkOptions::default() };
     let client = real(&options).doing("preparing", "the network")?;
-    Ok(Http::new(client, base, settings.agent_token.clone()))
+    Ok(Http::new(client, base, settings.secret("EXOKIT_AGENT_TOKEN")))
 }
 
 async fn nats(settings: &Settings, url: String, user: Option<String>) -> Result<Nats, CliError> {
-    let user = user.or_else(|| settings.nats_user.clone());
+    let user = user.or_else(|| settings.variable("EXOKIT_NATS_USER").map(str::to_owned));
     let options = NatsOptions {
         url: url.clone(),
         login: login(settings, user.as_deref(), None)?,
-        authority: settings.nats_ca.clone(),
+        authority: settings.variable("EXOKIT_NATS_CA").map(Into::into),
         inbox: user.map_or_else(|| INBOX.to_owned(), |user| format!("_INBOX.{user}")),
     };
     let connected = exokit_nats::connect(&options, "exokit").await;
