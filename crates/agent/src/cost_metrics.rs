@@ -15,7 +15,6 @@ pub(crate) const NAMED_MAX: usize = 100;
 /// Label value for all others. No environment can have this name.
 pub(crate) const OTHERS: &str = "_others";
 
-/// Labels of both families.
 const LABELS: [&str; 2] = ["environment", "currency"];
 
 /// Price and spend of the environments that are not gone.

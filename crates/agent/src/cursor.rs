@@ -14,7 +14,7 @@ const DIGITS: usize = 20;
 /// A file with three numbers: the last record that was published, then a record
 /// and its place in the stream.
 #[derive(Debug)]
-pub struct FileCursor {
+pub(crate) struct FileCursor {
     path: PathBuf,
     /// Held for as long as the process lives: one publisher per ledger.
     _lock: File,
@@ -22,10 +22,7 @@ pub struct FileCursor {
 
 impl FileCursor {
     /// The cursor in a folder; none when another process publishes from it.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
-    pub fn open(folder: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn open(folder: &Path) -> io::Result<Option<Self>> {
         let lock = folder.join("events.lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(lock)?;
         match lock.try_lock() {

@@ -5,7 +5,7 @@
 //! back the reply.
 
 mod cost_metrics;
-pub mod cursor;
+mod cursor;
 pub mod http;
 mod metric_family;
 pub mod metrics;

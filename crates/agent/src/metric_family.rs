@@ -3,7 +3,6 @@
 use prometheus::Registry;
 use prometheus::core::Collector;
 
-/// Registers a family.
 pub(crate) fn family<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: prometheus::Result<C>,

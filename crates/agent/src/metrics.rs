@@ -1,12 +1,12 @@
 //! The metrics of the agent. Every label has a bounded set of values: names that
 //! requesters choose are label values for the most expensive environments only.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use exokit_engine::engine::Watcher;
 use exokit_ledger::{EnvironmentView, Environments, Ledger, LedgerError, Operations, ResourceState};
 use exokit_model::event::{Event, Record};
-use exokit_spans::queue::DropCounter;
 use exokit_wire::failure::Failure;
 use exokit_wire::verb::Verb;
 use jiff::Timestamp;
@@ -43,13 +43,13 @@ pub struct Metrics {
     operations: OperationMetrics,
     failed_polls: IntCounter,
     spans: IntCounter,
-    dropped: DropCounter,
+    dropped: Arc<AtomicU64>,
 }
 
 impl Metrics {
     /// All families, empty. `dropped` counts dropped spans.
     #[must_use]
-    pub fn new(dropped: DropCounter) -> Self {
+    pub fn new(dropped: Arc<AtomicU64>) -> Self {
         let registry = Registry::new();
         let r = &registry;
         let counters =
@@ -92,7 +92,7 @@ impl Metrics {
     }
 
     /// Counts a request that was answered.
-    pub fn answered<T>(&self, verb: Verb, transport: &str, outcome: &Result<T, Failure>) {
+    pub(crate) fn answered<T>(&self, verb: Verb, transport: &str, outcome: &Result<T, Failure>) {
         let status = outcome.as_ref().err().map_or(200, |failure| failure.status);
         self.requests.with_label_values(&[verb.name(), transport, &status.to_string()]).inc();
         if let Err(failure) = outcome {
@@ -106,13 +106,13 @@ impl Metrics {
     }
 
     /// Counts a poll of the worker that failed.
-    pub fn failed_poll(&self) {
+    pub(crate) fn failed_poll(&self) {
         self.failed_polls.inc();
     }
 
     /// Counts votes and ends of operations with labels from the ledger, until the
     /// process ends. A second caller counts nothing.
-    pub async fn count_operations(&self, ledger: &dyn Ledger) {
+    pub(crate) async fn count_operations(&self, ledger: &dyn Ledger) {
         self.operations.run(ledger).await;
     }
 
@@ -141,7 +141,7 @@ impl Metrics {
         self.set_environments(&environments, now);
         self.set_calls(calls);
         self.spans.reset();
-        self.spans.inc_by(self.dropped.count());
+        self.spans.inc_by(self.dropped.load(Ordering::Relaxed));
         for level in 1..=3 {
             let depth = waiting.iter().filter(|operation| u8::from(operation.level) == level).count();
             let depth = i64::try_from(depth).unwrap_or(i64::MAX);
@@ -195,6 +195,6 @@ mod tests {
     #[test]
     fn all_names_are_valid_and_unique() {
         // It panics otherwise.
-        drop(Metrics::new(DropCounter::default()));
+        drop(Metrics::new(Arc::default()));
     }
 }

@@ -20,7 +20,6 @@ const BUCKETS: [f64; 10] = [5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1
 /// Most events that wait to be counted. More are counted as uncounted.
 const QUEUE_MAX: usize = 100_000;
 
-/// The families.
 pub(crate) struct OperationMetrics {
     provisions: IntCounterVec,
     provision_seconds: HistogramVec,
@@ -33,13 +32,8 @@ pub(crate) struct OperationMetrics {
 }
 
 /// An event that is counted with labels that the ledger knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct OperationEvent {
-    operation: OperationId,
-    kind: EventKind,
-}
+type OperationEvent = (OperationId, EventKind);
 
-/// Kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EventKind {
     /// A vote, with its outcome.
@@ -84,7 +78,7 @@ impl OperationMetrics {
             _ => return,
         };
         let Some(operation) = record.entry.operation.clone() else { return };
-        if self.sender.try_send(OperationEvent { operation, kind }).is_err() {
+        if self.sender.try_send((operation, kind)).is_err() {
             self.uncounted.inc();
         }
     }
@@ -93,7 +87,7 @@ impl OperationMetrics {
     pub(crate) async fn run(&self, ledger: &dyn Ledger) {
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut receiver) = receiver else { return };
-        while let Some(OperationEvent { operation, kind }) = receiver.recv().await {
+        while let Some((operation, kind)) = receiver.recv().await {
             match ledger.operations(Operations::Named(operation)).await {
                 Ok(found) => found.iter().for_each(|operation| self.count(operation, kind)),
                 Err(_) => self.uncounted.inc(),

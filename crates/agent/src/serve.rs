@@ -60,7 +60,7 @@ pub async fn serve(
     let (stopper, stop_signal) = watch::channel(false);
     let listen = options.listen;
     let listener = TcpListener::bind(listen).await;
-    let listener = listener.map_err(|source| ServeError::Listen { listen, source })?;
+    let listener = listener.map_err(|source| ServeError::Listen(listen, source))?;
     let address = listener.local_addr().unwrap_or(listen);
     let tokens = Arc::new(RwLock::new(read_tokens(&options)?.0));
     let connected = watch::Sender::new(false);
@@ -100,12 +100,10 @@ pub async fn serve(
     result
 }
 
-/// Runs the worker.
 async fn work(service: Service, metrics: Arc<Metrics>, stop: impl Future<Output = ()>) {
     Worker::new(service).run(stop, |noticed| note(noticed, &metrics)).await;
 }
 
-/// Counts votes and ends of operations.
 async fn count(service: Service, metrics: Arc<Metrics>, stop: impl Future<Output = ()>) {
     tokio::select! {
         biased;
@@ -157,7 +155,7 @@ async fn check_ledger(service: Service, stop: impl Future<Output = ()>) -> Resul
 /// The tokens, and when their file was changed.
 fn read_tokens(options: &ServeOptions) -> Result<(Tokens, Option<SystemTime>), ServeError> {
     let path = &options.tokens;
-    let failed = |source| ServeError::Tokens { path: path.clone(), source };
+    let failed = |source| ServeError::Tokens(path.clone(), source);
     let changed = match std::fs::metadata(path) {
         Ok(metadata) => metadata.modified().ok(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((Tokens::default(), None)),

@@ -11,41 +11,23 @@ use tokio::sync::watch;
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// HTTP cannot be served at this address.
-    #[error("listening on {listen}")]
-    Listen {
-        /// The address.
-        listen: SocketAddr,
-        /// Cause.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error("listening on {0}")]
+    Listen(SocketAddr, #[source] std::io::Error),
     /// NATS cannot be used.
     #[error("using NATS")]
     Nats(#[from] NatsError),
-    /// The tokens cannot be read.
-    #[error("reading the tokens in {}", .path.display())]
-    Tokens {
-        /// The token file.
-        path: PathBuf,
-        /// Cause.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The tokens in this file cannot be read.
+    #[error("reading the tokens in {}", .0.display())]
+    Tokens(PathBuf, #[source] std::io::Error),
     /// A part of the agent panicked.
     #[error("a part of the agent panicked: {0}")]
     Panicked(#[from] tokio::task::JoinError),
     /// This process can no longer write the ledger.
     #[error("writing the ledger")]
     Ledger(#[source] LedgerError),
-    /// The cursor of published events cannot be opened.
-    #[error("opening the cursor of the events in {}", .folder.display())]
-    Cursor {
-        /// The folder.
-        folder: PathBuf,
-        /// Cause.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The cursor of published events in this folder cannot be opened.
+    #[error("opening the cursor of the events in {}", .0.display())]
+    Cursor(PathBuf, #[source] std::io::Error),
 }
 
 impl ServeError {
@@ -53,14 +35,14 @@ impl ServeError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            ServeError::Listen { .. } => "choose another address with --listen; port 0 takes a free one",
+            ServeError::Listen(..) => "choose another address with --listen; port 0 takes a free one",
             ServeError::Nats(error) => error.hint(),
             ServeError::Panicked(_) => "start it again, which loses nothing, and report it with the log",
             ServeError::Ledger(_) => {
                 "check the disk, then start it again: only a new process may judge what is on it"
             }
-            ServeError::Tokens { .. } => "restore the file, or remove it and make new tokens",
-            ServeError::Cursor { .. } => "check the disk and the rights on the folder",
+            ServeError::Tokens(..) => "restore the file, or remove it and make new tokens",
+            ServeError::Cursor(..) => "check the disk and the rights on the folder",
         }
     }
 }

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 /// What every token begins with, so that a scanner for leaked secrets can
 /// find it.
-pub const PREFIX: &str = "exokit_";
+const PREFIX: &str = "exokit_";
 
 /// Bytes of randomness in a token.
 pub const TOKEN_BYTES: usize = 32;
@@ -45,20 +45,9 @@ pub struct TokenFile {
     pub tokens: Vec<Token>,
 }
 
-/// Who a request is from, and what it may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bearer {
-    /// Which token.
-    pub id: String,
-    /// Who it speaks for.
-    pub person: PersonId,
-    /// What it allows.
-    pub scopes: BTreeSet<Scope>,
-}
-
 /// Tokens that can be looked up.
 #[derive(Debug, Default)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     by_digest: BTreeMap<String, Token>,
 }
 
@@ -95,23 +84,15 @@ impl TokenFile {
 }
 
 impl Tokens {
-    /// The tokens of a file.
-    #[must_use]
-    pub fn new(file: TokenFile) -> Self {
+    pub(crate) fn new(file: TokenFile) -> Self {
         Self { by_digest: file.tokens.into_iter().map(|token| (token.sha256.clone(), token)).collect() }
     }
 
-    /// Who brings this secret; none when nobody does at this time. It is found
-    /// by its digest, so how long that takes tells nothing about the secret.
-    #[must_use]
-    pub fn find(&self, secret: &SecretString, now: Timestamp) -> Option<Bearer> {
+    /// The token with this secret, while it is valid. It is found by its digest,
+    /// so how long that takes tells nothing about the secret.
+    pub(crate) fn find(&self, secret: &SecretString, now: Timestamp) -> Option<Token> {
         let token = self.by_digest.get(&digest(secret.expose_secret()))?;
-        let scopes = token.scopes.iter().filter_map(|scope| scope.parse().ok()).collect();
-        (now < token.expires_at).then(|| Bearer {
-            id: token.id.clone(),
-            person: token.person.clone(),
-            scopes,
-        })
+        (now < token.expires_at).then(|| token.clone())
     }
 }
 
@@ -133,6 +114,7 @@ mod tests {
         assert!(!format!("{secret:?}").contains(secret.expose_secret()));
         let tokens = Tokens::new(file.clone());
         let bearer = tokens.find(&secret, at(99)).unwrap();
+        let scopes = scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
         assert_eq!((bearer.person.as_str(), bearer.scopes), ("kim", scopes));
         assert_eq!(tokens.find(&secret, at(100)), None);
         assert_eq!(tokens.find(&SecretString::from("exokit_x"), at(1)), None);

@@ -11,7 +11,6 @@ use tokio::runtime::Handle;
 
 use crate::args::Command;
 use crate::error::{CliError, Doing as _};
-use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::state_dir::read;
 
@@ -34,10 +33,8 @@ pub(crate) fn start(
     };
     let get = |name: &str| settings.variable(name);
     let Some(options) = options(&get, service)? else { return Ok(None) };
-    let extra_ca_pem = match for_traces(&get, "CERTIFICATE").1 {
-        Some(path) => Some(read(path.as_ref())?),
-        None => None,
-    };
+    let certificate = for_traces(&get, "CERTIFICATE").1;
+    let extra_ca_pem = certificate.map(|path| read(path.as_ref())).transpose()?;
     let network = NetworkOptions { extra_ca_pem, ..NetworkOptions::default() };
     let transport = real(&network).doing("preparing", "the way to the collector")?;
     let exporter = Exporter::start(options, transport, runtime.clone());
@@ -146,12 +143,13 @@ fn own_name<'a>(get: Lookup<'a>) -> Option<&'a str> {
 }
 
 fn refused(name: &str, why: &str, hint: &str) -> CliError {
-    CliError::new("usage", "reading", name, why, hint).exit(Exit::Usage)
+    CliError::unusable("usage", "reading", name, why, hint)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Exit;
 
     const HERE: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318/");
 

@@ -19,7 +19,6 @@ use crate::session;
 use crate::settings::Settings;
 use crate::transport;
 
-/// A connection for the time of one command.
 pub(crate) struct Connection<'s> {
     pub(crate) settings: &'s Settings,
     pub(crate) client: Client,
@@ -42,7 +41,6 @@ impl<'s> Connection<'s> {
         Ok(Self { settings, client, speed: session::speed(settings)? })
     }
 
-    /// Asks for one operation.
     pub(crate) async fn call<M: Message>(&self, message: &M) -> Result<M::Reply, CliError> {
         Ok(self.client.call(message).await?)
     }
@@ -87,17 +85,9 @@ impl<'s> Connection<'s> {
     /// the roster.
     pub(crate) async fn roster(&self) -> Result<Roster, CliError> {
         let reply = self.call(&RosterRequest {}).await?;
-        match self.pinned_root()? {
+        match keys::root(self.settings, None)? {
             Some(root) => self.signed_roster(&reply, &root),
             None => Ok(reply.roster),
-        }
-    }
-
-    /// The root key that is pinned on this host.
-    pub(crate) fn pinned_root(&self) -> Result<Option<PublicKey>, CliError> {
-        match &self.settings.workspace {
-            Ok(workspace) => keys::pinned_root(&workspace.state),
-            Err(_) => Ok(None),
         }
     }
 
@@ -119,7 +109,7 @@ impl<'s> Connection<'s> {
     pub(crate) fn contradiction(&self, on: &str, why: &str) -> CliError {
         let hint = format!(
             "do not trust {}; check its ledger with `exokit audit verify`",
-            self.client.transport().address()
+            self.client.transport.address()
         );
         CliError::new("contradiction", "checking", on, why, hint)
     }

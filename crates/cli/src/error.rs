@@ -30,18 +30,13 @@ use tracing::dispatcher::SetGlobalDefaultError;
 
 use crate::exit::Exit;
 
-/// An error as it is shown.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct CliError {
-    /// Short stable code.
     pub(crate) code: String,
-    /// What was being done.
     pub(crate) doing: String,
-    /// On what.
     pub(crate) on: String,
     /// Why it failed, with all causes.
     pub(crate) why: String,
-    /// What to do.
     pub(crate) hint: String,
     #[serde(skip)]
     pub(crate) exit: Exit,
@@ -65,14 +60,19 @@ impl CliError {
         }
     }
 
-    /// An error in the arguments.
-    pub(crate) fn usage(why: impl Display, hint: impl Display) -> Self {
-        Self::new("usage", "reading", "the arguments", why, hint).exit(Exit::Usage)
+    /// An error in what was given; nothing was tried.
+    pub(crate) fn unusable(
+        code: &str,
+        doing: &str,
+        on: impl Display,
+        why: impl Display,
+        hint: impl Display,
+    ) -> Self {
+        Self { exit: Exit::Usage, ..Self::new(code, doing, on, why, hint) }
     }
 
-    pub(crate) fn exit(mut self, exit: Exit) -> Self {
-        self.exit = exit;
-        self
+    pub(crate) fn usage(why: impl Display, hint: impl Display) -> Self {
+        Self::unusable("usage", "reading", "the arguments", why, hint)
     }
 
     /// For people: two lines. Any part can hold text from outside.
@@ -83,7 +83,6 @@ impl CliError {
         format!("error: {doing}{on}: {why}\nhint: {hint}\n")
     }
 
-    /// For programs.
     pub(crate) fn json(&self) -> String {
         format!("{}\n", serde_json::json!({ "error": self }))
     }
@@ -112,7 +111,6 @@ impl From<CliError> for Failure {
     }
 }
 
-/// An error that can explain itself.
 pub(crate) trait Explain: Error {
     /// Short stable code, what to do, and how the program ends.
     fn explain(&self) -> (&'static str, String, Exit);
@@ -128,7 +126,7 @@ impl<T, E: Explain> Doing<T> for Result<T, E> {
     fn doing(self, doing: &str, on: impl Display) -> Result<T, CliError> {
         self.map_err(|error| {
             let (code, hint, exit) = error.explain();
-            CliError::new(code, doing, on, chain(&error), hint).exit(exit)
+            CliError { exit, ..CliError::new(code, doing, on, chain(&error), hint) }
         })
     }
 }
@@ -155,7 +153,7 @@ explain! {
     TemplateError: |it| "template", Usage, it.hint();
     DecodeError: |it| "file", Usage, it.hint();
     InvalidId: |it| "name", Usage, it.rule;
-    AddressError: |it| "usage", Usage, it.hint();
+    AddressError: |it| "usage", Usage, address_hint(it);
     ConfigError: |it| "credentials", Usage, it.hint();
     KeyError: |it| "key", Failed, it.hint();
     RosterRefusal: |it| "roster", Failed, it.hint();
@@ -169,6 +167,18 @@ explain! {
     SetGlobalDefaultError: |_it| "log", Failed, OUR_MISTAKE;
     SimError: |it| "sim", Failed, sim_hint(it);
     io::Error: |it| "io", Failed, io_hint(it);
+}
+
+fn address_hint(error: &AddressError) -> &'static str {
+    match error {
+        AddressError::NoUrl | AddressError::Scheme(_) | AddressError::More => {
+            "use http://127.0.0.1:8118, https://HOST/PATH, nats://USER@HOST:4222 or tls://USER@HOST:4222"
+        }
+        AddressError::Password => {
+            "set EXOKIT_NATS_PASSWORD for NATS, EXOKIT_AGENT_TOKEN for HTTP, and leave it out"
+        }
+        AddressError::Clear(_) => "use https://, or a tunnel to this host",
+    }
 }
 
 fn sim_hint(error: &SimError) -> &'static str {

@@ -46,7 +46,7 @@ pub(crate) async fn follow(
             ));
             return Ok(Exit::Detached);
         }
-        Err(failure) = connection.client.transport().run(&operation) => Err(failure.into()),
+        Err(failure) = connection.client.transport.run(&operation) => Err(failure.into()),
         settled = settled(connection, plan, unlimited, &progress) => settled,
     };
     progress.end(&operation);
@@ -63,7 +63,7 @@ async fn settled(
     let id = plan.plan_id.operation();
     let (begun, mut after) = (Instant::now(), 0);
     let mut last: Option<OperationReply> = None;
-    let interval = connection.client.transport().poll_interval();
+    let interval = connection.client.transport.poll_interval();
     let mut pause = interval;
     loop {
         let seen = after;
@@ -108,7 +108,6 @@ async fn show_news(
     Ok(is_news)
 }
 
-/// Where an operation stands.
 async fn state(connection: &Connection<'_>, plan: &Plan) -> Result<OperationReply, CliError> {
     let target = plan.plan_id.to_string();
     let reply = connection.client.poll(&ShowPlanRequest { plan: target.clone() }).await?;

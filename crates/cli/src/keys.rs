@@ -11,14 +11,12 @@ use exokit_engine::keyring::{Keyring, ROOT_BYTES};
 use zeroize::Zeroizing;
 
 use crate::error::{CliError, Doing as _};
-use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::state_dir::{StateDir, read, read_optional, write_new};
 
 /// Shortest passphrase for a new key, in characters.
 const PASSPHRASE_CHARS_MIN: usize = 8;
 
-/// Fresh random bytes.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], CliError> {
     let mut bytes = [0; N];
     SystemEntropy
@@ -40,7 +38,6 @@ pub(crate) fn create(settings: &Settings, path: &Path, whose: &str) -> Result<Pu
     Ok(key.public())
 }
 
-/// Opens a private key.
 pub(crate) fn open(settings: &Settings, path: &Path, whose: &str) -> Result<SecretKey, CliError> {
     let pem = read(path).map_err(|error| CliError {
         hint: format!(
@@ -61,8 +58,7 @@ fn new_passphrase(settings: &Settings, whose: &str) -> Result<Zeroizing<String>,
     match chosen.chars().count() < PASSPHRASE_CHARS_MIN {
         true => {
             let why = format!("it has fewer than {PASSPHRASE_CHARS_MIN} characters");
-            let error = CliError::new("passphrase", "reading", "the passphrase", why, "choose a longer one");
-            Err(error.exit(Exit::Usage))
+            Err(CliError::unusable("passphrase", "reading", "the passphrase", why, "choose a longer one"))
         }
         false => Ok(chosen),
     }
@@ -75,14 +71,8 @@ fn passphrase(settings: &Settings, prompt: &str) -> Result<Zeroizing<String>, Cl
     }
     if !settings.output.asks {
         let why = "there is no terminal to ask at";
-        let error = CliError::new(
-            "passphrase",
-            "reading",
-            "the passphrase",
-            why,
-            "set EXOKIT_PASSPHRASE for this command",
-        );
-        return Err(error.exit(Exit::Usage));
+        let hint = "set EXOKIT_PASSPHRASE for this command";
+        return Err(CliError::unusable("passphrase", "reading", "the passphrase", why, hint));
     }
     crate::output::say(prompt);
     Term::stderr().read_secure_line().map(Zeroizing::new).doing("reading", "the passphrase")
@@ -95,8 +85,12 @@ pub(crate) fn keyring(settings: &Settings, state: &StateDir, is_new: bool) -> Re
         return parse_root(secret, "EXOKIT_ROOT_SECRET");
     }
     let path = state.keyring();
-    if let Some(text) = read_optional(&path)?.map(Zeroizing::new) {
-        return parse_root(&text, &path.display().to_string());
+    let stored = || match read_optional(&path)?.map(Zeroizing::new) {
+        Some(text) => parse_root(&text, &path.display().to_string()).map(Some),
+        None => Ok(None),
+    };
+    if let Some(keyring) = stored()? {
+        return Ok(keyring);
     }
     if !is_new {
         let why = "the file is missing, but the ledger was written under it";
@@ -108,10 +102,7 @@ pub(crate) fn keyring(settings: &Settings, state: &StateDir, is_new: bool) -> Re
     match write_new(&path, text.as_bytes()) {
         Ok(()) => Ok(Keyring::new(&root)),
         // Another process was faster.
-        Err(error) => match read_optional(&path)?.map(Zeroizing::new) {
-            Some(text) => parse_root(&text, &path.display().to_string()),
-            None => Err(error),
-        },
+        Err(error) => stored()?.ok_or(error),
     }
 }
 
@@ -121,9 +112,26 @@ fn parse_root(text: &str, from: &str) -> Result<Keyring, CliError> {
         bytes.and_then(|bytes| bytes.as_slice().try_into().ok()).map(Zeroizing::new);
     root.map(|root| Keyring::new(&root)).ok_or_else(|| {
         let why = format!("it is not {} hexadecimal digits", 2 * ROOT_BYTES);
-        CliError::new("keyring", "reading", from, why, "restore the secret that the ledger was written under")
-            .exit(Exit::Usage)
+        CliError::unusable(
+            "keyring",
+            "reading",
+            from,
+            why,
+            "restore the secret that the ledger was written under",
+        )
     })
+}
+
+/// The public half of the root key: that of a file, or else the pinned one.
+pub(crate) fn root(settings: &Settings, file: Option<&PathBuf>) -> Result<Option<PublicKey>, CliError> {
+    match (file, &settings.workspace) {
+        (Some(path), _) => {
+            let key = PublicKey::parse(read(path)?.trim());
+            key.map(Some).doing("reading the root key", path.display())
+        }
+        (None, Ok(workspace)) => pinned_root(&workspace.state),
+        (None, Err(_)) => Ok(None),
+    }
 }
 
 /// The pinned public half of the root key.

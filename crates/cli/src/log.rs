@@ -7,7 +7,7 @@ use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{FormatFields, debug_fn};
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
-use tracing_subscriber::{EnvFilter, Registry, fmt};
+use tracing_subscriber::{EnvFilter, Registry, registry};
 
 use crate::args::{Command, LogFormat};
 use crate::settings::Settings;
@@ -23,25 +23,14 @@ pub(crate) fn log(command: &Command, settings: &Settings, exporter: Option<&Expo
         (_, None) => return None,
     };
     let filter = EnvFilter::new(filter);
+    let log = lines(format, settings);
     Some(match exporter {
-        Some(exporter) => {
-            let log = beside_spans(format, settings).with_filter(filter);
-            Dispatch::new(tracing_subscriber::registry().with(log).with(exporter.layer()))
-        }
-        None => alone(format, settings, filter),
+        Some(exporter) => Dispatch::new(registry().with(log.with_filter(filter)).with(exporter.layer())),
+        None => Dispatch::new(registry().with(log).with(filter)),
     })
 }
 
-fn alone(format: LogFormat, settings: &Settings, filter: EnvFilter) -> Dispatch {
-    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let ansi = settings.output.colour_notes;
-    match format {
-        LogFormat::Json => Dispatch::new(log.json().flatten_event(true).finish()),
-        LogFormat::Text => Dispatch::new(log.with_ansi(ansi).fmt_fields(escaped_fields()).finish()),
-    }
-}
-
-fn beside_spans(format: LogFormat, settings: &Settings) -> Box<dyn Layer<Registry> + Send + Sync> {
+fn lines(format: LogFormat, settings: &Settings) -> Box<dyn Layer<Registry> + Send + Sync> {
     let log = layer().with_writer(std::io::stderr);
     match format {
         LogFormat::Json => Box::new(log.json().flatten_event(true)),
@@ -89,7 +78,10 @@ mod tests {
     fn fields_cannot_begin_a_line_or_move_the_cursor() {
         let logged = Logged::default();
         let writer = logged.clone();
-        let log = fmt().with_ansi(false).with_writer(move || writer.clone()).fmt_fields(escaped_fields());
+        let log = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .fmt_fields(escaped_fields());
         let hostile = "x\n2026-11-28T00:00:00Z  INFO forged\u{1b}[2K\r\u{202e}\u{9b}\u{200b}";
         tracing::subscriber::with_default(log.finish(), || {
             let _span = tracing::info_span!("request", subject = %hostile).entered();

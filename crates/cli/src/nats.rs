@@ -6,7 +6,6 @@ use exokit_nats::{Login, NatsOptions};
 
 use crate::args::NatsArgs;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::settings::Settings;
 
 /// The server of the arguments, with a prefix for inboxes; none when none is
@@ -35,7 +34,7 @@ pub(crate) fn login(
         (None, None, Some(user), None) => {
             let hint = "set EXOKIT_NATS_PASSWORD for this command";
             let why = "there is no password";
-            Err(CliError::new("usage", "logging in at NATS as", user, why, hint).exit(Exit::Usage))
+            Err(CliError::unusable("usage", "logging in at NATS as", user, why, hint))
         }
         (None, None, None, _) => Ok(Login::Nobody),
     }

@@ -8,15 +8,13 @@ use serde::Serialize;
 
 use crate::args::Format;
 use crate::error::{CliError, Doing as _};
+use crate::exit::Exit;
 
 /// The form of the output and what the streams are.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
-    /// Form of the data.
     pub(crate) format: Format,
-    /// Whether stdout takes colours.
     pub(crate) colour: bool,
-    /// Whether stderr takes colours.
     pub(crate) colour_notes: bool,
     /// Whether a person sees stderr.
     pub(crate) live: bool,
@@ -40,12 +38,13 @@ impl Output {
         }
     }
 
-    /// Writes data: `text` for people, `value` for programs.
+    /// Writes data: `text` for people, `value` for programs. The command has done
+    /// its work then.
     pub(crate) fn data<T: Serialize>(
         &self,
         value: &T,
         text: impl FnOnce() -> String,
-    ) -> Result<(), CliError> {
+    ) -> Result<Exit, CliError> {
         let written = match self.format {
             Format::Table => text(),
             Format::Json => {
@@ -58,10 +57,10 @@ impl Output {
                 yaml.doing("writing", "the output")?
             }
         };
-        self.raw(written.as_bytes())
+        self.raw(written.as_bytes())?;
+        Ok(Exit::Done)
     }
 
-    /// Writes bytes to stdout.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
         match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -70,14 +69,12 @@ impl Output {
         }
     }
 
-    /// Tells a person something.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             say(&format!("{text}\n"));
         }
     }
 
-    /// A style on stdout.
     pub(crate) fn paint(&self, style: Style) -> Style {
         style.force_styling(self.colour)
     }

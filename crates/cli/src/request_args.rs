@@ -14,15 +14,11 @@ use serde_json::{Map, Value};
 
 use crate::args::{ChangeArgs, SelectArgs};
 use crate::error::{CliError, Doing as _};
-use crate::exit::Exit;
 use crate::state_dir::read;
 
 /// The environment that the options ask for.
 pub(crate) fn ask(args: &ChangeArgs) -> Result<Ask, CliError> {
-    let run_file = match &args.file {
-        Some(file) => Some(run_file(file, args.lenient)?),
-        None => None,
-    };
+    let run_file = args.file.as_ref().map(|file| run_file(file, args.lenient)).transpose()?;
     let mut requirements = given(&args.requirements);
     // It stands beside them.
     requirements.remove("class");
@@ -68,8 +64,7 @@ fn run_file(path: &Path, lenient: bool) -> Result<RunFileText, CliError> {
         Ok(()) => Ok(RunFileText { name, text, lenient }),
         Err(error) => {
             let why = format!("{name}: {error}");
-            Err(CliError::new("file", "reading", "the run file", why, "remove the character")
-                .exit(Exit::Usage))
+            Err(CliError::unusable("file", "reading", "the run file", why, "remove the character"))
         }
     }
 }
@@ -99,7 +94,7 @@ fn required_file(file: &Path) -> Result<Requirements, CliError> {
                 format!("{}; {keys}, such as `block_storage_gib: 10`", error.hint())
             }
         };
-        CliError::new("file", "reading", file.display(), error, hint).exit(Exit::Usage)
+        CliError::unusable("file", "reading", file.display(), error, hint)
     })
 }
 

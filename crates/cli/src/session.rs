@@ -29,11 +29,8 @@ use crate::keys;
 use crate::settings::{Settings, Workspace, parse_speed};
 use crate::state_dir::{Marker, StateDir, read_optional};
 
-/// An open state directory.
 pub(crate) struct Session {
-    /// The engine.
     pub(crate) engine: Engine,
-    /// The state directory.
     pub(crate) state: StateDir,
     /// Zone through which the account is asked.
     zone: Zone,
@@ -168,7 +165,6 @@ pub(crate) fn speed(settings: &Settings) -> Result<f64, CliError> {
 /// Of a ledger with more records it is told how far computing has come.
 const TOLD_RECORDS_MIN: u64 = 20_000;
 
-/// Opens the ledger of a state directory.
 pub(crate) fn open_ledger(state: &StateDir) -> Result<SqliteLedger, CliError> {
     state.create()?;
     let mut told = None;

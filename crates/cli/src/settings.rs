@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum as _;
 use exokit_cloud::config::{self, AccountText, CloudConfig, ConfigError};
 use exokit_model::ids::PersonId;
 use exokit_sim::Speed;
@@ -12,7 +13,6 @@ use zeroize::Zeroizing;
 
 use crate::args::{CloudName, GlobalArgs};
 use crate::error::{CliError, Doing as _};
-use crate::exit::Exit;
 use crate::output::Output;
 use crate::state_dir::{Marker, StateDir};
 
@@ -23,14 +23,11 @@ const SPEED_DEFAULT: &str = "20";
 /// form: passphrase, root secret and the variables are in it.
 #[derive(Clone)]
 pub(crate) struct Settings {
-    /// Form of the output.
     pub(crate) output: Output,
-    /// Who the user is.
     pub(crate) person: PersonId,
     /// The cloud and the state directory; the error is for commands that need
     /// them.
     pub(crate) workspace: Result<Workspace, CliError>,
-    /// Passphrase of private keys.
     pub(crate) passphrase: Option<Zeroizing<String>>,
     /// The engine's root secret in hexadecimal digits.
     pub(crate) root_secret: Option<Zeroizing<String>>,
@@ -42,19 +39,14 @@ pub(crate) struct Settings {
     pub(crate) agent: Option<String>,
     /// Whether `--as` or EXOKIT_PERSON names the person.
     pub(crate) is_person_given: bool,
-    /// This program.
     pub(crate) program: PathBuf,
     variables: BTreeMap<String, String>,
 }
 
-/// A cloud and the state directory that belongs to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Workspace {
-    /// The cloud.
     pub(crate) cloud: CloudName,
-    /// The state directory.
     pub(crate) state: StateDir,
-    /// How fast the embedded cloud runs.
     pub(crate) speed: Speed,
     /// Words for `speed`, as they were given.
     pub(crate) speed_text: String,
@@ -90,7 +82,6 @@ impl Settings {
         })
     }
 
-    /// The cloud and the state directory.
     pub(crate) fn workspace(&self) -> Result<&Workspace, CliError> {
         self.workspace.as_ref().map_err(Clone::clone)
     }
@@ -166,10 +157,7 @@ fn workspace(
     variables: &BTreeMap<String, String>,
 ) -> Result<Workspace, CliError> {
     let given = state.map(StateDir::new);
-    let marker = match &given {
-        Some(state) => state.marker()?,
-        None => None,
-    };
+    let marker = given.as_ref().map(StateDir::marker).transpose()?.flatten();
     let cloud = choose(flag, marker.as_ref(), variables)?;
     let state = match given {
         Some(state) => state,
@@ -182,20 +170,18 @@ fn workspace(
     if let Some(marker) = marker.as_ref().filter(|marker| marker.cloud != cloud.as_str()) {
         let why = format!("it belongs to --cloud {}, not to --cloud {}", marker.cloud, cloud.as_str());
         let hint = "use another directory with --state: a ledger that is held against another cloud would take everything for gone";
-        let error =
-            CliError::new("other-cloud", "using the state directory", state.root().display(), why, hint);
-        return Err(error.exit(Exit::Usage));
+        let (doing, on) = ("using the state directory", state.root().display());
+        return Err(CliError::unusable("other-cloud", doing, on, why, hint));
     }
     let remembered = marker.and_then(|marker| marker.speed);
     let speed_text = speed.map(str::to_owned).or(remembered).unwrap_or_else(|| SPEED_DEFAULT.to_owned());
     Ok(Workspace { cloud, state, speed: parse_speed(&speed_text)?, speed_text })
 }
 
-/// Reads a speed of the simulated cloud.
 pub(crate) fn parse_speed(text: &str) -> Result<Speed, CliError> {
     text.parse().map_err(|why| {
         let hint = "1 is real time, 20 is twenty times as fast, max leaves all waiting out";
-        CliError::new("usage", "reading", "--speed", why, hint).exit(Exit::Usage)
+        CliError::unusable("usage", "reading", "--speed", why, hint)
     })
 }
 
@@ -209,9 +195,9 @@ fn choose(
 ) -> Result<CloudName, CliError> {
     let variable = variables.get("EXOKIT_CLOUD").map(String::as_str).filter(|value| !value.is_empty());
     let named = |name: &str, from: &str| {
-        CloudName::ALL.into_iter().find(|cloud| cloud.as_str() == name).ok_or_else(|| {
+        CloudName::from_str(name, false).map_err(|_| {
             let why = format!("{name:?} is not a cloud");
-            CliError::new("usage", "reading", from, why, "use sim or exoscale").exit(Exit::Usage)
+            CliError::unusable("usage", "reading", from, why, "use sim or exoscale")
         })
     };
     match (flag, variable, marker) {
@@ -232,7 +218,7 @@ fn only_used(variables: &BTreeMap<String, String>) -> Option<CloudName> {
         let marker = default_state(&folder, *cloud).marker();
         marker.is_ok_and(|marker| marker.is_some_and(|marker| marker.cloud == cloud.as_str()))
     };
-    let mut used = CloudName::ALL.into_iter().filter(is_used);
+    let mut used = CloudName::value_variants().iter().copied().filter(is_used);
     used.next().filter(|_| used.next().is_none())
 }
 
@@ -243,11 +229,9 @@ fn default_state(data_folder: &Path, cloud: CloudName) -> StateDir {
 /// The Exoscale account; none when there are no credentials.
 fn credentials(variables: &BTreeMap<String, String>) -> Result<Option<CloudConfig>, CliError> {
     let file = account_file(variables);
-    let text = match &file {
-        Some(path) => Some((path.display().to_string(), crate::state_dir::read(path)?)),
-        None => None,
-    };
-    let text = text.as_ref().map(|(path, text)| AccountText { path, text });
+    let text = file.as_ref().map(|path| crate::state_dir::read(path)).transpose()?;
+    let path = file.map(|path| path.display().to_string()).unwrap_or_default();
+    let text = text.as_ref().map(|text| AccountText { path: &path, text });
     match config::resolve(variables, text) {
         Err(ConfigError::NoCredentials) => Ok(None),
         account => account.map(Some).doing("choosing the cloud", ""),
@@ -258,7 +242,7 @@ fn no_credentials() -> CliError {
     let hint = "for Exoscale set EXOSCALE_API_KEY and EXOSCALE_API_SECRET (or run `exo config`); to try it \
                 out add `--cloud sim` (or set EXOKIT_CLOUD=sim) for the embedded simulated cloud";
     let why = "no cloud is chosen and no Exoscale credentials were found";
-    CliError::new("credentials", "choosing the cloud", "", why, hint).exit(Exit::Usage)
+    CliError::unusable("credentials", "choosing the cloud", "", why, hint)
 }
 
 /// Where the exo CLI looks for its file, in its order.
@@ -284,14 +268,13 @@ fn data_folder(variables: &BTreeMap<String, String>) -> Result<PathBuf, CliError
     };
     get("XDG_DATA_HOME").or_else(|| get("HOME").map(|home| home.join(".local/share"))).ok_or_else(|| {
         let hint = "say where with --state or EXOKIT_STATE";
-        CliError::new(
+        CliError::unusable(
             "state",
             "finding the state directory",
             "",
             "neither XDG_DATA_HOME nor HOME is set",
             hint,
         )
-        .exit(Exit::Usage)
     })
 }
 

@@ -9,9 +9,7 @@ use exokit_templates::FILE_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{CliError, Doing as _};
-use crate::exit::Exit;
 
-/// The directory and the names in it.
 #[derive(Debug, Clone)]
 pub(crate) struct StateDir {
     root: PathBuf,
@@ -50,7 +48,6 @@ impl StateDir {
         self.root.join("keyring")
     }
 
-    /// The pinned public half of the root key.
     pub(crate) fn root_public(&self) -> PathBuf {
         self.root.join("root.key")
     }
@@ -77,7 +74,6 @@ impl StateDir {
         self.root.join("state.json")
     }
 
-    /// Makes the directory, for this user only.
     pub(crate) fn create(&self) -> Result<(), CliError> {
         make_private(&self.root).doing("making the state directory", self.root.display())
     }
@@ -88,11 +84,10 @@ impl StateDir {
         let Some(text) = read_optional(&path)? else { return Ok(None) };
         serde_json::from_str(&text).map(Some).map_err(|error| {
             let hint = "use another state directory with --state, or restore the file";
-            CliError::new("state", "reading", path.display(), error, hint).exit(Exit::Usage)
+            CliError::unusable("state", "reading", path.display(), error, hint)
         })
     }
 
-    /// Lets the directory remember.
     pub(crate) fn remember(&self, marker: &Marker) -> Result<(), CliError> {
         self.create()?;
         let text = serde_json::to_string(marker).map_err(io::Error::other);

@@ -38,22 +38,6 @@ pub enum AddressError {
     More,
 }
 
-impl AddressError {
-    /// What to do.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
-            AddressError::NoUrl | AddressError::Scheme(_) | AddressError::More => {
-                "use http://127.0.0.1:8118, https://HOST/PATH, nats://USER@HOST:4222 or tls://USER@HOST:4222"
-            }
-            AddressError::Password => {
-                "set EXOKIT_NATS_PASSWORD for NATS, EXOKIT_AGENT_TOKEN for HTTP, and leave it out"
-            }
-            AddressError::Clear(_) => "use https://, or a tunnel to this host",
-        }
-    }
-}
-
 impl std::str::FromStr for Address {
     type Err = AddressError;
 

@@ -36,34 +36,18 @@ const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A client for the time of one command.
 pub struct Client {
-    transport: Box<dyn Transport>,
+    /// The way to whatever carries the operations out.
+    pub transport: Box<dyn Transport>,
     /// On HTTP the token names the requester, and this may only repeat it.
-    requester: Option<PersonId>,
+    pub requester: Option<PersonId>,
     /// One key for the command, so that a change that is sent again is the
     /// same change.
-    key: String,
-    notify: fn(&str),
+    pub key: String,
+    /// Called with what a person who waits should know.
+    pub notify: fn(&str),
 }
 
 impl Client {
-    /// A client for one command. `notify` is called with what a person who waits
-    /// should know.
-    #[must_use]
-    pub fn new(
-        transport: Box<dyn Transport>,
-        requester: Option<PersonId>,
-        key: String,
-        notify: fn(&str),
-    ) -> Self {
-        Self { transport, requester, key, notify }
-    }
-
-    /// The transport.
-    #[must_use]
-    pub fn transport(&self) -> &dyn Transport {
-        self.transport.as_ref()
-    }
-
     /// Asks for one operation.
     ///
     /// # Errors
@@ -121,7 +105,7 @@ impl Client {
                     if let (Err(error), None, 1) = (outcome, attempts_max, attempt) {
                         (self.notify)(&format!(
                             "The agent does not answer: {}. Asking again.\n",
-                            excerpt(&error.why())
+                            excerpt(&error)
                         ));
                     }
                     tokio::time::sleep(pause).await;
@@ -158,7 +142,7 @@ fn no_answer(verb: Verb, address: &str, error: &TransportError) -> Failure {
         }
     };
     let doing = format!("asking the agent for {}", verb.name());
-    Failure::new(Class::Unavailable, "agent-away", &doing, address, error.why(), hint)
+    Failure::new(Class::Unavailable, "agent-away", &doing, address, &error.to_string(), hint)
 }
 
 /// Whether the agent recognizes a repeated request by its key. A plan that

@@ -17,9 +17,12 @@ use crate::transport::{Answer, Request, Transport, TransportError};
 
 /// An agent behind HTTP.
 pub struct Http {
-    client: HttpClient,
-    base: String,
-    token: Option<SecretString>,
+    /// Sends HTTP requests.
+    pub client: HttpClient,
+    /// The agent's address without a slash at the end, such as `http://127.0.0.1:8118`.
+    pub base: String,
+    /// The bearer token.
+    pub token: Option<SecretString>,
 }
 
 #[async_trait]
@@ -42,12 +45,6 @@ impl Transport for Http {
 }
 
 impl Http {
-    /// The agent at `base`, such as `http://127.0.0.1:8118`.
-    #[must_use]
-    pub fn new(client: HttpClient, base: String, token: Option<SecretString>) -> Self {
-        Self { client, base, token }
-    }
-
     fn request(&self, request: &Request) -> Result<http::Request<Bytes>, TransportError> {
         let mut path = request.verb.path().to_owned();
         let mut body = request.clone();
@@ -131,7 +128,7 @@ mod tests {
     fn parameters_go_where_the_table_has_them() {
         let unused = tower::service_fn(|_| async { unreachable!("nothing is sent") });
         let token = Some(SecretString::from("secret".to_owned()));
-        let http = Http::new(HttpClient::new(unused), "http://127.0.0.1:1".to_owned(), token);
+        let http = Http { client: HttpClient::new(unused), base: "http://127.0.0.1:1".to_owned(), token };
         let request = |verb, fields: &str, idempotency_key: Option<&str>| {
             let fields = serde_json::from_str(fields).expect("an object");
             let meta = Meta { idempotency_key: idempotency_key.map(str::to_owned), ..Meta::bare() };

@@ -13,19 +13,15 @@ use crate::transport::{Answer, Request, Transport, TransportError};
 
 /// An agent behind a NATS server.
 pub struct Nats {
-    client: Client,
-    server_events: Mutex<UnboundedReceiver<Event>>,
-    address: String,
+    /// The connection to the server.
+    pub client: Client,
+    /// What the server reports about the connection.
+    pub server_events: Mutex<UnboundedReceiver<Event>>,
+    /// The address of the server.
+    pub address: String,
 }
 
 impl Nats {
-    /// The agent that listens on the server at `address`, over a connection and
-    /// what its server reports about it.
-    #[must_use]
-    pub fn new(client: Client, server_events: UnboundedReceiver<Event>, address: String) -> Self {
-        Self { client, server_events: Mutex::new(server_events), address }
-    }
-
     /// Returns once the server denies a subject, which it does instead of
     /// answering.
     async fn denied(&self, subject: &str) -> String {

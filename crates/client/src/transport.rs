@@ -34,27 +34,20 @@ impl Request {
 }
 
 /// The result of an operation, or why it was refused.
-pub type Answer = Result<Box<RawValue>, Failure>;
+pub(crate) type Answer = Result<Box<RawValue>, Failure>;
 
 /// Why one attempt brought no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
     /// No byte of the request arrived.
+    #[error("{0}")]
     NotSent(String),
     /// A server in between refuses to forward the request.
+    #[error("{0}")]
     Denied(String),
     /// The request may have arrived.
+    #[error("{0}")]
     InDoubt(String),
-}
-
-impl TransportError {
-    /// The cause, in words.
-    #[must_use]
-    pub fn why(&self) -> &str {
-        match self {
-            TransportError::NotSent(why) | TransportError::Denied(why) | TransportError::InDoubt(why) => why,
-        }
-    }
 }
 
 /// Sends requests to whatever carries out the operations of the table: an agent,

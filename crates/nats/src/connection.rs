@@ -94,7 +94,7 @@ pub async fn connect(options: &NatsOptions, name: &str) -> Result<Connection, Na
         None => connect,
     };
     let client = connect.connect(options.url.as_str()).await;
-    let client = client.map_err(|source| NatsError::Connect { url: without_login(&options.url), source })?;
+    let client = client.map_err(|source| NatsError::Connect(without_login(&options.url), source))?;
     Ok(Connection { client, events })
 }
 
@@ -137,7 +137,7 @@ async fn login(login: &Login) -> Result<ConnectOptions, NatsError> {
         Login::Nkey(seed) => Ok(options.nkey(seed.expose_secret().to_owned())),
         Login::Credentials(path) => {
             let read = options.credentials_file(path).await;
-            read.map_err(|source| NatsError::Credentials { path: path.clone(), source })
+            read.map_err(|source| NatsError::Credentials(path.clone(), source))
         }
     }
 }

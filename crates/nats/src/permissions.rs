@@ -70,7 +70,7 @@ pub async fn connect_with_permissions(
             Ok((connection, has_optional))
         };
         match attempt.await {
-            Err(NatsError::Denied { denied }) if is_first => return Err(NatsError::Denied { denied }),
+            Err(error @ NatsError::Denied(_)) if is_first => return Err(error),
             Err(error) => report(&error),
             Ok(connected) => return Ok(connected),
         }
@@ -80,9 +80,6 @@ pub async fn connect_with_permissions(
 }
 
 /// Tries every permission. Returns whether the server gives all optional ones.
-///
-/// # Errors
-/// [`NatsError::Denied`] with the required permissions that are missing.
 async fn check_permissions(
     client: &Client,
     events: &mut mpsc::UnboundedReceiver<Event>,
@@ -95,11 +92,11 @@ async fn check_permissions(
             // No receiver takes an empty message for a request or an event.
             Permission::Publish(subject) => {
                 let sent = client.publish(subject.clone(), Bytes::new()).await;
-                sent.map_err(|error| NatsError::RoundTrip { why: error.to_string() })?;
+                sent.map_err(|error| NatsError::RoundTrip(error.to_string()))?;
             }
             Permission::Subscribe(subject) => {
                 let subscribed = client.subscribe(subject.clone()).await;
-                let failed = |source| NatsError::Subscribe { subject: subject.clone(), source };
+                let failed = |source| NatsError::Subscribe(subject.clone(), source);
                 subscriptions.push(subscribed.map_err(failed)?);
             }
         }
@@ -108,7 +105,7 @@ async fn check_permissions(
     let violations = violations(events).await;
     let denied = denied(&violations, required);
     if !denied.is_empty() {
-        return Err(NatsError::Denied { denied });
+        return Err(NatsError::Denied(denied));
     }
     answered.map(|()| self::denied(&violations, optional).is_empty())
 }

@@ -25,5 +25,5 @@ pub async fn round_trip(client: &Client, timeout: Duration) -> Result<(), NatsEr
         Ok(Ok(_)) => format!("{UNUSED_SUBJECT} has a subscriber"),
         Err(_) => format!("no answer within {} s", timeout.as_secs()),
     };
-    Err(NatsError::RoundTrip { why })
+    Err(NatsError::RoundTrip(why))
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use bytes::Bytes;
-use exokit_spans::TraceContext;
-use exokit_spans::request::{record_outcome, send_span};
+use exokit_spans::request::{TRACEPARENT, TraceContext, record_outcome};
 use exokit_wire::SCHEMA_VERSION;
 use exokit_wire::decode;
 use exokit_wire::envelope::{Answer, Meta};
@@ -14,12 +13,12 @@ use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::Message;
 use serde::Deserialize as _;
 use serde_json::Value;
+use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 /// Longest wait for the reply to a request of the orchestrator's own.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends requests to the agent.
 #[derive(Clone, Copy)]
 pub(crate) struct AgentClient<'a> {
     pub(crate) client: &'a Client,
@@ -104,10 +103,27 @@ impl AgentClient<'_> {
     }
 }
 
-/// Headers that carry a trace.
+/// A request that this process sends, until the reply comes.
+fn send_span(subject: &str, bytes: usize) -> Span {
+    // The exporter writes unsigned numbers as text.
+    tracing::trace_span!(
+        "send",
+        otel.name = format_args!("send {subject}"),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+        messaging.system = "nats",
+        messaging.operation.name = "send",
+        "messaging.operation.type" = "send",
+        messaging.destination.name = subject,
+        messaging.message.body.size = i64::try_from(bytes).unwrap_or(i64::MAX),
+        "error.type" = Empty,
+    )
+}
+
 pub(crate) fn headers(trace: &TraceContext) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(exokit_spans::TRACEPARENT, trace.traceparent());
+    headers.insert(TRACEPARENT, trace.to_string());
     headers
 }
 

@@ -28,13 +28,11 @@ const TOKENS_MAX: usize = 8;
 /// One vote that is about to be forwarded.
 #[derive(Debug)]
 pub(crate) struct Vote {
-    /// Claims of the token.
     pub(crate) claims: ApprovalClaims,
     /// Code of the refusal; none when the vote verifies.
     pub(crate) flaw: Option<String>,
 }
 
-/// The plan of a task.
 enum TaskPlan {
     /// A plan that does not exist yet, from this template.
     New(Option<TemplateId>),
@@ -42,7 +40,6 @@ enum TaskPlan {
     Existing(FixedPlan),
 }
 
-/// The gate for one task.
 pub(crate) struct ApprovalGate<'a> {
     pub(crate) agent: AgentClient<'a>,
     /// Public key of the signer of rosters.
@@ -67,10 +64,10 @@ impl ApprovalGate<'_> {
             (Gate::ApprovalFromT3 | Gate::Approval, _) => self.plan(fields).await?,
         };
         let plan = match (is_closed(route.gate, &plan), plan) {
-            (false, TaskPlan::Existing(plan)) => {
-                return Ok(self.annotated(&tokens, claims, Some(&plan)).await);
+            (false, plan) => {
+                let plan = if let TaskPlan::Existing(plan) = plan { Some(plan) } else { None };
+                return Ok(self.annotated(&tokens, claims, plan.as_ref()).await);
             }
-            (false, TaskPlan::New(_)) => return Ok(self.annotated(&tokens, claims, None).await),
             (true, TaskPlan::Existing(plan)) if !tokens.is_empty() => plan,
             (true, _) => return Err(needed(route)),
         };

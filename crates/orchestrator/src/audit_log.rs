@@ -28,9 +28,6 @@ impl AuditLog {
     }
 
     /// Appends votes that are about to be forwarded, and syncs them to the disk.
-    ///
-    /// # Errors
-    /// When they are not on the disk.
     pub(crate) fn append(&self, task: &str, votes: &[Vote], at: Timestamp) -> io::Result<()> {
         if votes.is_empty() {
             return Ok(());

@@ -22,7 +22,6 @@ use tokio::time::Instant;
 
 use crate::agent_client::AgentClient;
 
-/// The subjects of all events.
 pub(crate) const EVENTS: &str = "infra.events.>";
 
 /// Interval of polls. Without them the loss of the last event would never show.
@@ -46,7 +45,6 @@ pub(crate) struct EventFeed {
     poll_now: Notify,
 }
 
-/// The events of one operation.
 #[derive(Debug)]
 pub(crate) struct EventSubscription {
     feed: Arc<EventFeed>,
@@ -57,7 +55,7 @@ pub(crate) struct EventSubscription {
 impl EventFeed {
     /// Subscribes to all events. The reader must run.
     pub(crate) async fn open(client: Client) -> Result<(Arc<Self>, FeedReader), NatsError> {
-        let failed = |source| NatsError::Subscribe { subject: EVENTS.to_owned(), source };
+        let failed = |source| NatsError::Subscribe(EVENTS.to_owned(), source);
         let events = client.subscribe(EVENTS).await.map_err(failed)?;
         let (subscriptions, has_position) = (Mutex::default(), watch::Sender::new(false));
         let feed = Arc::new(Self { subscriptions, has_position, poll_now: Notify::new() });
@@ -142,7 +140,6 @@ fn sequence(position: Option<u64>, seq: u64) -> Sequence {
     }
 }
 
-/// Reads the events.
 pub(crate) struct FeedReader {
     feed: Arc<EventFeed>,
     client: Client,

@@ -53,7 +53,7 @@ impl Orchestrator {
         let (feed, reader) = EventFeed::open(client.clone()).await?;
         let subject = format!("{TASK_PREFIX}>");
         let subscribed = client.queue_subscribe(subject.clone(), GROUP.to_owned()).await;
-        let tasks = subscribed.map_err(|source| NatsError::Subscribe { subject, source })?;
+        let tasks = subscribed.map_err(|source| NatsError::Subscribe(subject, source))?;
         // A client may send a task as soon as this returns.
         if let Err(error) = round_trip(&client, SERVER_TIMEOUT).await {
             tracing::warn!(%error, "the server has not confirmed the subscriptions yet");

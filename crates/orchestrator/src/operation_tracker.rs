@@ -39,7 +39,6 @@ pub(crate) struct OperationTracker {
     sent: u64,
 }
 
-/// Why tracking ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TrackingEnd {
     /// The operation has ended, and its last event was sent.

@@ -31,7 +31,6 @@ const NOTIFY_TIMEOUT: Duration = Duration::from_secs(5);
 /// the task.
 type Finished = (Option<OperationTracker>, Span);
 
-/// The router.
 pub(crate) struct Router {
     shared: Arc<Shared>,
     tasks: Subscriber,

@@ -33,7 +33,6 @@ pub struct Config {
     pub now: Now,
 }
 
-/// State that all tasks share.
 pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) config: Config,

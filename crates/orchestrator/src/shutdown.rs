@@ -16,7 +16,6 @@ pub(crate) enum ShutdownPhase {
 /// Sees how far the shutdown has come.
 pub(crate) type ShutdownPhases = watch::Receiver<ShutdownPhase>;
 
-/// Waits for a phase.
 pub(crate) async fn reached(phases: &mut ShutdownPhases, phase: ShutdownPhase) {
     // An error means that the orchestrator is gone.
     let _ = phases.wait_for(|reached| *reached >= phase).await;

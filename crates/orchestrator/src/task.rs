@@ -3,8 +3,7 @@
 use async_nats::{Client, Message};
 use bytes::Bytes;
 use exokit_nats::is_inbox;
-use exokit_spans::TraceContext;
-use exokit_spans::request::process_span;
+use exokit_spans::request::{TRACEPARENT, TraceContext, process_span};
 use exokit_wire::decode;
 use exokit_wire::event::{TASK_PREFIX, Update};
 use exokit_wire::failure::{Class, Failure};
@@ -24,7 +23,6 @@ pub(crate) const GROUP: &str = "orchestrator";
 /// Most tasks that wait for an answer at once; more are refused.
 pub(crate) const TASKS_MAX: usize = 1_000;
 
-/// One task in flight.
 pub(crate) struct Task {
     pub(crate) reply: TaskReply,
     payload: Bytes,
@@ -43,7 +41,7 @@ impl Task {
         // Publishers choose the end of the subject, so the span's name omits it.
         let name = format!("{TASK_PREFIX}>");
         let span = process_span(&name, &message.subject, GROUP, message.payload.len());
-        let header = message.headers.as_ref().and_then(|headers| headers.get(exokit_spans::TRACEPARENT));
+        let header = message.headers.as_ref().and_then(|headers| headers.get(TRACEPARENT));
         let trace = TraceContext::continued(header.map(|value| value.as_str()), &span);
         let reply = TaskReply { client: client.clone(), kind, subject, trace };
         Some(Self { reply, payload: message.payload, span })

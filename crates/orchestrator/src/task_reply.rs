@@ -7,7 +7,7 @@ use async_nats::connection::State;
 use async_nats::{Client, Message, StatusCode, Subject};
 use bytes::Bytes;
 use exokit_nats::UNUSED_SUBJECT;
-use exokit_spans::TraceContext;
+use exokit_spans::request::TraceContext;
 use exokit_wire::SCHEMA_VERSION;
 use exokit_wire::event::{TaskUpdate, Update};
 use futures_util::StreamExt as _;
@@ -27,16 +27,13 @@ const RETRY_MAX: Duration = Duration::from_secs(4);
 /// Longest wait for the server's answer to one update.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the updates of a task go.
 pub(crate) struct TaskReply {
     pub(crate) client: Client,
-    /// Type of the task.
     pub(crate) kind: String,
     pub(crate) subject: Subject,
     pub(crate) trace: TraceContext,
 }
 
-/// Outcome of sending one update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Delivery {
     /// The subject had a subscriber.

@@ -90,9 +90,6 @@ impl Admission {
     }
 
     /// Admits the request for one more operation.
-    ///
-    /// # Errors
-    /// `busy` at capacity.
     pub(crate) fn room(&self, action: Action) -> Result<(), Failure> {
         match self.has_room() {
             true => Ok(()),
@@ -103,19 +100,12 @@ impl Admission {
         }
     }
 
-    /// Admits an audit.
-    ///
-    /// # Errors
-    /// `busy` while another one runs.
     pub(crate) fn audit(&self) -> Result<OwnedSemaphorePermit, Failure> {
         let permit = self.audits.clone().try_acquire_owned();
         permit.map_err(|_| busy("the audit", "another audit runs", AUDIT_RETRY_MS))
     }
 
     /// Admits a request with a message of this length, before it is decoded.
-    ///
-    /// # Errors
-    /// `busy` at capacity, in requests or in bytes.
     pub(crate) fn admit(&self, verb: Verb, bytes: usize) -> Result<Admitted, Failure> {
         let request = self.requests.clone().try_acquire_owned().map_err(|_| {
             let why = format!("{} requests are being answered", self.limits.requests);
@@ -131,7 +121,6 @@ impl Admission {
     }
 }
 
-/// A refusal at capacity.
 fn busy(on: &str, why: &str, retry_after_ms: u64) -> Failure {
     let hint = "nothing was recorded; send the same again after the time in retry_after_ms";
     let failure = Failure::new(Class::Busy, "busy", "taking on", on, why, hint);

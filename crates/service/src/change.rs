@@ -17,7 +17,7 @@ use exokit_wire::request::{
 };
 
 use crate::explain::{Doing as _, explained, invalid};
-use crate::service::{Caller, Service};
+use crate::service::{Caller, RequestKey, Service};
 use crate::views;
 
 /// Most attempts to plan one change while its environment changes.
@@ -132,10 +132,8 @@ impl Service {
     /// Plans what is wanted and records it, unless the same request has led to
     /// a plan before.
     async fn record_wanted(&self, caller: &Caller, action: Action, request: &PlanRequest) -> Proposed {
-        let keyed = match &caller.key {
-            Some(key) => Some(self.engine().keyed(caller.requester()?, &key.name, key.body)),
-            None => None,
-        };
+        let keyed = |key: &RequestKey| Ok(self.engine().keyed(caller.requester()?, &key.name, key.body));
+        let keyed = caller.key.as_ref().map(keyed).transpose()?;
         let mut recorded = self.record_once(caller, action, request, keyed.as_ref()).await;
         for _ in 1..PLANS_MAX {
             match recorded {

@@ -31,7 +31,6 @@ const CACHED_POLICY_MS: i128 = 1_000;
 /// A plan, and how it came out of the request.
 #[derive(Debug, Clone)]
 pub(crate) struct PlannedChange {
-    /// The plan.
     pub(crate) plan: Plan,
     /// Why this template was chosen; none when it was named.
     pub(crate) selection: Option<Selection>,
@@ -79,10 +78,6 @@ impl Service {
     }
 
     /// Plans what was asked for. Nothing is recorded.
-    ///
-    /// # Errors
-    /// When what is asked for contradicts itself or is not on offer, and when
-    /// ledger or cloud cannot be read.
     pub(crate) async fn plan_change(
         &self,
         requester: &PersonId,
@@ -253,20 +248,18 @@ fn required(ask: &Ask) -> Result<Requirements, Failure> {
     if required.template.is_some() && ask.template.is_some() {
         return Err(twice("template"));
     }
-    let one = |outer: &Option<Zone>, inner: &Option<Zone>| match (outer, inner) {
-        (Some(a), Some(b)) if a != b => Err(twice("zone")),
-        (outer, inner) => Ok(outer.clone().or_else(|| inner.clone())),
-    };
-    let ttl_seconds = match (ask.ttl_seconds, required.ttl_seconds) {
-        (Some(a), Some(b)) if a != b => return Err(twice("ttl_seconds")),
-        (outer, inner) => outer.or(inner),
-    };
     Ok(Requirements {
-        zone: one(&ask.zone, &required.zone)?,
-        ttl_seconds,
+        zone: once(&ask.zone, &required.zone).ok_or_else(|| twice("zone"))?,
+        ttl_seconds: once(&ask.ttl_seconds, &required.ttl_seconds).ok_or_else(|| twice("ttl_seconds"))?,
         class: ask.class.unwrap_or_default().max(required.class),
         ..required.clone()
     })
+}
+
+/// What is said once, or twice the same; none when the two differ.
+fn once<T: Clone + PartialEq>(a: &Option<T>, b: &Option<T>) -> Option<Option<T>> {
+    let differ = a.is_some() && b.is_some() && a != b;
+    (!differ).then(|| a.clone().or_else(|| b.clone()))
 }
 
 /// A run file says all of it; what stands beside it would be lost.

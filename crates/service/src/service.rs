@@ -53,9 +53,6 @@ impl Caller {
     }
 
     /// The requester of a change.
-    ///
-    /// # Errors
-    /// When the message names nobody.
     pub(crate) fn requester(&self) -> Result<&PersonId, Failure> {
         self.person.as_ref().ok_or_else(|| {
             let hint = "add \"requester\" with the id of the person or agent who asks";

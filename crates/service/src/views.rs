@@ -15,7 +15,6 @@ use exokit_wire::reply::{
 use serde::Serialize;
 use serde_json::Value;
 
-/// A plan.
 pub(crate) fn plan(plan: &Plan, digest: Digest) -> PlanView {
     PlanView {
         plan_id: plan.plan_id.clone(),
@@ -52,7 +51,6 @@ fn resource(node: &Node) -> PlannedResource {
     }
 }
 
-/// An operation.
 pub(crate) fn operation(view: &OperationState) -> OperationReply {
     let (needs_human, cause) = match &view.phase {
         Phase::NeedsHuman { why, owner, rolling_back } => {
@@ -87,7 +85,6 @@ pub(crate) fn operation(view: &OperationState) -> OperationReply {
     }
 }
 
-/// An operation that runs or may start now.
 pub(crate) fn active_operation(summary: &OperationSummary) -> ActiveOperation {
     ActiveOperation {
         operation: summary.operation.clone(),
@@ -110,7 +107,6 @@ fn approvals(tokens: &[String]) -> Vec<Approval> {
         .collect()
 }
 
-/// An environment.
 pub(crate) fn environment(view: &EnvironmentView) -> Environment {
     let resources = view.resources.iter().map(|resource| Resource {
         key: resource.key.clone(),
@@ -142,7 +138,6 @@ pub(crate) fn environment(view: &EnvironmentView) -> Environment {
     }
 }
 
-/// Something that the sweep found.
 pub(crate) fn orphan(found: &sweep::Orphan) -> Orphan {
     Orphan {
         kind: found.kind,

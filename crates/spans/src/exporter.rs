@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use exokit_cloud::transport::Transport;
@@ -25,7 +26,7 @@ use tracing_subscriber::filter::{FilterFn, LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::collector_client::CollectorClient;
-use crate::queue::{BoundedProcessor, CountingExporter, DropCounter, QueueSlots, WAITING_MAX};
+use crate::queue::{BoundedProcessor, CountingExporter, QueueSlots, WAITING_MAX};
 
 /// How long the exit of the process waits for the collector.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -106,9 +107,9 @@ impl Exporter {
             .with_filter(FilterFn::new(is_ours).with_max_level_hint(LevelFilter::TRACE))
     }
 
-    /// The count of dropped spans.
+    /// The number of spans that were dropped, as it grows.
     #[must_use]
-    pub fn dropped(&self) -> DropCounter {
+    pub fn dropped(&self) -> Arc<AtomicU64> {
         self.slots.dropped()
     }
 
@@ -139,7 +140,7 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
-    use crate::TraceContext;
+    use crate::request::TraceContext;
 
     /// What a collector that always answers so was sent while `work` ran, and
     /// how many spans were lost.
@@ -163,7 +164,7 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(exporter.layer()), work);
         exporter.finish();
         let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
-        (seen, dropped.count())
+        (seen, dropped.load(std::sync::atomic::Ordering::Relaxed))
     }
 
     fn has(requests: &[HttpRequest], bytes: &[u8]) -> bool {
@@ -199,7 +200,7 @@ mod tests {
             span.record("error.type", "busy");
             span.in_scope(|| drop(tracing::trace_span!(target: "exokit_cloud", "call")));
         });
-        let own = context.unwrap().traceparent();
+        let own = context.unwrap().to_string();
         assert!(own.starts_with(&header[..36]) && own.ends_with("-01") && own != header, "{own}");
         let id = u64::from_str_radix(&own[36..52], 16).unwrap().to_be_bytes();
         for part in [&[7; 16][..], &[9; 8], &id, b"busy", b"call"] {
@@ -217,7 +218,7 @@ mod tests {
             span.in_scope(|| drop(tracing::trace_span!(target: "exokit_cloud", "call")));
         });
         assert_eq!((requests.len(), lost), (0, 0));
-        let own = context.unwrap().traceparent();
+        let own = context.unwrap().to_string();
         assert!(own.starts_with(&header[..36]) && own.ends_with("-00"), "{own}");
     }
 

@@ -17,33 +17,22 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanExporter,
 /// Most spans that wait or are on their way: some two megabytes.
 pub(crate) const WAITING_MAX: usize = 2_048;
 
-/// Counts dropped spans. Clones share the count.
-#[derive(Debug, Clone, Default)]
-pub struct DropCounter(Arc<AtomicU64>);
-
-impl DropCounter {
-    /// Number of spans so far.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn add(&self, spans: usize) {
-        self.0.fetch_add(spans as u64, Ordering::Relaxed);
-    }
-}
-
 /// Slots of the queue, shared by the processor that takes and the exporter that
 /// frees them.
 #[derive(Debug, Default)]
 pub(crate) struct QueueSlots {
     taken: AtomicUsize,
-    dropped: DropCounter,
+    dropped: Arc<AtomicU64>,
 }
 
 impl QueueSlots {
-    pub(crate) fn dropped(&self) -> DropCounter {
+    /// The count of dropped spans.
+    pub(crate) fn dropped(&self) -> Arc<AtomicU64> {
         self.dropped.clone()
+    }
+
+    fn drop_spans(&self, spans: usize) {
+        self.dropped.fetch_add(spans as u64, Ordering::Relaxed);
     }
 
     /// Takes a slot. Returns false and counts the span when none is free.
@@ -51,7 +40,7 @@ impl QueueSlots {
         let more = |taken| (taken < WAITING_MAX).then_some(taken + 1);
         let found = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
         if !found {
-            self.dropped.add(1);
+            self.drop_spans(1);
         }
         found
     }
@@ -59,14 +48,14 @@ impl QueueSlots {
     fn free(&self, spans: usize, is_exported: bool) {
         self.taken.fetch_sub(spans, Ordering::Relaxed);
         if !is_exported {
-            self.dropped.add(spans);
+            self.drop_spans(spans);
         }
     }
 
     /// Counts all waiting spans as dropped, at the end of the exporter.
     pub(crate) fn give_up(&self) -> usize {
         let left = self.taken.swap(0, Ordering::Relaxed);
-        self.dropped.add(left);
+        self.drop_spans(left);
         left
     }
 }
@@ -161,13 +150,13 @@ mod tests {
     fn a_span_without_a_slot_is_counted_and_slots_are_freed() {
         let slots = QueueSlots::default();
         let taken = (0..WAITING_MAX + 3).filter(|_| slots.take()).count();
-        assert_eq!((taken, slots.dropped().count()), (WAITING_MAX, 3));
+        assert_eq!((taken, slots.dropped.load(Ordering::Relaxed)), (WAITING_MAX, 3));
         slots.free(500, true);
-        assert_eq!(slots.dropped().count(), 3);
+        assert_eq!(slots.dropped.load(Ordering::Relaxed), 3);
         slots.free(500, false);
-        assert_eq!(slots.dropped().count(), 503);
+        assert_eq!(slots.dropped.load(Ordering::Relaxed), 503);
         assert!(slots.take());
         assert_eq!(slots.give_up(), WAITING_MAX - 999);
-        assert_eq!(slots.dropped().count(), 503 + (WAITING_MAX - 999) as u64);
+        assert_eq!(slots.dropped.load(Ordering::Relaxed), 503 + (WAITING_MAX - 999) as u64);
     }
 }

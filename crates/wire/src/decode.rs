@@ -33,12 +33,9 @@ pub enum DecodeError {
         /// The longest that is taken.
         most: usize,
     },
-    /// Not JSON, or not as strict as is asked for.
-    #[error("{why}")]
-    Malformed {
-        /// What and where.
-        why: String,
-    },
+    /// Not JSON, or not as strict as is asked for: what and where.
+    #[error("{0}")]
+    Malformed(String),
     /// JSON, but not this message.
     #[error("at {path}: {why}")]
     Field {
@@ -47,12 +44,9 @@ pub enum DecodeError {
         /// What is wrong with it.
         why: String,
     },
-    /// A message of another version.
-    #[error("at schema_version: {found}, this agent speaks version {SCHEMA_VERSION}")]
-    Version {
-        /// What it says, or that it says nothing.
-        found: String,
-    },
+    /// A message of another version: what it says, or that it says nothing.
+    #[error("at schema_version: {0}, this agent speaks version {SCHEMA_VERSION}")]
+    Version(String),
 }
 
 impl DecodeError {
@@ -61,11 +55,11 @@ impl DecodeError {
     pub fn failure(&self, on: &str) -> Failure {
         let (class, code, hint) = match self {
             DecodeError::TooLarge { .. } => (Class::TooLarge, "too-large", "send less"),
-            DecodeError::Malformed { .. } => (Class::Invalid, "malformed", "send one JSON object in UTF-8"),
+            DecodeError::Malformed(_) => (Class::Invalid, "malformed", "send one JSON object in UTF-8"),
             DecodeError::Field { .. } => {
                 (Class::Invalid, "field", "`exokit schema` prints what each message may have")
             }
-            DecodeError::Version { .. } => (Class::Invalid, "schema-version", "add \"schema_version\": 1"),
+            DecodeError::Version(_) => (Class::Invalid, "schema-version", "add \"schema_version\": 1"),
         };
         Failure::new(class, code, "reading the message", on, &self.to_string(), hint)
     }
@@ -91,7 +85,7 @@ pub fn meta(fields: &mut Map<String, Value>) -> Result<Meta, DecodeError> {
     if version.as_ref().and_then(Value::as_u64) != Some(u64::from(SCHEMA_VERSION)) {
         let found =
             version.map_or_else(|| "it is missing".to_owned(), |found| excerpt(&format!("it is {found}")));
-        return Err(DecodeError::Version { found });
+        return Err(DecodeError::Version(found));
     }
     let taken = META.iter().filter_map(|name| Some(((*name).to_owned(), fields.remove(*name)?)));
     let meta: Meta = body(taken.collect())?;
@@ -128,8 +122,8 @@ fn bounded(bytes: &[u8], most: usize, strict: Strict) -> Result<Map<String, Valu
     let value = strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     match value {
         Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(DecodeError::Malformed { why: "it is no JSON object".to_owned() }),
-        Err(error) => Err(DecodeError::Malformed { why: excerpt(&error) }),
+        Ok(_) => Err(DecodeError::Malformed("it is no JSON object".to_owned())),
+        Err(error) => Err(DecodeError::Malformed(excerpt(&error))),
     }
 }
 
@@ -138,7 +132,7 @@ fn bounded(bytes: &[u8], most: usize, strict: Strict) -> Result<Map<String, Valu
 /// # Errors
 /// When it has a character that no message needs.
 pub fn text(text: &str) -> Result<(), DecodeError> {
-    checked::<serde_json::Error>(text).map_err(|error| DecodeError::Malformed { why: error.to_string() })
+    checked::<serde_json::Error>(text).map_err(|error| DecodeError::Malformed(error.to_string()))
 }
 
 /// A value whose fields have names: what is an object in the schema is no list

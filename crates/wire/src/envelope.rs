@@ -62,36 +62,26 @@ pub fn check_key(text: &str) -> Result<(), String> {
     is_key.then_some(()).ok_or_else(|| format!("use 1 to {KEY_CHARS_MAX} {rule}"))
 }
 
-/// A reply as it is sent, without a copy of what is in it.
-#[derive(Serialize)]
-struct Written<'a> {
-    schema_version: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a Failure>,
-}
-
 /// The text of a reply. A caller must take nothing else for a reply: on NATS a
 /// stream that captures a subject would answer too.
 #[must_use]
 pub fn reply(outcome: &Result<Box<RawValue>, Failure>) -> String {
-    let (result, error) = (outcome.as_deref().ok(), outcome.as_ref().err());
-    let written = Written { schema_version: SCHEMA_VERSION, result, error };
+    let (result, error) = (outcome.as_deref().ok(), outcome.as_ref().err().cloned());
+    let answer = Answer { schema_version: SCHEMA_VERSION, result, error };
     // Everything in it has a JSON form already.
-    serde_json::to_string(&written).unwrap_or_default()
+    serde_json::to_string(&answer).unwrap_or_default()
 }
 
-/// A reply as it is read.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// A reply: a result or an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer<T> {
     /// Version of the message.
     pub schema_version: u32,
     /// What was asked for.
-    #[serde(default = "Option::default")]
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
     pub result: Option<T>,
     /// Why it was not done.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
 }

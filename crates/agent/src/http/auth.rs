@@ -8,12 +8,12 @@ use exokit_wire::verb::Scope;
 use secrecy::SecretString;
 
 use super::state::App;
-use crate::tokens::Bearer;
+use crate::tokens::Token;
 
 /// The bearer of a request whose token has the scope.
-pub(super) fn bearer(app: &App, headers: &HeaderMap, scope: Scope) -> Result<Bearer, Failure> {
+pub(super) fn bearer(app: &App, headers: &HeaderMap, scope: Scope) -> Result<Token, Failure> {
     let bearer = counted(app, headers)?.ok_or_else(unknown)?;
-    match bearer.scopes.contains(&scope) {
+    match bearer.scopes.contains(scope.as_str()) {
         true => Ok(bearer),
         false => {
             let why = format!("token {} does not allow {}", bearer.id, scope.as_str());
@@ -24,7 +24,7 @@ pub(super) fn bearer(app: &App, headers: &HeaderMap, scope: Scope) -> Result<Bea
 }
 
 /// The bearer of a request with a valid token, within the rate limit.
-pub(super) fn counted(app: &App, headers: &HeaderMap) -> Result<Option<Bearer>, Failure> {
+pub(super) fn counted(app: &App, headers: &HeaderMap) -> Result<Option<Token>, Failure> {
     let bearer = found(app, headers);
     match &bearer {
         Some(bearer) => app.limits.bearer(&bearer.id)?,
@@ -35,10 +35,10 @@ pub(super) fn counted(app: &App, headers: &HeaderMap) -> Result<Option<Bearer>, 
 
 /// Whether the token is still valid: it has neither expired nor been removed.
 pub(super) fn still(app: &App, headers: &HeaderMap, scope: Scope) -> bool {
-    found(app, headers).is_some_and(|bearer| bearer.scopes.contains(&scope))
+    found(app, headers).is_some_and(|bearer| bearer.scopes.contains(scope.as_str()))
 }
 
-fn found(app: &App, headers: &HeaderMap) -> Option<Bearer> {
+fn found(app: &App, headers: &HeaderMap) -> Option<Token> {
     let now = app.config.service.engine().parts().clock.now();
     let tokens = app.config.tokens.read().unwrap_or_else(PoisonError::into_inner);
     tokens.find(&secret(headers)?, now)

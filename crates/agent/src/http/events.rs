@@ -20,10 +20,8 @@ use super::response::{failed, text};
 use super::state::App;
 use super::{auth, fields};
 
-/// Interval of polls of the ledger.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A client that listens to events.
 struct Listener {
     app: App,
     /// Headers of its request, with the token.

@@ -14,7 +14,6 @@ use serde_json::{Map, Value};
 static PLAIN: LazyLock<BTreeMap<Verb, BTreeMap<String, Plain>>> =
     LazyLock::new(|| Verb::ALL.iter().map(|verb| (*verb, schema::plain_fields(*verb))).collect());
 
-/// The fields of a query.
 pub(super) fn of_query(verb: Verb, query: Option<&str>) -> Result<Map<String, Value>, Failure> {
     let mut fields = Map::new();
     for (name, text) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
@@ -47,7 +46,6 @@ fn value(verb: Verb, name: &str, plain: Plain, text: &str) -> Result<Value, Fail
     }
 }
 
-/// Adds the fields of the path.
 pub(super) fn add_path(
     verb: Verb,
     fields: &mut Map<String, Value>,

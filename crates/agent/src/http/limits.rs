@@ -34,7 +34,6 @@ impl Default for Rates {
     }
 }
 
-/// The rate limiters.
 pub(super) struct RateLimits {
     tokens: DefaultKeyedRateLimiter<String>,
     strangers: DefaultDirectRateLimiter,
@@ -67,7 +66,6 @@ impl RateLimits {
     }
 }
 
-/// The slots of event listeners.
 pub(super) struct ListenerSlots {
     all: Arc<Semaphore>,
     /// By token; there are no more entries than tokens.
@@ -87,7 +85,6 @@ impl Default for ListenerSlots {
 }
 
 impl ListenerSlots {
-    /// Takes a slot for a token.
     pub(super) fn take(&self, id: &str) -> Result<ListenerSlot, Failure> {
         let full = |_| {
             let (why, hint) = ("too many event listeners", "try again later, or poll history.events");

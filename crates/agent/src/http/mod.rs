@@ -24,7 +24,7 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, get};
 use exokit_model::ids::PersonId;
 use exokit_service::Caller;
-use exokit_spans::{TRACEPARENT, TraceContext};
+use exokit_spans::request::{TRACEPARENT, TraceContext};
 use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::decode::{self, DecodeError};
 use exokit_wire::envelope::{Meta, reply};
@@ -41,7 +41,7 @@ use self::limits::{ListenerSlots, RateLimits};
 use self::response::{failed, json_response, text};
 use self::state::{App, CloudCheck, RouterState};
 use crate::outcome;
-use crate::tokens::Bearer;
+use crate::tokens::Token;
 
 pub use limits::Rates;
 pub(crate) use server::{Timeouts, serve};
@@ -51,7 +51,6 @@ pub(crate) use state::RouterConfig;
 /// times.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Every route.
 pub(crate) fn router(config: RouterConfig) -> Router {
     let limits = RateLimits::new(config.rates);
     let (cloud_check, listeners) = (CloudCheck::default(), ListenerSlots::default());
@@ -160,13 +159,12 @@ async fn answer(
         Ok(_) => json_response(StatusCode::OK, reply(&outcome)),
         Err(failure) => failed(failure),
     };
-    if let Ok(value) = HeaderValue::from_str(&trace.traceparent()) {
+    if let Ok(value) = HeaderValue::from_str(&trace.to_string()) {
         response.headers_mut().insert(TRACEPARENT, value);
     }
     response
 }
 
-/// The span of a request.
 fn span(verb: Verb) -> Span {
     let method = method_name(verb);
     tracing::trace_span!(
@@ -232,7 +230,7 @@ async fn outcome(
 }
 
 /// A token speaks for its person only.
-fn speaks_for(bearer: &Bearer, said: Option<PersonId>) -> Result<PersonId, Failure> {
+fn speaks_for(bearer: &Token, said: Option<PersonId>) -> Result<PersonId, Failure> {
     match said {
         Some(said) if said != bearer.person => {
             let why = format!("the token speaks for {}, not for {said}", bearer.person);

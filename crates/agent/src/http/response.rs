@@ -5,12 +5,10 @@ use axum::response::{IntoResponse as _, Response};
 use exokit_wire::envelope::reply;
 use exokit_wire::failure::Failure;
 
-/// A header as text.
 pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The response to a request that failed.
 pub(super) fn failed(failure: &Failure) -> Response {
     let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json_response(status, reply(&Err(failure.clone())));
@@ -24,7 +22,6 @@ pub(super) fn failed(failure: &Failure) -> Response {
     response
 }
 
-/// A response with a JSON body.
 pub(super) fn json_response(status: StatusCode, text: String) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

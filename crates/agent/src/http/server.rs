@@ -16,7 +16,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// one.
 const CONNECTIONS_MAX: usize = 1_024;
 
-/// Timeouts of connections.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
     /// For the head of a request, from the start of the connection or the end of
@@ -76,7 +75,6 @@ async fn accept(
     Ok((stream, slot))
 }
 
-/// Serves one connection in a task of its own.
 fn serve_connection(
     stream: TcpStream,
     slot: OwnedSemaphorePermit,

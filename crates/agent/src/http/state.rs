@@ -10,7 +10,6 @@ use super::limits::{ListenerSlots, RateLimits, Rates};
 use crate::metrics::Metrics;
 use crate::tokens::Tokens;
 
-/// The needs of the routes.
 pub(crate) struct RouterConfig {
     pub(crate) service: Service,
     pub(crate) metrics: Arc<Metrics>,
@@ -23,7 +22,6 @@ pub(crate) struct RouterConfig {
     pub(crate) stop: watch::Receiver<bool>,
 }
 
-/// State that the routes share.
 pub(super) struct RouterState {
     pub(super) config: RouterConfig,
     pub(super) limits: RateLimits,
@@ -34,6 +32,5 @@ pub(super) struct RouterState {
 /// The state as handlers receive it.
 pub(super) type App = Arc<RouterState>;
 
-/// The last check of the cloud.
 #[derive(Default)]
 pub(super) struct CloudCheck(pub(super) Mutex<Option<(Instant, Result<(), String>)>>);

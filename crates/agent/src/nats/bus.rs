@@ -34,7 +34,7 @@ impl NatsBus {
     /// When the acknowledgements cannot be subscribed to.
     pub(super) async fn new(client: Client) -> Result<Self, NatsError> {
         let acks = StreamAcks::subscribe(&client).await;
-        let acks = acks.map_err(|source| NatsError::Subscribe { subject: "its inbox".to_owned(), source })?;
+        let acks = acks.map_err(|source| NatsError::Subscribe("its inbox".to_owned(), source))?;
         Ok(Self { client, since: Mutex::new(None), acks: tokio::sync::Mutex::new(acks) })
     }
 

@@ -17,18 +17,15 @@ use super::registration::{AGENT, SERVICE};
 use super::request_server::GROUP;
 use super::request_stats::{OperationStats, RequestStats};
 
-/// Prefix of the subjects of the protocol.
 const PREFIX: &str = "$SRV";
 
 /// The queries of the protocol: the second part of their subjects.
 const QUERIES: [&str; 3] = ["PING", "INFO", "STATS"];
 
-/// The permissions that the queries need.
 pub(super) fn permissions() -> Vec<Permission> {
     QUERIES.iter().map(|query| Permission::Subscribe(format!("{PREFIX}.{query}"))).collect()
 }
 
-/// The micro service of one process.
 pub(super) struct MicroService {
     client: Client,
     stats: Arc<RequestStats>,
@@ -46,9 +43,6 @@ impl MicroService {
     }
 
     /// Answers queries until `stop` completes.
-    ///
-    /// # Errors
-    /// When a subject cannot be subscribed to.
     pub(super) async fn run(self, stop: impl Future<Output = ()>) -> Result<(), NatsError> {
         let mut queries = Vec::new();
         // Queries to all services, to this service, and to this process.
@@ -56,7 +50,7 @@ impl MicroService {
             for query in QUERIES {
                 let subject = format!("{PREFIX}.{query}{end}");
                 let subscribed = self.client.subscribe(subject.clone()).await;
-                queries.push(subscribed.map_err(|source| NatsError::Subscribe { subject, source })?);
+                queries.push(subscribed.map_err(|source| NatsError::Subscribe(subject, source))?);
             }
         }
         let mut queries = select_all(queries);

@@ -36,7 +36,6 @@ const NAME: &str = "exokit AZ-INFRA-001";
 /// Pause before another attempt to publish events.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Serves the agent on NATS.
 pub(crate) struct NatsServer {
     pub(crate) options: NatsOptions,
     /// Folder of the cursor of published events.
@@ -50,9 +49,6 @@ pub(crate) struct NatsServer {
 impl NatsServer {
     /// Serves until `stop` comes true. While the server is away, the ledger and
     /// HTTP do their work.
-    ///
-    /// # Errors
-    /// When the server denies a permission, or the cursor cannot be opened.
     pub(crate) async fn run(self, stop: Receiver<bool>) -> Result<(), ServeError> {
         self.begin_events().await?;
         let connected = tokio::select! {
@@ -112,7 +108,7 @@ impl NatsServer {
     /// The cursor of events; none when another process holds it.
     fn cursor(&self) -> Result<Option<FileCursor>, ServeError> {
         let folder = &self.folder;
-        FileCursor::open(folder).map_err(|source| ServeError::Cursor { folder: folder.clone(), source })
+        FileCursor::open(folder).map_err(|source| ServeError::Cursor(folder.clone(), source))
     }
 
     /// Connects, and says whether the agent may be described as a micro service.

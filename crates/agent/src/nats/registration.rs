@@ -15,16 +15,13 @@ use tokio::sync::watch;
 /// Id of the agent on the platform.
 pub(super) const AGENT: &str = "AZ-INFRA-001";
 
-/// Name of the service.
 pub(super) const SERVICE: &str = "az-infra-provisioner";
 
 /// The subjects of requests to all agents of the platform.
 pub(super) const BROADCAST: &str = "broadcast.>";
 
-/// Interval of heartbeats.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Keeps the agent registered.
 pub(super) struct Registration {
     pub(super) client: Client,
     pub(super) service: Service,
@@ -34,11 +31,8 @@ pub(super) struct Registration {
 impl Registration {
     /// Registers on each connection, because the list may have gone with the
     /// connection before, and stays registered until `stop` completes.
-    ///
-    /// # Errors
-    /// When broadcasts cannot be subscribed to.
     pub(super) async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), NatsError> {
-        let failed = |source| NatsError::Subscribe { subject: BROADCAST.to_owned(), source };
+        let failed = |source| NatsError::Subscribe(BROADCAST.to_owned(), source);
         let mut broadcasts = self.client.subscribe(BROADCAST).await.map_err(failed)?;
         tokio::pin!(stop);
         let mut heartbeat = tokio::time::interval(HEARTBEAT_INTERVAL);

@@ -7,8 +7,7 @@ use std::time::Duration;
 use async_nats::{Client, HeaderMap, Message, Subscriber};
 use exokit_nats::{NatsError, is_inbox, round_trip};
 use exokit_service::Service;
-use exokit_spans::request::process_span;
-use exokit_spans::{TRACEPARENT, TraceContext};
+use exokit_spans::request::{TRACEPARENT, TraceContext, process_span};
 use exokit_wire::envelope::reply;
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::verb::Verb;
@@ -47,15 +46,12 @@ pub(super) struct RequestServer {
 
 impl RequestServer {
     /// Subscribes to every operation.
-    ///
-    /// # Errors
-    /// When a subject cannot be subscribed to.
     pub(super) async fn subscribe(handler: Handler) -> Result<Self, NatsError> {
         let mut requests = Vec::new();
         for verb in Verb::ALL {
             let subject = verb.subject().to_owned();
             let subscribed = handler.client.queue_subscribe(subject.clone(), GROUP.to_owned()).await;
-            requests.push(subscribed.map_err(|source| NatsError::Subscribe { subject, source })?);
+            requests.push(subscribed.map_err(|source| NatsError::Subscribe(subject, source))?);
         }
         // A client may send a request as soon as this returns. A server that went
         // away receives the subscriptions when it is back.
@@ -110,7 +106,6 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-/// Handles one request.
 #[derive(Clone)]
 pub(super) struct Handler {
     pub(super) client: Client,
@@ -153,7 +148,7 @@ impl Handler {
 /// Headers of a reply: its trace, and the failure.
 fn headers<T>(trace: &TraceContext, outcome: &Result<T, Failure>) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(TRACEPARENT, trace.traceparent());
+    headers.insert(TRACEPARENT, trace.to_string());
     if let Err(failure) = outcome {
         headers.insert(ERROR_CODE, failure.status.to_string());
         headers.insert(ERROR, failure.code.clone());

@@ -22,7 +22,6 @@ pub(super) struct OperationStats {
 pub(super) struct RequestStats(Mutex<BTreeMap<Verb, OperationStats>>);
 
 impl RequestStats {
-    /// Records a reply.
     pub(super) fn record<T>(&self, verb: Verb, outcome: &Result<T, Failure>, took: Duration) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let stats = all.entry(verb).or_default();

@@ -28,7 +28,6 @@ enum Stream {
 }
 
 impl Stream {
-    /// Longest wait for acknowledgements.
     fn timeout(self) -> Duration {
         match self {
             Stream::Present => KNOWN_TIMEOUT,
@@ -38,7 +37,6 @@ impl Stream {
     }
 }
 
-/// The acknowledgements.
 #[derive(Debug)]
 pub(super) struct StreamAcks {
     inbox: String,
@@ -54,7 +52,6 @@ pub(super) struct StreamAcks {
     first_new: Option<u64>,
 }
 
-/// Payload of an acknowledgement.
 #[derive(Debug, Deserialize)]
 struct Payload {
     seq: Option<u64>,
@@ -84,7 +81,6 @@ impl StreamAcks {
         Ok(Self { inbox, acks, stream: Stream::Unknown, connection: 0, next: 0, first: 0, first_new: None })
     }
 
-    /// Reply subject of the next message.
     pub(super) fn reply(&mut self) -> String {
         self.next += 1;
         format!("{}.{}", self.inbox, self.next - 1)

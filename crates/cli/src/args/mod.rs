@@ -110,9 +110,6 @@ pub(crate) enum CloudName {
 }
 
 impl CloudName {
-    /// Every cloud.
-    pub(crate) const ALL: [CloudName; 2] = [CloudName::Sim, CloudName::Exoscale];
-
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             CloudName::Sim => "sim",

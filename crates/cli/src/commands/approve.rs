@@ -86,14 +86,7 @@ fn sign_here(
 
 /// The root key. Without it any roster could be shown.
 fn root(connection: &Connection<'_>, args: &VoteArgs) -> Result<PublicKey, CliError> {
-    let root = match &args.root {
-        Some(path) => {
-            let text = read(path)?;
-            Some(PublicKey::parse(text.trim()).doing("reading the root key", path.display())?)
-        }
-        None => connection.pinned_root()?,
-    };
-    root.ok_or_else(|| {
+    keys::root(connection.settings, args.root.as_ref())?.ok_or_else(|| {
         let why = "no root key is pinned here, so nobody vouches for the roster";
         let hint = "give the public half with --root FILE; whoever ran `exokit approver init` has it";
         CliError::new("no-root", "checking", "the roster", why, hint)
@@ -147,7 +140,6 @@ fn check_decision(token: &str, vote: Decision) -> Result<(), Refusal> {
     }
 }
 
-/// Shows the page, asks, and signs.
 fn sign(
     settings: &Settings,
     args: &VoteArgs,
@@ -161,7 +153,7 @@ fn sign(
         (None, Ok(workspace)) => workspace.state.private_key(settings.person.as_str()),
         (None, Err(_)) => {
             let (why, hint) = ("no key is named", "name its file with --key, or in EXOKIT_KEY");
-            return Err(CliError::new("key", "finding", "your key", why, hint).exit(Exit::Usage));
+            return Err(CliError::unusable("key", "finding", "your key", why, hint));
         }
     };
     let key = keys::open(settings, &path, settings.person.as_str())?;
@@ -195,9 +187,8 @@ fn owner(roster: &Roster, key: &SecretKey) -> Option<PersonId> {
 
 fn confirm(settings: &Settings, person: &PersonId, vote: Decision) -> Result<(), CliError> {
     let verb = if vote == Decision::Approve { "approve" } else { "deny" };
-    let refuse = |why: &str, hint: &str| {
-        Err(CliError::new("not-confirmed", "asking", person, why, hint).exit(Exit::Usage))
-    };
+    let refuse =
+        |why: &str, hint: &str| Err(CliError::unusable("not-confirmed", "asking", person, why, hint));
     if !settings.output.asks {
         return refuse("there is no terminal to ask at", "add --yes when you have read the page above");
     }
@@ -210,7 +201,6 @@ fn confirm(settings: &Settings, person: &PersonId, vote: Decision) -> Result<(),
     }
 }
 
-/// Prints what the vote did.
 fn show(output: &Output, voted: &VoteReply) -> Result<Exit, CliError> {
     let VoteReply { person, plan_id, environment, .. } = voted;
     output.data(voted, || match (voted.decision, &voted.still) {
@@ -219,6 +209,5 @@ fn show(output: &Output, voted: &VoteReply) -> Result<Exit, CliError> {
             format!("{person} approved {plan_id}; it can run: exokit watch {environment}\n")
         }
         (Decision::Deny, _) => format!("{person} denied {plan_id}; it will never run\n"),
-    })?;
-    Ok(Exit::Done)
+    })
 }

@@ -20,17 +20,16 @@ use crate::state_dir::write_new;
 
 pub(crate) async fn run(settings: &Settings, command: ApproverCommand) -> Result<Exit, CliError> {
     match command {
-        ApproverCommand::Init(args) => init(settings, &args).await?,
-        ApproverCommand::CreateKey(args) => create_key(settings, &args)?,
-        ApproverCommand::Add(args) => add(settings, &args).await?,
-        ApproverCommand::Revoke(args) => revoke(settings, &args).await?,
-        ApproverCommand::List => show(settings, &Connection::open(settings, None).await?.roster().await?)?,
-        ApproverCommand::Policy(args) => policy(settings, &args).await?,
+        ApproverCommand::Init(args) => init(settings, &args).await,
+        ApproverCommand::CreateKey(args) => create_key(settings, &args),
+        ApproverCommand::Add(args) => add(settings, &args).await,
+        ApproverCommand::Revoke(args) => revoke(settings, &args).await,
+        ApproverCommand::List => show(settings, &Connection::open(settings, None).await?.roster().await?),
+        ApproverCommand::Policy(args) => policy(settings, &args).await,
     }
-    Ok(Exit::Done)
 }
 
-async fn init(settings: &Settings, args: &InitArgs) -> Result<(), CliError> {
+async fn init(settings: &Settings, args: &InitArgs) -> Result<Exit, CliError> {
     let workspace = settings.workspace()?;
     let (state, pin) = (&workspace.state, workspace.state.root_public());
     if keys::pinned_root(state)?.is_some() {
@@ -61,7 +60,7 @@ async fn init(settings: &Settings, args: &InitArgs) -> Result<(), CliError> {
     })
 }
 
-fn create_key(settings: &Settings, args: &CreateKeyArgs) -> Result<(), CliError> {
+fn create_key(settings: &Settings, args: &CreateKeyArgs) -> Result<Exit, CliError> {
     let path = match &args.out {
         Some(path) => path.clone(),
         None => settings.workspace()?.state.private_key(args.person.as_str()),
@@ -82,7 +81,7 @@ fn create_key(settings: &Settings, args: &CreateKeyArgs) -> Result<(), CliError>
     })
 }
 
-async fn add(settings: &Settings, args: &AddArgs) -> Result<(), CliError> {
+async fn add(settings: &Settings, args: &AddArgs) -> Result<Exit, CliError> {
     let public = match &args.public {
         Some(text) => Some(PublicKey::parse(text).doing("reading", "the public key")?),
         None => own_public(settings, args)?,
@@ -118,7 +117,7 @@ fn own_public(settings: &Settings, args: &AddArgs) -> Result<Option<PublicKey>, 
     }
 }
 
-async fn revoke(settings: &Settings, args: &RevokeArgs) -> Result<(), CliError> {
+async fn revoke(settings: &Settings, args: &RevokeArgs) -> Result<Exit, CliError> {
     change(settings, args.root_key.as_ref(), |current, now| roster::revoke_key(current, &args.key, now)).await
 }
 
@@ -135,7 +134,7 @@ pub(crate) fn changes(args: &PolicyArgs) -> bool {
     amounts.iter().any(Option::is_some) || args.life_max.is_some()
 }
 
-async fn policy(settings: &Settings, args: &PolicyArgs) -> Result<(), CliError> {
+async fn policy(settings: &Settings, args: &PolicyArgs) -> Result<Exit, CliError> {
     if changes(args) {
         return change(settings, args.root_key.as_ref(), |current, now| {
             let old = &current.policy;
@@ -156,8 +155,7 @@ async fn policy(settings: &Settings, args: &PolicyArgs) -> Result<(), CliError> 
     show_policy(settings, &roster.policy)
 }
 
-/// Prints bands and caps.
-fn show_policy(settings: &Settings, policy: &CostPolicy) -> Result<(), CliError> {
+fn show_policy(settings: &Settings, policy: &CostPolicy) -> Result<Exit, CliError> {
     settings.output.data(policy, || {
         let cap = |cap: Option<rust_decimal::Decimal>| cap.map_or_else(|| "none".to_owned(), amount);
         format!(
@@ -178,7 +176,7 @@ async fn change(
     settings: &Settings,
     root_key: Option<&PathBuf>,
     change: impl FnOnce(&Roster, jiff::Timestamp) -> Result<Roster, RosterRefusal>,
-) -> Result<(), CliError> {
+) -> Result<Exit, CliError> {
     let session = Session::open(settings).await?;
     if session.engine.parts().root.is_none() {
         let hint = "run `exokit approver init` first";
@@ -193,8 +191,7 @@ async fn change(
     show(settings, &installed)
 }
 
-/// Prints persons and keys.
-fn show(settings: &Settings, roster: &Roster) -> Result<(), CliError> {
+fn show(settings: &Settings, roster: &Roster) -> Result<Exit, CliError> {
     settings.output.data(roster, || {
         if roster.persons.is_empty() {
             return "Nobody can approve yet. `exokit approver add` adds a person.\n".to_owned();

@@ -36,6 +36,5 @@ pub(crate) async fn run(settings: &Settings, command: &AuditCommand) -> Result<E
             "The ledger is whole: {} records, {} environments, {} operations.\nIts end is {} {}\n",
             audit.records, audit.environments, audit.operations, audit.records, audit.head
         )
-    })?;
-    Ok(Exit::Done)
+    })
 }

@@ -1,7 +1,6 @@
 //! `exokit demo`: the whole story, each step by the command that a user would
 //! type, run as a process of its own.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -28,7 +27,6 @@ const fn step(says: &'static str, types: &'static [&'static str], ends: Exit) ->
     Step { says, types, ends }
 }
 
-/// The story.
 const STORY: &[Step] = &[
     step(
         "Once, by the platform team: a root key, and three persons with keys of their own.",
@@ -120,9 +118,7 @@ fn new_folder(folder: &Path) -> Result<PathBuf, CliError> {
     let used = folder.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if used {
         let hint = "name a folder that is new or empty";
-        return Err(
-            CliError::new("exists", "using", folder.display(), "it is not empty", hint).exit(Exit::Usage)
-        );
+        return Err(CliError::unusable("exists", "using", folder.display(), "it is not empty", hint));
     }
     std::fs::create_dir_all(folder).doing("making", folder.display())?;
     std::fs::canonicalize(folder).doing("finding", folder.display())
@@ -159,13 +155,7 @@ impl Teller<'_> {
         if step.ends != Exit::Done {
             output.raw(format!("(exit code {expected}, as it should be)\n").as_bytes())?;
         }
-        std::io::stdout()
-            .flush()
-            .or_else(|error| match error.kind() {
-                std::io::ErrorKind::BrokenPipe => Ok(()),
-                _ => Err(error),
-            })
-            .doing("writing", "the output")
+        Ok(())
     }
 
     /// This program again, with nothing of the caller's cloud.

@@ -10,8 +10,8 @@ use crate::exit::Exit;
 
 pub(crate) async fn run(connection: &Connection<'_>, args: &HistoryArgs) -> Result<Exit, CliError> {
     let lines = connection.call(&HistoryRequest { environment: args.environment.clone() }).await?.lines;
-    connection.settings.output.data(&lines, || {
-        lines.iter().map(|line| format!("{}  {}\n", moment(line.at), line.text)).collect()
-    })?;
-    Ok(Exit::Done)
+    connection
+        .settings
+        .output
+        .data(&lines, || lines.iter().map(|line| format!("{}  {}\n", moment(line.at), line.text)).collect())
 }

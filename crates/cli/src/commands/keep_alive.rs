@@ -11,6 +11,5 @@ use crate::exit::Exit;
 pub(crate) async fn run(connection: &Connection<'_>, args: &EnvironmentArgs) -> Result<Exit, CliError> {
     let reply = connection.call(&KeepAliveRequest { environment: args.environment.clone() }).await?;
     let text = || format!("{} is kept until {}\n", reply.environment, moment(reply.kept_until));
-    connection.settings.output.data(&reply, text)?;
-    Ok(Exit::Done)
+    connection.settings.output.data(&reply, text)
 }

@@ -21,6 +21,5 @@ pub(crate) async fn run(connection: &Connection<'_>, args: &ListArgs) -> Result<
         }
     }
     let text = || exokit_text::environment::list(&shown, SystemClock.now());
-    connection.settings.output.data(&shown, text)?;
-    Ok(Exit::Done)
+    connection.settings.output.data(&shown, text)
 }

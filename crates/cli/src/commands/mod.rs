@@ -28,8 +28,10 @@ mod teardown;
 mod token;
 mod watch;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
 use exokit_model::approval::Decision;
-use exokit_spans::queue::DropCounter;
 
 use crate::args::{ApproverCommand, Command, PricesCommand, RegistryCommand};
 use crate::connection::Connection;
@@ -41,12 +43,12 @@ use crate::settings::Settings;
 pub(crate) async fn run(
     command: Command,
     settings: &Settings,
-    dropped: DropCounter,
+    dropped: Arc<AtomicU64>,
 ) -> Result<Exit, CliError> {
     if let (Some(name), Some(_)) = (local_name(&command), &settings.agent) {
         let why = format!("{name} cannot be asked of an agent: it works on this host");
         let hint = "leave --agent out, and unset EXOKIT_AGENT; `--state` says on which state it works";
-        return Err(CliError::new("usage", "running", "the command", why, hint).exit(Exit::Usage));
+        return Err(CliError::unusable("usage", "running", "the command", why, hint));
     }
     let connect = |steps_at_once| Connection::open(settings, steps_at_once);
     match command {

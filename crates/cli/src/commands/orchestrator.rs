@@ -1,6 +1,5 @@
 //! `exokit orchestrator`: tasks of the platform become requests to the agent.
 
-use exokit_approval::keys::PublicKey;
 use exokit_cloud::clock::{Clock as _, SystemClock};
 use exokit_model::text::excerpt;
 use exokit_nats::{Connection, NatsError, NatsOptions};
@@ -25,11 +24,10 @@ pub(crate) async fn run(settings: &Settings, args: &OrchestratorArgs) -> Result<
     let routes = routes(args)?;
     let Some(nats) = nats_options(settings, &args.nats, "_INBOX.orchestrator")? else {
         let hint = "say where it is with --nats or EXOKIT_NATS_URL";
-        return Err(
-            CliError::new("usage", "routing", "tasks", "no NATS server is named", hint).exit(Exit::Usage)
-        );
+        return Err(CliError::unusable("usage", "routing", "tasks", "no NATS server is named", hint));
     };
-    let root = root(settings, args)?;
+    // Rosters are believed by it: without one no vote verifies.
+    let root = keys::root(settings, args.root.as_ref())?;
     let path = match &args.audit {
         Some(path) => path.clone(),
         None => {
@@ -75,20 +73,8 @@ fn routes(args: &OrchestratorArgs) -> Result<Routes, CliError> {
         None => ("the platform's table".to_owned(), ROUTES.to_owned()),
     };
     let hint = "communication/routes.yaml shows how a table looks";
-    let refused = |why: String| CliError::new("file", "reading", &name, why, hint).exit(Exit::Usage);
+    let refused = |why: String| CliError::unusable("file", "reading", &name, why, hint);
     let routes: Routes = decode_yaml(&name, &text).map_err(|error| refused(error.to_string()))?;
     routes.check().map_err(refused)?;
     Ok(routes)
-}
-
-/// The root key by which rosters are believed. Without one no vote verifies.
-fn root(settings: &Settings, args: &OrchestratorArgs) -> Result<Option<PublicKey>, CliError> {
-    match (&args.root, &settings.workspace) {
-        (Some(path), _) => {
-            let key = PublicKey::parse(read(path)?.trim());
-            key.map(Some).doing("reading the root key", path.display())
-        }
-        (None, Ok(workspace)) => keys::pinned_root(&workspace.state),
-        (None, Err(_)) => Ok(None),
-    }
 }

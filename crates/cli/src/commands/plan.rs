@@ -29,8 +29,7 @@ pub(crate) async fn run(connection: &Connection<'_>, args: &PlanArgs) -> Result<
         value["cost"]["ttl"] = Value::Null;
     }
     let digest = reply.view.digest;
-    output.data(&value, || exokit_text::plan::text(&plan, &digest, &roster, connection.speed))?;
-    Ok(Exit::Done)
+    output.data(&value, || exokit_text::plan::text(&plan, &digest, &roster, connection.speed))
 }
 
 /// Says why this template was chosen, and what was noticed.

@@ -22,8 +22,7 @@ pub(crate) async fn run(settings: &Settings, command: &PricesCommand) -> Result<
     match command {
         PricesCommand::Show => {
             let list = Connection::open(settings, None).await?.call(&PricesRequest {}).await?;
-            settings.output.data(&list, || show(&list))?;
-            Ok(Exit::Done)
+            settings.output.data(&list, || show(&list))
         }
         PricesCommand::Update => update(settings).await,
         PricesCommand::Verify => {
@@ -68,8 +67,7 @@ async fn update(settings: &Settings) -> Result<Exit, CliError> {
     let value = json!({ "file": path, "date": next.date, "changed": changed });
     settings.output.data(&value, || {
         format!("{}\nThe prices of {} are in {}.\n", difference(&changed), next.date, path.display())
-    })?;
-    Ok(Exit::Done)
+    })
 }
 
 fn difference(changed: &[PriceDifference]) -> String {

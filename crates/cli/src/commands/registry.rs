@@ -51,7 +51,7 @@ async fn export(connection: &Connection<'_>) -> Result<String, CliError> {
             None => break,
         }
     }
-    let from = connection.client.transport().address();
+    let from = connection.client.transport.address();
     let document = export::document(records).doing("exporting", from)?;
     serde_json::to_string_pretty(&document).map_err(std::io::Error::other).doing("exporting", from)
 }

@@ -20,8 +20,7 @@ pub(crate) fn run(settings: &Settings, args: &SchemaArgs) -> Result<Exit, CliErr
             let found = known.iter().find(|(known, _)| known == name);
             let (_, schema) = found.ok_or_else(|| {
                 let hint = "`exokit schema` prints all names";
-                CliError::new("no-schema", "finding", name, "there is no such message", hint)
-                    .exit(Exit::Usage)
+                CliError::unusable("no-schema", "finding", name, "there is no such message", hint)
             })?;
             settings.output.raw(text(schema).as_bytes())?;
         }

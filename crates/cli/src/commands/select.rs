@@ -19,8 +19,7 @@ pub(crate) async fn run(connection: &Connection<'_>, args: &SelectArgs) -> Resul
     let set = templates(connection.settings)?;
     let mut value = serde_json::to_value(&selection).unwrap_or_default();
     value["currency"] = json!(selection.currency);
-    connection.settings.output.data(&value, || text(&selection, &set, args))?;
-    Ok(Exit::Done)
+    connection.settings.output.data(&value, || text(&selection, &set, args))
 }
 
 fn text(selection: &Selection, set: &TemplateSet, args: &SelectArgs) -> String {

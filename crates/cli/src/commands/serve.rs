@@ -1,13 +1,13 @@
 //! `exokit serve`: the agent.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use exokit_agent::http::Rates;
 use exokit_agent::metrics::Metrics;
 use exokit_agent::serve::{ServeEvent, ServeOptions, serve};
 use exokit_model::text::excerpt;
 use exokit_service::admission::Limits;
-use exokit_spans::queue::DropCounter;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -23,7 +23,7 @@ use crate::settings::Settings;
 pub(crate) async fn run(
     settings: &Settings,
     args: &ServeArgs,
-    dropped: DropCounter,
+    dropped: Arc<AtomicU64>,
 ) -> Result<Exit, CliError> {
     let metrics = Arc::new(Metrics::new(dropped));
     let cloud = Cloud::open(settings)?;

@@ -15,8 +15,7 @@ pub(crate) async fn run(connection: &Connection<'_>, args: &EnvironmentArgs) -> 
     let status = connection.call(&StatusRequest { environment: args.environment.clone() }).await?;
     let mut value = serde_json::to_value(&status.view).unwrap_or_default();
     value["open"] = status.open.iter().map(in_full).collect();
-    connection.settings.output.data(&value, || text(&status))?;
-    Ok(Exit::Done)
+    connection.settings.output.data(&value, || text(&status))
 }
 
 /// One environment for people, with its unfinished operations.

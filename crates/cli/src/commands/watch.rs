@@ -57,18 +57,15 @@ pub(crate) async fn run(connection: &Connection<'_>, args: &WatchArgs) -> Result
         Ok(found) => start(connection, &found.operation.plan_id, !args.once).await,
         Err(failure) if failure.class() == Class::NotFound => {
             connection.settings.output.note("Nothing is being done.");
-            connection.settings.output.data(&status.view, || show::text(&status))?;
-            Ok(Exit::Done)
+            connection.settings.output.data(&status.view, || show::text(&status))
         }
         Err(failure) => Err(failure.into()),
     }
 }
 
-/// A watch over all environments.
 struct Watch<'c> {
     connection: &'c Connection<'c>,
     progress: std::sync::Arc<Progress>,
-    /// The last record that was seen.
     after: u64,
     /// Operations under way, each with what ends its run.
     busy: BTreeMap<OperationId, oneshot::Sender<()>>,
@@ -107,7 +104,13 @@ impl<'c> Watch<'c> {
             if is_due {
                 next_round = (!once).then(|| Instant::now() + ROUND);
             }
-            match watch.round(is_due).await {
+            let polled = async {
+                if is_due {
+                    watch.take_up().await?;
+                }
+                watch.news().await
+            };
+            match polled.await {
                 Err(error) if once => return Err(error),
                 // The next round may succeed.
                 Err(error) => watch.say_once(error.text()),
@@ -117,7 +120,7 @@ impl<'c> Watch<'c> {
                 return Ok(watch.exit);
             }
             let pause =
-                if watch.busy.is_empty() { ROUND } else { connection.client.transport().poll_interval() };
+                if watch.busy.is_empty() { ROUND } else { connection.client.transport.poll_interval() };
             tokio::select! {
                 biased;
                 Some((id, failure)) = watch.runs.next() => watch.stopped(&id, failure),
@@ -126,18 +129,11 @@ impl<'c> Watch<'c> {
         }
     }
 
-    async fn round(&mut self, is_due: bool) -> Result<(), CliError> {
-        if is_due {
-            self.take_up().await?;
-        }
-        self.news().await
-    }
-
     /// Plans the removal of what has expired, and begins to run and to show what
     /// can go on.
     async fn take_up(&mut self) -> Result<(), CliError> {
         let connection = self.connection;
-        for failure in connection.client.transport().expire().await {
+        for failure in connection.client.transport.expire().await {
             self.say_once(CliError::from(failure).text());
         }
         for plan_id in self.ready().await? {
@@ -149,7 +145,7 @@ impl<'c> Watch<'c> {
             self.runs.push(Box::pin(async move {
                 let failure = tokio::select! {
                     biased;
-                    Err(failure) = connection.client.transport().run(&id) => Some(failure),
+                    Err(failure) = connection.client.transport.run(&id) => Some(failure),
                     _ = ended => None,
                 };
                 (id, failure)

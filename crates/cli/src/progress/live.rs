@@ -10,10 +10,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 
 use super::track::{Change, Track, lock};
 
-/// How often the lines are drawn.
 const TICK: Duration = Duration::from_millis(125);
 
-/// The lines of one operation.
 pub(super) struct Lines {
     all: MultiProgress,
     whole: ProgressBar,

@@ -16,20 +16,11 @@ use exokit_wire::event::EventMessage;
 use crate::output::{Output, say};
 
 use live::Lines;
-use track::{Change, Track, lock};
-
-/// How progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Quiet,
-    Plain,
-    Live,
-}
+use track::{Track, lock};
 
 /// Shows the operations that were begun here; passes over all others.
 pub(crate) struct Progress {
-    mode: Mode,
-    colour: bool,
+    output: Output,
     shown: Mutex<BTreeMap<OperationId, Shown>>,
 }
 
@@ -40,12 +31,7 @@ struct Shown {
 
 impl Progress {
     pub(crate) fn new(output: &Output) -> Arc<Self> {
-        let mode = match (output.quiet, output.live) {
-            (true, _) => Mode::Quiet,
-            (false, true) => Mode::Live,
-            (false, false) => Mode::Plain,
-        };
-        Arc::new(Self { mode, colour: output.colour_notes, shown: Mutex::default() })
+        Arc::new(Self { output: output.clone(), shown: Mutex::default() })
     }
 
     fn shown(&self) -> MutexGuard<'_, BTreeMap<OperationId, Shown>> {
@@ -55,16 +41,12 @@ impl Progress {
     /// Shows an operation from now on.
     pub(crate) fn begin(&self, plan: &Plan, speed: f64) {
         let track = Track::new(plan, speed);
-        if self.mode == Mode::Plain {
-            say(&format!(
-                "{} {}: predicted {}\n",
-                plan.action,
-                plan.environment,
-                duration(track.predicted_seconds())
-            ));
+        let Output { quiet, live, colour_notes, .. } = self.output;
+        if !quiet && !live {
+            say(&format!("{}: predicted {}\n", track.title, duration(track.predicted_seconds())));
         }
         let track = Arc::new(Mutex::new(track));
-        let lines = (self.mode == Mode::Live).then(|| Lines::new(&track, self.colour));
+        let lines = (live && !quiet).then(|| Lines::new(&track, colour_notes));
         self.shown().insert(plan.plan_id.operation(), Shown { track, lines });
     }
 
@@ -83,7 +65,7 @@ impl Progress {
 
     /// Shows an event, if it is about an operation that is shown.
     pub(crate) fn recorded(&self, message: &EventMessage, event: &Event) {
-        if self.mode == Mode::Quiet {
+        if self.output.quiet {
             return;
         }
         let shown = self.shown();
@@ -97,18 +79,9 @@ impl Progress {
             (Some(lines), Some(change)) => lines.show(&change),
             (None, Some(change)) => {
                 let since = took(started.unwrap_or(message.at), message.at);
-                say(&format!("{since:>9}  {name}  {}\n", change.text()));
+                let node = change.node.map(|node| format!("{node}: ")).unwrap_or_default();
+                say(&format!("{since:>9}  {name}  {node}{}\n", change.words));
             }
-        }
-    }
-}
-
-impl Change {
-    /// As one plain line.
-    fn text(&self) -> String {
-        match &self.node {
-            Some(node) => format!("{node}: {}", self.words),
-            None => self.words.clone(),
         }
     }
 }

@@ -11,7 +11,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use exokit_text::format::took;
 
-/// One operation.
 pub(super) struct Track {
     pub(super) environment: String,
     pub(super) title: String,
@@ -24,7 +23,6 @@ pub(super) struct Track {
     said: BTreeMap<NodeKey, String>,
 }
 
-/// Where one resource stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Nothing was asked.
@@ -35,14 +33,11 @@ pub(super) enum Stage {
     Done,
 }
 
-/// An event, in words.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     /// The resource; none when the operation as a whole is meant.
     pub(super) node: Option<NodeKey>,
-    /// What happens, in words.
     pub(super) words: String,
-    /// Whether the resource is done.
     pub(super) done: bool,
 }
 
@@ -80,22 +75,19 @@ impl Track {
             Stage::Busy(since) => Some(since),
             _ => None,
         };
-        let took = took(begun.unwrap_or(at), at);
+        let since = begun.unwrap_or(at);
+        let (busy, took) = (Stage::Busy(since), took(since, at));
         let (stage, words) = match event {
-            Event::CreateIntended { .. } => (Stage::Busy(begun.unwrap_or(at)), "creating".to_owned()),
+            Event::CreateIntended { .. } => (busy, "creating".to_owned()),
             Event::CreateAccepted { .. } | Event::DeleteAccepted { .. } => return None,
             Event::CreateRefused { message, .. } => (Stage::Waiting, format!("refused: {message}")),
-            Event::CreateInDoubt { .. } => {
-                (Stage::Busy(begun.unwrap_or(at)), "in doubt, looking for it".to_owned())
-            }
-            Event::CreateAdopted { .. } => (Stage::Busy(begun.unwrap_or(at)), "found again".to_owned()),
+            Event::CreateInDoubt { .. } => (busy, "in doubt, looking for it".to_owned()),
+            Event::CreateAdopted { .. } => (busy, "found again".to_owned()),
             Event::CreateAbsent { .. } => (Stage::Waiting, "was not made, asking again".to_owned()),
             Event::ResourceReady { .. } => (Stage::Done, format!("ready after {took}")),
             Event::ResourceFailed { reason, .. } => (Stage::Waiting, format!("failed: {reason}")),
-            Event::DeleteIntended { .. } => (Stage::Busy(begun.unwrap_or(at)), "deleting".to_owned()),
-            Event::DeleteRefused { message, .. } => {
-                (Stage::Busy(begun.unwrap_or(at)), format!("not yet: {message}"))
-            }
+            Event::DeleteIntended { .. } => (busy, "deleting".to_owned()),
+            Event::DeleteRefused { message, .. } => (busy, format!("not yet: {message}")),
             Event::ResourceGone { .. } => (Stage::Done, format!("gone after {took}")),
             _ => return None,
         };

@@ -9,6 +9,7 @@ use exokit_client::{Address, Client, Http, Nats, Transport};
 use exokit_cloud::network::{NetworkOptions, real};
 use exokit_nats::NatsOptions;
 use exokit_service::chain;
+use tokio::sync::Mutex;
 
 use crate::error::{CliError, Doing as _};
 use crate::keys;
@@ -20,7 +21,6 @@ use in_process::InProcess;
 /// Prefix of the inboxes of a user that has none of its own.
 const INBOX: &str = "_INBOX.exokit";
 
-/// A client for one command.
 pub(crate) async fn client(
     settings: &Settings,
     steps_at_once: Option<NonZeroUsize>,
@@ -41,15 +41,15 @@ pub(crate) async fn client(
             Some(Address::Nats { url, user }) => (Box::new(nats(settings, url, user).await?), named),
         };
     let key = data_encoding::HEXLOWER.encode(&keys::random::<16>()?);
-    let notify = if settings.output.quiet { |_: &str| () } else { crate::output::say };
-    Ok(Client::new(transport, requester, format!("cli/{key}"), notify))
+    let notify: fn(&str) = if settings.output.quiet { |_| () } else { crate::output::say };
+    Ok(Client { transport, requester, key: format!("cli/{key}"), notify })
 }
 
 fn http(settings: &Settings, base: String) -> Result<Http, CliError> {
     let extra_ca_pem = settings.variable("EXOKIT_AGENT_CA").map(|path| read(path.as_ref())).transpose()?;
     let options = NetworkOptions { extra_ca_pem, ..NetworkOptions::default() };
     let client = real(&options).doing("preparing", "the network")?;
-    Ok(Http::new(client, base, settings.secret("EXOKIT_AGENT_TOKEN")))
+    Ok(Http { client, base, token: settings.secret("EXOKIT_AGENT_TOKEN") })
 }
 
 async fn nats(settings: &Settings, url: String, user: Option<String>) -> Result<Nats, CliError> {
@@ -63,5 +63,6 @@ async fn nats(settings: &Settings, url: String, user: Option<String>) -> Result<
     let connected = exokit_nats::connect(&options, "exokit").await;
     let connection = connected
         .map_err(|error| CliError::new("agent-away", "asking the agent", "", chain(&error), error.hint()))?;
-    Ok(Nats::new(connection.client, connection.events, url))
+    let exokit_nats::Connection { client, events } = connection;
+    Ok(Nats { client, server_events: Mutex::new(events), address: url })
 }
