@@ -40,8 +40,9 @@ pub struct Metrics {
     calls: IntCounterVec,
     commit_seconds: Histogram,
     costs: CostMetrics,
-    operations: OperationMetrics,
-    failed_polls: IntCounter,
+    pub(crate) operations: OperationMetrics,
+    /// Polls of the worker that failed.
+    pub(crate) failed_polls: IntCounter,
     spans: IntCounter,
     dropped: Arc<AtomicU64>,
 }
@@ -103,17 +104,6 @@ impl Metrics {
 
     fn error(&self, kind: &str) {
         self.errors.with_label_values(&[kind]).inc();
-    }
-
-    /// Counts a poll of the worker that failed.
-    pub(crate) fn failed_poll(&self) {
-        self.failed_polls.inc();
-    }
-
-    /// Counts votes and ends of operations with labels from the ledger, until the
-    /// process ends. A second caller counts nothing.
-    pub(crate) async fn count_operations(&self, ledger: &dyn Ledger) {
-        self.operations.run(ledger).await;
     }
 
     /// Observes the time of each commit of a ledger from now on.

@@ -108,7 +108,7 @@ async fn count(service: Service, metrics: Arc<Metrics>, stop: impl Future<Output
     tokio::select! {
         biased;
         () = stop => {}
-        () = metrics.count_operations(service.engine().parts().ledger.as_ref()) => {}
+        () = metrics.operations.run(service.engine().parts().ledger.as_ref()) => {}
     }
 }
 
@@ -129,7 +129,7 @@ fn note(noticed: WorkerEvent, metrics: &Metrics) {
         }
         WorkerEvent::Ending(environment) => tracing::info!(%environment, "it expires soon"),
         WorkerEvent::Blind(failure) => {
-            metrics.failed_poll();
+            metrics.failed_polls.inc();
             let Failure { code, doing, on, why, .. } = failure;
             tracing::warn!(code, doing, on, why, "something could not be looked at; it is tried again");
         }

@@ -53,17 +53,15 @@ impl Http {
             path = path.replace(&format!("{{{name}}}"), &segment(&value));
         }
         let base = &self.base;
-        let mut http = match request.verb.method() {
-            HttpMethod::Get => http::Request::get(format!("{base}{path}{}", query(&body.fields))),
-            HttpMethod::Post => http::Request::post(format!("{base}{path}")),
+        let (mut http, message) = match request.verb.method() {
+            HttpMethod::Get => {
+                (http::Request::get(format!("{base}{path}{}", query(&body.fields))), Bytes::new())
+            }
+            HttpMethod::Post => {
+                let http = http::Request::post(format!("{base}{path}"));
+                (http.header(CONTENT_TYPE, "application/json"), Bytes::from(body.to_message()?))
+            }
         };
-        let message = match request.verb.method() {
-            HttpMethod::Get => Bytes::new(),
-            HttpMethod::Post => Bytes::from(body.to_message()?),
-        };
-        if !message.is_empty() {
-            http = http.header(CONTENT_TYPE, "application/json");
-        }
         let not_sent = |why: String| TransportError::NotSent(why);
         if let Some(token) = &self.token {
             let value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()));

@@ -1,7 +1,6 @@
 //! The routing table: subject, gate and timeout of each type of task.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use exokit_wire::verb::Verb;
 use serde::{Deserialize, Serialize};
@@ -33,12 +32,6 @@ pub struct Route {
     pub timeout_seconds: u64,
 }
 
-impl Route {
-    pub(crate) fn timeout(&self) -> Duration {
-        Duration::from_secs(self.timeout_seconds)
-    }
-}
-
 /// The routing table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,12 +41,6 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// The route of a task; none when its type is unknown.
-    #[must_use]
-    pub fn find(&self, task: &str) -> Option<&Route> {
-        self.tasks.get(task)
-    }
-
     /// Checks subjects, gates and timeouts.
     ///
     /// # Errors

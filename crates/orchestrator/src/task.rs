@@ -1,5 +1,7 @@
 //! One task, from its message to the answer.
 
+use std::time::Duration;
+
 use async_nats::{Client, Message};
 use bytes::Bytes;
 use exokit_nats::is_inbox;
@@ -79,7 +81,7 @@ impl Task {
     /// Checks the task against its route and gate, and forwards it to the agent.
     async fn forward(&self, shared: &Shared) -> Result<Value, Failure> {
         let (config, kind) = (&shared.config, &self.reply.kind);
-        let route = config.routes.find(kind).ok_or_else(|| {
+        let route = config.routes.tasks.get(kind).ok_or_else(|| {
             let why = "no route is known for it";
             let hint = "use one of the task types in the routing table";
             Failure::new(Class::NotFound, "unknown-task", "routing", kind, why, hint)
@@ -92,7 +94,8 @@ impl Task {
             let hint = "check the disk of the audit log; without it no vote is handed on";
             Failure::new(Class::Unavailable, "audit", "writing down", "the votes", &error.to_string(), hint)
         })?;
-        agent.forward(&route.subject, self.payload.clone(), route.timeout()).await
+        let timeout = Duration::from_secs(route.timeout_seconds);
+        agent.forward(&route.subject, self.payload.clone(), timeout).await
     }
 }
 

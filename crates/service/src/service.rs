@@ -45,10 +45,8 @@ impl Caller {
     /// # Errors
     /// When the body has no canonical form.
     pub fn new(meta: Meta, body: &Map<String, Value>) -> Result<Self, Failure> {
-        let key = match meta.idempotency_key {
-            Some(name) => Some(RequestKey { name, body: body_digest(body).doing("reading", "the message")? }),
-            None => None,
-        };
+        let digest = || body_digest(body).doing("reading", "the message");
+        let key = meta.idempotency_key.map(|name| Ok(RequestKey { name, body: digest()? })).transpose()?;
         Ok(Self { person: meta.requester, key })
     }
 

@@ -110,7 +110,7 @@ impl Exporter {
     /// The number of spans that were dropped, as it grows.
     #[must_use]
     pub fn dropped(&self) -> Arc<AtomicU64> {
-        self.slots.dropped()
+        self.slots.dropped.clone()
     }
 
     /// Exports the waiting spans, for at most three seconds. The runtime must

@@ -22,15 +22,10 @@ pub(crate) const WAITING_MAX: usize = 2_048;
 #[derive(Debug, Default)]
 pub(crate) struct QueueSlots {
     taken: AtomicUsize,
-    dropped: Arc<AtomicU64>,
+    pub(crate) dropped: Arc<AtomicU64>,
 }
 
 impl QueueSlots {
-    /// The count of dropped spans.
-    pub(crate) fn dropped(&self) -> Arc<AtomicU64> {
-        self.dropped.clone()
-    }
-
     fn drop_spans(&self, spans: usize) {
         self.dropped.fetch_add(spans as u64, Ordering::Relaxed);
     }

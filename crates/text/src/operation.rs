@@ -9,10 +9,6 @@ use crate::certificate;
 use crate::format::{from_now, took};
 use crate::plan::may_approve;
 
-/// The phases by name, as they stand in a message.
-const AWAITING_APPROVAL: &str = "awaiting-approval";
-const NEEDS_HUMAN: &str = "needs-human";
-
 /// Formats how an operation ended, or why it has not ended.
 pub fn text(operation: &OperationReply) -> String {
     let name = &operation.environment;
@@ -49,8 +45,8 @@ pub fn text(operation: &OperationReply) -> String {
 pub fn open_line(operation: &OperationReply, until: Option<Timestamp>, now: Timestamp) -> String {
     let what = format!("{} {} ({})", operation.action, operation.plan_id, operation.phase);
     match (operation.phase.raw(), until, &operation.needs_human) {
-        (AWAITING_APPROVAL, None, _) => format!("{what}: out of date, make a new plan\n"),
-        (AWAITING_APPROVAL, Some(until), _) => {
+        ("awaiting-approval", None, _) => format!("{what}: out of date, make a new plan\n"),
+        ("awaiting-approval", Some(until), _) => {
             let votes = operation.approvals.iter().filter(|vote| vote.decision == Decision::Approve);
             let voters: Vec<String> = votes.map(|vote| vote.person.to_string()).collect();
             let have = if voters.is_empty() { "nobody".to_owned() } else { voters.join(", ") };
@@ -67,7 +63,7 @@ pub fn open_line(operation: &OperationReply, until: Option<Timestamp>, now: Time
 /// Formats a hint about a parked operation.
 pub fn what_to_do(operation: &OperationReply) -> String {
     let name = &operation.environment;
-    let forward = operation.phase == NEEDS_HUMAN
+    let forward = operation.phase == "needs-human"
         && operation.needs_human.as_ref().is_some_and(|parked| !parked.rolling_back);
     let rollback = match (forward, operation.action) {
         (true, Action::Provision) => {

@@ -12,9 +12,8 @@ use crate::format::duration;
 /// Draws the tree. Resources on the critical path carry a star.
 pub(crate) fn draw(graph: &Graph) -> String {
     let tree = Tree { graph, critical: critical_path(graph).into_iter().collect() };
-    let roots: Vec<&Node> = graph.nodes().iter().filter(|node| tree.above(node).is_none()).collect();
     let mut text = String::new();
-    for root in roots {
+    for root in graph.nodes().iter().filter(|node| tree.above(node).is_none()) {
         tree.branch(root, "", "", &mut text);
     }
     text

@@ -40,7 +40,7 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
 }
 
 async fn cloud(app: &App) -> Result<(), String> {
-    let mut last = app.cloud_check.0.lock().await;
+    let mut last = app.cloud_check.lock().await;
     if let Some((at, result)) = last.as_ref()
         && at.elapsed() < CLOUD_CHECK_INTERVAL
     {

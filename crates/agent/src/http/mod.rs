@@ -39,7 +39,7 @@ use tracing::{Instrument as _, Span};
 
 use self::limits::{ListenerSlots, RateLimits};
 use self::response::{failed, json_response, text};
-use self::state::{App, CloudCheck, RouterState};
+use self::state::{App, RouterState};
 use crate::outcome;
 use crate::tokens::Token;
 
@@ -53,8 +53,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) fn router(config: RouterConfig) -> Router {
     let limits = RateLimits::new(config.rates);
-    let (cloud_check, listeners) = (CloudCheck::default(), ListenerSlots::default());
-    let state = Arc::new(RouterState { config, limits, cloud_check, listeners });
+    let listeners = ListenerSlots::default();
+    let state = Arc::new(RouterState { config, limits, cloud_check: Default::default(), listeners });
     let open = Router::new()
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

@@ -25,12 +25,10 @@ pub(crate) struct RouterConfig {
 pub(super) struct RouterState {
     pub(super) config: RouterConfig,
     pub(super) limits: RateLimits,
-    pub(super) cloud_check: CloudCheck,
+    /// The last check of the cloud, and when it was made.
+    pub(super) cloud_check: Mutex<Option<(Instant, Result<(), String>)>>,
     pub(super) listeners: ListenerSlots,
 }
 
 /// The state as handlers receive it.
 pub(super) type App = Arc<RouterState>;
-
-#[derive(Default)]
-pub(super) struct CloudCheck(pub(super) Mutex<Option<(Instant, Result<(), String>)>>);

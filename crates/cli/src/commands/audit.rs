@@ -1,5 +1,7 @@
 //! `exokit audit verify`: whether the ledger is what was written.
 
+use std::path::PathBuf;
+
 use exokit_ledger::export;
 use exokit_wire::request::{Anchor, AuditRequest};
 use serde_json::json;
@@ -13,13 +15,9 @@ use crate::state_dir::read_export;
 
 pub(crate) async fn run(settings: &Settings, command: &AuditCommand) -> Result<Exit, CliError> {
     let AuditCommand::Verify { anchor } = command;
-    let anchor = match anchor {
-        None => None,
-        Some(file) => {
-            let head = export::read(&read_export(file)?).doing("reading", file.display())?.head;
-            Some(Anchor { seq: head.seq, hash: head.hash })
-        }
-    };
+    let export = |file: &PathBuf| export::read(&read_export(file)?).doing("reading", file.display());
+    let head = anchor.as_ref().map(export).transpose()?.map(|export| export.head);
+    let anchor = head.map(|head| Anchor { seq: head.seq, hash: head.hash });
     // An audit makes no ledger.
     if settings.agent.is_none() {
         let path = settings.workspace()?.state.ledger();

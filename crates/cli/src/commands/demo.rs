@@ -85,14 +85,13 @@ const STORY: &[Step] = &[
 ];
 
 pub(crate) async fn run(settings: &Settings, args: &DemoArgs) -> Result<Exit, CliError> {
-    let temporary = match &args.keep {
-        Some(_) => None,
-        None => Some(tempfile::tempdir().doing("making", "a temporary state directory")?),
-    };
-    let state = match (&args.keep, &temporary) {
-        (Some(folder), _) => new_folder(folder)?,
-        (None, Some(folder)) => folder.path().to_owned(),
-        (None, None) => PathBuf::new(),
+    let temporary;
+    let state = match &args.keep {
+        Some(folder) => new_folder(folder)?,
+        None => {
+            temporary = tempfile::tempdir().doing("making", "a temporary state directory")?;
+            temporary.path().to_owned()
+        }
     };
     // With a handler of its own this process outlives Ctrl-C and cleans up.
     #[cfg(unix)]

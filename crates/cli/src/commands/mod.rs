@@ -86,18 +86,15 @@ pub(crate) async fn run(
 /// The name of a command that works on this host.
 fn local_name(command: &Command) -> Option<&'static str> {
     match command {
-        Command::Approver(command) => match command {
-            ApproverCommand::List => None,
-            ApproverCommand::Policy(args) => approver::changes(args).then_some("a change of the policy"),
-            ApproverCommand::Init(_) => Some("approver init"),
-            ApproverCommand::CreateKey(_) => Some("approver create-key"),
-            ApproverCommand::Add(_) => Some("approver add"),
-            ApproverCommand::Revoke(_) => Some("approver revoke"),
-        },
-        Command::Prices(command) => matches!(command, PricesCommand::Update).then_some("prices update"),
-        Command::Registry(command) => {
-            matches!(command, RegistryCommand::Import { .. }).then_some("registry import")
+        Command::Approver(ApproverCommand::Policy(args)) => {
+            approver::changes(args).then_some("a change of the policy")
         }
+        Command::Approver(ApproverCommand::Init(_)) => Some("approver init"),
+        Command::Approver(ApproverCommand::CreateKey(_)) => Some("approver create-key"),
+        Command::Approver(ApproverCommand::Add(_)) => Some("approver add"),
+        Command::Approver(ApproverCommand::Revoke(_)) => Some("approver revoke"),
+        Command::Prices(PricesCommand::Update) => Some("prices update"),
+        Command::Registry(RegistryCommand::Import { .. }) => Some("registry import"),
         Command::Serve(_) => Some("serve"),
         Command::Orchestrator(_) => Some("orchestrator"),
         Command::Token(_) => Some("token"),
