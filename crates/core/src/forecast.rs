@@ -61,7 +61,7 @@ impl History {
     /// When such a resource is expected to be ready.
     #[must_use]
     pub fn forecast(&self, kind: Kind) -> Forecast {
-        let usual = exokit_kinds::of(kind).predicted().create_seconds;
+        let usual = exokit_kinds::of(kind).predicted.create_seconds;
         let guess = Forecast::guess(Duration::from_secs(u64::from(usual)));
         let times = self.0.get(&kind).map_or(&[][..], Vec::as_slice);
         let first = times.iter().map(|time| time.after_ms).min();

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use exokit_kinds::ownership::OwnerMark;
+use exokit_kinds::security_group_rule::{Peer, RuleSpec};
+use exokit_kinds::sks_nodepool::NodepoolRequest;
 use exokit_kinds::{
-    ApiKey, Dbaas, NodepoolRequest, Peer, RuleSpec, SecurityGroupRule, SksCluster, SksNodepool, SosBucket,
-    anti_affinity_group, iam_role, security_group,
+    anti_affinity_group, api_key, dbaas, iam_role, security_group, security_group_rule, sks_cluster,
+    sks_nodepool, sos_bucket,
 };
 use exokit_model::graph::{Graph, GraphError, Node, Presence};
 use exokit_model::ids::{NodeKey, OwnerToken, PlanId, ResourceId};
@@ -66,9 +68,9 @@ impl Builder<'_> {
         create: RequestTemplate,
     ) {
         let behaviour = exokit_kinds::of(kind);
-        let parent = behaviour.parent().and_then(|kind| self.nodes.iter().find(|node| node.kind == kind));
+        let parent = behaviour.parent.and_then(|kind| self.nodes.iter().find(|node| node.kind == kind));
         let protected = self.spec.database.as_ref().is_some_and(|database| database.termination_protection);
-        let usual = behaviour.predicted().create_seconds;
+        let usual = behaviour.predicted.create_seconds;
         let node = Node {
             delete: behaviour.delete(parent.map(|node| node.key.as_str()), protected),
             token: Some((self.token_of)(&key)),
@@ -96,7 +98,7 @@ impl Builder<'_> {
         let mut last = group.clone();
         for rule in rules(self.spec) {
             let key = key(rule.key);
-            let request = SecurityGroupRule::create(&self.mark(&key), rule, &group);
+            let request = security_group_rule::create(&self.mark(&key), rule, &group);
             let name = format!("{} {}-{}", rule.protocol, rule.range.0, rule.range.1);
             let depends_on = if last == group { vec![group.clone()] } else { vec![group.clone(), last] };
             self.add(key.clone(), Kind::SecurityGroupRule, name, &depends_on, request);
@@ -125,7 +127,7 @@ impl Builder<'_> {
         let name = self.spec.environment.to_string();
         let labels = platform_labels(self.spec, true);
         let version = resolved.kubernetes_version;
-        let request = SksCluster::create(&self.mark(&cluster), &name, &self.spec.cluster, version, &labels);
+        let request = sks_cluster::create(&self.mark(&cluster), &name, &self.spec.cluster, version, &labels);
         self.add(cluster.clone(), Kind::SksCluster, name.clone(), &[], request);
 
         let pool = key("nodepool");
@@ -141,7 +143,7 @@ impl Builder<'_> {
         };
         let mark = self.mark(&pool);
         let name = mark.name(&name);
-        let request = SksNodepool::create(&mark, &name, request);
+        let request = sks_nodepool::create(&mark, &name, request);
         let depends_on: Vec<NodeKey> = [Some(&cluster), Some(group), Some(last_rule), anti_affinity]
             .into_iter()
             .flatten()
@@ -154,12 +156,12 @@ impl Builder<'_> {
         let Some(database) = &self.spec.database else {
             return;
         };
-        let (service, kind) = match database.engine {
-            DatabaseEngine::Pg => (Dbaas::PG, Kind::DbaasPg),
-            DatabaseEngine::Valkey => (Dbaas::VALKEY, Kind::DbaasValkey),
+        let kind = match database.engine {
+            DatabaseEngine::Pg => Kind::DbaasPg,
+            DatabaseEngine::Valkey => Kind::DbaasValkey,
         };
         let key = key("database");
-        let (name, request) = service.create(&self.mark(&key), self.spec.environment.as_str(), database);
+        let (name, request) = dbaas::create(&self.mark(&key), self.spec.environment.as_str(), database);
         self.add(key, kind, name, &[], request);
     }
 
@@ -171,13 +173,13 @@ impl Builder<'_> {
         };
         let environment = self.spec.environment.as_str();
         let bucket_key = key("bucket");
-        let (bucket_name, request) = SosBucket::create(&self.mark(&bucket_key), environment, bucket);
+        let (bucket_name, request) = sos_bucket::create(&self.mark(&bucket_key), environment, bucket);
         self.add(bucket_key.clone(), Kind::SosBucket, bucket_name.clone(), &[], request);
         let role = key("bucket-role");
         let (name, request) = iam_role::create(&self.mark(&role), environment, &bucket_name);
         self.add(role.clone(), Kind::IamRole, name, &[bucket_key], request);
         let api_key = key("bucket-key");
-        let (name, request) = ApiKey::create(&self.mark(&api_key), environment, &role);
+        let (name, request) = api_key::create(&self.mark(&api_key), environment, &role);
         self.add(api_key, Kind::ApiKey, name, &[role], request);
     }
 }

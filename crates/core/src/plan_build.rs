@@ -223,7 +223,7 @@ fn teardown_nodes(zone: &Zone, recorded: Vec<Recorded>, discovered: Vec<Discover
         node.desired = Presence::Absent;
         node.existing = Some(recorded.id);
         node.create = None;
-        node.predicted_seconds = exokit_kinds::of(node.kind).predicted().delete_seconds;
+        node.predicted_seconds = exokit_kinds::of(node.kind).predicted.delete_seconds;
         nodes.push(node);
     }
     for (number, found) in before_pool.iter().enumerate() {
@@ -257,6 +257,6 @@ fn found_node(zone: &Zone, found: &Discovered, number: usize, depends_on: Vec<No
         create: None,
         delete: behaviour.delete(None, false),
         protects_data: found.kind.holds_data(),
-        predicted_seconds: behaviour.predicted().delete_seconds,
+        predicted_seconds: behaviour.predicted.delete_seconds,
     }
 }

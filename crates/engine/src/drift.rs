@@ -82,7 +82,7 @@ impl Engine {
             return Ok(presence("absent"));
         }
         let behaviour = exokit_kinds::of(node.kind);
-        let parent = behaviour.parent().and_then(|kind| {
+        let parent = behaviour.parent.and_then(|kind| {
             let parent = provision.plan.graph.nodes().iter().find(|other| other.kind == kind)?;
             provision.facts.get(&parent.key)?.id().cloned()
         });
@@ -96,12 +96,6 @@ impl Engine {
             }));
         }
         let Some(planned) = planned_body(provision, node) else { return Ok(Vec::new()) };
-        let differences = behaviour.compare(&planned, &observed).into_iter().map(|field| Difference {
-            node: node.key.clone(),
-            field: field.field.into(),
-            planned: field.planned.into(),
-            observed: field.observed.into(),
-        });
-        Ok(differences.collect())
+        Ok(behaviour.compare(&node.key, &planned, &observed))
     }
 }

@@ -83,7 +83,7 @@ fn read_kind(kind: Kind, body: &Value) -> bool {
     for node in recorded::plan().graph.nodes().iter().filter(|node| node.kind == kind) {
         let planned = node.create.as_ref().and_then(|create| create.body.clone()).unwrap_or_default();
         for observed in listed.iter().chain(&shown) {
-            let _ = behaviour.compare(&planned, observed);
+            let _ = behaviour.compare(&node.key, &planned, observed);
         }
         if let Ok(accepted) = behaviour.accepted(node, body) {
             assert!(!format!("{accepted:?}").contains(SECRET));
@@ -99,7 +99,7 @@ fn check_observed(observed: &Observed) {
     let path = behaviour.get(&observed.id, observed.parent.as_ref()).path;
     let address = format!("https://host{path}").parse::<http::Uri>().expect("a path with an id is a path");
     assert!(!address.path().split('/').any(|part| part == ".."), "{path}");
-    let _ = (ownership::claim(&observed.raw), ownership::candidates(&observed.raw, &observed.name));
+    let _ = ownership::claim(&observed.raw);
 }
 
 fn http_reply(data: &[u8]) -> Option<HttpResponse> {

@@ -6,19 +6,20 @@ use serde_json::json;
 
 use crate::Predicted;
 use crate::ownership::OwnerMark;
-use crate::simple_kind::{SimpleKind, always_ready, template};
+use crate::resource_kind::{MarkPlace, ResourceKind, template};
 
 /// The kind.
-pub(crate) const KIND: SimpleKind = SimpleKind {
-    kind: Kind::AntiAffinityGroup,
-    path: "/v2/anti-affinity-group",
-    list_field: "anti-affinity-groups",
-    operations: ["list-anti-affinity-groups", "get-anti-affinity-group", "delete-anti-affinity-group"],
-    marked_name: true,
-    lifecycle: always_ready,
+pub(crate) const KIND: ResourceKind = ResourceKind {
+    mark: MarkPlace::Both,
     compared: &["/name", "/description"],
-    // The nodes' machines linger for 5 to 10 minutes and keep it busy.
-    predicted: Predicted { create_seconds: 2, delete_seconds: 450, gone_seconds: 2 },
+    ..ResourceKind::new(
+        Kind::AntiAffinityGroup,
+        "/v2/anti-affinity-group",
+        "anti-affinity-groups",
+        ["list-anti-affinity-groups", "get-anti-affinity-group", "delete-anti-affinity-group"],
+        // The nodes' machines linger for 5 to 10 minutes and keep it busy.
+        Predicted { create_seconds: 2, delete_seconds: 450, gone_seconds: 2 },
+    )
 };
 
 /// Most machines that one group can hold (measured, not in the API document).

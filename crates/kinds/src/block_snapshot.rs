@@ -2,23 +2,19 @@
 
 use exokit_model::kind::Kind;
 
-use crate::simple_kind::SimpleKind;
+use crate::resource_kind::ResourceKind;
 use crate::{Lifecycle, Predicted};
 
 /// The kind.
-pub(crate) const KIND: SimpleKind = SimpleKind {
-    kind: Kind::BlockSnapshot,
-    path: "/v2/block-storage-snapshot",
-    list_field: "block-storage-snapshots",
-    operations: [
-        "list-block-storage-snapshots",
-        "get-block-storage-snapshot",
-        "delete-block-storage-snapshot",
-    ],
-    marked_name: false,
+pub(crate) const KIND: ResourceKind = ResourceKind {
     lifecycle,
-    compared: &["/name"],
-    predicted: Predicted { create_seconds: 5, delete_seconds: 5, gone_seconds: 5 },
+    ..ResourceKind::new(
+        Kind::BlockSnapshot,
+        "/v2/block-storage-snapshot",
+        "block-storage-snapshots",
+        ["list-block-storage-snapshots", "get-block-storage-snapshot", "delete-block-storage-snapshot"],
+        Predicted { create_seconds: 5, delete_seconds: 5, gone_seconds: 5 },
+    )
 };
 
 fn lifecycle(state: &str) -> Lifecycle {

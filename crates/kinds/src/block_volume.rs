@@ -3,19 +3,19 @@
 
 use exokit_model::kind::Kind;
 
-use crate::simple_kind::SimpleKind;
+use crate::resource_kind::ResourceKind;
 use crate::{Lifecycle, Predicted};
 
 /// The kind.
-pub(crate) const KIND: SimpleKind = SimpleKind {
-    kind: Kind::BlockVolume,
-    path: "/v2/block-storage",
-    list_field: "block-storage-volumes",
-    operations: ["list-block-storage-volumes", "get-block-storage-volume", "delete-block-storage-volume"],
-    marked_name: false,
+pub(crate) const KIND: ResourceKind = ResourceKind {
     lifecycle,
-    compared: &["/name"],
-    predicted: Predicted { create_seconds: 5, delete_seconds: 5, gone_seconds: 5 },
+    ..ResourceKind::new(
+        Kind::BlockVolume,
+        "/v2/block-storage",
+        "block-storage-volumes",
+        ["list-block-storage-volumes", "get-block-storage-volume", "delete-block-storage-volume"],
+        Predicted { create_seconds: 5, delete_seconds: 5, gone_seconds: 5 },
+    )
 };
 
 fn lifecycle(state: &str) -> Lifecycle {

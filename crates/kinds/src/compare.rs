@@ -1,22 +1,18 @@
 //! Comparing what was planned with what the cloud shows.
 
+use exokit_model::event::Difference;
+use exokit_model::ids::NodeKey;
 use serde_json::Value;
-
-/// One field that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldDifference {
-    /// JSON pointer of the field.
-    pub field: String,
-    /// Planned value, as JSON.
-    pub planned: String,
-    /// Observed value, as JSON; `absent` when it is not there.
-    pub observed: String,
-}
 
 /// Compares the fields at `pointers`. A planned object must be contained in
 /// the observed one, because the cloud adds fields of its own; a planned array
 /// must hold the same elements in any order.
-pub(crate) fn differences(planned: &Value, observed: &Value, pointers: &[&str]) -> Vec<FieldDifference> {
+pub(crate) fn differences(
+    node: &NodeKey,
+    planned: &Value,
+    observed: &Value,
+    pointers: &[&str],
+) -> Vec<Difference> {
     let differs = |pointer: &&&str| match (planned.pointer(pointer), observed.pointer(pointer)) {
         (None, _) => false,
         (Some(want), Some(have)) => !contains(have, want),
@@ -27,10 +23,11 @@ pub(crate) fn differences(planned: &Value, observed: &Value, pointers: &[&str]) 
     pointers
         .iter()
         .filter(differs)
-        .map(|pointer| FieldDifference {
-            field: (*pointer).to_owned(),
-            planned: describe(planned.pointer(pointer)),
-            observed: describe(observed.pointer(pointer)),
+        .map(|pointer| Difference {
+            node: node.clone(),
+            field: (*pointer).into(),
+            planned: describe(planned.pointer(pointer)).into(),
+            observed: describe(observed.pointer(pointer)).into(),
         })
         .collect()
 }
@@ -68,9 +65,9 @@ mod tests {
         let planned =
             json!({"size": 2, "labels": {"a": "b"}, "groups": [{"id": "x"}, {"id": "y"}], "none": []});
         let check = |observed: Value, fields: &[&str]| {
-            let found =
-                differences(&planned, &observed, &["/size", "/labels", "/groups", "/none", "/never-planned"]);
-            assert_eq!(found.iter().map(|d| d.field.as_str()).collect::<Vec<_>>(), fields);
+            let pointers = ["/size", "/labels", "/groups", "/none", "/never-planned"];
+            let found = differences(&"cluster".parse().unwrap(), &planned, &observed, &pointers);
+            assert_eq!(found.iter().map(|d| d.field.raw()).collect::<Vec<_>>(), fields);
         };
         let same = json!({"size": 2, "labels": {"a": "b", "c": "d"}, "groups": [{"id": "y", "n": 1}, {"id": "x"}], "id": 1});
         check(same, &[]);

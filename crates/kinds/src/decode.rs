@@ -1,5 +1,6 @@
 //! Strict reading of the fields that matter, tolerant of all others.
 
+use exokit_model::graph::Node;
 use exokit_model::ids::ResourceId;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -50,6 +51,11 @@ pub(crate) fn id(value: &Value, field: &str) -> Result<ResourceId, DecodeError> 
 /// When a resource was made, where the cloud says so.
 pub(crate) fn created_at(value: &Value) -> Option<Timestamp> {
     value.get("created-at").and_then(Value::as_str).and_then(|text| text.parse().ok())
+}
+
+/// The id of a resource that is called as it was asked for.
+pub(crate) fn own_name(node: &Node) -> Result<ResourceId, DecodeError> {
+    node.name.parse().map_err(|_| missing("name"))
 }
 
 /// Reads an operation whose `reference` names the resource.

@@ -6,18 +6,19 @@ use serde_json::json;
 
 use crate::Predicted;
 use crate::ownership::OwnerMark;
-use crate::simple_kind::{SimpleKind, always_ready, template};
+use crate::resource_kind::{MarkPlace, ResourceKind, template};
 
 /// The kind.
-pub(crate) const KIND: SimpleKind = SimpleKind {
-    kind: Kind::IamRole,
-    path: "/v2/iam-role",
-    list_field: "iam-roles",
-    operations: ["list-iam-roles", "get-iam-role", "delete-iam-role"],
-    marked_name: true,
-    lifecycle: always_ready,
+pub(crate) const KIND: ResourceKind = ResourceKind {
+    mark: MarkPlace::Both,
     compared: &["/name", "/policy", "/labels"],
-    predicted: Predicted { create_seconds: 2, delete_seconds: 2, gone_seconds: 2 },
+    ..ResourceKind::new(
+        Kind::IamRole,
+        "/v2/iam-role",
+        "iam-roles",
+        ["list-iam-roles", "get-iam-role", "delete-iam-role"],
+        Predicted { create_seconds: 2, delete_seconds: 2, gone_seconds: 2 },
+    )
 };
 
 /// The request that makes a role limited to `bucket`, and its name. The name

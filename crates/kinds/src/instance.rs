@@ -3,19 +3,19 @@
 
 use exokit_model::kind::Kind;
 
-use crate::simple_kind::SimpleKind;
+use crate::resource_kind::ResourceKind;
 use crate::{Lifecycle, Predicted};
 
 /// The kind.
-pub(crate) const KIND: SimpleKind = SimpleKind {
-    kind: Kind::Instance,
-    path: "/v2/instance",
-    list_field: "instances",
-    operations: ["list-instances", "get-instance", "delete-instance"],
-    marked_name: false,
+pub(crate) const KIND: ResourceKind = ResourceKind {
     lifecycle,
-    compared: &["/name"],
-    predicted: Predicted { create_seconds: 30, delete_seconds: 30, gone_seconds: 30 },
+    ..ResourceKind::new(
+        Kind::Instance,
+        "/v2/instance",
+        "instances",
+        ["list-instances", "get-instance", "delete-instance"],
+        Predicted { create_seconds: 30, delete_seconds: 30, gone_seconds: 30 },
+    )
 };
 
 fn lifecycle(state: &str) -> Lifecycle {

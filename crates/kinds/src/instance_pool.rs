@@ -3,19 +3,19 @@
 
 use exokit_model::kind::Kind;
 
-use crate::simple_kind::SimpleKind;
+use crate::resource_kind::ResourceKind;
 use crate::{Lifecycle, Predicted};
 
 /// The kind.
-pub(crate) const KIND: SimpleKind = SimpleKind {
-    kind: Kind::InstancePool,
-    path: "/v2/instance-pool",
-    list_field: "instance-pools",
-    operations: ["list-instance-pools", "get-instance-pool", "delete-instance-pool"],
-    marked_name: false,
+pub(crate) const KIND: ResourceKind = ResourceKind {
     lifecycle,
-    compared: &["/name"],
-    predicted: Predicted { create_seconds: 30, delete_seconds: 30, gone_seconds: 30 },
+    ..ResourceKind::new(
+        Kind::InstancePool,
+        "/v2/instance-pool",
+        "instance-pools",
+        ["list-instance-pools", "get-instance-pool", "delete-instance-pool"],
+        Predicted { create_seconds: 30, delete_seconds: 30, gone_seconds: 30 },
+    )
 };
 
 fn lifecycle(state: &str) -> Lifecycle {

@@ -1,44 +1,38 @@
 //! The Exoscale resource kinds, sans IO: identity, observe, create, delete,
 //! compare.
 //!
-//! Each kind is one file of the same shape. A kind turns intentions into
-//! requests and replies into observations; it never sends anything, so the
-//! same code runs against Exoscale, the simulated cloud and a test table.
+//! Each kind is one file: a constant that describes it and, where exokit makes
+//! it, the function `create`. A kind turns intentions into requests and replies
+//! into observations; it never sends anything, so the same code runs against
+//! Exoscale, the simulated cloud and a test table.
 
 pub mod anti_affinity_group;
-mod api_key;
+pub mod api_key;
 mod block_snapshot;
 mod block_volume;
 mod compare;
-mod dbaas;
+pub mod dbaas;
 mod decode;
 pub mod iam_role;
 mod instance;
 mod instance_pool;
 pub mod load_balancer;
 pub mod ownership;
+mod resource_kind;
 pub mod security_group;
-mod security_group_rule;
-mod simple_kind;
-mod sks_cluster;
-mod sks_nodepool;
+pub mod security_group_rule;
+pub mod sks_cluster;
+pub mod sks_nodepool;
 pub mod sos_bucket;
 
-use exokit_model::graph::Node;
 use exokit_model::ids::ResourceId;
 use exokit_model::kind::Kind;
-use exokit_model::request::{Api, RequestTemplate};
+use exokit_model::request::Api;
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use crate::api_key::ApiKey;
-pub use crate::compare::FieldDifference;
-pub use crate::dbaas::Dbaas;
 pub use crate::decode::DecodeError;
-pub use crate::security_group_rule::{Peer, RuleSpec, SecurityGroupRule};
-pub use crate::sks_cluster::SksCluster;
-pub use crate::sks_nodepool::{NodepoolRequest, SksNodepool};
-pub use crate::sos_bucket::SosBucket;
+pub use crate::resource_kind::ResourceKind;
 
 /// A reading request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,12 +43,6 @@ pub struct Read {
     pub api: Api,
     /// Path with query.
     pub path: String,
-}
-
-impl Read {
-    fn api(operation: &'static str, path: impl Into<String>) -> Self {
-        Self { operation, api: Api::Exoscale, path: path.into() }
-    }
 }
 
 /// Where a resource stands in its life.
@@ -145,107 +133,20 @@ pub struct Predicted {
     pub gone_seconds: u32,
 }
 
-/// What exokit must know of a kind.
-pub trait ResourceKind: Sync {
-    /// Which kind this is.
-    fn kind(&self) -> Kind;
-
-    /// The request that lists all resources of the kind in a zone.
-    fn list(&self) -> Read;
-
-    /// Reads the reply to [`ResourceKind::list`].
-    ///
-    /// # Errors
-    /// When the reply is not what the API promises.
-    fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError>;
-
-    /// The request that lists the resources of the kind that are parts of
-    /// `parent`, where that is less than [`ResourceKind::list`].
-    fn list_in(&self, parent: &ResourceId) -> Option<Read> {
-        let _ = parent;
-        None
-    }
-
-    /// Reads the reply to [`ResourceKind::list_in`].
-    ///
-    /// # Errors
-    /// When the reply is not what the API promises.
-    fn parse_list_in(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        self.parse_list(body)
-    }
-
-    /// The request that shows one resource.
-    fn get(&self, id: &ResourceId, parent: Option<&ResourceId>) -> Read;
-
-    /// Reads the reply to [`ResourceKind::get`]; none when the reply shows
-    /// that the resource is not there.
-    ///
-    /// # Errors
-    /// When the reply is not what the API promises.
-    fn parse_get(
-        &self,
-        id: &ResourceId,
-        parent: Option<&ResourceId>,
-        body: &Value,
-    ) -> Result<Option<Observed>, DecodeError>;
-
-    /// Reads the reply to the create request.
-    ///
-    /// # Errors
-    /// When the reply says neither which resource nor which operation.
-    fn accepted(&self, node: &Node, reply: &Value) -> Result<Accepted, DecodeError> {
-        let _ = node;
-        decode::operation_with_reference(reply)
-    }
-
-    /// The requests that remove a resource, in order. `parent` is the key of
-    /// the node that the resource is part of.
-    fn delete(&self, parent: Option<&str>, protected: bool) -> Vec<RequestTemplate>;
-
-    /// The kind of the resource that this one is part of.
-    fn parent(&self) -> Option<Kind> {
-        None
-    }
-
-    /// Fields of the create body that the cloud shows again and that may
-    /// drift, as JSON pointers.
-    fn compared(&self) -> &'static [&'static str];
-
-    /// Whether a resource found by its mark after a lost reply can be used.
-    /// One whose secret was in the lost reply cannot.
-    fn adoptable(&self) -> bool {
-        true
-    }
-
-    /// Whether the cloud's operation may be ignored and only the resource
-    /// watched, because the reply has no usable operation.
-    fn watch_resource(&self) -> bool {
-        false
-    }
-
-    /// Expected durations.
-    fn predicted(&self) -> Predicted;
-
-    /// How the cloud differs from what was planned.
-    fn compare(&self, planned: &Value, observed: &Observed) -> Vec<FieldDifference> {
-        compare::differences(planned, &observed.raw, self.compared())
-    }
-}
-
 /// The behaviour of a kind.
 #[must_use]
-pub fn of(kind: Kind) -> &'static dyn ResourceKind {
+pub fn of(kind: Kind) -> &'static ResourceKind {
     match kind {
         Kind::SecurityGroup => &security_group::KIND,
-        Kind::SecurityGroupRule => &SecurityGroupRule,
+        Kind::SecurityGroupRule => &security_group_rule::KIND,
         Kind::AntiAffinityGroup => &anti_affinity_group::KIND,
-        Kind::SksCluster => &SksCluster,
-        Kind::SksNodepool => &SksNodepool,
-        Kind::DbaasPg => &Dbaas::PG,
-        Kind::DbaasValkey => &Dbaas::VALKEY,
-        Kind::SosBucket => &SosBucket,
+        Kind::SksCluster => &sks_cluster::KIND,
+        Kind::SksNodepool => &sks_nodepool::KIND,
+        Kind::DbaasPg => &dbaas::PG,
+        Kind::DbaasValkey => &dbaas::VALKEY,
+        Kind::SosBucket => &sos_bucket::KIND,
         Kind::IamRole => &iam_role::KIND,
-        Kind::ApiKey => &ApiKey,
+        Kind::ApiKey => &api_key::KIND,
         Kind::LoadBalancer => &load_balancer::KIND,
         Kind::InstancePool => &instance_pool::KIND,
         Kind::Instance => &instance::KIND,
@@ -261,9 +162,9 @@ mod tests {
     #[test]
     fn every_kind_describes_itself() {
         for kind in Kind::ALL {
-            assert_eq!(of(kind).kind(), kind);
+            assert_eq!(of(kind).kind, kind);
             assert!(!of(kind).delete(Some("parent"), false).is_empty(), "{kind} cannot be removed");
-            assert!(of(kind).predicted().create_seconds > 0);
+            assert!(of(kind).predicted.create_seconds > 0);
         }
     }
 

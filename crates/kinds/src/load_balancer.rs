@@ -5,19 +5,19 @@ use exokit_model::kind::Kind;
 use serde_json::Value;
 
 use crate::Predicted;
-use crate::simple_kind::SimpleKind;
+use crate::resource_kind::ResourceKind;
 use crate::sks_cluster::lifecycle;
 
 /// The kind.
-pub(crate) const KIND: SimpleKind = SimpleKind {
-    kind: Kind::LoadBalancer,
-    path: "/v2/load-balancer",
-    list_field: "load-balancers",
-    operations: ["list-load-balancers", "get-load-balancer", "delete-load-balancer"],
-    marked_name: false,
+pub(crate) const KIND: ResourceKind = ResourceKind {
     lifecycle,
-    compared: &["/name"],
-    predicted: Predicted { create_seconds: 30, delete_seconds: 10, gone_seconds: 10 },
+    ..ResourceKind::new(
+        Kind::LoadBalancer,
+        "/v2/load-balancer",
+        "load-balancers",
+        ["list-load-balancers", "get-load-balancer", "delete-load-balancer"],
+        Predicted { create_seconds: 30, delete_seconds: 10, gone_seconds: 10 },
+    )
 };
 
 /// Ids of the instance pools that a load balancer sends traffic to.

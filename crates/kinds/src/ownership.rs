@@ -10,13 +10,13 @@ use exokit_model::ids::{NodeKey, OwnerToken, PlanId};
 use serde_json::Value;
 
 /// Label that holds the owner token.
-pub const TOKEN_LABEL: &str = "exokit-token";
+const TOKEN_LABEL: &str = "exokit-token";
 /// Label that holds the plan.
-pub const PLAN_LABEL: &str = "exokit-plan";
+const PLAN_LABEL: &str = "exokit-plan";
 /// Label that holds the key of the node.
-pub const NODE_LABEL: &str = "exokit-node";
+const NODE_LABEL: &str = "exokit-node";
 /// First word of a description that carries a mark.
-pub const DESCRIPTION_WORD: &str = "exokit";
+const DESCRIPTION_WORD: &str = "exokit";
 
 /// What a created resource says about its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +31,7 @@ pub struct OwnerMark {
 
 impl OwnerMark {
     /// The mark as labels.
-    #[must_use]
-    pub fn labels(&self) -> BTreeMap<String, String> {
+    pub(crate) fn labels(&self) -> BTreeMap<String, String> {
         [
             (TOKEN_LABEL, self.token.to_string()),
             (PLAN_LABEL, self.plan.to_string()),
@@ -43,8 +42,7 @@ impl OwnerMark {
     }
 
     /// The mark as a description.
-    #[must_use]
-    pub fn description(&self) -> String {
+    pub(crate) fn description(&self) -> String {
         format!("{DESCRIPTION_WORD} {} {} {}", self.plan, self.node, self.token)
     }
 
@@ -87,8 +85,7 @@ pub fn claim(raw: &Value) -> Option<Claim> {
 }
 
 /// Texts in a raw resource that may be an owner token.
-#[must_use]
-pub fn candidates(raw: &Value, name: &str) -> Vec<String> {
+pub(crate) fn candidates(raw: &Value, name: &str) -> Vec<String> {
     let from_claim = claim(raw).map(|claim| claim.token);
     let from_name = name.rsplit_once('-').map(|(_, end)| end.to_owned()).filter(|end| end.len() == 10);
     from_claim.into_iter().chain(from_name).collect()

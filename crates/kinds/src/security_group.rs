@@ -6,19 +6,20 @@ use serde_json::json;
 
 use crate::Predicted;
 use crate::ownership::OwnerMark;
-use crate::simple_kind::{SimpleKind, always_ready, template};
+use crate::resource_kind::{MarkPlace, ResourceKind, template};
 
 /// The kind.
-pub(crate) const KIND: SimpleKind = SimpleKind {
-    kind: Kind::SecurityGroup,
-    path: "/v2/security-group",
-    list_field: "security-groups",
-    operations: ["list-security-groups", "get-security-group", "delete-security-group"],
-    marked_name: true,
-    lifecycle: always_ready,
+pub(crate) const KIND: ResourceKind = ResourceKind {
+    mark: MarkPlace::Both,
     compared: &["/name", "/description"],
-    // The nodes' machines linger for 5 to 10 minutes and keep it busy.
-    predicted: Predicted { create_seconds: 2, delete_seconds: 450, gone_seconds: 2 },
+    ..ResourceKind::new(
+        Kind::SecurityGroup,
+        "/v2/security-group",
+        "security-groups",
+        ["list-security-groups", "get-security-group", "delete-security-group"],
+        // The nodes' machines linger for 5 to 10 minutes and keep it busy.
+        Predicted { create_seconds: 2, delete_seconds: 450, gone_seconds: 2 },
+    )
 };
 
 /// The request that makes one, and its name.

@@ -2,105 +2,47 @@
 //! API, which shows those of all zones. Names are global, so the name carries
 //! the mark.
 
-use exokit_model::graph::Node;
-use exokit_model::ids::ResourceId;
 use exokit_model::kind::Kind;
 use exokit_model::request::{Api, Method, RequestTemplate};
-use exokit_model::spec::{BucketAcl, BucketSpec};
+use exokit_model::spec::BucketSpec;
 use serde_json::{Value, json};
 
 use crate::ownership::OwnerMark;
-use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, ResourceKind, decode, ownership};
+use crate::resource_kind::{MarkPlace, ResourceKind, template};
+use crate::{Accepted, Predicted, decode};
 
-/// The kind.
-pub struct SosBucket;
+/// The kind. Before a bucket is deleted, one approved step takes every object,
+/// version and unfinished upload out of it, by as many S3 calls as it needs.
+pub(crate) const KIND: ResourceKind = ResourceKind {
+    api: Api::Storage,
+    list: ("/v2/sos-buckets-usage", "sos-buckets-usage"),
+    id_field: "name",
+    mark: MarkPlace::Name,
+    compared: &[],
+    accepted: |node, _| {
+        Ok(Accepted { id: Some(decode::own_name(node)?), cloud_operation: None, secret: None })
+    },
+    before_delete: |path, _| Some(storage("empty-bucket", Method::Post, path, None)),
+    watch_resource: true,
+    ..ResourceKind::new(
+        Kind::SosBucket,
+        "",
+        "",
+        ["list-sos-buckets-usage", "head-bucket", "delete-bucket"],
+        Predicted { create_seconds: 1, delete_seconds: 1, gone_seconds: 1 },
+    )
+};
 
-/// Operation that takes every object, version and unfinished upload out of a
-/// bucket. One approved step stands for as many S3 calls as it needs.
-pub const EMPTY_BUCKET: &str = "empty-bucket";
-
-impl SosBucket {
-    /// The request that makes one, and its name. The body is not sent as such:
-    /// its `acl` becomes the header `x-amz-acl`.
-    #[must_use]
-    pub fn create(mark: &OwnerMark, environment: &str, bucket: &BucketSpec) -> (String, RequestTemplate) {
-        let name = mark.name(&format!("{environment}-{}", bucket.suffix));
-        let acl = match bucket.acl {
-            BucketAcl::Private => "private",
-            BucketAcl::PublicRead => "public-read",
-        };
-        let request = storage("create-bucket", Method::Put, &format!("/{name}"), Some(json!({"acl": acl})));
-        (name, request)
-    }
+/// The request that makes one, and its name. The body is not sent as such:
+/// its `acl` becomes the header `x-amz-acl`.
+#[must_use]
+pub fn create(mark: &OwnerMark, environment: &str, bucket: &BucketSpec) -> (String, RequestTemplate) {
+    let name = mark.name(&format!("{environment}-{}", bucket.suffix));
+    let body = json!({"acl": bucket.acl});
+    let request = storage("create-bucket", Method::Put, &format!("/{name}"), Some(body));
+    (name, request)
 }
 
 fn storage(operation: &str, method: Method, path: &str, body: Option<Value>) -> RequestTemplate {
-    let template = crate::simple_kind::template(operation, method, path, body);
-    RequestTemplate { api: Api::Storage, ..template }
-}
-
-impl ResourceKind for SosBucket {
-    fn kind(&self) -> Kind {
-        Kind::SosBucket
-    }
-
-    fn list(&self) -> Read {
-        Read::api("list-sos-buckets-usage", "/v2/sos-buckets-usage")
-    }
-
-    fn parse_list(&self, body: &Value) -> Result<Vec<Observed>, DecodeError> {
-        decode::array(body, "sos-buckets-usage")?.iter().map(observe).collect()
-    }
-
-    fn get(&self, id: &ResourceId, _parent: Option<&ResourceId>) -> Read {
-        Read { operation: "head-bucket", api: Api::Storage, path: format!("/{id}") }
-    }
-
-    fn parse_get(
-        &self,
-        id: &ResourceId,
-        _parent: Option<&ResourceId>,
-        _body: &Value,
-    ) -> Result<Option<Observed>, DecodeError> {
-        // A HEAD request has no body: that it succeeded is the answer.
-        observe(&json!({"name": id})).map(Some)
-    }
-
-    fn accepted(&self, node: &Node, _reply: &Value) -> Result<Accepted, DecodeError> {
-        let id = node.name.parse().map_err(|_| DecodeError { field: "name".to_owned() })?;
-        Ok(Accepted { id: Some(id), cloud_operation: None, secret: None })
-    }
-
-    fn delete(&self, _parent: Option<&str>, _protected: bool) -> Vec<RequestTemplate> {
-        vec![
-            storage(EMPTY_BUCKET, Method::Post, "/{self}", None),
-            storage("delete-bucket", Method::Delete, "/{self}", None),
-        ]
-    }
-
-    fn compared(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn watch_resource(&self) -> bool {
-        true
-    }
-
-    fn predicted(&self) -> Predicted {
-        Predicted { create_seconds: 1, delete_seconds: 1, gone_seconds: 1 }
-    }
-}
-
-fn observe(raw: &Value) -> Result<Observed, DecodeError> {
-    let name = decode::text(raw, "name")?.to_owned();
-    Ok(Observed {
-        kind: Kind::SosBucket,
-        id: decode::id(raw, "name")?,
-        marks: ownership::candidates(&Value::Null, &name),
-        name,
-        lifecycle: Lifecycle::Ready,
-        created_at: decode::created_at(raw),
-        parent: None,
-        raw: raw.clone(),
-    })
+    RequestTemplate { api: Api::Storage, ..template(operation, method, path, body) }
 }

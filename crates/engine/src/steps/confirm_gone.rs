@@ -20,7 +20,7 @@ pub(crate) async fn run(
     let node = node_of(run, key)?;
     let timing = run.engine.parts().timing;
     let client = &run.engine.parts().client.patient();
-    let gone_seconds = exokit_kinds::of(node.kind).predicted().gone_seconds;
+    let gone_seconds = exokit_kinds::of(node.kind).predicted.gone_seconds;
     let forecast = Forecast::guess(timing.scaled(Duration::from_secs(u64::from(gone_seconds))));
     let started = tokio::time::Instant::now();
     let mut patience = Patience::default();

@@ -117,7 +117,7 @@ pub(crate) fn node_of(run: &Run<'_>, key: &NodeKey) -> Result<Node, StepEnd> {
 
 /// Id of the resource that a node's resource is part of.
 pub(crate) fn parent_of(run: &Run<'_>, node: &Node) -> Option<ResourceId> {
-    let kind = exokit_kinds::of(node.kind).parent()?;
+    let kind = exokit_kinds::of(node.kind).parent?;
     let state = run.state();
     let parent = state
         .plan

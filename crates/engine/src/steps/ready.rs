@@ -100,7 +100,7 @@ impl Follow<'_, '_> {
     /// Looks at the operation while there is one to look at, then at the
     /// resource; when the operation is overdue, at both.
     async fn look(&mut self, overdue: bool, missing_since: &mut Option<Instant>) -> Result<Look, StepEnd> {
-        let watch_only = exokit_kinds::of(self.node.kind).watch_resource();
+        let watch_only = exokit_kinds::of(self.node.kind).watch_resource;
         if let (Some(operation), false) = (self.cloud_operation.clone(), watch_only) {
             let client = &self.run.engine.parts().client.patient();
             let seen = observe::operation(client, &operation, &self.node.zone).await;

@@ -28,7 +28,7 @@ pub(crate) async fn run(
     let node = node_of(run, key)?;
     wait_until_expired(run, expires_at).await;
     let found = look(run, &node).await?;
-    let adoptable = exokit_kinds::of(node.kind).adoptable() || planted(Mutant::AdoptKey);
+    let adoptable = exokit_kinds::of(node.kind).adoptable || planted(Mutant::AdoptKey);
     let event = match (found.as_slice(), adoptable) {
         ([], _) => Event::CreateAbsent { node: key.clone(), attempt },
         ([one], true) => Event::CreateAdopted { node: key.clone(), attempt, id: one.id.clone() },
@@ -121,5 +121,5 @@ async fn confirm(run: &Run<'_>, node: &Node, listed: Vec<Observed>) -> Result<Ve
 
 fn is_as_planned(run: &Run<'_>, node: &Node, observed: &Observed) -> bool {
     let Some(body) = crate::drift::planned_body(&run.state(), node) else { return true };
-    exokit_kinds::of(node.kind).compare(&body, observed).is_empty()
+    exokit_kinds::of(node.kind).compare(&node.key, &body, observed).is_empty()
 }
