@@ -190,11 +190,7 @@ impl Bill<'_> {
 /// What an hourly rate comes to in `seconds`, which is how the cloud bills.
 #[must_use]
 pub fn for_seconds(hourly: Decimal, seconds: u64) -> Decimal {
-    let hours = Decimal::from(seconds) / Decimal::from(3600);
-    hourly
-        .saturating_mul(hours)
-        .round_dp_with_strategy(ASSUMED_PLACES, RoundingStrategy::AwayFromZero)
-        .normalize()
+    round(hourly.saturating_mul(Decimal::from(seconds) / Decimal::from(3600)))
 }
 
 fn per_hour(monthly: Decimal) -> Decimal {

@@ -10,37 +10,29 @@ use exokit_kinds::{
     sks_nodepool, sos_bucket,
 };
 use exokit_model::graph::{Graph, GraphError, Node, Presence};
-use exokit_model::ids::{NodeKey, OwnerToken, PlanId, ResourceId};
+use exokit_model::ids::{NodeKey, OwnerToken, PlanId};
 use exokit_model::kind::Kind;
 use exokit_model::request::RequestTemplate;
 use exokit_model::spec::{Cni, DatabaseEngine, EnvironmentSpec};
 
 use crate::forecast::History;
-
-/// Ids and versions that the cloud offers and that requests need.
-#[derive(Debug, Clone, Copy)]
-pub struct Resolved<'a> {
-    /// The instance type of the nodes.
-    pub instance_type: &'a ResourceId,
-    /// Complete Kubernetes version.
-    pub kubernetes_version: &'a str,
-}
+use crate::preflight::Offer;
 
 /// Builds the graph of an environment.
 ///
 /// # Errors
 /// Never for a checked spec: it would mean a mistake in this file.
-pub fn build(
+pub(crate) fn build(
     plan: &PlanId,
     spec: &EnvironmentSpec,
-    resolved: Resolved<'_>,
+    offer: &Offer,
     history: &History,
     token_of: &dyn Fn(&NodeKey) -> OwnerToken,
 ) -> Result<Graph, GraphError> {
     let mut builder = Builder { plan, spec, history, token_of, nodes: Vec::new() };
     let (group, last_rule) = builder.network();
     let anti_affinity = builder.anti_affinity();
-    builder.cluster(resolved, &group, &last_rule, anti_affinity.as_ref());
+    builder.cluster(offer, &group, &last_rule, anti_affinity.as_ref());
     builder.database();
     builder.bucket();
     Graph::new(builder.nodes)
@@ -118,7 +110,7 @@ impl Builder<'_> {
 
     fn cluster(
         &mut self,
-        resolved: Resolved<'_>,
+        offer: &Offer,
         group: &NodeKey,
         last_rule: &NodeKey,
         anti_affinity: Option<&NodeKey>,
@@ -126,7 +118,7 @@ impl Builder<'_> {
         let cluster = key("cluster");
         let name = self.spec.environment.to_string();
         let labels = platform_labels(self.spec, true);
-        let version = resolved.kubernetes_version;
+        let version = &offer.kubernetes_version;
         let request = sks_cluster::create(&self.mark(&cluster), &name, &self.spec.cluster, version, &labels);
         self.add(cluster.clone(), Kind::SksCluster, name.clone(), &[], request);
 
@@ -135,7 +127,7 @@ impl Builder<'_> {
         node_labels.extend(self.spec.nodes.labels.clone());
         let request = NodepoolRequest {
             nodes: &self.spec.nodes,
-            instance_type: resolved.instance_type,
+            instance_type: &offer.instance_type,
             labels: &node_labels,
             cluster: &cluster,
             security_group: group,

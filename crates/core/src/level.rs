@@ -6,55 +6,100 @@
 use exokit_model::break_glass::BreakGlass;
 use exokit_model::cost::{ApprovalLevel, CostBand, CostPolicy, LevelReason};
 use exokit_model::ids::TemplateId;
-use exokit_model::plan::Action;
+use exokit_model::plan::{Action, Plan};
 use exokit_model::spec::{AtExpiry, EnvironmentClass, EnvironmentSpec};
 use rust_decimal::Decimal;
 
+use crate::cost::band;
+
+/// Requests of one day, as sums of hourly rates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DailySums {
+    /// By the requester and everyone with the same human behind them.
+    pub by_requester: Decimal,
+    /// By the requester's team; zero without a team.
+    pub by_team: Decimal,
+}
+
 /// What the rules look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LevelInput {
+pub(crate) struct LevelInput {
     /// What the plan does.
-    pub action: Action,
+    pub(crate) action: Action,
     /// The template of the environment.
-    pub template: TemplateId,
+    pub(crate) template: TemplateId,
     /// The template's default level.
-    pub template_level: ApprovalLevel,
+    pub(crate) template_level: ApprovalLevel,
     /// How much the environment matters.
-    pub class: EnvironmentClass,
+    pub(crate) class: EnvironmentClass,
     /// Cost band of what the plan pays for.
-    pub band: CostBand,
+    pub(crate) band: CostBand,
     /// Names of what holds data and is destroyed when the plan succeeds.
-    pub data_destroyed: Vec<String>,
+    pub(crate) data_destroyed: Vec<String>,
     /// Names of what holds data and goes with an environment that is removed
     /// when it expires; none when its removal is asked for then.
-    pub removal: Option<Vec<String>>,
+    pub(crate) removal: Option<Vec<String>>,
     /// Hourly rate that the plan asks for: of the environment for a provision
     /// and, because it is paid again, for an extension; zero for a teardown.
-    pub hourly: Decimal,
-    /// Sum of hourly rates that the requester has asked for today, without
-    /// this plan.
-    pub requester_today: Decimal,
-    /// The same for the requester's team.
-    pub team_today: Decimal,
+    pub(crate) hourly: Decimal,
+    /// What was asked for today, without this plan.
+    pub(crate) today: DailySums,
     /// Why it may go past a limit of the policy.
-    pub break_glass: Option<BreakGlass>,
+    pub(crate) break_glass: Option<BreakGlass>,
     /// The level that the requester asked for, if any.
-    pub wanted: Option<ApprovalLevel>,
+    pub(crate) wanted: Option<ApprovalLevel>,
+}
+
+impl LevelInput {
+    /// A plan that destroys nothing, before any other request of the day.
+    pub(crate) fn new(
+        action: Action,
+        (template, template_level): (TemplateId, ApprovalLevel),
+        class: EnvironmentClass,
+        hourly: Decimal,
+        policy: &CostPolicy,
+    ) -> Self {
+        Self {
+            action,
+            template,
+            template_level,
+            class,
+            band: band(hourly, policy),
+            data_destroyed: Vec::new(),
+            removal: None,
+            hourly,
+            today: DailySums::default(),
+            break_glass: None,
+            wanted: None,
+        }
+    }
+
+    /// What a plan itself says. Only a provision says the class.
+    pub(crate) fn of(plan: &Plan, policy: &CostPolicy) -> Self {
+        let class = plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class);
+        let template = (plan.template, plan.template_level);
+        let data = plan.destroys.iter().filter(|destroy| destroy.data || destroy.kind.holds_data());
+        Self {
+            data_destroyed: data.map(|destroy| destroy.name.to_string()).collect(),
+            removal: plan.spec.as_ref().and_then(removal),
+            break_glass: plan.break_glass.clone(),
+            ..Self::new(plan.action, template, class, plan.cost.hourly, policy)
+        }
+    }
 }
 
 /// A level and the rules that set it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Level {
+pub(crate) struct Level {
     /// The maximum over the reasons.
-    pub level: ApprovalLevel,
+    pub(crate) level: ApprovalLevel,
     /// Every rule that applies, the strictest first; rules of one level stand
     /// in a fixed order. Never empty.
-    pub reasons: Vec<LevelReason>,
+    pub(crate) reasons: Vec<LevelReason>,
 }
 
 /// Applies every rule.
-#[must_use]
-pub fn level(input: &LevelInput, policy: &CostPolicy) -> Level {
+pub(crate) fn level(input: &LevelInput, policy: &CostPolicy) -> Level {
     let mut reasons =
         vec![reason(input.template_level, format!("template {} has it as its default", input.template))];
     reasons.extend(template_rule(input));
@@ -146,8 +191,8 @@ fn removal_rule(data: &[String]) -> LevelReason {
 fn cap_rules(input: &LevelInput, policy: &CostPolicy) -> Vec<LevelReason> {
     let caps = [
         ("one request", policy.request_hourly_max, Decimal::ZERO),
-        ("one requester in a day", policy.requester_daily_max, input.requester_today),
-        ("one team in a day", policy.team_daily_max, input.team_today),
+        ("one requester in a day", policy.requester_daily_max, input.today.by_requester),
+        ("one team in a day", policy.team_daily_max, input.today.by_team),
     ];
     caps.into_iter()
         .filter_map(|(whose, cap, before)| {
@@ -170,20 +215,15 @@ mod tests {
     use super::*;
 
     fn input() -> LevelInput {
-        LevelInput {
-            action: Action::Provision,
-            template: TemplateId(1),
-            template_level: ApprovalLevel::One,
-            class: EnvironmentClass::Test,
-            band: CostBand::Low,
-            data_destroyed: Vec::new(),
-            removal: None,
-            hourly: Decimal::ONE,
-            requester_today: Decimal::ZERO,
-            team_today: Decimal::ZERO,
-            break_glass: None,
-            wanted: None,
-        }
+        let template = (TemplateId(1), ApprovalLevel::One);
+        let input = LevelInput::new(
+            Action::Provision,
+            template,
+            EnvironmentClass::Test,
+            Decimal::ONE,
+            &CostPolicy::default(),
+        );
+        LevelInput { band: CostBand::Low, ..input }
     }
 
     fn why() -> BreakGlass {
@@ -219,9 +259,9 @@ mod tests {
         check(|i| i.removal = Some(vec!["bucket".into()]), 3, "with its data: bucket");
         check(|i| i.hourly = Decimal::from(2), 1, "template");
         check(|i| i.hourly = Decimal::from(3), 3, "cap of 2 for one request");
-        check(|i| i.requester_today = Decimal::from(4), 1, "template");
-        check(|i| i.requester_today = Decimal::from(5), 3, "one requester in a day");
-        check(|i| i.team_today = Decimal::from(20), 3, "one team in a day");
+        check(|i| i.today.by_requester = Decimal::from(4), 1, "template");
+        check(|i| i.today.by_requester = Decimal::from(5), 3, "one requester in a day");
+        check(|i| i.today.by_team = Decimal::from(20), 3, "one team in a day");
         check(|i| i.break_glass = Some(why()), 3, "breaks the glass: the other zone is away");
         check(|i| i.wanted = Some(Two), 2, "the requester asked");
         check(
@@ -239,7 +279,7 @@ mod tests {
         let spent = |action| {
             let mut input = input();
             input.action = action;
-            input.requester_today = Decimal::from(100);
+            input.today.by_requester = Decimal::from(100);
             u8::from(level(&input, &policy()).level)
         };
         assert_eq!(spent(Action::Extend), 3);
@@ -251,7 +291,7 @@ mod tests {
     fn a_negative_rate_makes_no_room_under_a_cap() {
         let mut input = input();
         input.hourly = Decimal::from(-100);
-        input.requester_today = Decimal::from(6);
+        input.today.by_requester = Decimal::from(6);
         assert_eq!(level(&input, &policy()).level, ApprovalLevel::Three);
     }
 
@@ -285,8 +325,10 @@ mod tests {
                     data_destroyed,
                     removal,
                     hourly: Decimal::new(money.0, 2),
-                    requester_today: Decimal::new(money.1, 2),
-                    team_today: Decimal::new(money.2, 2),
+                    today: DailySums {
+                        by_requester: Decimal::new(money.1, 2),
+                        by_team: Decimal::new(money.2, 2),
+                    },
                     break_glass,
                     wanted,
                 }
@@ -317,8 +359,10 @@ mod tests {
                     (one, other) => Some([one.unwrap_or_default(), other.unwrap_or_default()].concat()),
                 },
                 hourly: a.hourly.max(b.hourly),
-                requester_today: a.requester_today.max(b.requester_today),
-                team_today: a.team_today.max(b.team_today),
+                today: DailySums {
+                    by_requester: a.today.by_requester.max(b.today.by_requester),
+                    by_team: a.today.by_team.max(b.today.by_team),
+                },
                 break_glass: a.break_glass.clone().or(b.break_glass),
                 wanted: a.wanted.max(b.wanted),
             };

@@ -6,7 +6,7 @@
 
 pub mod cost;
 pub mod forecast;
-pub mod graph_build;
+mod graph_build;
 pub mod level;
 pub mod node_state;
 pub mod phase;

@@ -12,9 +12,10 @@ use exokit_model::text::ForeignText;
 use jiff::Timestamp;
 
 /// Where one node stands. Each state holds only what is valid in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum NodeState {
     /// Nothing of it is in the cloud.
+    #[default]
     Missing,
     /// A create request may be on its way; its outcome is not recorded.
     Intended {
@@ -35,10 +36,10 @@ pub enum NodeState {
         /// Its id.
         id: ResourceId,
     },
-    /// It could not be made properly; if it has an id it must be removed.
+    /// It could not be made properly and must be removed.
     Failed {
-        /// Id, if something exists.
-        id: Option<ResourceId>,
+        /// Its id.
+        id: ResourceId,
     },
     /// It is being removed.
     Deleting {
@@ -63,7 +64,7 @@ pub struct Refusal {
 }
 
 /// Everything known of one node in one operation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NodeFacts {
     /// Where it stands.
     pub state: NodeState,
@@ -108,24 +109,7 @@ impl NodeFacts {
             Some(id) => NodeState::Ready { id: id.clone() },
             None => NodeState::Missing,
         };
-        Self {
-            state,
-            attempts: 0,
-            attempts_before: 0,
-            create_refusals: 0,
-            broken_off: 0,
-            doubted: false,
-            delete_refusals: 0,
-            delete_forbidden: 0,
-            delete_status: 0,
-            made_here: false,
-            refused: None,
-            last_problem: None,
-            retired: Vec::new(),
-            sealed: None,
-            started_at: None,
-            settled_at: None,
-        }
+        Self { state, ..Self::default() }
     }
 
     /// Forgets refusals: a human has looked and lets the operation go on.
@@ -147,8 +131,7 @@ impl NodeFacts {
     }
 
     /// Create attempts since a human last looked.
-    #[must_use]
-    pub fn recent_attempts(&self) -> u32 {
+    pub(crate) fn recent_attempts(&self) -> u32 {
         self.attempts - self.attempts_before
     }
 
@@ -156,8 +139,8 @@ impl NodeFacts {
     #[must_use]
     pub fn id(&self) -> Option<&ResourceId> {
         match &self.state {
-            NodeState::Ready { id } | NodeState::Deleting { id, .. } => Some(id),
-            NodeState::Accepted { id, .. } | NodeState::Failed { id } => id.as_ref(),
+            NodeState::Ready { id } | NodeState::Failed { id } | NodeState::Deleting { id, .. } => Some(id),
+            NodeState::Accepted { id, .. } => id.as_ref(),
             NodeState::Missing | NodeState::Intended { .. } => None,
         }
     }
@@ -236,6 +219,8 @@ impl Facts {
 /// The state after an event; none when the event does not fit.
 fn next_state(node: &Node, state: &NodeState, event: &Event, at: Timestamp) -> Option<NodeState> {
     use NodeState as S;
+    let deleting =
+        |id: &ResourceId, step| S::Deleting { id: id.clone(), step, accepted: false, cloud_operation: None };
     let next = match (state, event) {
         (S::Missing, Event::CreateIntended { expires_at, .. }) => S::Intended { expires_at: *expires_at },
         (S::Intended { .. }, Event::CreateAccepted { id, cloud_operation, .. }) => {
@@ -247,39 +232,31 @@ fn next_state(node: &Node, state: &NodeState, event: &Event, at: Timestamp) -> O
             S::Accepted { id: Some(id.clone()), cloud_operation: None, since: at }
         }
         (S::Accepted { .. }, Event::ResourceReady { id, .. }) => S::Ready { id: id.clone() },
-        (S::Accepted { .. } | S::Intended { .. }, Event::ResourceFailed { id, .. }) => match id {
-            Some(id) => S::Failed { id: Some(id.clone()) },
-            None => S::Missing,
-        },
-        (S::Ready { id: own } | S::Failed { id: Some(own) }, Event::DeleteIntended { id, step: 0, .. })
+        (S::Accepted { .. } | S::Intended { .. }, Event::ResourceFailed { id, .. }) => {
+            id.clone().map_or(S::Missing, |id| S::Failed { id })
+        }
+        (S::Ready { id: own } | S::Failed { id: own }, Event::DeleteIntended { id, step: 0, .. })
             if own == id =>
         {
-            S::Deleting { id: id.clone(), step: 0, accepted: false, cloud_operation: None }
+            deleting(id, 0)
         }
         (S::Deleting { id: own, .. }, Event::DeleteIntended { id, step, .. }) if own == id => {
-            S::Deleting { id: id.clone(), step: *step, accepted: false, cloud_operation: None }
+            deleting(id, *step)
         }
         (S::Deleting { id: own, .. }, Event::DeleteAccepted { id, step, cloud_operation, .. })
             if own == id =>
         {
-            let last = usize::try_from(*step).ok()? + 1 >= node.delete.len();
-            match last {
-                true => S::Deleting {
-                    id: id.clone(),
-                    step: *step,
-                    accepted: true,
-                    cloud_operation: cloud_operation.clone(),
-                },
-                false => {
-                    S::Deleting { id: id.clone(), step: step + 1, accepted: false, cloud_operation: None }
-                }
+            let (id, step, cloud_operation) = (id.clone(), *step, cloud_operation.clone());
+            match usize::try_from(step).ok()? + 1 >= node.delete.len() {
+                true => S::Deleting { id, step, accepted: true, cloud_operation },
+                false => deleting(&id, step + 1),
             }
         }
         (S::Deleting { id: own, step, .. }, Event::DeleteRefused { id, .. }) if own == id => {
-            S::Deleting { id: id.clone(), step: *step, accepted: false, cloud_operation: None }
+            deleting(id, *step)
         }
         (
-            S::Ready { id: own } | S::Failed { id: Some(own) } | S::Deleting { id: own, .. },
+            S::Ready { id: own } | S::Failed { id: own } | S::Deleting { id: own, .. },
             Event::ResourceGone { id, .. },
         ) if own == id => S::Missing,
         _ => return None,

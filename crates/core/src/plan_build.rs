@@ -2,31 +2,34 @@
 
 use std::collections::BTreeSet;
 
+use exokit_model::approval::Roster;
 use exokit_model::break_glass::BreakGlass;
 use exokit_model::canonical::Digest;
-use exokit_model::cost::{ApprovalLevel, CostBand, CostEstimate, LevelReason};
+use exokit_model::cost::{ApprovalLevel, CostEstimate};
 use exokit_model::graph::{Graph, GraphError, Node, Presence};
 use exokit_model::ids::{
     EnvironmentName, NodeKey, OwnerToken, PersonId, PlanId, ResourceId, RoleName, TemplateId, Zone,
 };
 use exokit_model::kind::Kind;
 use exokit_model::plan::{Action, Destroy, PLAN_SCHEMA, Plan};
-use exokit_model::spec::{Correction, EnvironmentSpec};
+use exokit_model::spec::{Correction, EnvironmentClass, EnvironmentSpec};
 use exokit_model::text::ForeignText;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::cost::band;
 use crate::forecast::History;
-use crate::graph_build::{self, Resolved};
+use crate::graph_build;
+use crate::level::{DailySums, Level, LevelInput, level};
 use crate::predict::critical_path_seconds;
 use crate::preflight::Offer;
 
 /// How long a plan may wait for its start. Votes count for a day, so a plan
 /// that is a day old could not start anyway.
-pub const PLAN_VALID: SignedDuration = SignedDuration::from_hours(24);
+const PLAN_VALID: SignedDuration = SignedDuration::from_hours(24);
 
 /// What every plan is made from.
 #[derive(Debug, Clone)]
-pub struct Occasion {
+pub struct Occasion<'a> {
     /// Random id.
     pub plan_id: PlanId,
     /// Who asks.
@@ -41,25 +44,18 @@ pub struct Occasion {
     pub template_level: ApprovalLevel,
     /// Digest of the price list.
     pub price_digest: Digest,
-    /// Version of the roster.
-    pub roster_version: u64,
+    /// The roster in force, by whose policy the level is set.
+    pub roster: &'a Roster,
     /// Last event of the environment.
     pub base_seq: u64,
+    /// How much the environment matters.
+    pub class: EnvironmentClass,
+    /// What was asked for today.
+    pub today: DailySums,
+    /// The level that the requester asked for, if any.
+    pub wanted_level: Option<ApprovalLevel>,
     /// Why it may go past a limit of the policy.
     pub break_glass: Option<BreakGlass>,
-}
-
-/// What it costs and what approval that needs.
-#[derive(Debug, Clone)]
-pub struct Judgement {
-    /// Estimate.
-    pub cost: CostEstimate,
-    /// Band of the estimate.
-    pub band: CostBand,
-    /// Needed approvals.
-    pub level: ApprovalLevel,
-    /// Why.
-    pub reasons: Vec<LevelReason>,
 }
 
 /// A resource that stands in the ledger, for a teardown.
@@ -87,26 +83,24 @@ pub struct Discovered {
 /// `history` where there is one.
 ///
 /// # Errors
-/// Never for a checked spec; see [`graph_build::build`].
+/// Never for a checked spec: it would mean a mistake in exokit.
 pub fn provision(
-    occasion: Occasion,
+    occasion: Occasion<'_>,
     spec: EnvironmentSpec,
     offer: &Offer,
-    judgement: Judgement,
+    cost: CostEstimate,
     corrections: Vec<Correction>,
     history: &History,
     token_of: &dyn Fn(&NodeKey) -> OwnerToken,
 ) -> Result<Plan, GraphError> {
-    let resolved =
-        Resolved { instance_type: &offer.instance_type, kubernetes_version: &offer.kubernetes_version };
-    let graph = graph_build::build(&occasion.plan_id, &spec, resolved, history, token_of)?;
+    let graph = graph_build::build(&occasion.plan_id, &spec, offer, history, token_of)?;
     let data = graph.nodes().iter().filter(|node| node.protects_data).map(|node| node.key.clone()).collect();
     let place = (spec.environment.clone(), spec.zone.clone());
-    let mut plan = assemble(occasion, Action::Provision, place, graph, judgement);
-    plan.rollback_destroys = data;
-    plan.spec = Some(spec);
-    plan.corrections = corrections;
-    Ok(plan)
+    Ok(assemble(occasion, Action::Provision, place, (graph, cost), |plan| {
+        plan.rollback_destroys = data;
+        plan.spec = Some(spec);
+        plan.corrections = corrections;
+    }))
 }
 
 /// Makes the plan of a teardown: every recorded resource and everything
@@ -116,41 +110,40 @@ pub fn provision(
 /// When the recorded nodes do not form a graph, which means that the ledger
 /// was altered.
 pub fn teardown(
-    occasion: Occasion,
+    occasion: Occasion<'_>,
     environment: (EnvironmentName, Zone),
     recorded: Vec<Recorded>,
     discovered: Vec<Discovered>,
-    judgement: impl FnOnce(&[Destroy]) -> Judgement,
+    cost: CostEstimate,
 ) -> Result<Plan, GraphError> {
     let graph = Graph::new(teardown_nodes(&environment.1, recorded, discovered))?;
     let destroys: Vec<Destroy> = graph.nodes().iter().filter_map(destroyed).collect();
-    let judgement = judgement(&destroys);
-    let mut plan = assemble(occasion, Action::Teardown, environment, graph, judgement);
-    plan.destroys = destroys;
-    Ok(plan)
+    Ok(assemble(occasion, Action::Teardown, environment, (graph, cost), |plan| plan.destroys = destroys))
 }
 
 /// Makes the plan of an extension: no resource changes, only the time.
 #[must_use]
 pub fn extend(
-    occasion: Occasion,
+    occasion: Occasion<'_>,
     environment: (EnvironmentName, Zone),
     seconds: u64,
-    judgement: Judgement,
+    cost: CostEstimate,
 ) -> Plan {
-    let mut plan = assemble(occasion, Action::Extend, environment, Graph::default(), judgement);
-    plan.extend_seconds = Some(seconds);
-    plan
+    let nothing = (Graph::default(), cost);
+    assemble(occasion, Action::Extend, environment, nothing, |plan| plan.extend_seconds = Some(seconds))
 }
 
+/// A plan of which `complete` says what only some plans have. Its level is set
+/// last, by all that it says.
 fn assemble(
-    occasion: Occasion,
+    occasion: Occasion<'_>,
     action: Action,
     (environment, zone): (EnvironmentName, Zone),
-    graph: Graph,
-    judgement: Judgement,
+    (graph, cost): (Graph, CostEstimate),
+    complete: impl FnOnce(&mut Plan),
 ) -> Plan {
-    Plan {
+    let policy = &occasion.roster.policy;
+    let mut plan = Plan {
         schema: PLAN_SCHEMA.to_owned(),
         plan_id: occasion.plan_id,
         action,
@@ -164,21 +157,30 @@ fn assemble(
         template_digest: occasion.template.1,
         template_level: occasion.template_level,
         price_digest: occasion.price_digest,
-        roster_version: occasion.roster_version,
+        roster_version: occasion.roster.version,
         base_seq: occasion.base_seq,
         spec: None,
         critical_path_seconds: critical_path_seconds(&graph),
         graph,
-        cost: judgement.cost,
-        band: judgement.band,
-        level: judgement.level,
-        level_reasons: judgement.reasons,
+        band: band(cost.hourly, policy),
+        cost,
+        level: ApprovalLevel::Three,
+        level_reasons: Vec::new(),
         destroys: Vec::new(),
         rollback_destroys: Vec::new(),
         corrections: Vec::new(),
         extend_seconds: None,
         break_glass: occasion.break_glass,
-    }
+    };
+    complete(&mut plan);
+    let input = LevelInput {
+        class: occasion.class,
+        today: occasion.today,
+        wanted: occasion.wanted_level,
+        ..LevelInput::of(&plan, policy)
+    };
+    let Level { level, reasons } = level(&input, policy);
+    Plan { level, level_reasons: reasons, ..plan }
 }
 
 fn destroyed(node: &Node) -> Option<Destroy> {

@@ -10,7 +10,7 @@ use exokit_model::plan::Action;
 use exokit_model::selection::{Refusal, Requirements, Selection, Verdict};
 use rust_decimal::Decimal;
 
-use crate::cost::{band, estimate, for_seconds};
+use crate::cost::{estimate, for_seconds};
 use crate::level::{Level, LevelInput, level};
 
 /// Agent name of a template that serves every agent.
@@ -110,41 +110,20 @@ pub fn select(
             return Err(SelectError::NoneSatisfies(Box::new(Refusal { nearest, explanation })));
         }
     };
-    let Level { level, reasons } = level_of(requirements, candidate, *hourly, policy);
+    let template = (candidate.id, candidate.level);
+    let input = LevelInput::new(Action::Provision, template, requirements.class, *hourly, policy);
+    let Level { level, reasons } = level(&input, policy);
     Ok(Selection {
         template: candidate.id,
         level,
         level_reasons: reasons,
-        band: band(*hourly, policy),
+        band: input.band,
         zone,
         hourly: *hourly,
         ttl: requirements.ttl_seconds.map(|seconds| for_seconds(*hourly, seconds)),
         currency: priced.currency.clone(),
         explanation,
     })
-}
-
-fn level_of(
-    requirements: &Requirements,
-    candidate: &Candidate,
-    hourly: Decimal,
-    policy: &CostPolicy,
-) -> Level {
-    let input = LevelInput {
-        action: Action::Provision,
-        template: candidate.id,
-        template_level: candidate.level,
-        class: requirements.class,
-        band: band(hourly, policy),
-        data_destroyed: Vec::new(),
-        removal: None,
-        hourly,
-        requester_today: Decimal::ZERO,
-        team_today: Decimal::ZERO,
-        break_glass: None,
-        wanted: None,
-    };
-    level(&input, policy)
 }
 
 /// Refuses what no template could ever satisfy.

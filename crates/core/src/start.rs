@@ -5,34 +5,23 @@ use exokit_model::approval::Roster;
 use exokit_model::cost::{ApprovalLevel, CostPolicy};
 use exokit_model::phase::Phase;
 use exokit_model::plan::Plan;
-use exokit_model::spec::EnvironmentClass;
 use jiff::Timestamp;
-use rust_decimal::Decimal;
 
-use crate::cost::band;
-use crate::level::{LevelInput, level, removal};
+use crate::level::{LevelInput, level};
 
-/// When a plan was made, and until when it may start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StartWindow {
-    /// When it was proposed.
-    pub proposed_at: Timestamp,
-    /// Latest start.
-    pub not_after: Timestamp,
-}
-
-/// Whether a plan waits for approval and can still start: its window is open,
-/// and no operation of the environment has started since it was made.
+/// Whether a plan waits for approval and can still start: the window between
+/// its proposal and its latest start is open, and no operation of the
+/// environment has started since it was made.
 #[must_use]
 pub fn can_start(
     phase: &Phase,
-    window: StartWindow,
+    (proposed_at, not_after): (Timestamp, Timestamp),
     starts: impl IntoIterator<Item = Timestamp>,
     now: Timestamp,
 ) -> bool {
     *phase == Phase::AwaitingApproval
-        && now <= window.not_after
-        && starts.into_iter().all(|started_at| started_at < window.proposed_at)
+        && now <= not_after
+        && starts.into_iter().all(|started_at| started_at < proposed_at)
 }
 
 /// Why a plan breaks the policy.
@@ -65,25 +54,7 @@ pub enum PolicyViolation {
 /// # Errors
 /// The first rule that the plan breaks.
 pub fn check_policy(plan: &Plan, roster: &Roster) -> Result<(), PolicyViolation> {
-    let input = LevelInput {
-        action: plan.action,
-        template: plan.template,
-        template_level: plan.template_level,
-        class: plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class),
-        band: band(plan.cost.hourly, &roster.policy),
-        data_destroyed: plan
-            .destroys
-            .iter()
-            .filter(|d| d.data || d.kind.holds_data())
-            .map(|d| d.name.to_string())
-            .collect(),
-        removal: plan.spec.as_ref().and_then(removal),
-        hourly: plan.cost.hourly,
-        requester_today: Decimal::ZERO,
-        team_today: Decimal::ZERO,
-        break_glass: plan.break_glass.clone(),
-        wanted: None,
-    };
+    let input = LevelInput::of(plan, &roster.policy);
     let (claimed, demanded) = (plan.level, level(&input, &roster.policy).level);
     if claimed < demanded {
         return Err(PolicyViolation::Level { claimed, demanded });
@@ -116,7 +87,7 @@ mod tests {
     #[test]
     fn a_plan_starts_in_its_window_and_only_on_the_environment_it_was_made_for() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let window = StartWindow { proposed_at: at(10), not_after: at(20) };
+        let window = (at(10), at(20));
         let check = |starts: &[i64], now| {
             can_start(&Phase::AwaitingApproval, window, starts.iter().map(|second| at(*second)), at(now))
         };

@@ -24,7 +24,7 @@ use crate::node_state::{Facts, NodeFacts, NodeState};
 pub const CREATE_ATTEMPTS_MAX: u32 = 3;
 
 /// Most transient refusals (busy, too many requests) of one node's creation.
-pub const CREATE_REFUSALS_MAX: u32 = 12;
+const CREATE_REFUSALS_MAX: u32 = 12;
 
 /// Most create attempts of one node that were broken off because the engine
 /// was stopped. Each costs the time that a signature holds, and one that makes
@@ -37,11 +37,18 @@ pub const DELETE_REFUSALS_MAX: u32 = 60;
 
 /// One bounded piece of work on one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub struct Step {
+    /// The node.
+    pub node: NodeKey,
+    /// What to do with it.
+    pub action: StepAction,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepAction {
     /// Send the create request.
     Create {
-        /// The node.
-        node: NodeKey,
         /// Counts from 1.
         attempt: u32,
         /// Transient refusals before this one; the executor backs off by it.
@@ -49,8 +56,6 @@ pub enum Step {
     },
     /// Find out what became of a create request without a known outcome.
     Settle {
-        /// The node.
-        node: NodeKey,
         /// The attempt.
         attempt: u32,
         /// When the request can no longer start.
@@ -58,8 +63,6 @@ pub enum Step {
     },
     /// Follow an accepted create until the resource is ready or has failed.
     Await {
-        /// The node.
-        node: NodeKey,
         /// Id, where known.
         id: Option<ResourceId>,
         /// The cloud's operation, where there is one.
@@ -69,8 +72,6 @@ pub enum Step {
     },
     /// Send a delete request.
     Delete {
-        /// The node.
-        node: NodeKey,
         /// Id of the resource.
         id: ResourceId,
         /// Which of the node's delete requests.
@@ -80,8 +81,6 @@ pub enum Step {
     },
     /// Follow an accepted delete until the resource is gone.
     ConfirmGone {
-        /// The node.
-        node: NodeKey,
         /// Id of the resource.
         id: ResourceId,
         /// The cloud's operation, where there is one.
@@ -89,24 +88,9 @@ pub enum Step {
     },
 }
 
-impl Step {
-    /// The node that the step works on.
-    #[must_use]
-    pub fn node(&self) -> &NodeKey {
-        match self {
-            Step::Create { node, .. }
-            | Step::Settle { node, .. }
-            | Step::Await { node, .. }
-            | Step::Delete { node, .. }
-            | Step::ConfirmGone { node, .. } => node,
-        }
-    }
-}
-
 /// What an operation wants of a node: what the plan says, or, when it rolls
 /// back, absence of what this very operation made.
-#[must_use]
-pub fn wanted(node: &Node, facts: &NodeFacts, rolling_back: bool) -> Option<Presence> {
+fn wanted(node: &Node, facts: &NodeFacts, rolling_back: bool) -> Option<Presence> {
     match (rolling_back, facts.made_here) {
         (false, _) => Some(node.desired),
         (true, true) => Some(Presence::Absent),
@@ -120,28 +104,24 @@ pub fn wanted(node: &Node, facts: &NodeFacts, rolling_back: bool) -> Option<Pres
 pub fn frontier(graph: &Graph, facts: &Facts, rolling_back: bool) -> Vec<Step> {
     let step = |node: &Node| {
         let own = facts.get(&node.key)?;
-        match wanted(node, own, rolling_back) {
+        let action = match wanted(node, own, rolling_back) {
             Some(Presence::Present) => toward_present(graph, facts, node, own),
             Some(Presence::Absent) if planted(Mutant::RollbackForgets) && is_open(own) => None,
             Some(Presence::Absent) => toward_absent(graph, facts, node, own),
-            None => is_leaving(own).then(|| in_flight(node, own)).flatten(),
-        }
+            None => is_leaving(own).then(|| in_flight(own)).flatten(),
+        };
+        Some(Step { node: node.key.clone(), action: action? })
     };
     graph.nodes().iter().filter_map(step).collect()
 }
 
-fn toward_present(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> Option<Step> {
+fn toward_present(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> Option<StepAction> {
     match &own.state {
-        NodeState::Missing | NodeState::Failed { id: None } => {
-            may_create(graph, facts, node, own).then(|| Step::Create {
-                node: node.key.clone(),
-                attempt: own.attempts + 1,
-                refusals: own.create_refusals,
-            })
-        }
+        NodeState::Missing => may_create(graph, facts, node, own)
+            .then(|| StepAction::Create { attempt: own.attempts + 1, refusals: own.create_refusals }),
         NodeState::Ready { .. } => None,
-        NodeState::Failed { id: Some(id) } => Some(delete(node, own, id, 0)),
-        _ => in_flight(node, own),
+        NodeState::Failed { id } => Some(delete(own, id, 0)),
+        _ => in_flight(own),
     }
 }
 
@@ -162,44 +142,37 @@ fn may_create(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> boo
     exhausted(own).is_none() && node.depends_on.iter().all(|key| graph.node(key).is_some() && ready(key))
 }
 
-fn toward_absent(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> Option<Step> {
+fn toward_absent(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> Option<StepAction> {
     let missing = |node: &Node| facts.get(&node.key).is_some_and(|facts| facts.state == NodeState::Missing);
     match &own.state {
-        NodeState::Missing | NodeState::Failed { id: None } => None,
-        NodeState::Ready { id } | NodeState::Failed { id: Some(id) } => {
-            graph.dependents(&node.key).all(missing).then(|| delete(node, own, id, 0))
+        NodeState::Missing => None,
+        NodeState::Ready { id } | NodeState::Failed { id } => {
+            graph.dependents(&node.key).all(missing).then(|| delete(own, id, 0))
         }
-        _ => in_flight(node, own),
+        _ => in_flight(own),
     }
 }
 
 /// What is under way is brought to an end whatever is wanted: an unsettled
 /// request must settle before one may conclude that nothing is there.
-fn in_flight(node: &Node, own: &NodeFacts) -> Option<Step> {
-    match &own.state {
-        NodeState::Intended { expires_at } => {
-            Some(Step::Settle { node: node.key.clone(), attempt: own.attempts, expires_at: *expires_at })
+fn in_flight(own: &NodeFacts) -> Option<StepAction> {
+    match own.state.clone() {
+        NodeState::Intended { expires_at } => Some(StepAction::Settle { attempt: own.attempts, expires_at }),
+        NodeState::Accepted { id, cloud_operation, since } => {
+            Some(StepAction::Await { id, cloud_operation, since })
         }
-        NodeState::Accepted { id, cloud_operation, since } => Some(Step::Await {
-            node: node.key.clone(),
-            id: id.clone(),
-            cloud_operation: cloud_operation.clone(),
-            since: *since,
-        }),
-        NodeState::Deleting { id, accepted: true, cloud_operation, .. } => Some(Step::ConfirmGone {
-            node: node.key.clone(),
-            id: id.clone(),
-            cloud_operation: cloud_operation.clone(),
-        }),
+        NodeState::Deleting { id, accepted: true, cloud_operation, .. } => {
+            Some(StepAction::ConfirmGone { id, cloud_operation })
+        }
         NodeState::Deleting { id, step, accepted: false, .. } => {
-            (own.delete_refusals < DELETE_REFUSALS_MAX).then(|| delete(node, own, id, *step))
+            (own.delete_refusals < DELETE_REFUSALS_MAX).then(|| delete(own, &id, step))
         }
         NodeState::Missing | NodeState::Ready { .. } | NodeState::Failed { .. } => None,
     }
 }
 
-fn delete(node: &Node, own: &NodeFacts, id: &ResourceId, step: u32) -> Step {
-    Step::Delete { node: node.key.clone(), id: id.clone(), step, refusals: own.delete_refusals }
+fn delete(own: &NodeFacts, id: &ResourceId, step: u32) -> StepAction {
+    StepAction::Delete { id: id.clone(), step, refusals: own.delete_refusals }
 }
 
 /// Why no further create attempt may be made, if so.
@@ -287,7 +260,7 @@ fn is_about_credentials(kind: Kind, status: u16) -> bool {
 
 fn verdict_of_missing(action: Action, node: &Node, own: &NodeFacts, rolling_back: bool) -> Option<Verdict> {
     let wants_it = wanted(node, own, rolling_back) == Some(Presence::Present);
-    if !wants_it || !matches!(own.state, NodeState::Missing | NodeState::Failed { id: None }) {
+    if !wants_it || own.state != NodeState::Missing {
         return None;
     }
     if let Some(refusal) = &own.refused
@@ -314,7 +287,7 @@ fn all_as_wanted(graph: &Graph, facts: &Facts, rolling_back: bool) -> bool {
         match (wanted(node, own, rolling_back), &own.state) {
             (None, _) => !is_leaving(own),
             (Some(Presence::Present), NodeState::Ready { .. })
-            | (Some(Presence::Absent), NodeState::Missing | NodeState::Failed { id: None }) => true,
+            | (Some(Presence::Absent), NodeState::Missing) => true,
             (Some(Presence::Absent), _) => planted(Mutant::RollbackForgets) && is_open(own),
             (Some(_), _) => false,
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use exokit_core::level::DailySums;
 use exokit_ledger::{Filter, IllegalRecord, Ledger, LedgerError};
 use exokit_model::event::{Event, Record};
 use exokit_model::ids::{OperationId, PersonId, RoleName};
@@ -23,15 +24,6 @@ struct Request {
 #[derive(Debug, Clone, Deserialize)]
 struct Cost {
     hourly: Decimal,
-}
-
-/// Requests of one day, as sums of hourly rates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct DailySums {
-    /// By the requester and everyone with the same human behind them.
-    pub(crate) by_requester: Decimal,
-    /// By the requester's team; zero without a team.
-    pub(crate) by_team: Decimal,
 }
 
 /// The plans of one day that were not rejected, as far as the records were

@@ -16,9 +16,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use exokit_core::walk::{self, Step, Verdict};
+use exokit_core::walk::{self, Step, StepAction, Verdict};
 use exokit_ledger::{Condition, Lease, RENEW_SECONDS};
 use exokit_model::event::{Entry, Event};
+use exokit_model::graph::Node;
 use exokit_model::ids::{NodeKey, OperationId};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::phase::Phase;
@@ -29,7 +30,8 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::held_lease::{ClockReading, HeldLease};
 use crate::run::{Run, StepEnd};
-use crate::slots::Slots;
+use crate::step_limit::admit;
+use crate::steps::node_of;
 use crate::{certificate, steps};
 
 impl Engine {
@@ -103,7 +105,7 @@ impl Run<'_> {
             Phase::AwaitingApproval => self.start().await?,
             Phase::Running | Phase::RollingBack { .. } => {
                 let holder = self.engine.parts().holder.as_str().into();
-                self.record(vec![Event::OperationResumed { holder }]).await?;
+                self.record(Event::OperationResumed { holder }).await?;
             }
             other => return Ok(other),
         }
@@ -113,16 +115,8 @@ impl Run<'_> {
     async fn start(&self) -> Result<(), EngineError> {
         let state = self.state().clone();
         let head = self.engine.check_start(&state).await?;
-        let (fenced, epoch) = {
-            let held = self.lease();
-            (Condition::fenced(&held.lease), held.lease.epoch)
-        };
-        let condition =
-            Condition { environment_head: Some((state.plan.environment.clone(), head)), ..fenced };
-        let event = Event::OperationStarted { digest: state.digest };
-        let entry = self.engine.entry(Some(&state.plan.environment), Some(&state.operation), event);
-        self.engine.append(&condition, vec![Entry { epoch, ..entry }]).await?;
-        self.refresh().await
+        let unchanged = Condition::environment(&state.plan.environment, head);
+        self.record_if(unchanged, Event::OperationStarted { digest: state.digest }).await
     }
 
     /// The loop. Steps run side by side, as many as there are slots; each is on
@@ -130,7 +124,6 @@ impl Run<'_> {
     async fn drive(&self) -> Result<Phase, EngineError> {
         let mut busy: BTreeSet<NodeKey> = BTreeSet::new();
         let mut under_way = FuturesUnordered::new();
-        let slots = Slots::new(self.engine.parts().steps_at_once);
         let mut parking: Option<NeedsHuman> = None;
         let renew = Duration::from_secs(RENEW_SECONDS.unsigned_abs());
         let mut renew_at = tokio::time::Instant::now() + renew;
@@ -138,7 +131,7 @@ impl Run<'_> {
             let (verdict, ready) = self.judge();
             match verdict {
                 Verdict::Rollback { cause } => {
-                    self.record(vec![Event::RollbackStarted { cause: cause.into() }]).await?;
+                    self.record(Event::RollbackStarted { cause: cause.into() }).await?;
                     continue;
                 }
                 Verdict::Park { why } => parking = parking.or(Some(why)),
@@ -146,9 +139,9 @@ impl Run<'_> {
                 Verdict::Settled | Verdict::Continue => {}
             }
             if parking.is_none() {
-                let could = ready.into_iter().filter(|step| !busy.contains(step.node())).collect();
-                for step in slots.admit(could, busy.len()) {
-                    busy.insert(step.node().clone());
+                let could = ready.into_iter().filter(|step| !busy.contains(&step.node)).collect();
+                for step in admit(self.engine.parts().steps_at_once, could, busy.len()) {
+                    busy.insert(step.node.clone());
                     // Boxed, since the list itself has room for one more future
                     // than there are, for every operation that waits.
                     under_way.push(Box::pin(self.execute(step)));
@@ -184,25 +177,31 @@ impl Run<'_> {
     }
 
     async fn execute(&self, step: Step) -> (NodeKey, Result<(), StepEnd>) {
-        let node = step.node().clone();
-        let end = match step {
-            Step::Create { node, attempt, refusals } => {
-                steps::create::run(self, &node, attempt, refusals).await
-            }
-            Step::Settle { node, attempt, expires_at } => {
-                steps::settle::run(self, &node, attempt, expires_at).await
-            }
-            Step::Await { node, id, cloud_operation, since } => {
-                steps::ready::run(self, &node, id, cloud_operation, since).await
-            }
-            Step::Delete { node, id, step, refusals } => {
-                steps::delete::run(self, &node, &id, step, refusals).await
-            }
-            Step::ConfirmGone { node, id, cloud_operation } => {
-                steps::confirm_gone::run(self, &node, &id, cloud_operation).await
-            }
+        let end = match node_of(self, &step.node) {
+            Ok(node) => self.execute_on(&node, step.action).await,
+            Err(end) => Err(end),
         };
-        (node, end)
+        (step.node, end)
+    }
+
+    async fn execute_on(&self, node: &Node, action: StepAction) -> Result<(), StepEnd> {
+        match action {
+            StepAction::Create { attempt, refusals } => {
+                steps::create::run(self, node, attempt, refusals).await
+            }
+            StepAction::Settle { attempt, expires_at } => {
+                steps::settle::run(self, node, attempt, expires_at).await
+            }
+            StepAction::Await { id, cloud_operation, since } => {
+                steps::ready::run(self, node, id, cloud_operation, since).await
+            }
+            StepAction::Delete { id, step, refusals } => {
+                steps::delete::run(self, node, &id, step, refusals).await
+            }
+            StepAction::ConfirmGone { id, cloud_operation } => {
+                steps::confirm_gone::run(self, node, &id, cloud_operation).await
+            }
+        }
     }
 
     async fn finish(&self) -> Result<Phase, EngineError> {
@@ -218,13 +217,13 @@ impl Run<'_> {
             },
             (false, Action::Provision | Action::Extend) => Event::OperationSucceeded { certificate: None },
         };
-        self.record(vec![event]).await?;
+        self.record(event).await?;
         Ok(self.state().phase.clone())
     }
 
     async fn park(&self, why: NeedsHuman) -> Result<Phase, EngineError> {
         let owner = self.state().plan.requester.as_str().into();
-        self.record(vec![Event::OperationParked { why, owner }]).await?;
+        self.record(Event::OperationParked { why, owner }).await?;
         Ok(self.state().phase.clone())
     }
 }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use exokit_core::cost::{band, estimate, for_seconds};
-use exokit_core::level::{Level, LevelInput, level, removal};
-use exokit_core::plan_build::{self, Discovered, Judgement, Occasion};
+use exokit_core::cost::{estimate, for_seconds};
+use exokit_core::level::DailySums;
+use exokit_core::plan_build::{self, Discovered, Occasion};
 use exokit_core::preflight;
 use exokit_core::start::{self, PolicyViolation};
 use exokit_kinds::Observed;
@@ -17,7 +17,7 @@ use exokit_model::cost::{ApprovalLevel, CostEstimate, PriceList};
 use exokit_model::event::{Entry, Event};
 use exokit_model::ids::{EnvironmentName, PersonId, PlanId, RoleName, Zone};
 use exokit_model::kind::Kind;
-use exokit_model::plan::{Action, Destroy, Plan};
+use exokit_model::plan::Plan;
 use exokit_model::spec::{Correction, EnvironmentClass, EnvironmentSpec};
 use exokit_mutant::{Mutant, planted};
 use jiff::tz::TimeZone;
@@ -25,7 +25,6 @@ use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use crate::contention_backoff::ContentionBackoff;
-use crate::daily_requests::DailySums;
 use crate::engine::Engine;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
@@ -94,20 +93,6 @@ impl Engine {
         let team = team_of(&roster, &request.requester);
         let today = self.today(&roster, &request.requester, team.as_ref()).await?;
         let cost = estimate(&spec, &request.prices);
-        let input = LevelInput {
-            action: Action::Provision,
-            template: spec.template,
-            template_level: request.template_level,
-            class: spec.class,
-            band: band(cost.hourly, &roster.policy),
-            data_destroyed: Vec::new(),
-            removal: removal(&spec),
-            hourly: cost.hourly,
-            requester_today: today.by_requester,
-            team_today: today.by_team,
-            break_glass: request.break_glass.clone(),
-            wanted: request.wanted_level,
-        };
         let occasion = Occasion {
             plan_id: self.plan_id(keyed)?,
             requester: request.requester,
@@ -116,16 +101,18 @@ impl Engine {
             template: (spec.template, request.template_digest),
             template_level: request.template_level,
             price_digest: request.price_digest,
-            roster_version: roster.version,
+            roster: &roster,
             base_seq: environment.last_seq,
+            class: spec.class,
+            today,
+            wanted_level: request.wanted_level,
             break_glass: request.break_glass,
         };
-        let judgement = judge(cost, &input, &roster);
         let plan_id = occasion.plan_id.clone();
         let keyring = &self.parts().keyring;
         let token_of = |node: &_| keyring.token(&plan_id, node);
         let corrections = request.corrections;
-        Ok(plan_build::provision(occasion, spec, &offer, judgement, corrections, &history, &token_of)?)
+        Ok(plan_build::provision(occasion, spec, &offer, cost, corrections, &history, &token_of)?)
     }
 
     /// Plans the removal of an environment: everything that the ledger holds
@@ -150,29 +137,10 @@ impl Engine {
         self.check_account(&zone).await?;
         let discovered = self.discover(&environment, &zone).await?;
         let roster = self.roster().await?;
-        let class = provision.plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class);
         let cost = nothing(&provision.plan.cost);
-        let judgement = |destroys: &[Destroy]| {
-            let data = destroys.iter().filter(|destroy| destroy.data);
-            let input = LevelInput {
-                action: Action::Teardown,
-                template: provision.plan.template,
-                template_level: provision.plan.template_level,
-                class,
-                band: band(Decimal::ZERO, &roster.policy),
-                data_destroyed: data.map(|destroy| destroy.name.to_string()).collect(),
-                removal: None,
-                hourly: Decimal::ZERO,
-                requester_today: Decimal::ZERO,
-                team_today: Decimal::ZERO,
-                break_glass: None,
-                wanted: None,
-            };
-            judge(cost, &input, &roster)
-        };
         let plan_id = self.plan_id(keyed)?;
         let occasion = self.occasion_like(plan_id, provision, requester, &roster, environment.last_seq);
-        Ok(plan_build::teardown(occasion, (name.clone(), zone), recorded, discovered, judgement)?)
+        Ok(plan_build::teardown(occasion, (name.clone(), zone), recorded, discovered, cost)?)
     }
 
     /// Plans a longer life for an environment. The hours that are added are
@@ -203,25 +171,11 @@ impl Engine {
         let today = self.today(&roster, requester, team.as_ref()).await?;
         let mut cost = provision.plan.cost.clone();
         cost.ttl = Some(for_seconds(cost.hourly, seconds));
-        let input = LevelInput {
-            action: Action::Extend,
-            template: provision.plan.template,
-            template_level: provision.plan.template_level,
-            class: provision.plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class),
-            band: band(cost.hourly, &roster.policy),
-            data_destroyed: Vec::new(),
-            removal: None,
-            hourly: cost.hourly,
-            requester_today: today.by_requester,
-            team_today: today.by_team,
-            break_glass: break_glass.clone(),
-            wanted: None,
-        };
         let plan_id = self.plan_id(keyed)?;
         let occasion = self.occasion_like(plan_id, provision, requester, &roster, environment.last_seq);
-        let occasion = Occasion { break_glass, ..occasion };
+        let occasion = Occasion { today, break_glass, ..occasion };
         let place = (name.clone(), provision.plan.zone.clone());
-        Ok(plan_build::extend(occasion, place, seconds, judge(cost, &input, &roster)))
+        Ok(plan_build::extend(occasion, place, seconds, cost))
     }
 
     /// Records a plan, so that it can be approved and run. Of two who planned
@@ -345,14 +299,14 @@ impl Engine {
         Ok(self.daily_requests.sum(ledger, day, (requester, team), &principal).await?)
     }
 
-    fn occasion_like(
+    fn occasion_like<'a>(
         &self,
         plan_id: PlanId,
         provision: &OperationState,
         requester: &PersonId,
-        roster: &Roster,
+        roster: &'a Roster,
         base_seq: u64,
-    ) -> Occasion {
+    ) -> Occasion<'a> {
         Occasion {
             plan_id,
             requester: requester.clone(),
@@ -361,8 +315,11 @@ impl Engine {
             template: (provision.plan.template, provision.plan.template_digest),
             template_level: provision.plan.template_level,
             price_digest: provision.plan.price_digest,
-            roster_version: roster.version,
+            roster,
             base_seq,
+            class: provision.plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class),
+            today: DailySums::default(),
+            wanted_level: None,
             break_glass: None,
         }
     }
@@ -389,11 +346,6 @@ fn check_life(
         }
         _ => Ok(()),
     }
-}
-
-fn judge(cost: CostEstimate, input: &LevelInput, roster: &Roster) -> Judgement {
-    let Level { level, reasons } = level(input, &roster.policy);
-    Judgement { cost, band: input.band, level, reasons }
 }
 
 fn team_of(roster: &Roster, person: &PersonId) -> Option<RoleName> {

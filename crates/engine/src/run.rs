@@ -83,21 +83,19 @@ impl<'a> Run<'a> {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends events of this operation under its lease and takes them in.
-    pub(crate) async fn record(&self, events: Vec<Event>) -> Result<(), EngineError> {
-        let (condition, epoch) = {
-            let held = self.lease();
-            (Condition::fenced(&held.lease), held.lease.epoch)
+    /// Appends an event of this operation under its lease and takes it in.
+    pub(crate) async fn record(&self, event: Event) -> Result<(), EngineError> {
+        self.record_if(Condition::default(), event).await
+    }
+
+    /// As [`Run::record`], if a condition beside the lease holds too.
+    pub(crate) async fn record_if(&self, condition: Condition, event: Event) -> Result<(), EngineError> {
+        let (fence, entry) = {
+            let (held, state) = (self.lease(), self.state());
+            let entry = self.engine.entry(Some(&state.plan.environment), Some(&state.operation), event);
+            (held.lease.fence(), Entry { epoch: held.lease.epoch, ..entry })
         };
-        let entries = {
-            let state = self.state();
-            let entry = |event| Entry {
-                epoch,
-                ..self.engine.entry(Some(&state.plan.environment), Some(&state.operation), event)
-            };
-            events.into_iter().map(entry).collect()
-        };
-        self.engine.append(&condition, entries).await?;
+        self.engine.append(&Condition { fence: Some(fence), ..condition }, vec![entry]).await?;
         self.refresh().await
     }
 

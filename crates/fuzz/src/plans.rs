@@ -27,7 +27,7 @@ pub(crate) fn run(data: &[u8]) -> bool {
     let _ = critical_path_seconds(&plan.graph);
     let facts = Facts::new(&plan.graph);
     let steps = frontier(&plan.graph, &facts, false);
-    assert!(steps.iter().all(|step| plan.graph.node(step.node()).is_some()));
+    assert!(steps.iter().all(|step| plan.graph.node(&step.node).is_some()));
     let _ = frontier(&plan.graph, &facts, true);
     let _ = verdict(plan.action, &plan.graph, &facts, &Phase::AwaitingApproval);
     let id: ResourceId = "a".parse().expect("a letter is an id");

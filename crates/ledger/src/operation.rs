@@ -2,7 +2,7 @@
 
 use exokit_core::node_state::Facts;
 use exokit_core::phase::next;
-use exokit_core::start::{StartWindow, can_start};
+use exokit_core::start::can_start;
 use exokit_model::canonical::Digest;
 use exokit_model::certificate::Certificate;
 use exokit_model::event::{Event, Record};
@@ -54,7 +54,7 @@ impl OperationState {
     /// operations of the environment stand.
     #[must_use]
     pub fn can_start(&self, others: &[Self], now: Timestamp) -> bool {
-        let window = StartWindow { proposed_at: self.proposed_at, not_after: self.plan.not_after };
+        let window = (self.proposed_at, self.plan.not_after);
         can_start(&self.phase, window, others.iter().filter_map(|other| other.started_at), now)
     }
 

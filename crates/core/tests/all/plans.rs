@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use exokit_core::forecast::History;
-use exokit_core::plan_build::{Discovered, Judgement, Occasion, Recorded, provision, teardown};
+use exokit_core::level::DailySums;
+use exokit_core::plan_build::{Discovered, Occasion, Recorded, provision, teardown};
 use exokit_core::preflight::{PreflightError, check};
+use exokit_model::approval::Roster;
 use exokit_model::canonical::Digest;
 use exokit_model::catalog::{Catalog, DatabaseOffer};
-use exokit_model::cost::{ApprovalLevel, CostBand, CostEstimate};
+use exokit_model::cost::{ApprovalLevel, CostEstimate, CostPolicy};
 use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::graph::Presence;
 use exokit_model::ids::{OwnerToken, PlanId, TemplateId};
 use exokit_model::kind::Kind;
 use exokit_model::plan::Plan;
-use exokit_model::spec::EnvironmentSpec;
+use exokit_model::spec::{EnvironmentClass, EnvironmentSpec};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
@@ -48,8 +50,8 @@ fn catalog() -> Catalog {
     }
 }
 
-fn judgement() -> Judgement {
-    let cost = CostEstimate {
+fn cost() -> CostEstimate {
+    CostEstimate {
         currency: "CHF".into(),
         price_date: "2026-10-01".into(),
         hourly: Decimal::ONE,
@@ -57,11 +59,19 @@ fn judgement() -> Judgement {
         ttl: None,
         lines: Vec::new(),
         unknown: Vec::new(),
-    };
-    Judgement { cost, band: CostBand::Low, level: ApprovalLevel::Two, reasons: Vec::new() }
+    }
 }
 
-fn occasion() -> Occasion {
+fn roster() -> Roster {
+    Roster {
+        version: 1,
+        issued_at: Timestamp::UNIX_EPOCH,
+        persons: Vec::new(),
+        policy: CostPolicy::default(),
+    }
+}
+
+fn occasion(roster: &Roster) -> Occasion<'_> {
     Occasion {
         plan_id: PlanId::from_random([1; 10]),
         requester: "dana".parse().unwrap(),
@@ -70,8 +80,11 @@ fn occasion() -> Occasion {
         template: (TemplateId(3), Digest([0; 32])),
         template_level: ApprovalLevel::Two,
         price_digest: Digest([0; 32]),
-        roster_version: 1,
+        roster,
         base_seq: 0,
+        class: EnvironmentClass::Test,
+        today: DailySums::default(),
+        wanted_level: None,
         break_glass: None,
     }
 }
@@ -84,7 +97,7 @@ fn plan() -> Plan {
         OwnerToken::from_mac(&mac)
     };
     let offer = check(&spec(), &catalog()).unwrap();
-    provision(occasion(), spec(), &offer, judgement(), Vec::new(), &History::default(), &token).unwrap()
+    provision(occasion(&roster()), spec(), &offer, cost(), Vec::new(), &History::default(), &token).unwrap()
 }
 
 #[test]
@@ -147,7 +160,7 @@ fn a_teardown_removes_users_before_what_they_use() {
         found(Kind::LoadBalancer, "k8s-1"),
     ];
     let place = ("store".parse().unwrap(), "ch-dk-2".parse().unwrap());
-    let down = teardown(occasion(), place, recorded, discovered, |_| judgement()).unwrap();
+    let down = teardown(occasion(&roster()), place, recorded, discovered, cost()).unwrap();
     assert!(down.graph.nodes().iter().all(|node| node.desired == Presence::Absent && node.create.is_none()));
     let depends = |node: &str, on: &str| {
         let node = down.graph.node(&node.parse().unwrap()).unwrap();

@@ -4,7 +4,8 @@
 use exokit_core::node_state::{Facts, NodeState};
 use exokit_core::predict;
 use exokit_core::walk::{
-    CREATE_ATTEMPTS_MAX, CREATE_BROKEN_OFF_MAX, DELETE_REFUSALS_MAX, Step, Verdict, frontier, verdict,
+    CREATE_ATTEMPTS_MAX, CREATE_BROKEN_OFF_MAX, DELETE_REFUSALS_MAX, Step, StepAction, Verdict, frontier,
+    verdict,
 };
 use exokit_model::canonical::Digest;
 use exokit_model::event::{Entry, Event, Record};
@@ -74,21 +75,21 @@ fn intend(graph: &Graph, facts: &mut Facts, node: &NodeKey, attempt: u32) {
 
 /// Lets a step succeed, checking that its order was right.
 fn succeed(graph: &Graph, facts: &mut Facts, step: &Step) {
-    let node = step.node().clone();
+    let node = step.node.clone();
     let id = format!("id-of-{node}").parse().unwrap();
-    match step {
-        Step::Create { attempt, .. } => {
+    match &step.action {
+        StepAction::Create { attempt, .. } => {
             for dependency in &graph.node(&node).unwrap().depends_on {
                 let state = &facts.get(dependency).unwrap().state;
                 assert!(matches!(state, NodeState::Ready { .. }), "{node} before {dependency}");
             }
             intend(graph, facts, &node, *attempt);
         }
-        Step::Settle { attempt, .. } => {
+        StepAction::Settle { attempt, .. } => {
             apply(graph, facts, Event::CreateAdopted { node, attempt: *attempt, id });
         }
-        Step::Await { .. } => apply(graph, facts, Event::ResourceReady { node, id, time: None }),
-        Step::Delete { id, step, .. } => {
+        StepAction::Await { .. } => apply(graph, facts, Event::ResourceReady { node, id, time: None }),
+        StepAction::Delete { id, step, .. } => {
             for dependent in graph.dependents(&node) {
                 assert_eq!(
                     facts.get(&dependent.key).unwrap().state,
@@ -109,7 +110,9 @@ fn succeed(graph: &Graph, facts: &mut Facts, step: &Step) {
             let accepted = Event::DeleteAccepted { node, id: id.clone(), step: *step, cloud_operation: None };
             apply(graph, facts, accepted);
         }
-        Step::ConfirmGone { id, .. } => apply(graph, facts, Event::ResourceGone { node, id: id.clone() }),
+        StepAction::ConfirmGone { id, .. } => {
+            apply(graph, facts, Event::ResourceGone { node, id: id.clone() })
+        }
     }
 }
 
@@ -166,7 +169,7 @@ proptest! {
             }
         }
         for step in frontier(&graph, &facts, true) {
-            prop_assert!(!matches!(step, Step::Create { .. }), "a rollback makes nothing");
+            prop_assert!(!matches!(step.action, StepAction::Create { .. }), "a rollback makes nothing");
         }
         walk(&graph, &mut facts, true);
         prop_assert_eq!(verdict(Action::Provision, &graph, &facts, &rolling_back()), Verdict::Settled);
@@ -285,7 +288,7 @@ fn after_refused_deletes(statuses: impl IntoIterator<Item = u16>) -> Verdict {
     for status in statuses {
         assert_eq!(verdict(Action::Teardown, &graph, &facts, &Phase::Running), Verdict::Continue);
         let step = frontier(&graph, &facts, false).remove(0);
-        let Step::Delete { node, id, step, .. } = step else { panic!("{step:?}") };
+        let Step { node, action: StepAction::Delete { id, step, .. } } = step else { panic!("{step:?}") };
         let (request, expires_at) = (Digest([0; 32]), Timestamp::UNIX_EPOCH);
         let intent = Event::DeleteIntended { node: node.clone(), id: id.clone(), step, request, expires_at };
         apply(&graph, &mut facts, intent);

@@ -9,41 +9,39 @@ use exokit_cloud::reply::Reply;
 use exokit_core::forecast::Forecast;
 use exokit_model::event::Event;
 use exokit_model::graph::Node;
-use exokit_model::ids::{NodeKey, ResourceId};
+use exokit_model::ids::ResourceId;
 use serde_json::Value;
 
 use crate::observe::{self, CloudOperation};
 use crate::run::{Run, StepEnd, refused};
-use crate::steps::create::chain;
-use crate::steps::{Patience, node_of, parent_of, pause, permit, send, unplanned_resources};
+use crate::steps::{Patience, chain, delete_refused, parent_of, pause, permit, send, unplanned_resources};
 
 pub(crate) async fn run(
     run: &Run<'_>,
-    key: &NodeKey,
+    node: &Node,
     id: &ResourceId,
     step: u32,
     refusals: u32,
 ) -> Result<(), StepEnd> {
-    let node = node_of(run, key)?;
     pause(run.engine.parts().timing.delete_backoff(refusals)).await;
-    unplanned_resources::check(run, &node, id).await?;
+    unplanned_resources::check(run, node, id).await?;
     let which = usize::try_from(step).unwrap_or(usize::MAX);
-    let permitted = match permit(run, key, Intent::Delete { step: which }).await? {
+    let permitted = match permit(run, node, Intent::Delete { step: which }).await? {
         Ok(permitted) => permitted,
         Err(refusal) => return refused(refusal),
     };
     let intent = Event::DeleteIntended {
-        node: key.clone(),
+        node: node.key.clone(),
         id: id.clone(),
         step,
         request: permitted.request.digest(),
         expires_at: permitted.expires,
     };
     let event = match send(run, permitted, intent).await? {
-        Ok(reply) => accepted(run, &node, id, step, &reply).await?,
-        Err(error) => not_accepted(run, &node, id, &error).await?,
+        Ok(reply) => accepted(run, node, id, step, &reply).await?,
+        Err(error) => not_accepted(run, node, id, &error).await?,
     };
-    Ok(run.record(vec![event]).await?)
+    Ok(run.record(event).await?)
 }
 
 /// Accepted. A request that only prepares the removal must have taken effect
@@ -60,12 +58,7 @@ async fn accepted(
     if let (Some(operation), false) = (&cloud_operation, last)
         && let Some(reason) = wait(run, node, operation).await?
     {
-        return Ok(Event::DeleteRefused {
-            node: node.key.clone(),
-            id: id.clone(),
-            status: 0,
-            message: reason.into(),
-        });
+        return Ok(delete_refused(node, id, 0, reason));
     }
     Ok(Event::DeleteAccepted { node: node.key.clone(), id: id.clone(), step, cloud_operation })
 }
@@ -108,5 +101,5 @@ async fn not_accepted(
             return Ok(Event::ResourceGone { node: node.key.clone(), id: id.clone() });
         }
     }
-    Ok(Event::DeleteRefused { node: node.key.clone(), id: id.clone(), status, message: message.into() })
+    Ok(delete_refused(node, id, status, message))
 }

@@ -15,8 +15,9 @@ use exokit_approval::permit::Permit;
 use exokit_approval::refusal::Refusal;
 use exokit_cloud::outcome::{MutationError, NotSent};
 use exokit_cloud::reply::Reply;
+use exokit_ledger::OperationState;
 use exokit_model::event::Event;
-use exokit_model::graph::Node;
+use exokit_model::graph::{Node, Presence};
 use exokit_model::ids::{NodeKey, ResourceId};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::request::ConcreteRequest;
@@ -38,7 +39,7 @@ pub(crate) struct Permitted {
 /// Asks the verifier for a permit, with roster and votes read afresh.
 pub(crate) async fn permit(
     run: &Run<'_>,
-    node: &NodeKey,
+    node: &Node,
     intent: Intent,
 ) -> Result<Result<Permitted, Refusal>, EngineError> {
     run.ensure_lease().await?;
@@ -54,10 +55,8 @@ pub(crate) async fn permit(
     if !run.engine.has_recorded(&state) {
         return Ok(Err(Refusal::NotSealed));
     }
-    let own_id = state.facts.get(node).and_then(|facts| facts.id()).cloned();
-    let made_here = |id: &ResourceId| {
-        state.facts.get(node).is_some_and(|facts| facts.made_here && facts.id() == Some(id))
-    };
+    let facts = state.facts.get(&node.key);
+    let made_here = |id: &ResourceId| facts.is_some_and(|facts| facts.made_here && facts.id() == Some(id));
     let result = verifier.permit(PermitRequest {
         plan: &state.plan,
         digest: state.digest,
@@ -69,9 +68,9 @@ pub(crate) async fn permit(
         made_here: &made_here,
         epoch,
         deadline: expires,
-        node,
+        node: &node.key,
         intent,
-        own_id: own_id.as_ref(),
+        own_id: facts.and_then(|facts| facts.id()),
         id_of: &|key| state.facts.id_of(key),
     });
     Ok(result.map(|(permit, request)| Permitted { permit, request, expires }))
@@ -88,7 +87,7 @@ pub(crate) async fn send(
 ) -> Result<Result<Reply, MutationError>, EngineError> {
     let Permitted { permit, request, expires } = permitted;
     let client = &run.engine.parts().client;
-    run.record(vec![intent]).await?;
+    run.record(intent).await?;
     let deadline = run.lease().until(&ClockReading::at(run.engine.now()));
     if expires > deadline {
         let operation = request.operation.clone();
@@ -100,11 +99,14 @@ pub(crate) async fn send(
 
 /// Whether a step undoes what this operation made: always while it rolls
 /// back, and also when it removes a failed attempt at something wanted.
-fn rollback_of(state: &exokit_ledger::OperationState, node: &NodeKey, intent: Intent) -> bool {
-    use exokit_model::graph::Presence;
-    let wanted = state.plan.graph.node(node).map(|node| node.desired);
-    let failed_attempt = matches!(intent, Intent::Delete { .. }) && wanted == Some(Presence::Present);
+fn rollback_of(state: &OperationState, node: &Node, intent: Intent) -> bool {
+    let failed_attempt = matches!(intent, Intent::Delete { .. }) && node.desired == Presence::Present;
     state.phase.is_rollback() || failed_attempt
+}
+
+/// A delete request that was refused, or of which nobody knows the outcome.
+fn delete_refused(node: &Node, id: &ResourceId, status: u16, message: String) -> Event {
+    Event::DeleteRefused { node: node.key.clone(), id: id.clone(), status, message: message.into() }
 }
 
 /// The node of a step. It exists because the step was made from the graph.
@@ -133,6 +135,12 @@ pub(crate) async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// How often in a row something may be unreadable before a human is asked.
 /// Each time stands for several attempts of the client.
 const UNREADABLE_MAX: u32 = 10;
@@ -142,6 +150,19 @@ const UNREADABLE_MAX: u32 = 10;
 pub(crate) struct Patience(u32);
 
 impl Patience {
+    /// Observes until there is an answer.
+    pub(crate) async fn insist<T, F>(observe: impl Fn() -> F) -> Result<T, StepEnd>
+    where
+        F: Future<Output = Result<T, ObserveError>>,
+    {
+        let mut patience = Self::default();
+        loop {
+            if let Some(seen) = patience.ask(observe().await).await? {
+                return Ok(seen);
+            }
+        }
+    }
+
     /// Passes a good observation on; a bad one is forgiven a number of times,
     /// after a pause that grows, unless the cloud refuses the credentials.
     pub(crate) async fn ask<T>(&mut self, seen: Result<T, ObserveError>) -> Result<Option<T>, StepEnd> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use exokit_kinds::{Lifecycle, Observed, ownership};
 use exokit_model::event::Event;
 use exokit_model::graph::Node;
-use exokit_model::ids::{NodeKey, ResourceId};
+use exokit_model::ids::ResourceId;
 use exokit_model::ready_time::ReadyTime;
 use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::observe::{self, CloudOperation};
 use crate::run::{Run, StepEnd};
-use crate::steps::{Patience, node_of, parent_of, pause};
+use crate::steps::{Patience, parent_of, pause};
 use crate::timing::Timing;
 
 /// Who watches from so soon after the request was accepted can say how long it
@@ -31,15 +31,14 @@ enum Look {
 
 pub(crate) async fn run(
     run: &Run<'_>,
-    key: &NodeKey,
+    node: &Node,
     id: Option<ResourceId>,
     cloud_operation: Option<String>,
     since: Timestamp,
 ) -> Result<(), StepEnd> {
-    let node = node_of(run, key)?;
     let timing = run.engine.parts().timing;
-    let forecast = run.forecast(&node);
-    let mut follow = Follow { run, node: &node, id, cloud_operation, patience: Patience::default() };
+    let forecast = run.forecast(node);
+    let mut follow = Follow { run, node, id, cloud_operation, patience: Patience::default() };
     let mut missing_since = None;
     // The time of day may be set while this waits, so it only says how far
     // along the resource was at the beginning; limits are measured from there.
@@ -57,7 +56,7 @@ pub(crate) async fn run(
         let event = match look {
             Look::Pending if is_last => {
                 let reason = "it did not become ready in time".into();
-                Event::ResourceFailed { node: key.clone(), id: follow.id.clone(), reason }
+                Event::ResourceFailed { node: node.key.clone(), id: follow.id.clone(), reason }
             }
             Look::Pending => {
                 pending = Some(asked);
@@ -66,14 +65,14 @@ pub(crate) async fn run(
             }
             Look::Ready(id) => {
                 let watched = pending.filter(|_| before < PROMPT);
-                let time = watched.and_then(|pending| timed(&node, timing, pending, elapsed()));
-                Event::ResourceReady { node: key.clone(), id, time }
+                let time = watched.and_then(|pending| timed(node, timing, pending, elapsed()));
+                Event::ResourceReady { node: node.key.clone(), id, time }
             }
             Look::Failed(id, reason) => {
-                Event::ResourceFailed { node: key.clone(), id, reason: reason.into() }
+                Event::ResourceFailed { node: node.key.clone(), id, reason: reason.into() }
             }
         };
-        return Ok(run.record(vec![event]).await?);
+        return Ok(run.record(event).await?);
     }
 }
 

@@ -9,40 +9,38 @@ use std::time::Duration;
 use exokit_kinds::{Lifecycle, Observed, ownership};
 use exokit_model::event::Event;
 use exokit_model::graph::Node;
-use exokit_model::ids::NodeKey;
 use exokit_model::needs_human::NeedsHuman;
 use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 
 use crate::observe;
 use crate::run::{Run, StepEnd};
-use crate::steps::{Patience, node_of, parent_of, pause};
+use crate::steps::{Patience, parent_of, pause};
 use crate::timing::{SETTLE_POLL, SKEW_MARGIN};
 
 pub(crate) async fn run(
     run: &Run<'_>,
-    key: &NodeKey,
+    node: &Node,
     attempt: u32,
     expires_at: Timestamp,
 ) -> Result<(), StepEnd> {
-    let node = node_of(run, key)?;
     wait_until_expired(run, expires_at).await;
-    let found = look(run, &node).await?;
+    let found = look(run, node).await?;
     let adoptable = exokit_kinds::of(node.kind).adoptable || planted(Mutant::AdoptKey);
     let event = match (found.as_slice(), adoptable) {
-        ([], _) => Event::CreateAbsent { node: key.clone(), attempt },
-        ([one], true) => Event::CreateAdopted { node: key.clone(), attempt, id: one.id.clone() },
+        ([], _) => Event::CreateAbsent { node: node.key.clone(), attempt },
+        ([one], true) => Event::CreateAdopted { node: node.key.clone(), attempt, id: one.id.clone() },
         ([one], false) => Event::ResourceFailed {
-            node: key.clone(),
+            node: node.key.clone(),
             id: Some(one.id.clone()),
             reason: "its secret was in a reply that was lost".into(),
         },
         (several, _) => {
             let ids = several.iter().map(|found| found.id.as_str().into()).collect();
-            return Err(StepEnd::Park(NeedsHuman::Ambiguous { node: key.clone(), ids }));
+            return Err(StepEnd::Park(NeedsHuman::Ambiguous { node: node.key.clone(), ids }));
         }
     };
-    Ok(run.record(vec![event]).await?)
+    Ok(run.record(event).await?)
 }
 
 /// Waits until the signature has expired by this host's clock and, where it
@@ -92,27 +90,14 @@ async fn confirm(run: &Run<'_>, node: &Node, listed: Vec<Observed>) -> Result<Ve
             && found.lifecycle != Lifecycle::Deleting
             && !is_retired(found)
     };
+    let client = &run.engine.parts().client;
     let mut ours = Vec::new();
-    let mut patience = Patience::default();
     for candidate in listed.into_iter().filter(carries) {
         let parent = candidate.parent.clone().or_else(|| parent_of(run, node));
-        let whole = loop {
-            let seen = observe::get(
-                &run.engine.parts().client,
-                node.kind,
-                &candidate.id,
-                parent.as_ref(),
-                &node.zone,
-            )
-            .await;
-            if let Some(seen) = patience.ask(seen).await? {
-                break seen;
-            }
-        };
-        if whole
-            .as_ref()
-            .is_some_and(|whole| is_as_planned(run, node, whole) || planted(Mutant::AdoptAnything))
-        {
+        let whole =
+            Patience::insist(|| observe::get(client, node.kind, &candidate.id, parent.as_ref(), &node.zone));
+        let is_planned = |whole: &Observed| is_as_planned(run, node, whole) || planted(Mutant::AdoptAnything);
+        if whole.await?.as_ref().is_some_and(is_planned) {
             ours.push(candidate);
         }
     }

@@ -26,7 +26,9 @@ pub(crate) async fn check(run: &Run<'_>, node: &Node, id: &ResourceId) -> Result
     if node.kind != Kind::SksNodepool || planted(Mutant::NoDiscovery) {
         return Ok(());
     }
-    let Some(pool) = pool(run, node, id).await?.as_ref().and_then(instance_pool_of) else { return Ok(()) };
+    let (client, parent) = (&run.engine.parts().client, parent_of(run, node));
+    let pool = Patience::insist(|| observe::get(client, node.kind, id, parent.as_ref(), &node.zone)).await?;
+    let Some(pool) = pool.as_ref().and_then(instance_pool_of) else { return Ok(()) };
     let pool = BTreeSet::from([pool]);
     let mut hanging = belonging(run, Kind::LoadBalancer, node, pool.clone()).await?;
     let machines = belonging(run, Kind::Instance, node, pool).await?;
@@ -45,18 +47,6 @@ pub(crate) async fn check(run: &Run<'_>, node: &Node, id: &ResourceId) -> Result
     }
 }
 
-async fn pool(run: &Run<'_>, node: &Node, id: &ResourceId) -> Result<Option<Observed>, StepEnd> {
-    let parent = parent_of(run, node);
-    let mut patience = Patience::default();
-    loop {
-        let client = &run.engine.parts().client;
-        let seen = observe::get(client, node.kind, id, parent.as_ref(), &node.zone).await;
-        if let Some(seen) = patience.ask(seen).await? {
-            return Ok(seen);
-        }
-    }
-}
-
 /// Resources of a kind that hang on one of these ids.
 async fn belonging(
     run: &Run<'_>,
@@ -65,12 +55,8 @@ async fn belonging(
     ids: BTreeSet<String>,
 ) -> Result<Vec<Observed>, StepEnd> {
     let belongings = Belongings { ids, tokens: Vec::new() };
-    let mut patience = Patience::default();
-    loop {
-        let listed = observe::list(&run.engine.parts().client, kind, &node.zone).await;
-        if let Some(mut listed) = patience.ask(listed).await? {
-            listed.retain(|observed| belongings.include(observed));
-            return Ok(listed);
-        }
-    }
+    let client = &run.engine.parts().client;
+    let mut listed = Patience::insist(|| observe::list(client, kind, &node.zone)).await?;
+    listed.retain(|observed| belongings.include(observed));
+    Ok(listed)
 }
