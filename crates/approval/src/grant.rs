@@ -40,15 +40,13 @@ pub struct PermitRequest<'a> {
     /// The time.
     pub now: Timestamp,
     /// The approval of the environment, if it may cover this removal.
-    pub prior_approval: Option<PriorApproval<'a>>,
+    pub prior_approval: Option<&'a PriorApproval>,
     /// When the plan's operation started, if it has.
     pub started_at: Option<Timestamp>,
     /// Whether the operation rolls back, so that it makes nothing more.
     pub rollback: bool,
     /// Whether the ledger records that this very operation made the id.
     pub made_here: &'a dyn Fn(&ResourceId) -> bool,
-    /// Fencing token of the lease.
-    pub epoch: u64,
     /// When the signature must expire: within 30 s, and within the lease.
     pub deadline: Timestamp,
     /// The node.
@@ -101,15 +99,7 @@ impl Verifier {
         let request = template
             .resolve(input.own_id, input.id_of)
             .map_err(|source| Refusal::Unresolved { node: node.key.clone(), source })?;
-        let permit = Permit::new(
-            input.plan.plan_id.operation(),
-            node.key.clone(),
-            node.zone.clone(),
-            request.digest(),
-            input.epoch,
-            input.deadline,
-        );
-        Ok((permit, request))
+        Ok((Permit::new(node.zone.clone(), request.digest(), input.deadline), request))
     }
 
     /// The plan is approved, in time, and names what is removed.

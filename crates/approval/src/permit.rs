@@ -1,7 +1,7 @@
 //! The permit: proof, held as a value, that one exact request is approved.
 
 use exokit_model::canonical::Digest;
-use exokit_model::ids::{NodeKey, OperationId, Zone};
+use exokit_model::ids::Zone;
 use jiff::Timestamp;
 
 /// Permission to send one request once.
@@ -13,36 +13,14 @@ use jiff::Timestamp;
 #[derive(Debug)]
 #[must_use = "a permit is for one request that is about to be sent"]
 pub struct Permit {
-    operation: OperationId,
-    node: NodeKey,
     zone: Zone,
     request: Digest,
-    epoch: u64,
     deadline: Timestamp,
 }
 
 impl Permit {
-    pub(crate) fn new(
-        operation: OperationId,
-        node: NodeKey,
-        zone: Zone,
-        request: Digest,
-        epoch: u64,
-        deadline: Timestamp,
-    ) -> Self {
-        Self { operation, node, zone, request, epoch, deadline }
-    }
-
-    /// The operation on whose behalf the request is sent.
-    #[must_use]
-    pub fn operation(&self) -> &OperationId {
-        &self.operation
-    }
-
-    /// The node that the request makes or removes.
-    #[must_use]
-    pub fn node(&self) -> &NodeKey {
-        &self.node
+    pub(crate) fn new(zone: Zone, request: Digest, deadline: Timestamp) -> Self {
+        Self { zone, request, deadline }
     }
 
     /// Zone whose endpoint the request goes to.
@@ -56,12 +34,6 @@ impl Permit {
     #[must_use]
     pub fn request(&self) -> Digest {
         self.request
-    }
-
-    /// Fencing token of the lease under which the permit was given.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.epoch
     }
 
     /// When the signature of the request must expire at the latest.

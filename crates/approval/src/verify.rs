@@ -7,7 +7,7 @@ use exokit_model::approval::{
 };
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::fixed_plan::FixedPlan;
-use exokit_model::ids::{KeyId, PersonId};
+use exokit_model::ids::KeyId;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::jws::{APPROVAL, Unverified};
@@ -18,7 +18,7 @@ use crate::token::inspect;
 use crate::verified_votes::VerifiedVotes;
 
 /// How far an approver's clock may be ahead of the engine's, in seconds.
-pub const CLOCK_SKEW_SECONDS: i64 = 2;
+const CLOCK_SKEW_SECONDS: i64 = 2;
 
 /// Decides by one roster which votes count and what may be sent. A vote counts
 /// for a plan only if it names the digest of that plan. Clones share the cache of
@@ -38,38 +38,21 @@ pub struct Earlier<'a> {
     pub executed: bool,
 }
 
-/// One person whose vote was needed and counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Voter {
-    /// The voter.
-    pub person: PersonId,
-    /// The key that signed the vote.
-    pub key: KeyId,
-    /// Time of the vote.
-    pub issued_at: Timestamp,
-}
-
 /// The votes that approve a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quorum {
     /// The votes that were needed, in the order in which they were issued;
     /// none for a level 1 plan.
-    pub voters: Vec<Voter>,
+    pub votes: Vec<ApprovalClaims>,
 }
 
 impl Quorum {
-    /// When the last needed vote was issued; none for a level 1 plan.
-    #[must_use]
-    pub fn complete_at(&self) -> Option<Timestamp> {
-        self.voters.last().map(|voter| voter.issued_at)
-    }
-
     /// Until when execution may start: 1 h after the last needed vote; none
     /// for a level 1 plan, which only its own `not_after` limits.
     #[must_use]
     pub fn start_by(&self) -> Option<Timestamp> {
         let window = SignedDuration::from_secs(START_WINDOW_SECONDS);
-        self.complete_at().map(|at| later(at, window))
+        self.votes.last().map(|vote| later(vote.issued_at, window))
     }
 }
 
@@ -169,7 +152,7 @@ impl Verifier {
     ///
     /// # Errors
     /// As [`Verifier::quorum`].
-    pub fn quorum_since(
+    pub(crate) fn quorum_since(
         &self,
         plan: &FixedPlan,
         tokens: &[String],
@@ -194,8 +177,8 @@ impl Verifier {
         votes.retain(|vote| seen.insert(vote.person.id.clone()));
         let have = votes.len();
         let need = plan.level.persons();
-        match earliest_sufficient(plan.level, votes) {
-            Some(voters) => Ok(Quorum { voters }),
+        match earliest_sufficient(plan.level, &votes) {
+            Some(votes) => Ok(Quorum { votes }),
             None => Err(refused.unwrap_or(match have < need {
                 true => Refusal::MissingVotes { have, need },
                 false => Refusal::MissingRole,
@@ -333,18 +316,13 @@ fn check_time(claims: &ApprovalClaims, at: Timestamp) -> Result<(), Refusal> {
 
 /// The votes with which the level was first reached; `votes` are of distinct
 /// persons in the order of issue.
-fn earliest_sufficient(level: ApprovalLevel, votes: Vec<Vote<'_>>) -> Option<Vec<Voter>> {
-    let voter = |vote: &Vote<'_>| Voter {
-        person: vote.person.id.clone(),
-        key: vote.claims.key_id.clone(),
-        issued_at: vote.claims.issued_at,
-    };
+fn earliest_sufficient(level: ApprovalLevel, votes: &[Vote<'_>]) -> Option<Vec<ApprovalClaims>> {
     match level {
         ApprovalLevel::One => Some(Vec::new()),
-        ApprovalLevel::Two => votes.first().map(|vote| vec![voter(vote)]),
+        ApprovalLevel::Two => votes.first().map(|vote| vec![vote.claims.clone()]),
         ApprovalLevel::Three => votes.iter().enumerate().find_map(|(at, second)| {
             let first = votes[..at].iter().find(|first| have_two_roles(first.person, second.person))?;
-            Some(vec![voter(first), voter(second)])
+            Some(vec![first.claims.clone(), second.claims.clone()])
         }),
     }
 }

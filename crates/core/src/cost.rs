@@ -90,8 +90,8 @@ struct Bill<'a> {
 impl Bill<'_> {
     fn cluster(&mut self, spec: &EnvironmentSpec) {
         let level = spec.cluster.level;
-        let what = format!("control plane, level {}", level.as_str());
-        let item = format!("sks/{}", level.as_str());
+        let what = format!("control plane, level {level}");
+        let item = format!("sks/{level}");
         self.add(what, item, Decimal::ONE, |_| assume_control_plane(level));
     }
 

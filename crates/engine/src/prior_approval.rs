@@ -6,29 +6,9 @@ use exokit_ledger::{Filter, environment_view};
 use exokit_model::fixed_plan::FixedPlan;
 use exokit_model::plan::Action;
 use exokit_model::spec::AtExpiry;
-use jiff::Timestamp;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-
-/// A [`PriorApproval`] as it was read from the ledger.
-pub(crate) struct RecordedApproval {
-    plan: FixedPlan,
-    tokens: Vec<String>,
-    started_at: Timestamp,
-    expired_at: Timestamp,
-}
-
-impl RecordedApproval {
-    pub(crate) fn get(&self) -> PriorApproval<'_> {
-        PriorApproval {
-            plan: &self.plan,
-            tokens: &self.tokens,
-            started_at: self.started_at,
-            expired_at: self.expired_at,
-        }
-    }
-}
 
 impl Engine {
     /// The approval of the environment that a plan removes, if it may cover the
@@ -37,7 +17,7 @@ impl Engine {
     pub(crate) async fn prior_approval(
         &self,
         removal: &FixedPlan,
-    ) -> Result<Option<RecordedApproval>, EngineError> {
+    ) -> Result<Option<PriorApproval>, EngineError> {
         if removal.action != Action::Teardown {
             return Ok(None);
         }
@@ -51,7 +31,7 @@ impl Engine {
         let (Some(started_at), true) = (made.started_at, self.has_recorded(made)) else { return Ok(None) };
         let view = environment_view(self.parts().ledger.plans(), name, &records)?;
         let expired_at = view.and_then(|view| view.expires_at);
-        Ok(expired_at.map(|expired_at| RecordedApproval {
+        Ok(expired_at.map(|expired_at| PriorApproval {
             plan: made.plan.clone(),
             tokens: made.tokens.clone(),
             started_at,

@@ -15,7 +15,6 @@ use exokit_model::needs_human::NeedsHuman;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::held_lease::{ClockReading, HeldLease};
-use crate::prior_approval::RecordedApproval;
 use crate::timing::LEASE_MARGIN;
 
 /// What ends a step early.
@@ -39,7 +38,8 @@ pub(crate) struct Run<'a> {
     lease: Mutex<HeldLease>,
     state: Mutex<OperationState>,
     history: History,
-    prior_approval: Option<RecordedApproval>,
+    /// What the environment's approval says about its removal.
+    pub(crate) prior_approval: Option<PriorApproval>,
 }
 
 impl<'a> Run<'a> {
@@ -48,14 +48,9 @@ impl<'a> Run<'a> {
         lease: HeldLease,
         state: OperationState,
         history: History,
-        prior_approval: Option<RecordedApproval>,
+        prior_approval: Option<PriorApproval>,
     ) -> Self {
         Self { engine, lease: Mutex::new(lease), state: Mutex::new(state), history, prior_approval }
-    }
-
-    /// What the environment's approval says about its removal.
-    pub(crate) fn prior_approval(&self) -> Option<PriorApproval<'_>> {
-        self.prior_approval.as_ref().map(RecordedApproval::get)
     }
 
     /// When the resource of a node is expected to be ready, in this host's

@@ -11,7 +11,6 @@ use crate::contention_backoff::ContentionBackoff;
 use crate::engine::Engine;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
-use crate::prior_approval::RecordedApproval;
 use exokit_ledger::OperationState;
 
 impl Engine {
@@ -29,9 +28,9 @@ impl Engine {
         let verifier = self.verifier().await?;
         check_policy(plan, verifier.roster())?;
         let prior_approval = self.prior_approval(plan).await?;
-        let prior_approval = prior_approval.as_ref().map(RecordedApproval::get);
-        let quorum = match verifier.quorum_or_prior_approval(plan, &state.tokens, (now, now), prior_approval)
-        {
+        let quorum =
+            verifier.quorum_or_prior_approval(plan, &state.tokens, (now, now), prior_approval.as_ref());
+        let quorum = match quorum {
             Ok(quorum) => quorum,
             Err(refusal @ Refusal::Denied { .. }) => {
                 return Err(self.reject(state, refusal.to_string()).await?);

@@ -14,7 +14,6 @@ use exokit_model::phase::Phase;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::prior_approval::RecordedApproval;
 
 /// What a vote did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +49,8 @@ impl Engine {
         tokens: &[String],
     ) -> Result<Result<Quorum, Refusal>, EngineError> {
         let prior_approval = self.prior_approval(plan).await?;
-        let (now, prior_approval) = (self.now(), prior_approval.as_ref().map(RecordedApproval::get));
-        Ok(self.verifier().await?.quorum_or_prior_approval(plan, tokens, (now, now), prior_approval))
+        let now = self.now();
+        Ok(self.verifier().await?.quorum_or_prior_approval(plan, tokens, (now, now), prior_approval.as_ref()))
     }
 
     /// Verifies and records one vote.

@@ -66,5 +66,5 @@ pub(crate) fn operation_with_reference(reply: &Value) -> Result<Accepted, Decode
 
 /// The id of an operation.
 pub(crate) fn operation_id(reply: &Value) -> Result<String, DecodeError> {
-    Ok(id(reply, "id")?.into())
+    Ok(id(reply, "id")?.to_string())
 }

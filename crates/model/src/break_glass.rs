@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::text::is_hazardous;
 
 /// Fewest characters of a reason: a voter must learn something from it.
-pub const REASON_CHARS_MIN: usize = 10;
+const REASON_CHARS_MIN: usize = 10;
 
 /// Most characters of a reason.
-pub const REASON_CHARS_MAX: usize = 300;
+const REASON_CHARS_MAX: usize = 300;
 
 /// The reason for which a plan goes past a limit that the policy has otherwise,
 /// such as the longest life. Such a plan takes the highest level of approval,

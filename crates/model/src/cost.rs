@@ -119,12 +119,7 @@ pub enum CostBand {
 
 impl fmt::Display for CostBand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CostBand::Low => "LOW",
-            CostBand::Medium => "MEDIUM",
-            CostBand::High => "HIGH",
-            CostBand::Extreme => "EXTREME",
-        })
+        self.serialize(f)
     }
 }
 
@@ -134,7 +129,7 @@ impl fmt::Display for CostBand {
 #[serde(try_from = "u8", into = "u8")]
 pub enum ApprovalLevel {
     /// Runs at once and notifies.
-    One,
+    One = 1,
     /// Needs one person who is not the requester.
     Two,
     /// Needs two persons of two roles, neither the requester.
@@ -145,21 +140,13 @@ impl ApprovalLevel {
     /// How many distinct persons must approve.
     #[must_use]
     pub fn persons(self) -> usize {
-        match self {
-            ApprovalLevel::One => 0,
-            ApprovalLevel::Two => 1,
-            ApprovalLevel::Three => 2,
-        }
+        usize::from(u8::from(self) - 1)
     }
 }
 
 impl From<ApprovalLevel> for u8 {
     fn from(level: ApprovalLevel) -> u8 {
-        match level {
-            ApprovalLevel::One => 1,
-            ApprovalLevel::Two => 2,
-            ApprovalLevel::Three => 3,
-        }
+        level as u8
     }
 }
 

@@ -26,11 +26,40 @@ fn invalid(what: &'static str, text: &str, rule: &'static str) -> InvalidId {
     InvalidId { what, text: text.chars().take(80).collect(), rule }
 }
 
+/// The serialized form of a type, which is its text, and the schema of that.
+macro_rules! text_form {
+    ($name:ident, $description:expr, $pattern:expr) => {
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = <Self as FromStr>::Err;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                $crate::ids::text_schema($description, $pattern)
+            }
+        }
+    };
+}
+pub(crate) use text_form;
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $pattern:expr, $check:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(String);
 
         impl $name {
@@ -52,34 +81,13 @@ macro_rules! text_id {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = InvalidId;
-            fn try_from(text: String) -> Result<Self, InvalidId> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> String {
-                id.0
-            }
-        }
-
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl JsonSchema for $name {
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                text_schema(concat!("A ", $what, ": ", $rule), $pattern)
-            }
-        }
+        text_form!($name, concat!("A ", $what, ": ", $rule), $pattern);
     };
 }
 
@@ -110,11 +118,11 @@ fn is_prefixed_base32(text: &str, prefix: &str) -> bool {
 }
 
 /// Characters of base32 in a random identifier: 80 bits.
-pub const RANDOM_ID_CHARS: usize = 16;
+const RANDOM_ID_CHARS: usize = 16;
 
 /// Longest environment name. A bucket is called
 /// `<environment>-<suffix>-<10 characters>` and has at most 63 characters.
-pub const ENVIRONMENT_NAME_CHARS_MAX: usize = 40;
+const ENVIRONMENT_NAME_CHARS_MAX: usize = 40;
 
 text_id!(
     /// Name of an environment, unique in a registry.
@@ -256,8 +264,8 @@ pub fn base32_lower(bytes: &[u8]) -> String {
 }
 
 /// A template: `T` and a number. Ordered by number, so that T10 follows T9.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct TemplateId(pub u16);
 
 impl FromStr for TemplateId {
@@ -273,28 +281,7 @@ impl FromStr for TemplateId {
     }
 }
 
-impl TryFrom<String> for TemplateId {
-    type Error = InvalidId;
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        text.parse()
-    }
-}
-
-impl From<TemplateId> for String {
-    fn from(id: TemplateId) -> String {
-        id.to_string()
-    }
-}
-
-impl JsonSchema for TemplateId {
-    fn schema_name() -> Cow<'static, str> {
-        "TemplateId".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        text_schema("A template: T and a number, such as T3", "^[Tt][1-9][0-9]{0,2}$")
-    }
-}
+text_form!(TemplateId, "A template: T and a number, such as T3", "^[Tt][1-9][0-9]{0,2}$");
 
 impl fmt::Display for TemplateId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

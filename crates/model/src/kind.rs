@@ -61,28 +61,6 @@ impl Kind {
         Kind::IamRole,
     ];
 
-    /// The name used in output, events and files.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::SecurityGroup => "security-group",
-            Kind::SecurityGroupRule => "security-group-rule",
-            Kind::AntiAffinityGroup => "anti-affinity-group",
-            Kind::SksCluster => "sks-cluster",
-            Kind::SksNodepool => "sks-nodepool",
-            Kind::DbaasPg => "dbaas-pg",
-            Kind::DbaasValkey => "dbaas-valkey",
-            Kind::SosBucket => "sos-bucket",
-            Kind::IamRole => "iam-role",
-            Kind::ApiKey => "api-key",
-            Kind::LoadBalancer => "load-balancer",
-            Kind::InstancePool => "instance-pool",
-            Kind::Instance => "instance",
-            Kind::BlockVolume => "block-volume",
-            Kind::BlockSnapshot => "block-snapshot",
-        }
-    }
-
     /// Whether deleting a resource of this kind destroys data of a user.
     #[must_use]
     pub fn holds_data(self) -> bool {
@@ -106,8 +84,9 @@ impl Kind {
     }
 }
 
+/// The name used in output, events and files.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        self.serialize(f)
     }
 }

@@ -32,11 +32,7 @@ pub enum Action {
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Action::Provision => "provision",
-            Action::Teardown => "teardown",
-            Action::Extend => "extend",
-        })
+        self.serialize(f)
     }
 }
 
@@ -154,7 +150,7 @@ pub enum PlanError {
 }
 
 /// Largest plan that is accepted, in bytes.
-pub const PLAN_BYTES_MAX: usize = 1 << 20;
+const PLAN_BYTES_MAX: usize = 1 << 20;
 
 impl Plan {
     /// The canonical bytes: what is hashed, approved and stored.

@@ -148,7 +148,7 @@ impl RequestTemplate {
         for (pointer, node) in &self.slots {
             let id = lookup(node.as_str()).ok_or_else(|| unknown(node.as_str()))?;
             match body.as_mut().and_then(|value| value.pointer_mut(pointer)) {
-                Some(slot @ Value::Null) => *slot = Value::String(id.into()),
+                Some(slot @ Value::Null) => *slot = Value::String(id.to_string()),
                 _ => {
                     return Err(ResolveError::NoSlot {
                         operation: self.operation.clone(),

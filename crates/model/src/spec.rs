@@ -111,25 +111,17 @@ pub enum Cni {
     Cilium,
 }
 
-impl SksLevel {
-    /// The name in the API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            SksLevel::Starter => "starter",
-            SksLevel::Pro => "pro",
-        }
+/// The name in the API.
+impl fmt::Display for SksLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
-impl Cni {
-    /// The name in the API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Cni::Calico => "calico",
-            Cni::Cilium => "cilium",
-        }
+/// The name in the API.
+impl fmt::Display for Cni {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
@@ -177,10 +169,7 @@ pub enum DatabaseEngine {
 
 impl fmt::Display for DatabaseEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            DatabaseEngine::Pg => "pg",
-            DatabaseEngine::Valkey => "valkey",
-        })
+        self.serialize(f)
     }
 }
 

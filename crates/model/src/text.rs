@@ -14,11 +14,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 /// Longest excerpt in a message, in characters.
-pub const EXCERPT_CHARS_MAX: usize = 400;
+const EXCERPT_CHARS_MAX: usize = 400;
 
 /// Longest text that is shown, in characters. Without a limit one value could
 /// push the rest of an approval page off the screen.
-pub const TEXT_CHARS_MAX: usize = 4_000;
+const TEXT_CHARS_MAX: usize = 4_000;
 
 /// Whether a terminal acts on the character, or shows nothing for it: control
 /// characters, line and paragraph separators, bidirectional marks, and what
@@ -36,7 +36,7 @@ pub fn is_hazardous(c: char) -> bool {
 }
 
 /// Shows text on one line: hazardous characters are escaped as `\n` or
-/// `\u{202e}`, and what is longer than [`TEXT_CHARS_MAX`] is cut. Escaping
+/// `\u{202e}`, and what is longer than 4000 characters is cut. Escaping
 /// twice changes nothing.
 #[derive(Clone, Copy)]
 pub struct Escaped<'a>(pub &'a str);
@@ -47,7 +47,7 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// An excerpt of `found` for a message: escaped, at most [`EXCERPT_CHARS_MAX`]
+/// An excerpt of `found` for a message: escaped, at most 400
 /// characters.
 #[must_use]
 pub fn excerpt(found: &dyn Display) -> String {

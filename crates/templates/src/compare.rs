@@ -59,8 +59,8 @@ fn traits(spec: &EnvironmentSpec) -> Vec<(&'static str, String)> {
     let database = spec.database.as_ref();
     let quantities = |part: &Quantities| format!("{} {}", part.cpu, part.memory);
     vec![
-        ("sks_level", cluster.level.as_str().to_owned()),
-        ("sks_cni", cluster.cni.as_str().to_owned()),
+        ("sks_level", cluster.level.to_string()),
+        ("sks_cni", cluster.cni.to_string()),
         ("sks_addons", cluster.addons.join(", ")),
         ("node_type", format!("{} {}", nodes.family, nodes.size)),
         ("node_count", nodes.count.to_string()),

@@ -10,8 +10,7 @@ pub fn text(certificate: &Certificate) -> String {
     let body = &certificate.body;
     let zones: std::collections::BTreeSet<&str> =
         body.checked.iter().map(|checked| checked.zone.as_str()).collect();
-    let kinds: std::collections::BTreeSet<&str> =
-        body.checked.iter().map(|checked| checked.kind.as_str()).collect();
+    let kinds: std::collections::BTreeSet<_> = body.checked.iter().map(|checked| checked.kind).collect();
     let found: u64 = body.checked.iter().map(|checked| checked.found).sum();
     let verdict = if body.clean { "CLEAN" } else { "NOT CLEAN" };
     let mut text = format!(

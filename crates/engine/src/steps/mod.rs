@@ -46,10 +46,7 @@ pub(crate) async fn permit(
     run.refresh().await?;
     let verifier = run.engine.verifier().await?;
     let now = run.engine.now();
-    let (epoch, until) = {
-        let held = run.lease();
-        (held.lease.epoch, held.until(&ClockReading::at(now)))
-    };
+    let until = run.lease().until(&ClockReading::at(now));
     let expires = (now + SIGNATURE).min(until - SKEW_MARGIN);
     let state = run.state();
     if !run.engine.has_recorded(&state) {
@@ -61,12 +58,11 @@ pub(crate) async fn permit(
         plan: &state.plan,
         digest: state.digest,
         tokens: &state.tokens,
-        prior_approval: run.prior_approval(),
+        prior_approval: run.prior_approval.as_ref(),
         now,
         started_at: state.started_at,
         rollback: rollback_of(&state, node, intent),
         made_here: &made_here,
-        epoch,
         deadline: expires,
         node: &node.key,
         intent,

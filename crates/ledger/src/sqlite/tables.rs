@@ -109,7 +109,7 @@ pub(super) fn put(connection: &Connection, row: Row<'_>) -> Result<(), SqliteErr
         ),
         Row::ReadyTimes(zone, kind, times) => put(
             "INSERT OR REPLACE INTO ready_times (zone, kind, row) VALUES (?1, ?2, ?3)",
-            params![zone.as_str(), kind.as_str(), encode(&times)?],
+            params![zone.as_str(), kind.to_string(), encode(&times)?],
         ),
         Row::Token(token, operation) => put(
             "INSERT OR IGNORE INTO owner_tokens (token, operation) VALUES (?1, ?2)",
@@ -203,7 +203,7 @@ pub(super) fn ready_times(
     let mut values: Vec<Value> = vec![zone.to_string().into()];
     let sql = match kind {
         Some(kind) => {
-            values.push(kind.as_str().to_owned().into());
+            values.push(kind.to_string().into());
             format!("{READY_TIMES} AND kind = ?2")
         }
         None => READY_TIMES.to_owned(),

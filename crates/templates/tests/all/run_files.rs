@@ -108,7 +108,7 @@ fn values_are_read_as_the_kit_meant_them() {
     check("database: {enabled: false, type: mysql}", database, "None");
     check("database: {type: redis, version: 7}", database, "Some((Valkey, None))");
     check("node_labels: {enabled: true, labels: {agents: 'a, b'}}", |run| run.spec.agents.join("+"), "a+b");
-    check("sks_level: pro", |run| run.spec.cluster.level.as_str().to_owned(), "pro");
+    check("sks_level: pro", |run| run.spec.cluster.level.to_string(), "pro");
 }
 
 #[test]

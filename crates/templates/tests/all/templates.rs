@@ -71,8 +71,8 @@ fn the_seven_templates_have_the_promised_values() {
     for template in set.iter() {
         let spec = template.defaults();
         assert_eq!(spec.zone.as_str(), "ch-dk-2");
-        assert_eq!(spec.cluster.level.as_str(), "starter");
-        assert_eq!(spec.cluster.cni.as_str(), "calico");
+        assert_eq!(spec.cluster.level.to_string(), "starter");
+        assert_eq!(spec.cluster.cni.to_string(), "calico");
         assert_eq!(spec.nodes.family, "standard");
         let csi = spec.cluster.addons.iter().any(|a| a.contains("storage"));
         assert_eq!(csi, spec.block_storage.is_some(), "{}", template.id);
