@@ -86,7 +86,7 @@ impl Verifier {
             input.plan.graph.node(input.node).ok_or_else(|| not_in_plan("the plan has no such resource"))?;
         let template = match input.intent {
             Intent::Create if input.rollback => {
-                return Err(Refusal::RollingBack { node: node.key.clone() });
+                return Err(Refusal::RollingBack(node.key.clone()));
             }
             Intent::Create => create_template(node),
             Intent::Delete { step } => delete_template(node, step, input.rollback),
@@ -111,10 +111,10 @@ impl Verifier {
         let times = (start, input.now);
         let quorum = self.quorum_or_prior_approval(input.plan, input.tokens, times, input.prior_approval)?;
         if start > input.plan.not_after {
-            return Err(Refusal::PlanExpired { at: input.plan.not_after });
+            return Err(Refusal::PlanExpired(input.plan.not_after));
         }
         match quorum.start_by() {
-            Some(until) if start > until => Err(Refusal::StartWindow { until }),
+            Some(until) if start > until => Err(Refusal::StartWindow(until)),
             _ => Ok(()),
         }
     }
@@ -169,7 +169,7 @@ fn check_made_here(input: &PermitRequest<'_>, node: &Node) -> Result<(), Refusal
         return Err(Refusal::foreign(&node.key, input.own_id, "this operation did not make it"));
     }
     match holds_data(node) && !input.plan.rollback_destroys.contains(&node.key) {
-        true => Err(Refusal::DataNotListed { node: node.key.clone() }),
+        true => Err(Refusal::DataNotListed(node.key.clone())),
         false => Ok(()),
     }
 }
@@ -186,7 +186,7 @@ fn check_listed(input: &PermitRequest<'_>, node: &Node) -> Result<(), Refusal> {
         .iter()
         .any(|destroy| destroy.key == node.key && Some(&destroy.id) == input.own_id);
     match holds_data(node) && !listed {
-        true => Err(Refusal::DataNotListed { node: node.key.clone() }),
+        true => Err(Refusal::DataNotListed(node.key.clone())),
         false => Ok(()),
     }
 }

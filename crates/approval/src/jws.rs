@@ -47,11 +47,8 @@ pub enum JwsError {
     #[error("its header is not exactly alg EdDSA, kid and typ")]
     Header,
     /// Made for another purpose.
-    #[error("it is a \"{}\"", excerpt(.found))]
-    WrongType {
-        /// The purpose that it states.
-        found: String,
-    },
+    #[error("it is a \"{}\"", excerpt(.0))]
+    WrongType(String),
     /// The signature does not verify.
     #[error("its signature does not verify")]
     BadSignature,
@@ -122,7 +119,7 @@ impl<'a> Unverified<'a> {
             return Err(JwsError::Header);
         }
         if header.typ != purpose.typ {
-            return Err(JwsError::WrongType { found: header.typ });
+            return Err(JwsError::WrongType(header.typ));
         }
         Ok(Self { signed, payload: decode(payload)?, signature: decode(signature)?, kid: header.kid })
     }

@@ -14,26 +14,17 @@ use crate::jws::JwsError;
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// Not a token at all, or one that is not written in the one allowed way.
-    #[error("the approval token is malformed: {why}")]
-    Malformed {
-        /// What is wrong.
-        why: String,
-    },
+    #[error("the approval token is malformed: {0}")]
+    Malformed(String),
     /// A signed message, but made for another purpose.
-    #[error("this is a signed \"{}\", not an approval token", excerpt(.found))]
-    WrongType {
-        /// The type that it has.
-        found: String,
-    },
+    #[error("this is a signed \"{}\", not an approval token", excerpt(.0))]
+    WrongType(String),
     /// The signature does not fit the content.
     #[error("the signature of the approval token does not verify")]
     BadSignature,
     /// The key is not in the roster, or belongs to another person.
-    #[error("key {key} does not belong to the person who signed, according to the roster")]
-    UnknownKey {
-        /// The key.
-        key: KeyId,
-    },
+    #[error("key {0} does not belong to the person who signed, according to the roster")]
+    UnknownKey(KeyId),
     /// The key no longer counts.
     #[error("key {key} was revoked at {at}")]
     RevokedKey {
@@ -43,18 +34,12 @@ pub enum Refusal {
         at: Timestamp,
     },
     /// The person is not in the roster.
-    #[error("{person} is not in the roster")]
-    UnknownPerson {
-        /// The person.
-        person: PersonId,
-    },
+    #[error("{0} is not in the roster")]
+    UnknownPerson(PersonId),
     /// The plan was asked for by somebody who is not in the roster, so nobody
     /// can tell whether the approver is somebody else.
-    #[error("{person} asked for this plan but is not in the roster")]
-    UnknownRequester {
-        /// The requester.
-        person: PersonId,
-    },
+    #[error("{0} asked for this plan but is not in the roster")]
+    UnknownRequester(PersonId),
     /// The plan in the ledger is not one that this engine wrote there.
     #[error("the recorded plan does not have this engine's seal")]
     NotSealed,
@@ -118,23 +103,14 @@ pub enum Refusal {
         why: &'static str,
     },
     /// The person voted already, with this or another key.
-    #[error("{person} has voted on this plan already")]
-    Duplicate {
-        /// Who.
-        person: PersonId,
-    },
+    #[error("{0} has voted on this plan already")]
+    Duplicate(PersonId),
     /// The token was used before.
-    #[error("the token was used already: {why}")]
-    Replayed {
-        /// How this is known.
-        why: &'static str,
-    },
+    #[error("the token was used already: {0}")]
+    Replayed(&'static str),
     /// Somebody said no.
-    #[error("{person} denied the plan")]
-    Denied {
-        /// Who.
-        person: PersonId,
-    },
+    #[error("{0} denied the plan")]
+    Denied(PersonId),
     /// Not enough persons have approved yet.
     #[error("the plan needs approval by {need} person(s) and has {have}")]
     MissingVotes {
@@ -147,17 +123,11 @@ pub enum Refusal {
     #[error("a level 3 plan needs two persons of two roles; those who approved share one role")]
     MissingRole,
     /// The operation did not start soon enough after the last needed vote.
-    #[error("the plan had to start by {until}, one hour after the last needed vote")]
-    StartWindow {
-        /// The end of the window.
-        until: Timestamp,
-    },
+    #[error("the plan had to start by {0}, one hour after the last needed vote")]
+    StartWindow(Timestamp),
     /// The plan can no longer start.
-    #[error("the plan could start until {at}")]
-    PlanExpired {
-        /// Until when.
-        at: Timestamp,
-    },
+    #[error("the plan could start until {0}")]
+    PlanExpired(Timestamp),
     /// The plan is not the one that was recorded.
     #[error("the plan does not have the digest under which it was recorded")]
     PlanAltered,
@@ -170,11 +140,8 @@ pub enum Refusal {
         why: &'static str,
     },
     /// The operation removes what it made, so it makes nothing more.
-    #[error("{node}: an operation that rolls back makes nothing more")]
-    RollingBack {
-        /// The node.
-        node: NodeKey,
-    },
+    #[error("{0}: an operation that rolls back makes nothing more")]
+    RollingBack(NodeKey),
     /// The id is not the one that may be removed.
     #[error("{node}: {id} is not what this operation may remove: {why}")]
     ForeignId {
@@ -186,11 +153,8 @@ pub enum Refusal {
         why: &'static str,
     },
     /// Data would be destroyed that the plan does not list.
-    #[error("{node}: the plan does not say that its data may be destroyed")]
-    DataNotListed {
-        /// The node.
-        node: NodeKey,
-    },
+    #[error("{0}: the plan does not say that its data may be destroyed")]
+    DataNotListed(NodeKey),
     /// The permit would end before it begins, or last too long.
     #[error("a permit until {deadline} is not possible at {now}: {why}")]
     Deadline {
@@ -298,9 +262,9 @@ impl Refusal {
 impl From<JwsError> for Refusal {
     fn from(error: JwsError) -> Self {
         match error {
-            JwsError::WrongType { found } => Refusal::WrongType { found },
+            JwsError::WrongType(found) => Refusal::WrongType(found),
             JwsError::BadSignature => Refusal::BadSignature,
-            other => Refusal::Malformed { why: other.to_string() },
+            other => Refusal::Malformed(other.to_string()),
         }
     }
 }

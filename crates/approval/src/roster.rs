@@ -25,11 +25,8 @@ pub enum RosterRefusal {
         current: u64,
     },
     /// There are two rosters of one version.
-    #[error("this is another roster with version {version}, which is in force")]
-    Conflict {
-        /// The version.
-        version: u64,
-    },
+    #[error("this is another roster with version {0}, which is in force")]
+    Conflict(u64),
     /// A person is listed twice.
     #[error("{0} is listed twice")]
     DuplicatePerson(PersonId),
@@ -138,7 +135,7 @@ pub fn follows(current: Option<&Roster>, roster: &Roster) -> Result<(), RosterRe
             Err(RosterRefusal::Older { found: roster.version, current: current.version })
         }
         Some(current) if roster.version == current.version && roster != current => {
-            Err(RosterRefusal::Conflict { version: roster.version })
+            Err(RosterRefusal::Conflict(roster.version))
         }
         _ => Ok(()),
     }

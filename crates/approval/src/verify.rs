@@ -119,16 +119,16 @@ impl Verifier {
     ) -> Result<ApprovalClaims, Refusal> {
         let claims = self.check_vote(token, plan, now)?;
         if earlier.executed && claims.decision == Decision::Approve {
-            return Err(Refusal::Replayed { why: "the plan has been executed, and each plan executes once" });
+            return Err(Refusal::Replayed("the plan has been executed, and each plan executes once"));
         }
         for recorded in earlier.tokens.iter().filter_map(|text| inspect(text).ok()) {
             if recorded.claims.nonce == claims.nonce {
-                return Err(Refusal::Replayed { why: "its nonce is recorded" });
+                return Err(Refusal::Replayed("its nonce is recorded"));
             }
             let changes_to_no =
                 recorded.claims.decision == Decision::Approve && claims.decision == Decision::Deny;
             if recorded.claims.person == claims.person && !changes_to_no {
-                return Err(Refusal::Duplicate { person: claims.person });
+                return Err(Refusal::Duplicate(claims.person));
             }
         }
         Ok(claims)
@@ -159,7 +159,7 @@ impl Verifier {
         times: (Timestamp, Timestamp),
     ) -> Result<Quorum, Refusal> {
         if plan.level > ApprovalLevel::One && self.roster.person(&plan.requester).is_none() {
-            return Err(Refusal::UnknownRequester { person: plan.requester.clone() });
+            return Err(Refusal::UnknownRequester(plan.requester.clone()));
         }
         let mut votes: Vec<Vote<'_>> = Vec::new();
         let mut refused = None;
@@ -196,7 +196,7 @@ impl Verifier {
     ) -> Result<Vote<'_>, Refusal> {
         let vote = self.examine(token, plan)?;
         if vote.claims.decision == Decision::Deny {
-            return Err(Refusal::Denied { person: vote.claims.person });
+            return Err(Refusal::Denied(vote.claims.person));
         }
         let given = vote.claims.issued_at.min(now);
         check_time(&vote.claims, began.max(given))?;
@@ -207,7 +207,7 @@ impl Verifier {
     fn examine(&self, token: &str, plan: &FixedPlan) -> Result<Vote<'_>, Refusal> {
         let unverified = Unverified::parse(APPROVAL, token)?;
         let kid = unverified.kid().clone();
-        let unknown = || Refusal::UnknownKey { key: kid.clone() };
+        let unknown = || Refusal::UnknownKey(kid.clone());
         let (owner, key) = self.key(&kid).ok_or_else(unknown)?;
         let claims = match self.verified.recall(token, &key.public) {
             Some(claims) => claims,
@@ -226,7 +226,7 @@ impl Verifier {
             return Err(malformed("the nonce is not 16 bytes in base64url"));
         }
         if self.roster.person(&claims.person).is_none() {
-            return Err(Refusal::UnknownPerson { person: claims.person });
+            return Err(Refusal::UnknownPerson(claims.person));
         }
         if owner.id != claims.person {
             return Err(unknown());
@@ -272,7 +272,7 @@ impl Verifier {
 }
 
 fn malformed(why: &str) -> Refusal {
-    Refusal::Malformed { why: why.to_owned() }
+    Refusal::Malformed(why.to_owned())
 }
 
 pub(crate) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {

@@ -25,11 +25,8 @@ pub enum PreflightError {
         known: Vec<String>,
     },
     /// SKS does not take machines as small as this.
-    #[error("instance size {size:?} is too small for SKS nodes")]
-    TooSmall {
-        /// What was asked for.
-        size: String,
-    },
+    #[error("instance size {0:?} is too small for SKS nodes")]
+    TooSmall(String),
     /// The Kubernetes version is not offered.
     #[error("Kubernetes version {wanted:?} is not offered")]
     KubernetesVersion {
@@ -126,7 +123,7 @@ fn check_zone(spec: &EnvironmentSpec, catalog: &Catalog) -> Result<(), Preflight
 
 fn check_instance_type(spec: &EnvironmentSpec, catalog: &Catalog) -> Result<ResourceId, PreflightError> {
     if matches!(spec.nodes.size.as_str(), "micro" | "tiny") {
-        return Err(PreflightError::TooSmall { size: spec.nodes.size.clone() });
+        return Err(PreflightError::TooSmall(spec.nodes.size.clone()));
     }
     let wanted = format!("{}/{}", spec.nodes.family, spec.nodes.size);
     let in_family = || {

@@ -31,11 +31,8 @@ pub enum SelectError {
         known: BTreeSet<TemplateId>,
     },
     /// The requirements contradict each other.
-    #[error("the requirements contradict each other: {why}")]
-    Contradiction {
-        /// Which, in words.
-        why: String,
-    },
+    #[error("the requirements contradict each other: {0}")]
+    Contradiction(String),
     /// No template has everything.
     #[error("no template satisfies the request; {} comes nearest but {}", .0.nearest.template, .0.nearest.failed.join(" and "))]
     NoneSatisfies(Box<Refusal>),
@@ -140,13 +137,13 @@ fn check(requirements: &Requirements, candidates: &[(Candidate, Decimal)]) -> Re
         && min > max
     {
         let why = format!("at least {min} replicas and at most {max}");
-        return Err(SelectError::Contradiction { why });
+        return Err(SelectError::Contradiction(why));
     }
     if let (Some(zone), Some(country)) = (&requirements.zone, &requirements.country)
         && !is_in(zone, country)
     {
         let why = format!("zone {zone} and country {country}");
-        return Err(SelectError::Contradiction { why });
+        return Err(SelectError::Contradiction(why));
     }
     Ok(())
 }

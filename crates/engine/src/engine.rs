@@ -236,7 +236,7 @@ impl Engine {
     /// others write so much, or one of them for so long, that it gets no turn.
     pub async fn install_roster(&self, signed: &SignedRoster) -> Result<Roster, EngineError> {
         let Some(root) = &self.parts.root else {
-            return Err(EngineError::Rejected { why: "no root key is pinned here".to_owned() });
+            return Err(EngineError::Rejected("no root key is pinned here".to_owned()));
         };
         let verifier = self.parts.known.verifier(root, signed)?;
         let roster = verifier.roster();

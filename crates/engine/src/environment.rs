@@ -1,13 +1,11 @@
 //! What the ledger says of one environment: its operations, and from them the
 //! resources that exist.
 
-use std::collections::BTreeMap;
-
 use exokit_core::node_state::NodeState;
 use exokit_core::plan_build::Recorded;
 use exokit_ledger::{IllegalRecord, OperationState, Plans};
 use exokit_model::event::{Event, Record};
-use exokit_model::ids::{OperationId, OwnerToken, ResourceId};
+use exokit_model::ids::{OwnerToken, ResourceId};
 use exokit_model::phase::Phase;
 use exokit_model::plan::Action;
 
@@ -27,22 +25,7 @@ impl EnvironmentState {
     /// # Errors
     /// When a record does not fit.
     pub(crate) fn fold(plans: &Plans, records: &[Record]) -> Result<Self, IllegalRecord> {
-        let mut by_operation: BTreeMap<&OperationId, Vec<&Record>> = BTreeMap::new();
-        let mut order: Vec<&OperationId> = Vec::new();
-        for record in records {
-            let Some(operation) = &record.entry.operation else { continue };
-            if let Event::PlanProposed { .. } = record.entry.event {
-                order.push(operation);
-            }
-            by_operation.entry(operation).or_default().push(record);
-        }
-        let operations = order
-            .into_iter()
-            .filter_map(|operation| {
-                let own = by_operation.get(operation).into_iter().flatten().copied();
-                OperationState::fold(plans, operation, own).transpose()
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let operations = OperationState::fold_all(plans, records)?;
         Ok(Self { operations, last_seq: records.last().map_or(0, |record| record.seq) })
     }
 

@@ -102,23 +102,14 @@ pub enum EngineError {
         operation: OperationId,
     },
     /// A plan was proposed under the same id, this one or another.
-    #[error("a plan was proposed as {operation} before")]
-    Conflict {
-        /// The operation.
-        operation: OperationId,
-    },
+    #[error("a plan was proposed as {0} before")]
+    Conflict(OperationId),
     /// The idempotency key was used for a request with another body.
-    #[error("the idempotency key was used before, for another request; it led to {operation}")]
-    OtherBody {
-        /// The operation that it led to.
-        operation: OperationId,
-    },
+    #[error("the idempotency key was used before, for another request; it led to {0}")]
+    OtherBody(OperationId),
     /// A plan is to be recorded for a request that it was not made for.
-    #[error("{plan} was not made for a request with this idempotency key")]
-    OtherKey {
-        /// The plan.
-        plan: PlanId,
-    },
+    #[error("{0} was not made for a request with this idempotency key")]
+    OtherKey(PlanId),
     /// What was brought is no plan.
     #[error("reading the plan")]
     Unreadable(#[source] PlanError),
@@ -126,20 +117,14 @@ pub enum EngineError {
     #[error("the plan does not have this engine's seal: another one made it, or it was altered")]
     NotOurs,
     /// The environment changed after the plan was made.
-    #[error("environment {environment} changed after the plan was made")]
-    StalePlan {
-        /// The environment.
-        environment: EnvironmentName,
-    },
+    #[error("environment {0} changed after the plan was made")]
+    StalePlan(EnvironmentName),
     /// The roster in the ledger cannot be verified.
     #[error("the ledger has a roster, but the root key that signed it is not pinned here")]
     NoRootKey,
     /// The plan was denied, withdrawn or came too late.
-    #[error("the plan will not run: {why}")]
-    Rejected {
-        /// Why.
-        why: String,
-    },
+    #[error("the plan will not run: {0}")]
+    Rejected(String),
     /// The operation is not in a phase for this.
     #[error("operation {operation} is {phase}")]
     WrongPhase {
@@ -252,6 +237,6 @@ impl EngineError {
 /// A plan that breaks the policy never starts.
 impl From<PolicyViolation> for EngineError {
     fn from(violation: PolicyViolation) -> Self {
-        Self::Rejected { why: violation.to_string() }
+        Self::Rejected(violation.to_string())
     }
 }

@@ -56,7 +56,7 @@ impl Engine {
         let state = self.fold_operation(&operation, &records)?;
         match state.request == Some(request.body) {
             true => Ok(Some(state)),
-            false => Err(EngineError::OtherBody { operation }),
+            false => Err(EngineError::OtherBody(operation)),
         }
     }
 
@@ -90,9 +90,7 @@ impl Engine {
 /// the key would not lead to it.
 pub(crate) fn check_key(plan: &Plan, request: Option<&KeyedRequest>) -> Result<(), EngineError> {
     match request {
-        Some(request) if request.plan_id != plan.plan_id => {
-            Err(EngineError::OtherKey { plan: plan.plan_id.clone() })
-        }
+        Some(request) if request.plan_id != plan.plan_id => Err(EngineError::OtherKey(plan.plan_id.clone())),
         _ => Ok(()),
     }
 }

@@ -235,9 +235,7 @@ impl Engine {
         let mut backoff = ContentionBackoff::default();
         loop {
             let conflict = match self.append(&condition, entries.clone()).await {
-                Err(EngineError::Ledger(LedgerError::Used { operation })) => {
-                    EngineError::Conflict { operation }
-                }
+                Err(EngineError::Ledger(LedgerError::Used(operation))) => EngineError::Conflict(operation),
                 written => return self.fold_operation(&operation, &written?),
             };
             let Some(request) = request else { return Err(conflict) };

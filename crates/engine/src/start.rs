@@ -40,7 +40,7 @@ impl Engine {
         if let Some(until) = quorum.start_by()
             && now > until
         {
-            return Err(Refusal::StartWindow { until }.into());
+            return Err(Refusal::StartWindow(until).into());
         }
         let records = self.parts().ledger.read(Filter::Environment(plan.environment.clone()), 0).await?;
         check_base(state, &self.fold_environment(&records)?, &records)
@@ -48,7 +48,7 @@ impl Engine {
 
     async fn reject(&self, state: &OperationState, why: String) -> Result<EngineError, EngineError> {
         self.reject_waiting(state, Vec::new(), &why).await?;
-        Ok(EngineError::Rejected { why })
+        Ok(EngineError::Rejected(why))
     }
 
     /// Rejects a plan that still waits, with the events that lead to it. Says
@@ -103,7 +103,7 @@ fn check_base(
         record.seq > state.plan.base_seq && matches!(record.entry.event, Event::OperationStarted { .. })
     });
     if started_since {
-        return Err(EngineError::StalePlan { environment: name.clone() });
+        return Err(EngineError::StalePlan(name.clone()));
     }
     match (state.plan.action, environment.provision()) {
         (Action::Provision, Some(_)) => Err(EngineError::Exists(name.clone())),

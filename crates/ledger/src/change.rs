@@ -83,9 +83,12 @@ fn check_entries(condition: &Condition, entries: &[Entry]) -> Result<(), LedgerE
     let Some(fence) = &condition.fence else { return Ok(()) };
     match entries.iter().find(|entry| entry.epoch != fence.epoch) {
         None => Ok(()),
-        Some(entry) => Err(LedgerError::Entry {
-            why: format!("{} carries epoch {}, the fence {}", entry.event.name(), entry.epoch, fence.epoch),
-        }),
+        Some(entry) => Err(LedgerError::Entry(format!(
+            "{} carries epoch {}, the fence {}",
+            entry.event.name(),
+            entry.epoch,
+            fence.epoch
+        ))),
     }
 }
 
@@ -96,7 +99,7 @@ async fn check<T: Transaction>(transaction: &mut T, condition: &Condition) -> Re
     if let Some(operation) = &condition.unused
         && transaction.newest_epoch(operation).await?.is_some()
     {
-        return Err(LedgerError::Used { operation: operation.clone() });
+        return Err(LedgerError::Used(operation.clone()));
     }
     if let Some((environment, expected)) = condition.environment_head.clone() {
         let found = transaction.environment_head(&environment).await?;

@@ -1,13 +1,11 @@
 //! One environment with its operations in full, from its own records.
 
-use exokit_model::event::{Event, Record};
 use exokit_model::ids::EnvironmentName;
 
 use crate::condition::Filter;
-use crate::error::{IllegalRecord, LedgerError};
+use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::operation::OperationState;
-use crate::plans::Plans;
 use crate::rows::environment::EnvironmentView;
 use crate::rows::registry::environment_view;
 
@@ -29,12 +27,6 @@ impl EnvironmentDetails {
     pub async fn read(ledger: &dyn Ledger, name: &EnvironmentName) -> Result<Option<Self>, LedgerError> {
         let records = ledger.read(Filter::Environment(name.clone()), 0).await?;
         let Some(view) = environment_view(ledger.plans(), name, &records)? else { return Ok(None) };
-        Ok(Some(Self { view, operations: Self::operations(ledger.plans(), &records)? }))
-    }
-
-    fn operations(plans: &Plans, records: &[Record]) -> Result<Vec<OperationState>, IllegalRecord> {
-        let proposed = records.iter().filter(|r| matches!(r.entry.event, Event::PlanProposed { .. }));
-        let ids = proposed.filter_map(|record| record.entry.operation.as_ref());
-        ids.filter_map(|id| OperationState::fold(plans, id, records).transpose()).collect()
+        Ok(Some(Self { view, operations: OperationState::fold_all(ledger.plans(), &records)? }))
     }
 }

@@ -36,11 +36,8 @@ pub enum LedgerError {
         current: u64,
     },
     /// The ledger has records of an operation that was to be new.
-    #[error("the ledger has records of {operation} already")]
-    Used {
-        /// The operation.
-        operation: OperationId,
-    },
+    #[error("the ledger has records of {0} already")]
+    Used(OperationId),
     /// Another writer wrote about the environment in the meantime.
     #[error("environment {environment} has changed: expected record {expected}, found {found}")]
     Stale {
@@ -70,29 +67,17 @@ pub enum LedgerError {
         until: Timestamp,
     },
     /// An entry under a fence carries another epoch, or has no canonical form.
-    #[error("the entries cannot be appended: {why}")]
-    Entry {
-        /// What is wrong.
-        why: String,
-    },
+    #[error("the entries cannot be appended: {0}")]
+    Entry(String),
     /// A write may or may not have reached the disk. Nothing more is written.
-    #[error("the ledger stopped after a failed write: {why}")]
-    Failed {
-        /// What the storage said.
-        why: String,
-    },
+    #[error("the ledger stopped after a failed write: {0}")]
+    Failed(String),
     /// Another process holds the database for too long.
-    #[error("the ledger is busy: another process has been writing to it for {seconds} s")]
-    Busy {
-        /// How long was waited.
-        seconds: u64,
-    },
+    #[error("the ledger is busy: another process has been writing to it for {0} s")]
+    Busy(u64),
     /// No space is left.
-    #[error("no space is left for the ledger at {path}")]
-    Full {
-        /// Where it is.
-        path: String,
-    },
+    #[error("no space is left for the ledger at {0}")]
+    Full(String),
     /// The file or folder cannot be written.
     #[error("the ledger at {path} cannot be written: {why}")]
     NotWritable {
@@ -157,11 +142,8 @@ pub enum LedgerError {
     IllegalRecord(#[from] IllegalRecord),
     /// The rows that are computed from the records are not as they were
     /// written.
-    #[error("the rows of the ledger are damaged: {why}")]
-    Rows {
-        /// How it was noticed.
-        why: String,
-    },
+    #[error("the rows of the ledger are damaged: {0}")]
+    Rows(String),
     /// Another error of the storage.
     #[error("{doing} the ledger at {path}: {why}")]
     Storage {
@@ -238,6 +220,6 @@ impl LedgerError {
 
 impl From<CanonicalError> for LedgerError {
     fn from(error: CanonicalError) -> Self {
-        LedgerError::Entry { why: error.to_string() }
+        LedgerError::Entry(error.to_string())
     }
 }

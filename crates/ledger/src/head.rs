@@ -14,6 +14,12 @@ pub struct Head {
     pub hash: Digest,
 }
 
+impl Default for Head {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
 impl Head {
     /// The head of an empty ledger.
     pub const EMPTY: Head = Head { seq: 0, hash: Digest([0; 32]) };

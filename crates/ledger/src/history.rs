@@ -127,21 +127,25 @@ impl Teller {
         }
     }
 
-    /// An event of one resource.
-    /// Whether an operation is a teardown, which has nothing to take back.
-    fn removes(&self, operation: &Option<OperationId>) -> bool {
-        let plan = operation.as_ref().and_then(|operation| self.plans.get(operation));
-        plan.is_some_and(|plan| plan.action == Action::Teardown)
+    fn plan(&self, operation: &Option<OperationId>) -> Option<&Plan> {
+        self.plans.get(operation.as_ref()?)
     }
 
+    /// Whether an operation is a teardown, which has nothing to take back.
+    fn removes(&self, operation: &Option<OperationId>) -> bool {
+        self.plan(operation).is_some_and(|plan| plan.action == Action::Teardown)
+    }
+
+    /// An event of one resource.
     fn tell_node(&mut self, operation: &Option<OperationId>, event: &Event, at: Timestamp) -> String {
         let Some(key) = event.node() else {
             return format!("{} happened.", event.name());
         };
         let name = self.name(operation, key);
+        let slot = |make: bool| (operation.clone(), key.clone(), make);
         match event {
             Event::CreateIntended { attempt, .. } => {
-                self.begin(operation, key, true, at);
+                self.began.entry(slot(true)).or_insert(at);
                 match attempt {
                     1 => format!("Asked the cloud for {name}."),
                     more => format!("Asked the cloud for {name}, attempt {more}."),
@@ -164,12 +168,12 @@ impl Teller {
                 format!("The doubt is resolved: {name} was not made.")
             }
             Event::ResourceReady { id, .. } => {
-                let took = self.took(operation, key, true, at);
+                let took = after(self.began.remove(&slot(true)), at);
                 format!("{name} is ready as {id}{took}.")
             }
             Event::ResourceFailed { reason, .. } => format!("{name} failed: {reason}."),
             Event::DeleteIntended { id, .. } => {
-                self.begin(operation, key, false, at);
+                self.began.entry(slot(false)).or_insert(at);
                 format!("Asked the cloud to remove {name} ({id}).")
             }
             Event::DeleteAccepted { .. } => format!("The cloud accepted to remove {name}."),
@@ -177,7 +181,7 @@ impl Teller {
                 format!("The cloud did not remove {name} ({status}): {message}.")
             }
             Event::ResourceGone { id, .. } => {
-                let took = self.took(operation, key, false, at);
+                let took = after(self.began.remove(&slot(false)), at);
                 format!("{name} ({id}) is gone{took}.")
             }
             other => format!("{} happened to {name}.", other.name()),
@@ -186,8 +190,7 @@ impl Teller {
 
     /// The operation as the subject of a sentence.
     fn what(&self, operation: &Option<OperationId>) -> String {
-        let plan = operation.as_ref().and_then(|id| self.plans.get(id));
-        match plan.map(|plan| (plan.action, &plan.environment)) {
+        match self.plan(operation).map(|plan| (plan.action, &plan.environment)) {
             Some((Action::Provision, name)) => format!("The provision of {name}"),
             Some((Action::Teardown, name)) => format!("The teardown of {name}"),
             Some((Action::Extend, name)) => format!("The extension of {name}"),
@@ -196,27 +199,14 @@ impl Teller {
     }
 
     fn name(&self, operation: &Option<OperationId>, key: &NodeKey) -> String {
-        let plan = operation.as_ref().and_then(|id| self.plans.get(id));
-        match plan.and_then(|plan| plan.graph.node(key)) {
+        match self.plan(operation).and_then(|plan| plan.graph.node(key)) {
             Some(node) => format!("{} {}", node.kind, Escaped(&node.name)),
             None => key.to_string(),
         }
     }
 
-    fn begin(&mut self, operation: &Option<OperationId>, key: &NodeKey, make: bool, at: Timestamp) {
-        let slot = (operation.clone(), key.clone(), make);
-        self.began.entry(slot).or_insert(at);
-    }
-
-    fn took(&mut self, operation: &Option<OperationId>, key: &NodeKey, make: bool, at: Timestamp) -> String {
-        let slot = (operation.clone(), key.clone(), make);
-        self.began.remove(&slot).map_or_else(String::new, |began| format!(" after {}", duration(began, at)))
-    }
-
     fn since_start(&self, operation: &Option<OperationId>, at: Timestamp) -> String {
-        self.started
-            .get(operation)
-            .map_or_else(String::new, |began| format!(" after {}", duration(*began, at)))
+        after(self.started.get(operation).copied(), at)
     }
 }
 
@@ -270,12 +260,13 @@ fn drift(differences: &[Difference]) -> String {
     }
 }
 
-/// A duration for people, in whole seconds or minutes and seconds.
-fn duration(from: Timestamp, to: Timestamp) -> String {
-    let seconds = to.duration_since(from).as_secs().max(0);
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        _ => format!("{} min {} s", seconds / 60, seconds % 60),
+/// How long something took, in whole seconds or minutes and seconds; nothing
+/// where its beginning is not known.
+fn after(began: Option<Timestamp>, at: Timestamp) -> String {
+    let Some(began) = began else { return String::new() };
+    match at.duration_since(began).as_secs().max(0) {
+        seconds @ 0..120 => format!(" after {seconds} s"),
+        seconds => format!(" after {} min {} s", seconds / 60, seconds % 60),
     }
 }
 

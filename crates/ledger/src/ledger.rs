@@ -169,5 +169,5 @@ fn lease_of(changed: ChangeOutcome) -> Result<Lease, LedgerError> {
 
 /// A store that answers a change with what another one does.
 fn unexpected() -> LedgerError {
-    LedgerError::Failed { why: "the store answered another change".to_owned() }
+    LedgerError::Failed("the store answered another change".to_owned())
 }

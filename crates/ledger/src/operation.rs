@@ -1,5 +1,7 @@
 //! One operation, folded from its records: its plan, phase, votes and nodes.
 
+use std::collections::BTreeMap;
+
 use exokit_core::node_state::Facts;
 use exokit_core::phase::next;
 use exokit_core::start::can_start;
@@ -76,6 +78,24 @@ impl OperationState {
             state.apply(record)?;
         }
         Ok(Some(state))
+    }
+
+    /// Folds every operation among the records of one environment, oldest first.
+    ///
+    /// # Errors
+    /// The first record that does not fit.
+    pub fn fold_all(plans: &Plans, records: &[Record]) -> Result<Vec<Self>, IllegalRecord> {
+        let mut by_operation: BTreeMap<&OperationId, Vec<&Record>> = BTreeMap::new();
+        let mut proposed: Vec<&OperationId> = Vec::new();
+        for record in records {
+            let Some(operation) = &record.entry.operation else { continue };
+            if let Event::PlanProposed { .. } = record.entry.event {
+                proposed.push(operation);
+            }
+            by_operation.entry(operation).or_default().push(record);
+        }
+        let fold = |id| Self::fold(plans, id, by_operation.get(id).into_iter().flatten().copied());
+        proposed.into_iter().filter_map(|id| fold(id).transpose()).collect()
     }
 
     fn begin(plans: &Plans, id: &OperationId, record: &Record) -> Result<Self, IllegalRecord> {

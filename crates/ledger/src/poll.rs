@@ -14,6 +14,6 @@ use crate::error::LedgerError;
 pub(crate) fn ready<T>(future: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => Err(LedgerError::Failed { why: "a store that never waits did".to_owned() }),
+        Poll::Pending => Err(LedgerError::Failed("a store that never waits did".to_owned())),
     }
 }

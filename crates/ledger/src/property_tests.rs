@@ -36,7 +36,7 @@ struct Teller {
 
 impl Teller {
     fn offer(&mut self, entry: Entry) -> bool {
-        let head = self.registry.head();
+        let head = self.registry.head.head;
         let record = Record::chain(head.hash, head.seq + 1, entry).unwrap();
         let taken = self.registry.apply(&record).is_ok();
         if taken {
@@ -163,7 +163,7 @@ async fn follow(teller: &Teller, ends: &[(Registry, bool)]) -> Result<(), TestCa
     let memory = MemoryLedger::default();
     let mut from = 0;
     for (registry, restart) in ends {
-        let to = usize::try_from(registry.head().seq).unwrap();
+        let to = usize::try_from(registry.head.head.seq).unwrap();
         let batch: Vec<Entry> = teller.records[from..to].iter().map(|record| record.entry.clone()).collect();
         memory.append(&Condition::default(), batch.clone()).await.unwrap();
         sqlite.append(&Condition::default(), batch).await.unwrap();
@@ -175,7 +175,7 @@ async fn follow(teller: &Teller, ends: &[(Registry, bool)]) -> Result<(), TestCa
         proptest::prop_assert_eq!(&fold, registry);
         let audit = sqlite.audit(None).await.unwrap();
         proptest::prop_assert_eq!(audit.differing, Vec::<String>::new());
-        proptest::prop_assert_eq!(audit.head, fold.head());
+        proptest::prop_assert_eq!(audit.head, fold.head.head);
         for ledger in [&sqlite as &dyn Ledger, &memory, &memory.crash(false)] {
             same_answers(ledger, &fold).await?;
         }

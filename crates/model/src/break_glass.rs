@@ -25,11 +25,8 @@ pub struct BreakGlass(#[schemars(length(min = 10, max = 300))] String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BreakGlassError {
     /// Too short or too long.
-    #[error("a reason has {REASON_CHARS_MIN} to {REASON_CHARS_MAX} characters, this one has {found}")]
-    Length {
-        /// Its length in characters, without spaces around it.
-        found: usize,
-    },
+    #[error("a reason has {REASON_CHARS_MIN} to {REASON_CHARS_MAX} characters, this one has {0}")]
+    Length(usize),
     /// It would not be read as it stands.
     #[error("a reason has no control characters and is on one line")]
     Character,
@@ -41,7 +38,7 @@ impl TryFrom<String> for BreakGlass {
     fn try_from(text: String) -> Result<Self, BreakGlassError> {
         let found = text.trim().chars().count();
         match (REASON_CHARS_MIN..=REASON_CHARS_MAX).contains(&found) {
-            false => Err(BreakGlassError::Length { found }),
+            false => Err(BreakGlassError::Length(found)),
             true if text.chars().any(is_hazardous) => Err(BreakGlassError::Character),
             true => Ok(Self(text.trim().to_owned())),
         }
@@ -77,9 +74,9 @@ mod tests {
         let reason: BreakGlass = "  the recovery of march is not over ".parse().unwrap();
         assert_eq!(reason.to_string(), "the recovery of march is not over");
         for (text, error) in [
-            ("", BreakGlassError::Length { found: 0 }),
-            ("          x          ", BreakGlassError::Length { found: 1 }),
-            (&"x".repeat(301), BreakGlassError::Length { found: 301 }),
+            ("", BreakGlassError::Length(0)),
+            ("          x          ", BreakGlassError::Length(1)),
+            (&"x".repeat(301), BreakGlassError::Length(301)),
             ("first line\nsecond line", BreakGlassError::Character),
             ("read me \u{202e} backwards", BreakGlassError::Character),
         ] {

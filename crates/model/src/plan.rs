@@ -124,20 +124,14 @@ pub struct Plan {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// Larger than any plan of exokit.
-    #[error("the plan has {found} bytes, at most {PLAN_BYTES_MAX} are accepted")]
-    TooLarge {
-        /// Its length.
-        found: usize,
-    },
+    #[error("the plan has {0} bytes, at most {PLAN_BYTES_MAX} are accepted")]
+    TooLarge(usize),
     /// Not the JSON of a plan.
     #[error("decoding a plan: {}", excerpt(.0))]
     Decode(#[source] serde_json::Error),
     /// A plan of another version.
-    #[error("the plan has schema \"{}\", this program reads {PLAN_SCHEMA:?}", excerpt(.found))]
-    Schema {
-        /// What it says.
-        found: String,
-    },
+    #[error("the plan has schema \"{}\", this program reads {PLAN_SCHEMA:?}", excerpt(.0))]
+    Schema(String),
     /// Decodes, but is not in canonical form.
     #[error("the plan is not in canonical form, so its digest would not be unique")]
     NotCanonical,
@@ -183,11 +177,11 @@ impl Plan {
     /// See [`PlanError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PlanError> {
         if bytes.len() > PLAN_BYTES_MAX {
-            return Err(PlanError::TooLarge { found: bytes.len() });
+            return Err(PlanError::TooLarge(bytes.len()));
         }
         let plan: Plan = serde_json::from_slice(bytes).map_err(PlanError::Decode)?;
         if plan.schema != PLAN_SCHEMA {
-            return Err(PlanError::Schema { found: plan.schema });
+            return Err(PlanError::Schema(plan.schema));
         }
         if plan.to_bytes()? != bytes {
             return Err(PlanError::NotCanonical);

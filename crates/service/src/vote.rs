@@ -27,7 +27,7 @@ impl Service {
         let claims = inspect(token).doing("reading", "the token")?.claims;
         if claims.decision != decision {
             let why = "it says the opposite of what is asked".to_owned();
-            return Err(Refusal::Malformed { why }).doing("reading", "the token");
+            return Err(Refusal::Malformed(why)).doing("reading", "the token");
         }
         let operation = self.find_plan(&claims.plan_digest.to_string()).await?;
         let reply = self.vote_on(&operation, token).await?;

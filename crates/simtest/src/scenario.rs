@@ -152,7 +152,7 @@ impl Scenario {
         let environment = engine.environment(&self.environment).await?;
         let teardown = environment.operations.into_iter().rev().find(|o| o.plan.action == Action::Teardown);
         let Some(state) = teardown else {
-            return Err(EngineError::Rejected { why: "the expiry was not noticed".to_owned() });
+            return Err(EngineError::Rejected("the expiry was not noticed".to_owned()));
         };
         // People see which votes the ledger has, and give those it lacks.
         if state.phase == Phase::AwaitingApproval {

@@ -136,7 +136,7 @@ fn check_plan(connection: &Connection<'_>, plan: &Plan, roster: &Roster) -> Resu
 fn check_decision(token: &str, vote: Decision) -> Result<(), Refusal> {
     match inspect(token)?.claims.decision == vote {
         true => Ok(()),
-        false => Err(Refusal::Malformed { why: "it says the opposite of this command".to_owned() }),
+        false => Err(Refusal::Malformed("it says the opposite of this command".to_owned())),
     }
 }
 

@@ -94,12 +94,6 @@ impl OperationSummary {
         }
     }
 
-    /// Whether the plan was denied, withdrawn or expired before it began.
-    #[must_use]
-    pub fn is_rejected(&self) -> bool {
-        matches!(self.phase, Phase::Rejected { .. })
-    }
-
     /// Takes in an event of this operation.
     pub(super) fn apply(&mut self, entry: &Entry) -> Result<(), String> {
         let event = &entry.event;

@@ -12,34 +12,19 @@ use super::operation::OperationSummary;
 use super::query::{Environments, Operations};
 use super::step::{Row, Rows, RowsHead, project, project_entry};
 use crate::error::{IllegalRecord, LedgerError};
-use crate::head::Head;
 use crate::plans::Plans;
 use crate::poll::ready;
 
 /// The rows of a ledger in memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Registry {
-    head: RowsHead,
+    pub(crate) head: RowsHead,
     environments: BTreeMap<EnvironmentName, EnvironmentView>,
     operations: BTreeMap<OperationId, OperationSummary>,
     by_digest: BTreeMap<String, OperationId>,
     ready_times: BTreeMap<(Zone, Kind), Vec<ReadyTime>>,
     pub(crate) tokens: BTreeMap<String, BTreeSet<OperationId>>,
     pub(crate) resources: BTreeMap<String, BTreeSet<EnvironmentName>>,
-}
-
-impl Default for Registry {
-    fn default() -> Self {
-        Self {
-            head: RowsHead::EMPTY,
-            environments: BTreeMap::new(),
-            operations: BTreeMap::new(),
-            by_digest: BTreeMap::new(),
-            ready_times: BTreeMap::new(),
-            tokens: BTreeMap::new(),
-            resources: BTreeMap::new(),
-        }
-    }
 }
 
 impl Registry {
@@ -73,12 +58,6 @@ impl Registry {
         ready(project(self, plans, record)).map_err(|error| as_illegal_record(record, error))
     }
 
-    /// The last record taken in.
-    #[must_use]
-    pub fn head(&self) -> Head {
-        self.head.head
-    }
-
     /// Every environment that was ever planned, by name.
     #[must_use]
     pub fn environments(&self) -> &BTreeMap<EnvironmentName, EnvironmentView> {
@@ -89,12 +68,6 @@ impl Registry {
     #[must_use]
     pub fn operations(&self) -> &BTreeMap<OperationId, OperationSummary> {
         &self.operations
-    }
-
-    /// Version of the newest roster; 0 without one.
-    #[must_use]
-    pub fn roster(&self) -> u64 {
-        self.head.roster
     }
 
     /// The environments that are asked for, by name.
@@ -125,8 +98,7 @@ impl Registry {
 
     /// How long the newest resources in a zone, and of one kind if one is
     /// named, took to become ready: by kind, the last one last.
-    #[must_use]
-    pub fn find_ready_times(&self, zone: &Zone, kind: Option<Kind>) -> Vec<ReadyTime> {
+    pub(crate) fn find_ready_times(&self, zone: &Zone, kind: Option<Kind>) -> Vec<ReadyTime> {
         let wanted = |(key, _): &(&(Zone, Kind), _)| key.0 == *zone && kind.is_none_or(|kind| key.1 == kind);
         self.ready_times.iter().filter(wanted).flat_map(|(_, times)| times).cloned().collect()
     }

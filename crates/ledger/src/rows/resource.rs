@@ -57,30 +57,20 @@ impl ResourceView {
     }
 
     pub(super) fn apply(&mut self, event: &Event) {
-        match event {
-            Event::CreateIntended { .. } => self.put(ResourceState::Creating, None),
-            Event::CreateAccepted { id, .. } => {
-                self.put(ResourceState::Creating, id.clone());
-            }
-            Event::CreateAdopted { id, .. } => {
-                self.put(ResourceState::Creating, Some(id.clone()));
-            }
-            Event::CreateRefused { .. } | Event::CreateAbsent { .. } => {
-                self.put(ResourceState::Planned, None);
-            }
-            Event::ResourceReady { id, .. } => self.put(ResourceState::Ready, Some(id.clone())),
-            Event::ResourceFailed { id, .. } => self.put(ResourceState::Failed, id.clone()),
-            Event::CreateInDoubt { .. } => self.state = ResourceState::InDoubt,
+        let (state, id) = match event {
+            Event::CreateIntended { .. } => (ResourceState::Creating, None),
+            Event::CreateAccepted { id, .. } => (ResourceState::Creating, id.clone()),
+            Event::CreateAdopted { id, .. } => (ResourceState::Creating, Some(id.clone())),
+            Event::CreateRefused { .. } | Event::CreateAbsent { .. } => (ResourceState::Planned, None),
+            Event::ResourceReady { id, .. } => (ResourceState::Ready, Some(id.clone())),
+            Event::ResourceFailed { id, .. } => (ResourceState::Failed, id.clone()),
+            Event::CreateInDoubt { .. } => (ResourceState::InDoubt, self.id.take()),
             Event::DeleteIntended { .. } | Event::DeleteAccepted { .. } | Event::DeleteRefused { .. } => {
-                self.state = ResourceState::Deleting
+                (ResourceState::Deleting, self.id.take())
             }
-            Event::ResourceGone { .. } => self.state = ResourceState::Gone,
-            _ => {}
-        }
-    }
-
-    fn put(&mut self, state: ResourceState, id: Option<ResourceId>) {
-        self.state = state;
-        self.id = id;
+            Event::ResourceGone { .. } => (ResourceState::Gone, self.id.take()),
+            _ => return,
+        };
+        (self.state, self.id) = (state, id);
     }
 }

@@ -24,17 +24,12 @@ use crate::plans::Plans;
 const READY_TIMES_MAX: usize = 32;
 
 /// Up to where the rows stand for the records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct RowsHead {
     /// The last record taken in.
     pub(crate) head: Head,
     /// Version of the newest roster; 0 without one.
     pub(crate) roster: u64,
-}
-
-impl RowsHead {
-    /// Where empty rows stand.
-    pub(crate) const EMPTY: RowsHead = RowsHead { head: Head::EMPTY, roster: 0 };
 }
 
 /// A row to be written.

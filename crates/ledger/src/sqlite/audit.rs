@@ -24,7 +24,8 @@ impl SqliteLedger {
     /// Audits on a thread and a connection of its own: a long ledger takes many
     /// seconds, and other readers must not wait for it.
     pub(super) async fn audit_apart(&self, anchor: Option<Head>) -> Result<Audit, LedgerError> {
-        let (connection, paths) = (open_reader(&self.paths)?, self.paths.clone());
+        let connection = open_reader(&self.paths).map_err(|error| self.paths.explain("opening", error))?;
+        let paths = self.paths.clone();
         let (reply, found) = oneshot::channel();
         let work = move || {
             let computed = || {

@@ -52,7 +52,7 @@ use crate::store::StoreClock;
 use database::Database;
 use high_water::HighWater;
 use paths::{LedgerPaths, SqliteError};
-pub use schema::Progress;
+use schema::Progress;
 use writer::{Job, Writer};
 
 type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
@@ -107,8 +107,9 @@ impl SqliteLedger {
     ) -> Result<Self, LedgerError> {
         let paths = LedgerPaths::prepare(folder)?;
         let plans = Plans::default();
-        let (database, high_water) = open_database(&paths, clock, &plans, progress)?;
-        let reader = open_reader(&paths)?;
+        let explain = |error| paths.explain("opening", error);
+        let (database, high_water) = open_database(&paths, clock, &plans, progress).map_err(explain)?;
+        let reader = open_reader(&paths).map_err(explain)?;
         let watcher = Arc::new(OnceLock::new());
         let writer =
             Writer { database, plans: plans.clone(), high_water, watcher: watcher.clone(), failed: None };
@@ -157,29 +158,25 @@ fn open_database(
     clock: StoreClock,
     plans: &Plans,
     progress: Progress<'_>,
-) -> Result<(Database, HighWater), LedgerError> {
-    let explain = |error: SqliteError| paths.explain("opening", error);
+) -> Result<(Database, HighWater), SqliteError> {
     // Before the ledger is read: what others append meanwhile is then behind it.
     let high_water = HighWater::open(paths)?;
     let _lock = paths.lock()?;
-    let connection = Connection::open(paths.database()).map_err(|error| explain(error.into()))?;
-    schema::configure(&connection).map_err(|error| explain(error.into()))?;
+    let connection = Connection::open(paths.database())?;
+    schema::configure(&connection)?;
     let mut database = Database::new(connection, paths.clone(), clock);
     schema::prepare(paths, &mut database, plans, progress)?;
-    high_water.check(paths, database.connection()).map_err(explain)?;
-    database.enter().map_err(explain)?;
+    high_water.check(paths, database.connection())?;
+    database.enter()?;
     Ok((database, high_water))
 }
 
 /// Opens the file a second time, for reading only.
-fn open_reader(paths: &LedgerPaths) -> Result<Connection, LedgerError> {
-    let open = || {
-        let connection = Connection::open(paths.database())?;
-        schema::configure(&connection)?;
-        connection.pragma_update(None, "query_only", "on")?;
-        Ok(connection)
-    };
-    open().map_err(|error: rusqlite::Error| paths.explain("opening", error))
+fn open_reader(paths: &LedgerPaths) -> Result<Connection, SqliteError> {
+    let connection = Connection::open(paths.database())?;
+    schema::configure(&connection)?;
+    connection.pragma_update(None, "query_only", "on")?;
+    Ok(connection)
 }
 
 fn spawn(
@@ -196,7 +193,7 @@ fn spawn(
 }
 
 fn stopped() -> LedgerError {
-    LedgerError::Failed { why: "its thread has stopped".to_owned() }
+    LedgerError::Failed("its thread has stopped".to_owned())
 }
 
 impl Drop for SqliteLedger {

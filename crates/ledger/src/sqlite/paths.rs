@@ -11,24 +11,13 @@ use crate::error::LedgerError;
 pub(super) const BUSY_SECONDS: u64 = 10;
 
 /// Why a statement did not do what was asked.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 pub(super) enum SqliteError {
     /// In the words of the ledger.
-    Ledger(LedgerError),
+    Ledger(#[from] LedgerError),
     /// In the words of SQLite.
-    Sqlite(rusqlite::Error),
-}
-
-impl From<LedgerError> for SqliteError {
-    fn from(error: LedgerError) -> Self {
-        SqliteError::Ledger(error)
-    }
-}
-
-impl From<rusqlite::Error> for SqliteError {
-    fn from(error: rusqlite::Error) -> Self {
-        SqliteError::Sqlite(error)
-    }
+    Sqlite(#[from] rusqlite::Error),
 }
 
 /// The folder of a ledger.
@@ -86,10 +75,8 @@ impl LedgerPaths {
         let path = self.file();
         let why = error.to_string();
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => LedgerError::Full { path },
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                LedgerError::Busy { seconds: BUSY_SECONDS }
-            }
+            Some(ErrorCode::DiskFull) => LedgerError::Full(path),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Busy(BUSY_SECONDS),
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 LedgerError::NotWritable { path, why }
             }

@@ -9,6 +9,7 @@ use super::database::Database;
 use super::liveness;
 use super::paths::{LedgerPaths, SqliteError};
 use super::records;
+use super::tables;
 use crate::error::LedgerError;
 use crate::head::Head;
 use crate::plans::Plans;
@@ -111,7 +112,7 @@ CREATE INDEX IF NOT EXISTS records_requests ON records (substr(entry ->> '$.at',
 ";
 
 /// Hears how far a conversion has come: up to which record, of how many.
-pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+pub(super) type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
 /// How many records one transaction of a conversion takes in.
 const STEP: u64 = 5_000;
@@ -136,62 +137,48 @@ pub(super) fn prepare(
     database: &mut Database,
     plans: &Plans,
     progress: Progress<'_>,
-) -> Result<(), LedgerError> {
-    let explain = |error: SqliteError| paths.explain("opening", error);
+) -> Result<(), SqliteError> {
     let format = check_format(paths, database.connection())?;
     use_log(paths, database.connection())?;
     match format {
         FORMAT => {}
-        0 => create(database.connection()).map_err(|error| explain(error.into()))?,
+        0 => create(database.connection())?,
         found if liveness::is_open(paths)? => {
-            return Err(LedgerError::InUse { path: paths.file(), found, known: FORMAT });
+            return Err(LedgerError::InUse { path: paths.file(), found, known: FORMAT }.into());
         }
-        _ => convert(paths, database, plans, progress)?,
+        _ => convert(paths, database, plans, progress).map_err(|error| paths.explain("converting", error))?,
     }
-    records::check_tail(database.connection()).map_err(explain)?;
-    let head = records::head(database.connection()).map_err(explain)?;
+    records::check_tail(database.connection())?;
+    let head = records::head(database.connection())?;
     match ready(database.rows_head())?.head == head {
         true => Ok(()),
-        false => Err(LedgerError::Rows { why: format!("they do not stand for record {}", head.seq) }),
+        false => Err(tables::damaged(&format!("they do not stand for record {}", head.seq))),
     }
 }
 
 /// The format of the file; 0 for a new one.
-fn check_format(paths: &LedgerPaths, connection: &Connection) -> Result<i64, LedgerError> {
-    let read = || -> rusqlite::Result<(i64, i64, i64)> {
-        let number = |sql| connection.query_row(sql, [], |row| row.get(0));
-        Ok((
-            number("PRAGMA application_id")?,
-            number("PRAGMA user_version")?,
-            number("SELECT count(*) FROM sqlite_schema")?,
-        ))
-    };
-    let (application, format, tables) = read().map_err(|error| paths.explain("opening", error))?;
+fn check_format(paths: &LedgerPaths, connection: &Connection) -> Result<i64, SqliteError> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let (application, format) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
     if tables > 0 && application != APPLICATION {
-        return Err(LedgerError::NotALedger {
-            path: paths.file(),
-            why: "it is a database of another program".to_owned(),
-        });
+        let why = "it is a database of another program".to_owned();
+        return Err(LedgerError::NotALedger { path: paths.file(), why }.into());
     }
     match format > FORMAT {
-        true => Err(LedgerError::NewerFormat { path: paths.file(), found: format, known: FORMAT }),
+        true => Err(LedgerError::NewerFormat { path: paths.file(), found: format, known: FORMAT }.into()),
         false => Ok(format),
     }
 }
 
 /// Switches to a write-ahead log that is flushed at each commit.
-fn use_log(paths: &LedgerPaths, connection: &Connection) -> Result<(), LedgerError> {
-    let explain = |error: rusqlite::Error| paths.explain("opening", error);
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(explain)?;
+fn use_log(paths: &LedgerPaths, connection: &Connection) -> Result<(), SqliteError> {
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
-        return Err(LedgerError::Storage {
-            doing: "switching to a write-ahead log in",
-            path: paths.file(),
-            why: format!("the journal mode stays {mode}"),
-        });
+        let (doing, why) = ("switching to a write-ahead log in", format!("the journal mode stays {mode}"));
+        return Err(LedgerError::Storage { doing, path: paths.file(), why }.into());
     }
-    connection.pragma_update(None, "synchronous", "full").map_err(explain)
+    Ok(connection.pragma_update(None, "synchronous", "full")?)
 }
 
 fn begin(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
@@ -220,19 +207,18 @@ fn convert(
     database: &mut Database,
     plans: &Plans,
     progress: Progress<'_>,
-) -> Result<(), LedgerError> {
-    let explain = |error: SqliteError| paths.explain("converting", error);
-    records::check_tail(database.connection()).map_err(explain)?;
-    create_rows(database.connection()).map_err(|error| explain(error.into()))?;
-    let end = records::head(database.connection()).map_err(explain)?.seq;
+) -> Result<(), SqliteError> {
+    records::check_tail(database.connection())?;
+    create_rows(database.connection())?;
+    let end = records::head(database.connection())?.seq;
     loop {
-        let seq = convert_step(database, plans, STEP).map_err(explain)?.seq;
+        let seq = convert_step(database, plans, STEP)?.seq;
         progress(seq, end);
         if seq >= end {
             break;
         }
     }
-    finish(database.connection()).map_err(|error| explain(error.into()))?;
+    finish(database.connection())?;
     for file in paths.format_3_rows() {
         // A file that stays is in nobody's way.
         let _ = fs::remove_file(file);

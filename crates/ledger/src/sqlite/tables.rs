@@ -57,11 +57,11 @@ pub(super) fn rows<T>(
 }
 
 pub(super) fn damaged(why: &str) -> SqliteError {
-    SqliteError::Ledger(LedgerError::Rows { why: why.to_owned() })
+    SqliteError::Ledger(LedgerError::Rows(why.to_owned()))
 }
 
 fn encode(value: &impl Serialize) -> Result<String, SqliteError> {
-    serde_json::to_string(value).map_err(|error| LedgerError::Entry { why: error.to_string() }.into())
+    serde_json::to_string(value).map_err(|error| LedgerError::Entry(error.to_string()).into())
 }
 
 pub(super) fn head(connection: &Connection) -> Result<RowsHead, SqliteError> {
@@ -72,7 +72,7 @@ pub(super) fn head(connection: &Connection) -> Result<RowsHead, SqliteError> {
             Ok(RowsHead { head, roster: from_column(row.get(2)?) })
         })
         .optional()?;
-    Ok(head.unwrap_or(RowsHead::EMPTY))
+    Ok(head.unwrap_or_default())
 }
 
 /// Writes a row in the place of the one with its key. What never changes is not

@@ -119,7 +119,7 @@ fn of_two_ledgers_on_one_file_only_one_begins_each_operation() {
             barrier.wait();
             match runtime.block_on(ledger.append(&Condition { unused, ..Condition::default() }, entries)) {
                 Ok(_) => begun.push(number),
-                Err(LedgerError::Used { operation: used }) => assert_eq!(used, operation(number)),
+                Err(LedgerError::Used(used)) => assert_eq!(used, operation(number)),
                 Err(error) => panic!("{error:?}"),
             }
         }

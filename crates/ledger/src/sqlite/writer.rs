@@ -54,7 +54,7 @@ impl Writer {
         let (changes, replies): (Vec<Change>, Vec<_>) =
             group.into_iter().map(|job| (job.change, job.reply)).unzip();
         let done = match &self.failed {
-            Some(why) => Err(LedgerError::Failed { why: why.clone() }),
+            Some(why) => Err(LedgerError::Failed(why.clone())),
             None => self.timed(changes),
         };
         match done {
@@ -104,9 +104,7 @@ impl Writer {
         let answers = changes.into_iter().map(|change| self.carry_out(change)).collect();
         match answers {
             // From here on the outcome of an error is not known.
-            Ok(_) => {
-                self.execute("COMMIT").map_err(|error| LedgerError::Failed { why: error.to_string() })?
-            }
+            Ok(_) => self.execute("COMMIT").map_err(|error| LedgerError::Failed(error.to_string()))?,
             // The error itself is told, not one of the rollback: SQLite rolls
             // back when the connection is closed, at the latest.
             Err(_) => drop(self.execute("ROLLBACK")),

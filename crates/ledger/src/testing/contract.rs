@@ -115,7 +115,7 @@ fn unused(number: u8) -> Condition {
 }
 
 async fn an_operation_is_begun_once(ledger: &dyn Ledger) {
-    let used = Err(LedgerError::Used { operation: operation(1) });
+    let used = Err(LedgerError::Used(operation(1)));
     // Records about no operation, and of another one, are in nobody's way.
     ledger.append(&unused(1), vec![entry(1)]).await.unwrap();
     ledger.append(&unused(2), vec![about("a", 2)]).await.unwrap();
@@ -135,7 +135,7 @@ async fn of_two_who_begin_an_operation_at_once_only_one_writes(ledger: &dyn Ledg
         ledger.append(&condition, vec![about("b", 3)]),
     );
     assert_eq!(one.unwrap().len(), 2);
-    assert_eq!(two, Err(LedgerError::Used { operation: operation(1) }));
+    assert_eq!(two, Err(LedgerError::Used(operation(1))));
     assert_eq!(ledger.head().await.unwrap().seq, 2);
 }
 

@@ -170,7 +170,7 @@ impl MemoryLedger {
 impl State {
     /// Takes every durable record into the rows of the durable records.
     fn settle(&mut self, plans: &Plans) -> Result<(), LedgerError> {
-        let known = usize::try_from(self.settled.head().seq).unwrap_or(usize::MAX);
+        let known = usize::try_from(self.settled.head.head.seq).unwrap_or(usize::MAX);
         if known < self.durable {
             let rows = Arc::make_mut(&mut self.settled);
             for record in &self.records[known..self.durable] {
@@ -182,7 +182,7 @@ impl State {
 
     /// Forgets the records from `length` on, which are not durable.
     fn truncate(&mut self, length: usize, plans: &Plans) -> Result<(), LedgerError> {
-        if length == self.records.len() && self.written.head() == self.head() {
+        if length == self.records.len() && self.written.head.head == self.head() {
             return Ok(());
         }
         self.records.truncate(length);

@@ -36,7 +36,7 @@ impl Disk {
     fn failed(&self) -> LedgerError {
         self.stopped.store(true, Ordering::Relaxed);
         self.witness.lock().stopped = true;
-        LedgerError::Failed { why: "input/output error".to_owned() }
+        LedgerError::Failed("input/output error".to_owned())
     }
 
     async fn append(&self, change: Change) -> Result<ChangeOutcome, LedgerError> {
@@ -45,7 +45,7 @@ impl Disk {
             None => self.inner.commit(change).await,
             Some(DiskFailure::Full { .. }) => {
                 self.witness.note("disk full");
-                Err(LedgerError::Full { path: "memory".to_owned() })
+                Err(LedgerError::Full("memory".to_owned()))
             }
             Some(DiskFailure::FailedKept) => {
                 self.inner.commit(change).await?;
