@@ -105,7 +105,7 @@ pub enum Refusal {
     /// The person voted already, with this or another key.
     #[error("{0} has voted on this plan already")]
     Duplicate(PersonId),
-    /// The token was used before.
+    /// The token was used before: how this is known.
     #[error("the token was used already: {0}")]
     Replayed(&'static str),
     /// Somebody said no.
@@ -122,10 +122,11 @@ pub enum Refusal {
     /// Enough persons, but they do not stand for two roles.
     #[error("a level 3 plan needs two persons of two roles; those who approved share one role")]
     MissingRole,
-    /// The operation did not start soon enough after the last needed vote.
+    /// The operation did not start soon enough after the last needed vote: the
+    /// end of the window.
     #[error("the plan had to start by {0}, one hour after the last needed vote")]
     StartWindow(Timestamp),
-    /// The plan can no longer start.
+    /// The plan can no longer start: until when it could.
     #[error("the plan could start until {0}")]
     PlanExpired(Timestamp),
     /// The plan is not the one that was recorded.

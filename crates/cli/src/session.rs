@@ -13,7 +13,7 @@ use exokit_cloud::network::{NetworkOptions, real};
 use exokit_cloud::signing::Credentials;
 use exokit_engine::engine::{Engine, NoWatcher, Parts, Watcher};
 use exokit_engine::entropy::SystemEntropy;
-use exokit_engine::known::Known;
+use exokit_engine::roster_cache::RosterCache;
 use exokit_engine::timing::Timing;
 use exokit_ledger::{Ledger as _, SqliteLedger};
 use exokit_model::cost::PriceList;
@@ -66,7 +66,7 @@ impl Session {
             timing: Timing::default(),
             steps_at_once: None,
             watcher: Arc::new(NoWatcher),
-            known: Known::default(),
+            roster_cache: RosterCache::default(),
         };
         Ok(Self { engine: Engine::new(parts), state: state.clone(), zone: cloud.account.zone })
     }

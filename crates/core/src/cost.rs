@@ -114,9 +114,8 @@ impl Bill<'_> {
 
     fn network(&mut self, spec: &EnvironmentSpec) {
         if spec.workload.load_balancer {
-            self.add("network load balancer".to_owned(), "nlb".to_owned(), Decimal::ONE, |_| Assumed {
-                unit: per_hour(NLB_MONTHLY),
-                why: format!("{NLB_MONTHLY} per month of {HOURS_PER_MONTH} h is assumed"),
+            self.add("network load balancer".to_owned(), "nlb".to_owned(), Decimal::ONE, |_| {
+                assume_monthly(NLB_MONTHLY)
             });
         }
     }
@@ -193,8 +192,9 @@ pub fn for_seconds(hourly: Decimal, seconds: u64) -> Decimal {
     round(hourly.saturating_mul(Decimal::from(seconds) / Decimal::from(3600)))
 }
 
-fn per_hour(monthly: Decimal) -> Decimal {
-    round(monthly / Decimal::from(HOURS_PER_MONTH))
+fn assume_monthly(monthly: Decimal) -> Assumed {
+    let why = format!("{monthly} per month of {HOURS_PER_MONTH} h is assumed");
+    Assumed { unit: round(monthly / Decimal::from(HOURS_PER_MONTH)), why }
 }
 
 fn round(price: Decimal) -> Decimal {
@@ -207,10 +207,7 @@ fn assume_control_plane(level: SksLevel) -> Assumed {
             unit: Decimal::ZERO,
             why: "the cloud documents level starter as free of charge".to_owned(),
         },
-        SksLevel::Pro => Assumed {
-            unit: per_hour(SKS_PRO_MONTHLY),
-            why: format!("{SKS_PRO_MONTHLY} per month of {HOURS_PER_MONTH} h is assumed"),
-        },
+        SksLevel::Pro => assume_monthly(SKS_PRO_MONTHLY),
     }
 }
 
@@ -230,21 +227,12 @@ fn assume_disk(prices: &PriceList) -> Assumed {
     }
 }
 
-/// The dearest item below `prefix`; ties by name.
-fn dearest<'a>(prices: &'a PriceList, prefix: &str) -> Option<(&'a str, Decimal)> {
-    prices
-        .hourly
-        .iter()
-        .filter(|(item, _)| item.starts_with(prefix))
-        .map(|(item, price)| (item.as_str(), *price))
-        .max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(a.0)))
-}
-
-/// Last resort: the dearest item of the same sort.
+/// Last resort: the dearest item of the same sort, ties by name.
 fn assume_dearest(prices: &PriceList, prefix: &str) -> Assumed {
-    match dearest(prices, prefix) {
+    let alike = prices.hourly.iter().filter(|(item, _)| item.starts_with(prefix));
+    match alike.max_by(|a, b| a.1.cmp(b.1).then_with(|| b.0.cmp(a.0))) {
         Some((item, price)) => Assumed {
-            unit: price,
+            unit: *price,
             why: format!(
                 "nothing like it is in the list; the dearest, {item} at {price} per hour, is assumed"
             ),

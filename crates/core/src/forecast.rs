@@ -1,5 +1,5 @@
 //! When a resource will be ready: guessed at first, then learned from how long
-//! those before it took; and when to look whether it is.
+//! those before it took; and when to poll it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,30 +7,30 @@ use std::time::Duration;
 use exokit_model::kind::Kind;
 use exokit_model::ready_time::ReadyTime;
 
-/// Shortest time between two looks.
-pub const LOOK_MIN: Duration = Duration::from_millis(250);
+/// Shortest time between two polls.
+const POLL_MIN: Duration = Duration::from_millis(250);
 
-/// Longest time between two looks, reached by what is long overdue.
-pub const LOOK_MAX: Duration = Duration::from_secs(60);
+/// Longest time between two polls, reached by what is long overdue.
+const POLL_MAX: Duration = Duration::from_secs(60);
 
-/// Longest time between two looks while the end is expected.
+/// Longest time between two polls while the end is expected.
 const NEAR_MAX: Duration = Duration::from_secs(2);
 
-/// Longest time between two looks before that: an early failure is noticed
+/// Longest time between two polls before that: an early failure is noticed
 /// within this time.
 const EARLY_MAX: Duration = Duration::from_secs(20);
 
 /// Assumed when there is no prediction.
 const PREDICTED_DEFAULT: Duration = Duration::from_secs(30);
 
-/// Into how many parts the looks divide the time in which all those before
+/// Into how many parts the polls divide the time in which all those before
 /// became ready.
-const LOOKS: u32 = 50;
+const POLLS: u32 = 50;
 
-/// Longest time between two looks at what nothing waits for.
+/// Longest time between two polls of what nothing waits for.
 const SPARE_MAX: Duration = Duration::from_secs(5);
 
-/// So many times must be known before looks outside of them become fewer.
+/// So many times must be known before polls outside of them become fewer.
 const TIMES_FEW: u32 = 8;
 
 /// The times that resources of one zone took to become ready, by kind.
@@ -82,15 +82,15 @@ impl History {
 pub struct Forecast {
     /// Hardly before this.
     maybe: Duration,
-    /// Between this,
+    /// Earliest expected completion.
     from: Duration,
-    /// and this.
+    /// Latest expected completion.
     to: Duration,
     /// Too late after this.
     overdue: Duration,
     /// How many times that is learned from.
     known: u32,
-    /// Looks need not be closer than this.
+    /// Polls need not be closer than this.
     spare: Duration,
 }
 
@@ -109,7 +109,7 @@ impl Forecast {
     /// other things for so long.
     #[must_use]
     pub fn with_slack(self, slack: Duration) -> Self {
-        Self { spare: (slack / LOOKS).min(SPARE_MAX), ..self }
+        Self { spare: (slack / POLLS).min(SPARE_MAX), ..self }
     }
 
     /// The same in another measure of time.
@@ -125,12 +125,12 @@ impl Forecast {
         }
     }
 
-    /// How long to wait before the first look: not at all for a guess, since
+    /// How long to wait before the first poll: not at all for a guess, since
     /// many things are ready at once.
     #[must_use]
-    pub fn first_look(&self, elapsed: Duration) -> Duration {
+    pub fn first_poll(&self, elapsed: Duration) -> Duration {
         match self.known > 0 && elapsed < self.from {
-            true => self.next_look(elapsed),
+            true => self.next_poll(elapsed),
             false => Duration::ZERO,
         }
     }
@@ -141,7 +141,7 @@ impl Forecast {
         elapsed > self.overdue
     }
 
-    /// How long to wait before the next look, `elapsed` after the request.
+    /// How long to wait before the next poll, `elapsed` after the request.
     ///
     /// - Hardly expected yet: now and then, in case it failed.
     /// - Expected: every sixtieth of the elapsed time, so that noticing it
@@ -152,18 +152,18 @@ impl Forecast {
     /// - Overdue: less and less often, by a tenth of the overdue time, down to
     ///   once a minute.
     #[must_use]
-    pub fn next_look(&self, elapsed: Duration) -> Duration {
+    pub fn next_poll(&self, elapsed: Duration) -> Duration {
         if elapsed < self.maybe {
-            return (self.maybe - elapsed).clamp(LOOK_MIN, EARLY_MAX);
+            return (self.maybe - elapsed).clamp(POLL_MIN, EARLY_MAX);
         }
         let near = (elapsed / 60).min(NEAR_MAX);
         let rare = near * (self.known / TIMES_FEW).max(1);
-        let look = match (elapsed < self.from, elapsed < self.to, self.known) {
+        let poll = match (elapsed < self.from, elapsed < self.to, self.known) {
             (true, ..) => rare.min(self.from - elapsed),
-            (_, true, 1..) => near.min((self.to - self.from) / LOOKS),
+            (_, true, 1..) => near.min((self.to - self.from) / POLLS),
             _ => rare.max(elapsed.saturating_sub(self.overdue) / 10),
         };
-        look.max(self.spare).clamp(LOOK_MIN, LOOK_MAX)
+        poll.max(self.spare).clamp(POLL_MIN, POLL_MAX)
     }
 }
 
@@ -186,20 +186,20 @@ mod tests {
         History::new(of.iter().map(time).collect())
     }
 
-    /// When something that takes `end` is noticed, and with how many looks.
+    /// When something that takes `end` is noticed, and with how many polls.
     fn watch(forecast: Forecast, end: Duration) -> (Duration, u32) {
-        let (mut now, mut looks) = (Duration::ZERO, 0);
+        let (mut now, mut polls) = (Duration::ZERO, 0);
         while now < end {
-            now += forecast.next_look(now);
-            looks += 1;
+            now += forecast.next_poll(now);
+            polls += 1;
         }
-        (now, looks)
+        (now, polls)
     }
 
     #[test]
     fn a_guess_is_sparse_then_dense_then_sparse() {
         let guess = Forecast::guess(seconds(100.0));
-        let at = |elapsed| guess.next_look(seconds(elapsed)).as_secs_f64();
+        let at = |elapsed| guess.next_poll(seconds(elapsed)).as_secs_f64();
         assert_eq!(at(0.0), 20.0);
         assert_eq!(at(65.0), 5.0);
         assert_eq!(at(69.9), 0.25);
@@ -219,27 +219,27 @@ mod tests {
         let end = seconds(118.0);
         let (first, before) = watch(Forecast::guess(seconds(100.0)), end);
         assert!(first < seconds(120.0), "{first:?}");
-        let (later, looks) = watch(learned(&[(116_400, 118_300); 32]), end);
+        let (later, polls) = watch(learned(&[(116_400, 118_300); 32]), end);
         assert!(later - end < seconds(0.3), "noticed at {later:?}");
-        assert!(looks < before && looks < 25, "{looks} looks, {before} before");
+        assert!(polls < before && polls < 25, "{polls} polls, {before} before");
     }
 
     #[test]
     fn the_first_of_all_does_not_make_sure_of_the_second() {
         let once = learned(&[(99_000, 100_000)]);
         for end in [84.0, 91.0, 95.0, 99.5, 104.0, 130.0, 200.0] {
-            let (noticed, looks) = watch(once, seconds(end));
+            let (noticed, polls) = watch(once, seconds(end));
             let late = (noticed - seconds(end)).as_secs_f64();
             assert!(late < 0.02 * end, "{end}: {late} s late");
-            assert!(looks < 120, "{end}: {looks}");
+            assert!(polls < 120, "{end}: {polls}");
         }
     }
 
     #[test]
-    fn what_nothing_waits_for_needs_few_looks() {
+    fn what_nothing_waits_for_needs_few_polls() {
         let (_, close) = watch(Forecast::guess(seconds(2.0)), seconds(3.0));
         let (noticed, few) = watch(Forecast::guess(seconds(2.0)).with_slack(seconds(100.0)), seconds(3.0));
-        assert!(close > 5 && few <= 3 && noticed < seconds(6.0), "{close} looks, {few} looks: {noticed:?}");
+        assert!(close > 5 && few <= 3 && noticed < seconds(6.0), "{close} polls, {few} polls: {noticed:?}");
         let spare = Forecast::guess(seconds(2.0)).with_slack(seconds(100_000.0)).spare;
         assert_eq!(spare, SPARE_MAX);
     }
@@ -254,10 +254,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_next_look_is_always_within_its_limits(elapsed: u64, predicted: u64, seen: Vec<(u64, u64)>) {
+        fn the_next_poll_is_always_within_its_limits(elapsed: u64, predicted: u64, seen: Vec<(u64, u64)>) {
             let elapsed = Duration::from_millis(elapsed);
             for forecast in [learned(&seen), Forecast::guess(Duration::from_millis(predicted))] {
-                prop_assert!((LOOK_MIN..=LOOK_MAX).contains(&forecast.next_look(elapsed)));
+                prop_assert!((POLL_MIN..=POLL_MAX).contains(&forecast.next_poll(elapsed)));
             }
         }
 
@@ -267,10 +267,10 @@ mod tests {
         ) {
             let seen: Vec<(u64, u64)> = seen.iter().map(|by| (by - 1_500, *by)).collect();
             let end = Duration::from_millis(end);
-            let (noticed, looks) = watch(learned(&seen), end);
+            let (noticed, polls) = watch(learned(&seen), end);
             let late = (noticed - end).as_secs_f64();
             prop_assert!(late <= 0.02 * end.as_secs_f64(), "{late} s late");
-            prop_assert!(looks < 90, "{looks} looks");
+            prop_assert!(polls < 90, "{polls} polls");
         }
     }
 }

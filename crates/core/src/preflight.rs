@@ -35,21 +35,13 @@ pub enum PreflightError {
         /// What there is.
         known: Vec<String>,
     },
-    /// The database plan is not offered.
-    #[error("{engine} has no plan {wanted:?}")]
-    DatabasePlan {
+    /// The plan or version of a database is not offered.
+    #[error("{engine} has no {property} {wanted:?}")]
+    Database {
         /// `pg` or `valkey`.
         engine: String,
-        /// What was asked for.
-        wanted: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// The database version is not offered.
-    #[error("{engine} has no version {wanted:?}")]
-    DatabaseVersion {
-        /// `pg` or `valkey`.
-        engine: String,
+        /// `plan` or `version`.
+        property: &'static str,
         /// What was asked for.
         wanted: String,
         /// What there is.
@@ -78,9 +70,9 @@ impl PreflightError {
             }
             PreflightError::InstanceType { known, .. } => format!("this family has: {}", known.join(", ")),
             PreflightError::TooSmall { .. } => "use `small` or larger".to_owned(),
-            PreflightError::KubernetesVersion { known, .. }
-            | PreflightError::DatabasePlan { known, .. }
-            | PreflightError::DatabaseVersion { known, .. } => format!("offered are: {}", known.join(", ")),
+            PreflightError::KubernetesVersion { known, .. } | PreflightError::Database { known, .. } => {
+                format!("offered are: {}", known.join(", "))
+            }
             PreflightError::Quota { .. } => {
                 "remove something, or ask for more in the Exoscale portal under Organization > Quotas"
                     .to_owned()
@@ -162,14 +154,14 @@ fn check_database(spec: &EnvironmentSpec, catalog: &Catalog) -> Result<(), Prefl
     };
     let engine = database.engine.to_string();
     let offer = catalog.databases.get(&engine).cloned().unwrap_or_default();
+    let refuse = |property, wanted: &str, known| {
+        Err(PreflightError::Database { engine, property, wanted: wanted.to_owned(), known })
+    };
     if !offer.plans.contains(&database.plan) {
-        let known = offer.plans.into_iter().collect();
-        return Err(PreflightError::DatabasePlan { engine, wanted: database.plan.clone(), known });
+        return refuse("plan", &database.plan, offer.plans.into_iter().collect());
     }
     match &database.version {
-        Some(wanted) if !offer.versions.contains(wanted) => {
-            Err(PreflightError::DatabaseVersion { engine, wanted: wanted.clone(), known: offer.versions })
-        }
+        Some(wanted) if !offer.versions.contains(wanted) => refuse("version", wanted, offer.versions),
         _ => Ok(()),
     }
 }

@@ -198,15 +198,9 @@ pub enum Verdict {
     /// Everything is as wanted.
     Settled,
     /// It cannot be completed; what it made must go.
-    Rollback {
-        /// Why.
-        cause: String,
-    },
+    Rollback(String),
     /// Only a human can help.
-    Park {
-        /// Why.
-        why: NeedsHuman,
-    },
+    Park(NeedsHuman),
 }
 
 /// Judges an operation. A failed node blocks only the nodes that wait for it,
@@ -219,7 +213,7 @@ pub fn verdict(action: Action, graph: &Graph, facts: &Facts, phase: &Phase) -> V
             continue;
         };
         if let Some(why) = stuck_delete(node, own) {
-            return Verdict::Park { why };
+            return Verdict::Park(why);
         }
         if let Some(verdict) = verdict_of_missing(action, node, own, rolling_back) {
             return verdict;
@@ -267,14 +261,14 @@ fn verdict_of_missing(action: Action, node: &Node, own: &NodeFacts, rolling_back
         && is_about_credentials(node.kind, refusal.status)
     {
         let why = NeedsHuman::Credentials { status: refusal.status, message: refusal.message.clone() };
-        return Some(Verdict::Park { why });
+        return Some(Verdict::Park(why));
     }
     let cause = exhausted(own)?;
     match action {
-        Action::Provision => Some(Verdict::Rollback { cause: format!("{}: {cause}", node.key) }),
+        Action::Provision => Some(Verdict::Rollback(format!("{}: {cause}", node.key))),
         Action::Teardown | Action::Extend => {
             let why = NeedsHuman::AttemptsExhausted { node: node.key.clone(), last: cause.into() };
-            Some(Verdict::Park { why })
+            Some(Verdict::Park(why))
         }
     }
 }

@@ -155,7 +155,7 @@ impl Engine {
         operation: &str,
         path: &str,
     ) -> Result<T, ObserveError> {
-        let failed = |source| ObserveError::Call { what: operation.to_owned(), zone: zone.clone(), source };
+        let failed = |source| ObserveError::call(operation, zone, source);
         let reply: Reply = self.parts().client.read(zone, operation, path).await.map_err(failed)?;
         reply.decode().map_err(|error| failed(error.into()))
     }

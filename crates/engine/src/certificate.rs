@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use exokit_kinds::Lifecycle;
+use exokit_kinds::{Lifecycle, Observed};
 use exokit_ledger::Filter;
 use exokit_model::canonical::{Digest, to_canonical_bytes};
 use exokit_model::certificate::{Certificate, CertificateBody, Checked};
@@ -49,21 +49,17 @@ pub(crate) async fn issue(run: &Run<'_>) -> Result<Result<Certificate, NeedsHuma
 
 fn check(listing: &Listing, belongings: &Belongings) -> Checked {
     let ours = listing.found.iter().filter(|observed| belongings.include(observed));
-    let ids: Vec<ForeignText> =
-        ours.map(|observed| describe(observed.id.as_str(), observed.lifecycle).into()).collect();
+    let describe = |observed: &Observed| match observed.lifecycle {
+        Lifecycle::Deleting => format!("{} (going away)", observed.id).into(),
+        Lifecycle::Pending | Lifecycle::Ready | Lifecycle::Failed => observed.id.as_str().into(),
+    };
+    let ids: Vec<ForeignText> = ours.map(describe).collect();
     Checked {
         kind: listing.kind,
         zone: listing.zone.clone(),
         listed: listing.found.len() as u64,
         found: ids.len() as u64,
         ids,
-    }
-}
-
-fn describe(id: &str, lifecycle: Lifecycle) -> String {
-    match lifecycle {
-        Lifecycle::Deleting => format!("{id} (going away)"),
-        Lifecycle::Pending | Lifecycle::Ready | Lifecycle::Failed => id.to_owned(),
     }
 }
 

@@ -130,11 +130,11 @@ impl Run<'_> {
         loop {
             let (verdict, ready) = self.judge();
             match verdict {
-                Verdict::Rollback { cause } => {
+                Verdict::Rollback(cause) => {
                     self.record(Event::RollbackStarted { cause: cause.into() }).await?;
                     continue;
                 }
-                Verdict::Park { why } => parking = parking.or(Some(why)),
+                Verdict::Park(why) => parking = parking.or(Some(why)),
                 Verdict::Settled if under_way.is_empty() => return self.finish().await,
                 Verdict::Settled | Verdict::Continue => {}
             }

@@ -23,7 +23,7 @@ use crate::entropy::Entropy;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
 use crate::keyring::Keyring;
-use crate::known::Known;
+use crate::roster_cache::RosterCache;
 use crate::timing::Timing;
 
 /// Sees every record that this engine appends, in order per operation.
@@ -66,7 +66,7 @@ pub struct Parts {
     /// Sees what is recorded.
     pub watcher: Arc<dyn Watcher>,
     /// Rosters that were proven before.
-    pub known: Known,
+    pub roster_cache: RosterCache,
 }
 
 /// The engine. Clones share everything.
@@ -157,7 +157,8 @@ impl Engine {
             match (&record.entry.event, &self.parts.root) {
                 (Event::RosterInstalled { signed, .. }, Some(root)) => {
                     let current = view.verifier.as_ref().map(|verifier| verifier.roster());
-                    let verifier = self.parts.known.verifier(root, &SignedRoster::from_text(signed))?;
+                    let verifier =
+                        self.parts.roster_cache.verifier(root, &SignedRoster::from_text(signed))?;
                     follows(current, verifier.roster())?;
                     view.verifier = Some(verifier);
                 }
@@ -238,7 +239,7 @@ impl Engine {
         let Some(root) = &self.parts.root else {
             return Err(EngineError::Rejected("no root key is pinned here".to_owned()));
         };
-        let verifier = self.parts.known.verifier(root, signed)?;
+        let verifier = self.parts.roster_cache.verifier(root, signed)?;
         let roster = verifier.roster();
         let mut backoff = ContentionBackoff::default();
         loop {

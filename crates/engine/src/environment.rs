@@ -30,8 +30,7 @@ impl EnvironmentState {
     }
 
     /// The operation that changes the environment now, if there is one.
-    #[must_use]
-    pub fn active(&self) -> Option<&OperationState> {
+    pub(crate) fn active(&self) -> Option<&OperationState> {
         self.operations
             .iter()
             .find(|operation| operation.started_at.is_some() && !operation.phase.is_terminal())
@@ -39,8 +38,7 @@ impl EnvironmentState {
 
     /// The provision whose resources the environment consists of: the last one
     /// that started and whose resources no teardown has removed since.
-    #[must_use]
-    pub fn provision(&self) -> Option<&OperationState> {
+    pub(crate) fn provision(&self) -> Option<&OperationState> {
         let torn_down = |operation: &OperationState| {
             operation.plan.action == Action::Teardown && operation.phase == Phase::Succeeded
         };
@@ -53,8 +51,7 @@ impl EnvironmentState {
     }
 
     /// How many seconds were added to the life of what is there, in all.
-    #[must_use]
-    pub fn extended(&self) -> u64 {
+    pub(crate) fn extended(&self) -> u64 {
         let Some(made) = self.provision().map(|provision| &provision.operation) else { return 0 };
         let of_it = self.operations.iter().skip_while(|operation| operation.operation != *made);
         let extended = of_it.filter(|operation| operation.phase == Phase::Succeeded);
@@ -63,8 +60,7 @@ impl EnvironmentState {
 
     /// Resources that the ledger holds as existing, with the nodes of the plan
     /// that made them.
-    #[must_use]
-    pub fn recorded(&self) -> Vec<Recorded> {
+    pub(crate) fn recorded(&self) -> Vec<Recorded> {
         let Some(provision) = self.provision() else { return Vec::new() };
         let live = |node: &exokit_model::graph::Node| {
             let id = provision.facts.get(&node.key)?.id()?.clone();
@@ -74,8 +70,7 @@ impl EnvironmentState {
     }
 
     /// The owner tokens of everything that was ever planned for it.
-    #[must_use]
-    pub fn tokens(&self) -> Vec<OwnerToken> {
+    pub(crate) fn tokens(&self) -> Vec<OwnerToken> {
         let nodes = self.operations.iter().flat_map(|operation| operation.plan.graph.nodes());
         nodes.filter_map(|node| node.token.clone()).collect()
     }
@@ -83,7 +78,7 @@ impl EnvironmentState {
     /// Ids of what teardowns that began were to remove. A volume or a load
     /// balancer is known to belong by the machines that use it, and those may
     /// be gone when the teardown stops and another one is planned.
-    pub fn doomed(&self) -> impl Iterator<Item = &ResourceId> {
+    pub(crate) fn doomed(&self) -> impl Iterator<Item = &ResourceId> {
         let begun = self
             .operations
             .iter()
@@ -92,8 +87,7 @@ impl EnvironmentState {
     }
 
     /// Every id that was ever recorded for the environment.
-    #[must_use]
-    pub fn all_ids(records: &[Record]) -> Vec<ResourceId> {
+    pub(crate) fn all_ids(records: &[Record]) -> Vec<ResourceId> {
         let id = |record: &Record| match &record.entry.event {
             Event::CreateAccepted { id: Some(id), .. }
             | Event::CreateAdopted { id, .. }

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 pub const ROOT_BYTES: usize = 32;
 
 /// Length of a sealing nonce in bytes.
-pub const NONCE_BYTES: usize = 12;
+pub(crate) const NONCE_BYTES: usize = 12;
 
 /// The keys. `Debug` shows nothing of them.
 #[derive(Clone)]

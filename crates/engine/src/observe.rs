@@ -5,7 +5,8 @@
 
 use exokit_cloud::client::Client;
 use exokit_cloud::outcome::CallError;
-use exokit_kinds::{DecodeError, Observed};
+use exokit_cloud::reply::Reply;
+use exokit_kinds::{DecodeError, Observed, Read};
 use exokit_model::ids::{ResourceId, Zone};
 use exokit_model::kind::Kind;
 use exokit_model::request::Api;
@@ -13,49 +14,46 @@ use serde_json::Value;
 
 /// Why something could not be observed.
 #[derive(Debug, thiserror::Error)]
-pub enum ObserveError {
+#[error("reading {what} in {zone}")]
+pub struct ObserveError {
+    what: String,
+    zone: Zone,
+    source: Cause,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+enum Cause {
     /// The cloud gave no usable answer.
-    #[error("reading {what} in {zone}")]
-    Call {
-        /// What was read.
-        what: String,
-        /// Where.
-        zone: Zone,
-        /// Why.
-        #[source]
-        source: CallError,
-    },
+    Call(#[from] CallError),
     /// The answer is not what the API promises.
-    #[error("reading {what} in {zone}")]
-    Decode {
-        /// What was read.
-        what: String,
-        /// Where.
-        zone: Zone,
-        /// Why.
-        #[source]
-        source: DecodeError,
-    },
+    Decode(#[from] DecodeError),
 }
 
 impl ObserveError {
+    pub(crate) fn call(what: &str, zone: &Zone, source: CallError) -> Self {
+        Self { what: what.to_owned(), zone: zone.clone(), source: source.into() }
+    }
+
+    fn decode(what: &str, zone: &Zone, source: DecodeError) -> Self {
+        Self { what: what.to_owned(), zone: zone.clone(), source: source.into() }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
-        match self {
-            ObserveError::Call { source, .. } => source.hint(),
-            ObserveError::Decode { .. } => "check that the endpoint is an Exoscale API".to_owned(),
+        match &self.source {
+            Cause::Call(error) => error.hint(),
+            Cause::Decode(_) => "check that the endpoint is an Exoscale API".to_owned(),
         }
     }
 
     /// Status and words, when the cloud does not accept the credentials.
-    #[must_use]
-    pub fn refused_credentials(&self) -> Option<(u16, String)> {
-        match self {
-            ObserveError::Call {
-                source: CallError::Refused { status: status @ (401 | 403), message, .. },
-                ..
-            } => Some((*status, message.clone())),
+    pub(crate) fn refused_credentials(&self) -> Option<(u16, String)> {
+        match &self.source {
+            Cause::Call(CallError::Refused { status: status @ (401 | 403), message, .. }) => {
+                Some((*status, message.clone()))
+            }
             _ => None,
         }
     }
@@ -63,7 +61,7 @@ impl ObserveError {
 
 /// How a cloud operation stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CloudOperation {
+pub(crate) enum CloudOperation {
     /// Not final.
     Pending,
     /// It succeeded.
@@ -78,14 +76,26 @@ pub enum CloudOperation {
 ///
 /// # Errors
 /// When they cannot be read.
-pub async fn list(client: &Client, kind: Kind, zone: &Zone) -> Result<Vec<Observed>, ObserveError> {
+pub(crate) async fn list(client: &Client, kind: Kind, zone: &Zone) -> Result<Vec<Observed>, ObserveError> {
     let behaviour = exokit_kinds::of(kind);
     let read = behaviour.list();
-    let reply = client
-        .read(zone, read.operation, &read.path)
-        .await
-        .map_err(|source| call(read.operation, zone, source))?;
-    behaviour.parse_list(reply.value()).map_err(|source| decode(read.operation, zone, source))
+    let reply = client.read(zone, read.operation, &read.path).await;
+    let reply = reply.map_err(|source| ObserveError::call(read.operation, zone, source))?;
+    let listed = behaviour.parse_list(reply.value());
+    listed.map_err(|source| ObserveError::decode(read.operation, zone, source))
+}
+
+/// The reply to a request; none when the cloud says that there is no such thing.
+async fn find(client: &Client, what: &str, read: &Read, zone: &Zone) -> Result<Option<Reply>, ObserveError> {
+    let reply = match read.api {
+        Api::Exoscale => client.read(zone, read.operation, &read.path).await,
+        Api::Storage => client.head_bucket(zone, &read.path).await,
+    };
+    match reply {
+        Ok(reply) => Ok(Some(reply)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(source) => Err(ObserveError::call(what, zone, source)),
+    }
 }
 
 /// The resources of a kind that are parts of `parent`; all of the zone where
@@ -94,7 +104,7 @@ pub async fn list(client: &Client, kind: Kind, zone: &Zone) -> Result<Vec<Observ
 ///
 /// # Errors
 /// When they cannot be read.
-pub async fn list_in(
+pub(crate) async fn list_in(
     client: &Client,
     kind: Kind,
     parent: Option<&ResourceId>,
@@ -104,21 +114,17 @@ pub async fn list_in(
     let Some(read) = parent.and_then(|parent| behaviour.list_in(parent)) else {
         return list(client, kind, zone).await;
     };
-    match client.read(zone, read.operation, &read.path).await {
-        Ok(reply) => {
-            behaviour.parse_list_in(reply.value()).map_err(|source| decode(read.operation, zone, source))
-        }
-        // Without the whole there is no part.
-        Err(error) if error.is_not_found() => Ok(Vec::new()),
-        Err(source) => Err(call(read.operation, zone, source)),
-    }
+    // Without the whole there is no part.
+    let Some(reply) = find(client, read.operation, &read, zone).await? else { return Ok(Vec::new()) };
+    let parts = behaviour.parse_list_in(reply.value());
+    parts.map_err(|source| ObserveError::decode(read.operation, zone, source))
 }
 
 /// One resource; none when the cloud says that it is not there.
 ///
 /// # Errors
 /// When it cannot be read.
-pub async fn get(
+pub(crate) async fn get(
     client: &Client,
     kind: Kind,
     id: &ResourceId,
@@ -126,32 +132,24 @@ pub async fn get(
     zone: &Zone,
 ) -> Result<Option<Observed>, ObserveError> {
     let behaviour = exokit_kinds::of(kind);
-    let read = behaviour.get(id, parent);
-    let reply = match read.api {
-        Api::Exoscale => client.read(zone, read.operation, &read.path).await,
-        Api::Storage => client.head_bucket(zone, &read.path).await,
-    };
-    let what = || format!("{kind} {id}");
-    match reply {
-        Ok(reply) => {
-            behaviour.parse_get(id, parent, reply.value()).map_err(|source| decode(&what(), zone, source))
-        }
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(source) => Err(call(&what(), zone, source)),
-    }
+    let what = format!("{kind} {id}");
+    let Some(reply) = find(client, &what, &behaviour.get(id, parent), zone).await? else { return Ok(None) };
+    let shown = behaviour.parse_get(id, parent, reply.value());
+    shown.map_err(|source| ObserveError::decode(&what, zone, source))
 }
 
 /// How a cloud operation stands.
 ///
 /// # Errors
 /// When it cannot be read.
-pub async fn operation(client: &Client, id: &str, zone: &Zone) -> Result<CloudOperation, ObserveError> {
-    let what = "get-operation";
-    match client.read(zone, what, &format!("/v2/operation/{id}")).await {
-        Ok(reply) => Ok(operation_state(reply.value())),
-        Err(error) if error.is_not_found() => Ok(CloudOperation::Unknown),
-        Err(source) => Err(call(what, zone, source)),
-    }
+pub(crate) async fn operation(
+    client: &Client,
+    id: &str,
+    zone: &Zone,
+) -> Result<CloudOperation, ObserveError> {
+    let read = Read { operation: "get-operation", api: Api::Exoscale, path: format!("/v2/operation/{id}") };
+    let reply = find(client, read.operation, &read, zone).await?;
+    Ok(reply.map_or(CloudOperation::Unknown, |reply| operation_state(reply.value())))
 }
 
 fn operation_state(reply: &Value) -> CloudOperation {
@@ -165,12 +163,4 @@ fn operation_state(reply: &Value) -> CloudOperation {
         // An unknown state is not final.
         _ => CloudOperation::Pending,
     }
-}
-
-fn call(what: &str, zone: &Zone, source: CallError) -> ObserveError {
-    ObserveError::Call { what: what.to_owned(), zone: zone.clone(), source }
-}
-
-fn decode(what: &str, zone: &Zone, source: DecodeError) -> ObserveError {
-    ObserveError::Decode { what: what.to_owned(), zone: zone.clone(), source }
 }

@@ -30,14 +30,10 @@ impl Engine {
         let prior_approval = self.prior_approval(plan).await?;
         let quorum =
             verifier.quorum_or_prior_approval(plan, &state.tokens, (now, now), prior_approval.as_ref());
-        let quorum = match quorum {
-            Ok(quorum) => quorum,
-            Err(refusal @ Refusal::Denied { .. }) => {
-                return Err(self.reject(state, refusal.to_string()).await?);
-            }
-            Err(refusal) => return Err(refusal.into()),
-        };
-        if let Some(until) = quorum.start_by()
+        if let Err(refusal @ Refusal::Denied(_)) = &quorum {
+            return Err(self.reject(state, refusal.to_string()).await?);
+        }
+        if let Some(until) = quorum?.start_by()
             && now > until
         {
             return Err(Refusal::StartWindow(until).into());

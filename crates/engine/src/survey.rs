@@ -16,29 +16,28 @@ use crate::observe;
 
 /// Everything of one kind in one zone.
 #[derive(Debug, Clone)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// Which kind.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Where; for kinds of the organisation the zone that was asked.
-    pub zone: Zone,
+    pub(crate) zone: Zone,
     /// What the cloud shows.
-    pub found: Vec<Observed>,
+    pub(crate) found: Vec<Observed>,
 }
 
 /// By what a resource is recognised as part of an environment.
 #[derive(Debug, Clone, Default)]
-pub struct Belongings {
+pub(crate) struct Belongings {
     /// Ids that the ledger holds.
-    pub ids: BTreeSet<String>,
+    pub(crate) ids: BTreeSet<String>,
     /// Owner tokens of its nodes.
-    pub tokens: Vec<OwnerToken>,
+    pub(crate) tokens: Vec<OwnerToken>,
 }
 
 impl Belongings {
     /// Whether a resource belongs: by its recorded id, by its token, or because
     /// it uses something that does. Nothing is matched by part of a name.
-    #[must_use]
-    pub fn include(&self, observed: &Observed) -> bool {
+    pub(crate) fn include(&self, observed: &Observed) -> bool {
         self.ids.contains(observed.id.as_str())
             || self.tokens.iter().any(|token| ownership::carries(&observed.marks, token))
             || references(observed).iter().any(|id| self.ids.contains(id))
@@ -74,7 +73,7 @@ impl Engine {
     ///
     /// # Errors
     /// When any list cannot be read.
-    pub async fn survey(&self, through: &Zone) -> Result<Vec<Listing>, EngineError> {
+    pub(crate) async fn survey(&self, through: &Zone) -> Result<Vec<Listing>, EngineError> {
         let zones = self.zones(through).await?;
         let mut listings = Vec::new();
         for kind in Kind::ALL {

@@ -25,16 +25,16 @@ pub struct Timing {
 
 /// How long the signature of a change holds. It bounds how late a request can
 /// still take effect.
-pub const SIGNATURE: Duration = Duration::from_secs(30);
+pub(crate) const SIGNATURE: Duration = Duration::from_secs(30);
 
 /// A change is sent only while the lease lasts at least this much longer.
-pub const LEASE_MARGIN: SignedDuration = SignedDuration::from_secs(35);
+pub(crate) const LEASE_MARGIN: SignedDuration = SignedDuration::from_secs(35);
 
 /// The signature ends this long before the lease does.
-pub const SKEW_MARGIN: Duration = Duration::from_secs(2);
+pub(crate) const SKEW_MARGIN: Duration = Duration::from_secs(2);
 
 /// Pause between two lists while a request in doubt is settled.
-pub const SETTLE_POLL: Duration = Duration::from_secs(2);
+pub(crate) const SETTLE_POLL: Duration = Duration::from_secs(2);
 
 impl Default for Timing {
     fn default() -> Self {
@@ -59,8 +59,7 @@ impl Timing {
     }
 
     /// How long something that took `here` takes at normal speed.
-    #[must_use]
-    pub fn of_cloud(&self, here: Duration) -> Duration {
+    pub(crate) fn of_cloud(&self, here: Duration) -> Duration {
         match self.speed > 0.0 {
             true => here.mul_f64(self.speed),
             false => here,
@@ -69,15 +68,13 @@ impl Timing {
 
     /// Pause before repeating a create request that was refused for a passing
     /// reason: 1 s, then half as long again each time, at most 60 s.
-    #[must_use]
-    pub fn create_backoff(&self, refusals: u32) -> Duration {
+    pub(crate) fn create_backoff(&self, refusals: u32) -> Duration {
         self.scaled(backoff(Duration::from_secs(1), refusals, Duration::from_secs(60)))
     }
 
     /// Pause before repeating a delete request that was refused: 2 s, growing
     /// to 60 s. Machines hold their groups for minutes.
-    #[must_use]
-    pub fn delete_backoff(&self, refusals: u32) -> Duration {
+    pub(crate) fn delete_backoff(&self, refusals: u32) -> Duration {
         self.scaled(backoff(Duration::from_secs(2), refusals, Duration::from_secs(60)))
     }
 }

@@ -72,10 +72,10 @@ pub enum LedgerError {
     /// A write may or may not have reached the disk. Nothing more is written.
     #[error("the ledger stopped after a failed write: {0}")]
     Failed(String),
-    /// Another process holds the database for too long.
+    /// Another process holds the database for too long: seconds that were waited.
     #[error("the ledger is busy: another process has been writing to it for {0} s")]
     Busy(u64),
-    /// No space is left.
+    /// No space is left: where the ledger is.
     #[error("no space is left for the ledger at {0}")]
     Full(String),
     /// The file or folder cannot be written.

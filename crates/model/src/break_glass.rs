@@ -24,7 +24,7 @@ pub struct BreakGlass(#[schemars(length(min = 10, max = 300))] String);
 /// Why a text is no such reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BreakGlassError {
-    /// Too short or too long.
+    /// Too short or too long: its length in characters, without spaces around it.
     #[error("a reason has {REASON_CHARS_MIN} to {REASON_CHARS_MAX} characters, this one has {0}")]
     Length(usize),
     /// It would not be read as it stands.

@@ -123,7 +123,7 @@ pub struct Plan {
 /// Why bytes are not a plan that can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// Larger than any plan of exokit.
+    /// Larger than any plan of exokit: its length in bytes.
     #[error("the plan has {0} bytes, at most {PLAN_BYTES_MAX} are accepted")]
     TooLarge(usize),
     /// Not the JSON of a plan.

@@ -115,12 +115,6 @@ impl From<&str> for ForeignText {
     }
 }
 
-impl PartialEq<str> for ForeignText {
-    fn eq(&self, other: &str) -> bool {
-        self.0 == other
-    }
-}
-
 impl PartialEq<&str> for ForeignText {
     fn eq(&self, other: &&str) -> bool {
         self.0 == *other

@@ -17,8 +17,8 @@ use exokit_cloud::transport::{Transport, TransportError};
 use exokit_engine::engine::{Engine, NoWatcher, Parts};
 use exokit_engine::entropy::{Entropy, EntropyError};
 use exokit_engine::keyring::Keyring;
-use exokit_engine::known::Known;
 use exokit_engine::propose::{ExtensionRequest, ProvisionRequest};
+use exokit_engine::roster_cache::RosterCache;
 use exokit_engine::timing::Timing;
 use exokit_ledger::OperationState;
 use exokit_ledger::{Ledger, MemoryLedger};
@@ -86,7 +86,7 @@ pub struct Rig {
     nonces: Mutex<u64>,
     /// Engines of one rig read the same plans and rosters: dozens of processes,
     /// and as many copies.
-    known: Known,
+    roster_cache: RosterCache,
     /// Time limits of the engines.
     pub timing: Timing,
     /// API budget per second and engine.
@@ -167,7 +167,7 @@ impl Rig {
             entropy: Arc::default(),
             engines: AtomicU64::new(0),
             nonces: Mutex::new(0),
-            known: Known::default(),
+            roster_cache: RosterCache::default(),
             timing: Timing::default(),
             budget_per_second: 20,
             steps_at_once: None,
@@ -211,7 +211,7 @@ impl Rig {
             entropy: Arc::new(CountingEntropy(AtomicU64::new(self.entropy.0.load(Ordering::Relaxed)))),
             engines: AtomicU64::new(self.engines.load(Ordering::Relaxed)),
             nonces: Mutex::new(nonce),
-            known: self.known.clone(),
+            roster_cache: self.roster_cache.clone(),
             timing: self.timing,
             budget_per_second: self.budget_per_second,
             steps_at_once: self.steps_at_once,
@@ -279,7 +279,7 @@ impl Rig {
             timing: self.timing,
             steps_at_once: self.steps_at_once,
             watcher: Arc::new(NoWatcher),
-            known: self.known.clone(),
+            roster_cache: self.roster_cache.clone(),
         })
     }
 

@@ -188,11 +188,11 @@ fn what_the_cloud_does_not_offer_is_refused_with_what_it_does() {
         ),
         (
             |s, _| s.database.as_mut().unwrap().plan = "x".into(),
-            |e| matches!(e, PreflightError::DatabasePlan { .. }),
+            |e| matches!(e, PreflightError::Database { property: "plan", .. }),
         ),
         (
             |s, _| s.database.as_mut().unwrap().version = Some("9".into()),
-            |e| matches!(e, PreflightError::DatabaseVersion { .. }),
+            |e| matches!(e, PreflightError::Database { property: "version", .. }),
         ),
         (
             |_, c| {

@@ -237,7 +237,7 @@ fn attempts_without_effect_end_in_a_rollback_and_a_human_can_allow_more() {
     ];
     for ((graph, mut facts), why) in ends {
         let found = verdict(Action::Provision, &graph, &facts, &Phase::Running);
-        assert_eq!(found, Verdict::Rollback { cause: why.to_owned() });
+        assert_eq!(found, Verdict::Rollback(why.to_owned()));
         assert_eq!(frontier(&graph, &facts, false), []);
         apply(&graph, &mut facts, Event::OperationUnparked { by: "dana".into() });
         assert_eq!(verdict(Action::Provision, &graph, &facts, &Phase::Running), Verdict::Continue);
@@ -277,8 +277,8 @@ fn refusals_mean_different_things() {
     };
     check(409, true, |v| *v == Verdict::Continue);
     check(400, false, |v| matches!(v, Verdict::Rollback { .. }));
-    check(401, false, |v| matches!(v, Verdict::Park { why: NeedsHuman::Credentials { .. } }));
-    check(403, false, |v| matches!(v, Verdict::Park { why: NeedsHuman::Credentials { .. } }));
+    check(401, false, |v| matches!(v, Verdict::Park(NeedsHuman::Credentials { .. })));
+    check(403, false, |v| matches!(v, Verdict::Park(NeedsHuman::Credentials { .. })));
 }
 
 /// The verdict after deletes of one node that were refused so.
@@ -300,7 +300,7 @@ fn after_refused_deletes(statuses: impl IntoIterator<Item = u16>) -> Verdict {
 #[test]
 fn a_delete_that_is_refused_for_ever_needs_a_human() {
     let found = after_refused_deletes(vec![409; DELETE_REFUSALS_MAX as usize]);
-    assert!(matches!(found, Verdict::Park { why: NeedsHuman::DeleteStuck { .. } }), "{found:?}");
+    assert!(matches!(found, Verdict::Park(NeedsHuman::DeleteStuck { .. })), "{found:?}");
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_delete_without_rights_needs_a_human_after_three_refusals_in_a_row() {
         assert_eq!(found, Verdict::Continue, "a busy resource says nothing of rights");
         let found = after_refused_deletes([409, forbidden, forbidden, forbidden]);
         assert!(
-            matches!(&found, Verdict::Park { why: NeedsHuman::Credentials { status, .. } } if *status == forbidden),
+            matches!(&found, Verdict::Park(NeedsHuman::Credentials { status, .. }) if *status == forbidden),
             "{found:?}"
         );
     }

@@ -44,7 +44,7 @@ pub(crate) async fn run(
         if let Some(reason) = reason {
             return Ok(run.record(delete_refused(node, id, 0, reason)).await?);
         }
-        pause(forecast.next_look(started.elapsed())).await;
+        pause(forecast.next_poll(started.elapsed())).await;
     }
 }
 

@@ -77,7 +77,7 @@ async fn wait(run: &Run<'_>, node: &Node, operation: &str) -> Result<Option<Stri
             Some(CloudOperation::Failure(reason)) => return Ok(Some(reason)),
             Some(CloudOperation::Pending) | None => {}
         }
-        pause(forecast.next_look(started.elapsed())).await;
+        pause(forecast.next_poll(started.elapsed())).await;
     }
     Ok(Some("the cloud's operation did not end in time".to_owned()))
 }

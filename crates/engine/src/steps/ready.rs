@@ -46,7 +46,7 @@ pub(crate) async fn run(
     let started = Instant::now();
     let elapsed = || before.saturating_add(started.elapsed());
     let mut pending = None;
-    pause(forecast.first_look(before)).await;
+    pause(forecast.first_poll(before)).await;
     loop {
         let asked = elapsed();
         // Judged before the look: calls may have to wait, and what is ready by
@@ -60,7 +60,7 @@ pub(crate) async fn run(
             }
             Look::Pending => {
                 pending = Some(asked);
-                pause(forecast.next_look(elapsed())).await;
+                pause(forecast.next_poll(elapsed())).await;
                 continue;
             }
             Look::Ready(id) => {

@@ -472,7 +472,7 @@ impl Simulation {
         match why {
             // Another voter, where one was lost; an end, where somebody denied.
             NeedsHuman::ApprovalLost { code, .. } => {
-                rollback = !rolling_back && (code == "denied" || !self.vote_again(operation).await);
+                rollback = !rolling_back && (code.raw() == "denied" || !self.vote_again(operation).await);
             }
             NeedsHuman::Credentials { .. } => self.unprotect(),
             NeedsHuman::Ambiguous { ids, .. } => self.keep_one(ids),

@@ -16,7 +16,7 @@ const ROSTERS_MAX: usize = 8;
 /// said at some time, so that none of them can grow old. Engines that live one
 /// after the other may share it; clones do.
 #[derive(Clone, Default)]
-pub struct Known {
+pub struct RosterCache {
     verifiers: Arc<Mutex<VecDeque<Proven>>>,
 }
 
@@ -27,7 +27,7 @@ struct Proven {
     verifier: Arc<Verifier>,
 }
 
-impl Known {
+impl RosterCache {
     /// The verifier by a roster, if that is sound. Whether the roster is in
     /// force is another question.
     pub(crate) fn verifier(
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_roster_is_verified_once() {
-        let (known, root) = (Known::default(), root(1).public());
+        let (known, root) = (RosterCache::default(), root(1).public());
         let first = known.verifier(&root, &signed(1)).unwrap();
         assert!(Arc::ptr_eq(&first, &known.clone().verifier(&root, &signed(1)).unwrap()));
         let other = known.verifier(&root, &signed(2)).unwrap();
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_known_roster_is_good_for_its_own_bytes_and_root_key_only() {
-        let known = Known::default();
+        let known = RosterCache::default();
         known.verifier(&root(1).public(), &signed(1)).unwrap();
         let found = known.verifier(&root(2).public(), &signed(1)).unwrap_err();
         assert!(matches!(found, RosterRefusal::Signature(JwsError::BadSignature)), "{found:?}");
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_oldest_roster_is_dropped_when_there_are_too_many() {
-        let (known, root) = (Known::default(), root(1).public());
+        let (known, root) = (RosterCache::default(), root(1).public());
         let first = known.verifier(&root, &signed(0)).unwrap();
         (1..=8).for_each(|version| drop(known.verifier(&root, &signed(version)).unwrap()));
         assert_eq!(known.verifiers.lock().unwrap().len(), ROSTERS_MAX);
