@@ -65,8 +65,6 @@ impl Engine {
         opened: OpenedPlan,
         request: Option<&KeyedRequest>,
     ) -> Result<OperationState, EngineError> {
-        let OpenedPlan { plan, text } = opened;
-        let digest = plan.digest();
-        self.record(&plan, (digest, text), request, None).await
+        self.record(&opened.plan, (opened.plan.digest(), opened.text), request, None).await
     }
 }

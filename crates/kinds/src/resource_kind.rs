@@ -17,6 +17,8 @@ use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, compare
 pub(crate) enum MarkPlace {
     /// In a label or the description.
     Text,
+    /// There too, and the resource always has a name.
+    NamedText,
     /// At the end of the name.
     Name,
     /// In either.
@@ -169,13 +171,12 @@ impl ResourceKind {
     }
 
     fn observe(&self, raw: &Value, parent: Option<&ResourceId>) -> Result<Observed, DecodeError> {
-        // Without the name nobody could say whose it is.
         let name = match self.mark {
-            MarkPlace::Name => decode::text(raw, "name")?,
+            MarkPlace::Name | MarkPlace::NamedText => decode::text(raw, "name")?,
             MarkPlace::Text | MarkPlace::Both => decode::text_or_empty(raw, "name"),
         };
         let marks = match self.mark {
-            MarkPlace::Text => ownership::candidates(raw, ""),
+            MarkPlace::Text | MarkPlace::NamedText => ownership::candidates(raw, ""),
             MarkPlace::Name => ownership::candidates(&Value::Null, name),
             MarkPlace::Both => ownership::candidates(raw, name),
         };

@@ -8,12 +8,13 @@ use exokit_model::spec::ClusterSpec;
 use serde_json::json;
 
 use crate::ownership::OwnerMark;
-use crate::resource_kind::{ResourceKind, template};
+use crate::resource_kind::{MarkPlace, ResourceKind, template};
 use crate::{Lifecycle, Predicted};
 
 /// The kind. A cluster is named like its environment, so only its label counts
 /// as a mark.
 pub(crate) const KIND: ResourceKind = ResourceKind {
+    mark: MarkPlace::NamedText,
     lifecycle,
     compared: &["/name", "/description", "/level", "/cni", "/version", "/addons", "/auto-upgrade", "/labels"],
     ..ResourceKind::new(

@@ -9,12 +9,13 @@ use exokit_model::spec::NodesSpec;
 use serde_json::json;
 
 use crate::ownership::OwnerMark;
-use crate::resource_kind::{ResourceKind, template};
+use crate::resource_kind::{MarkPlace, ResourceKind, template};
 use crate::{Predicted, sks_cluster};
 
 /// The kind.
 pub(crate) const KIND: ResourceKind = ResourceKind {
     list: sks_cluster::KIND.list,
+    mark: MarkPlace::NamedText,
     lifecycle: sks_cluster::lifecycle,
     compared: &[
         "/name",

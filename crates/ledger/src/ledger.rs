@@ -7,7 +7,6 @@ use exokit_model::event::{Entry, Record};
 use exokit_model::ids::{OperationId, Zone};
 use exokit_model::ready_time::ReadyTime;
 
-use crate::audit::Audit;
 use crate::change::{Change, ChangeOutcome};
 use crate::condition::{Condition, Filter};
 use crate::error::LedgerError;
@@ -17,6 +16,19 @@ use crate::plans::Plans;
 use crate::rows::environment::EnvironmentView;
 use crate::rows::operation::OperationSummary;
 use crate::rows::query::{Environments, Holdings, Operations};
+
+/// The findings of an audit of a whole ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// The end of the chain.
+    pub head: Head,
+    /// How many environments were ever planned.
+    pub environments: u64,
+    /// How many plans were ever proposed.
+    pub operations: u64,
+    /// The rows that do not say what the records say: table and key of each.
+    pub differing: Vec<String>,
+}
 
 /// Receives how long each commit took.
 pub type CommitWatcher = Box<dyn Fn(Duration) + Send + Sync>;

@@ -5,7 +5,6 @@
 //! Records, rows and leases are written in one transaction of a store; `store`
 //! says what a store must do.
 
-mod audit;
 mod change;
 mod condition;
 mod environment_details;
@@ -27,14 +26,13 @@ mod store;
 pub mod testing;
 pub mod verify;
 
-pub use audit::Audit;
 pub use change::{Change, ChangeOutcome};
 pub use condition::{Condition, Filter};
 pub use environment_details::EnvironmentDetails;
 pub use error::{IllegalRecord, LedgerError};
 pub use head::Head;
 pub use lease::{Fence, LEASE_SECONDS, Lease, RENEW_SECONDS};
-pub use ledger::{CommitWatcher, Ledger};
+pub use ledger::{Audit, CommitWatcher, Ledger};
 pub use operation::OperationState;
 pub use plans::Plans;
 pub use rows::environment::EnvironmentView;

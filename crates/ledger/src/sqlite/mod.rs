@@ -37,12 +37,11 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::audit::Audit;
 use crate::change::{Change, ChangeOutcome};
 use crate::condition::Filter;
 use crate::error::LedgerError;
 use crate::head::Head;
-use crate::ledger::{CommitWatcher, Ledger};
+use crate::ledger::{Audit, CommitWatcher, Ledger};
 use crate::plans::Plans;
 use crate::rows::environment::EnvironmentView;
 use crate::rows::operation::OperationSummary;

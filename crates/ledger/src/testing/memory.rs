@@ -14,13 +14,12 @@ use exokit_model::ready_time::ReadyTime;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::audit::Audit;
 use crate::change::{Change, ChangeOutcome};
 use crate::condition::Filter;
 use crate::error::LedgerError;
 use crate::head::Head;
 use crate::lease::LeaseRow;
-use crate::ledger::Ledger;
+use crate::ledger::{Audit, Ledger};
 use crate::plans::Plans;
 use crate::poll::ready;
 use crate::rows::environment::EnvironmentView;
