@@ -83,8 +83,8 @@ impl Client {
         Self { inner: Arc::new(inner), patient: false }
     }
 
-    /// The same client for who only looks again at what it waits for: its reads
-    /// let other calls go first, in the order of the budget.
+    /// The same client for a caller that only polls what it waits for: its reads
+    /// let other calls go first.
     #[must_use]
     pub fn patient(&self) -> Self {
         Self { patient: true, ..self.clone() }
