@@ -104,13 +104,12 @@ fn build(repo: &Repo) -> Outcome<PathBuf> {
     Ok(repo.release("exokit-fuzz"))
 }
 
-/// Adds the counters to our crates, which have little to gain from the highest
-/// optimisation here and much to lose: the time that it takes.
+/// Adds the counters to our crates.
 const WRAPPER: &str = "\
 #!/bin/sh
 case \"$*\" in
 *'--crate-name exokit'*)
-    set -- \"$@\" -Copt-level=1 -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \\
+    set -- \"$@\" -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \\
         -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \\
         -Cllvm-args=-sanitizer-coverage-trace-compares ;;
 esac

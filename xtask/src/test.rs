@@ -1,10 +1,10 @@
 //! `test`: every test of the workspace, then those in Python.
 //!
 //! Unit, integration and documentation tests: what is tested is compiled as
-//! what is shipped, and only once. The tests of the command line wait for
-//! programs most of the time, the simulations never wait, so both run side by
-//! side. The closing line `N passed, N failed` adds up what all the runners
-//! counted.
+//! what is shipped, and only once. The tests of the command line and those in
+//! Python wait for programs most of the time, the simulations never wait, so
+//! both run side by side. The closing line `N passed, N failed` adds up what
+//! all the runners counted.
 
 use crate::count::Count;
 use crate::outcome::Outcome;
@@ -44,16 +44,17 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
     // First, since tests in Rust run the NATS server in it.
     let python = stages.run("Python for the tests", || python::prepare(repo));
     let python = python.as_deref();
+    let with_clients = !names_package(arguments) && !arguments.iter().any(|a| a == NO_CLIENTS);
+    let clients = python.filter(|_| with_clients);
     match arguments.iter().all(|a| a == NO_CLIENTS) {
-        true => all(repo, python, &mut stages, &mut count),
+        true => all(repo, (python, clients), &mut stages, &mut count),
         false => {
             stages.run("cargo test", || some(repo, python, arguments, &mut count));
-        }
-    }
-    if !names_package(arguments) && !arguments.iter().any(|a| a == NO_CLIENTS) {
-        let built = stages.run("release build", || size::build(repo)).is_some();
-        if let (true, Some(python)) = (built, python) {
-            stages.run("tests in Python", || python::run(repo, python, &mut count));
+            if let Some(python) = clients
+                && stages.run("release build", || size::build(repo)).is_some()
+            {
+                stages.run("tests in Python", || python::run(repo, python, &mut count));
+            }
         }
     }
     let outcome = stages.finish().and_then(|()| match count {
@@ -64,8 +65,14 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
     Report { count, outcome }
 }
 
-/// Every test of the workspace, those of the program beside the others.
-fn all(repo: &Repo, python: Option<&Path>, stages: &mut Stages, count: &mut Count) {
+/// Every test of the workspace; those that wait for programs, the ones in
+/// Python among them where `clients` has one, beside the others.
+fn all(
+    repo: &Repo,
+    (python, clients): (Option<&Path>, Option<&Path>),
+    stages: &mut Stages,
+    count: &mut Count,
+) {
     let command = |options: &[&str]| {
         let mut command = cargo_test(repo, python);
         command.arg("--workspace").args(options);
@@ -73,28 +80,42 @@ fn all(repo: &Repo, python: Option<&Path>, stages: &mut Stages, count: &mut Coun
     };
     // The examples are benchmarks: lint sees that they compile.
     let tests = ["--no-run", "--lib", "--bins", "--tests"];
-    let built = stages.run("cargo test, build", || run_command(command(&tests)));
+    let built = stages.run("cargo test, build", || {
+        run_command(command(&tests))?;
+        size::build(repo)
+    });
     if built.is_none() {
         return;
     }
     let (program, others) = test_targets(repo);
-    stages.run("cargo test", || {
+    stages.run("tests", || {
         let mut waiting = command(&["--no-fail-fast"]);
         waiting.args(program.iter().flat_map(|name| ["--test", name]));
         let mut working = command(&["--no-fail-fast", "--lib", "--bins"]);
         working.args(others.iter().flat_map(|name| ["--test", name]));
         std::thread::scope(|scope| {
-            let beside = scope.spawn(|| captured(waiting));
+            let beside = scope.spawn(|| wait_for_programs(repo, waiting, clients));
             let worked = watch(working, |line| *count += result_line(line).unwrap_or_default());
-            let (printed, waited) = beside.join().map_err(|_| "a thread has panicked".to_owned())??;
-            print!("{printed}");
-            printed.lines().for_each(|line| *count += result_line(line).unwrap_or_default());
-            worked.and(waited)
+            let (waited, outcome) = beside.join().map_err(|_| "a thread has panicked".to_owned())?;
+            *count += waited;
+            worked.and(outcome)
         })
     });
     stages.run("cargo test, documentation", || {
         watch(command(&["--doc"]), |line| *count += result_line(line).unwrap_or_default())
     });
+}
+
+/// Runs the tests that wait most of the time, first those of the command line.
+fn wait_for_programs(repo: &Repo, tests: Command, clients: Option<&Path>) -> (Count, Outcome) {
+    let mut count = Count::default();
+    let in_rust = captured(tests).and_then(|(printed, outcome)| {
+        print!("{printed}");
+        printed.lines().for_each(|line| count += result_line(line).unwrap_or_default());
+        outcome
+    });
+    let in_python = clients.map_or(Ok(()), |python| python::run(repo, python, &mut count));
+    (count, in_rust.and(in_python))
 }
 
 /// The names of the integration tests: those of the program, and all others.
