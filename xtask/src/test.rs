@@ -13,7 +13,7 @@ use crate::repo::Repo;
 use crate::stages::Stages;
 use crate::{python, size};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Leaves the tests in Python out.
@@ -41,16 +41,15 @@ const PROGRAM: &str = "exokit";
 pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
     let mut stages = Stages::default();
     let mut count = Count::default();
-    // First, since tests in Rust run the NATS server in it.
-    let python = stages.run("Python for the tests", || python::prepare(repo));
-    let python = python.as_deref();
     let with_clients = !names_package(arguments) && !arguments.iter().any(|a| a == NO_CLIENTS);
-    let clients = python.filter(|_| with_clients);
     match arguments.iter().all(|a| a == NO_CLIENTS) {
-        true => all(repo, (python, clients), &mut stages, &mut count),
+        true => all(repo, with_clients, &mut stages, &mut count),
         false => {
+            // First, since tests in Rust run the NATS server in it.
+            let python = stages.run("Python for the tests", || python::prepare(repo));
+            let python = python.as_deref();
             stages.run("cargo test", || some(repo, python, arguments, &mut count));
-            if let Some(python) = clients
+            if let Some(python) = python.filter(|_| with_clients)
                 && stages.run("release build", || size::build(repo)).is_some()
             {
                 stages.run("tests in Python", || python::run(repo, python, &mut count));
@@ -66,27 +65,16 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
 }
 
 /// Every test of the workspace; those that wait for programs, the ones in
-/// Python among them where `clients` has one, beside the others.
-fn all(
-    repo: &Repo,
-    (python, clients): (Option<&Path>, Option<&Path>),
-    stages: &mut Stages,
-    count: &mut Count,
-) {
+/// Python among them where they are wanted, beside the others.
+fn all(repo: &Repo, with_clients: bool, stages: &mut Stages, count: &mut Count) {
+    let built = stages.run("build, and Python for the tests", || build(repo));
+    let Some(python) = built.as_deref() else { return };
+    let clients = Some(python).filter(|_| with_clients);
     let command = |options: &[&str]| {
-        let mut command = cargo_test(repo, python);
+        let mut command = cargo_test(repo, Some(python));
         command.arg("--workspace").args(options);
         command
     };
-    // The examples are benchmarks: lint sees that they compile.
-    let tests = ["--no-run", "--lib", "--bins", "--tests"];
-    let built = stages.run("cargo test, build", || {
-        run_command(command(&tests))?;
-        size::build(repo)
-    });
-    if built.is_none() {
-        return;
-    }
     let (program, others) = test_targets(repo);
     stages.run("tests", || {
         let mut waiting = command(&["--no-fail-fast"]);
@@ -96,7 +84,7 @@ fn all(
         std::thread::scope(|scope| {
             let beside = scope.spawn(|| wait_for_programs(repo, waiting, clients));
             let worked = watch(working, |line| *count += result_line(line).unwrap_or_default());
-            let (waited, outcome) = beside.join().map_err(|_| "a thread has panicked".to_owned())?;
+            let (waited, outcome) = beside.join().map_err(broken_off)?;
             *count += waited;
             worked.and(outcome)
         })
@@ -104,6 +92,23 @@ fn all(
     stages.run("cargo test, documentation", || {
         watch(command(&["--doc"]), |line| *count += result_line(line).unwrap_or_default())
     });
+}
+
+/// Compiles all tests and the program while packages for Python are fetched,
+/// and gives that Python.
+fn build(repo: &Repo) -> Outcome<PathBuf> {
+    std::thread::scope(|scope| {
+        let python = scope.spawn(|| python::prepare(repo));
+        // The examples are benchmarks: lint sees that they compile.
+        let mut tests = cargo_test(repo, None);
+        tests.args(["--workspace", "--no-run", "--lib", "--bins", "--tests"]);
+        let built = run_command(tests).and_then(|()| size::build(repo));
+        built.and(python.join().map_err(broken_off)?)
+    })
+}
+
+fn broken_off<E>(_: E) -> String {
+    "a thread has panicked".to_owned()
 }
 
 /// Runs the tests that wait most of the time, first those of the command line.
