@@ -62,7 +62,7 @@ mod tests {
         let repo = Repo::find().expect("the workspace");
         let manifest = std::fs::read_to_string(repo.root.join("Cargo.toml")).expect("the manifest");
         for package in &repo.metadata.packages {
-            let line = format!("\n{} = {{ opt-level = 1 }}\n", package.name);
+            let line = format!("\n{} = {{ opt-level = \"s\" }}\n", package.name);
             assert!(manifest.contains(&line), "{} is not in [profile.release.package]", package.name);
         }
     }
