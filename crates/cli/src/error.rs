@@ -142,7 +142,7 @@ macro_rules! explain {
     )*};
 }
 
-/// What is wrong is a mistake in this program.
+/// Hint of an error that only a mistake in this program can cause.
 pub(crate) const OUR_MISTAKE: &str = "this is a mistake in exokit; please report it";
 
 explain! {

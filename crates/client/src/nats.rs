@@ -15,7 +15,7 @@ use crate::transport::{Answer, Request, Transport, TransportError};
 pub struct Nats {
     /// The connection to the server.
     pub client: Client,
-    /// What the server reports about the connection.
+    /// Reports of the server about the connection.
     pub server_events: Mutex<UnboundedReceiver<Event>>,
     /// The address of the server.
     pub address: String,

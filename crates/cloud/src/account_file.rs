@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use crate::config::ConfigError;
 
-/// What to do about a file that cannot be read.
+/// Hint for a file that cannot be read.
 const FILE_HINT: &str = "correct the file, or write it anew with `exo config`";
 
 /// What exokit uses of one account.

@@ -63,10 +63,10 @@ pub enum ConfigError {
     /// Neither variables nor file give credentials.
     #[error("no Exoscale credentials were found")]
     NoCredentials,
-    /// What was found cannot be used.
+    /// The credentials or settings that were found cannot be used.
     #[error("{why}")]
     Unusable {
-        /// What is wrong with it, in words.
+        /// The fault, in words.
         why: String,
         /// What to do.
         hint: String,

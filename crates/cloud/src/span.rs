@@ -21,7 +21,7 @@ pub(crate) fn open(operation: &str, request: &HttpRequest) -> Span {
     )
 }
 
-/// What became of a call: `done` (2xx), `throttled` (429), `refused` (another
+/// The outcome of a call, for a span: `done` (2xx), `throttled` (429), `refused` (another
 /// status below 500), `failed` (5xx), or `silent` without a reply that could be
 /// read to its end.
 pub(crate) fn outcome_name(outcome: &Result<HttpResponse, TransportError>) -> &'static str {

@@ -42,7 +42,7 @@ pub(crate) struct LevelInput {
     /// Hourly rate that the plan asks for: of the environment for a provision
     /// and, because it is paid again, for an extension; zero for a teardown.
     pub(crate) hourly: Decimal,
-    /// What was asked for today, without this plan.
+    /// Sums of the requests of today, without this plan.
     pub(crate) today: DailySums,
     /// Why it may go past a limit of the policy.
     pub(crate) break_glass: Option<BreakGlass>,
@@ -74,7 +74,7 @@ impl LevelInput {
         }
     }
 
-    /// What a plan itself says. Only a provision says the class.
+    /// The input as far as a plan holds it. Only a provision has the class.
     pub(crate) fn of(plan: &Plan, policy: &CostPolicy) -> Self {
         let class = plan.spec.as_ref().map_or(EnvironmentClass::Test, |spec| spec.class);
         let template = (plan.template, plan.template_level);

@@ -50,7 +50,7 @@ pub struct Occasion<'a> {
     pub base_seq: u64,
     /// How much the environment matters.
     pub class: EnvironmentClass,
-    /// What was asked for today.
+    /// Sums of the requests of today.
     pub today: DailySums,
     /// The level that the requester asked for, if any.
     pub wanted_level: Option<ApprovalLevel>,

@@ -40,11 +40,11 @@ pub const DELETE_REFUSALS_MAX: u32 = 60;
 pub struct Step {
     /// The node.
     pub node: NodeKey,
-    /// What to do with it.
+    /// The action on it.
     pub action: StepAction,
 }
 
-/// What a step does.
+/// The action of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepAction {
     /// Send the create request.

@@ -38,7 +38,7 @@ pub(crate) struct Run<'a> {
     lease: Mutex<HeldLease>,
     state: Mutex<OperationState>,
     history: History,
-    /// What the environment's approval says about its removal.
+    /// The approval of the environment, where it may cover this removal.
     pub(crate) prior_approval: Option<PriorApproval>,
 }
 

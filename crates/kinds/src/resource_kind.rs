@@ -1,4 +1,4 @@
-//! What exokit must know of a kind, as data: paths, fields, operation ids, and
+//! A kind of resource as data: paths, fields, operation ids, and
 //! functions for the few things that no data describes.
 
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ pub struct ResourceKind {
     pub(crate) path: &'static str,
     pub(crate) id_field: &'static str,
     pub(crate) mark: MarkPlace,
-    /// What its `state` means.
+    /// Meaning of its `state`.
     pub(crate) lifecycle: fn(&str) -> Lifecycle,
     /// Fields of the create body that the cloud shows again and that may
     /// drift, as JSON pointers.

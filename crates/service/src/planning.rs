@@ -256,7 +256,7 @@ fn required(ask: &Ask) -> Result<Requirements, Failure> {
     })
 }
 
-/// What is said once, or twice the same; none when the two differ.
+/// The value that one of the two has, or both the same; none when they differ.
 fn once<T: Clone + PartialEq>(a: &Option<T>, b: &Option<T>) -> Option<Option<T>> {
     let differ = a.is_some() && b.is_some() && a != b;
     (!differ).then(|| a.clone().or_else(|| b.clone()))

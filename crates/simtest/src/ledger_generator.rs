@@ -204,7 +204,7 @@ fn own(rig: &Rig, before: usize) -> Vec<Record> {
     records.into_iter().filter(|record| record.entry.operation.is_some()).collect()
 }
 
-/// What is told again of an entry: the plan, or all of it.
+/// The part of an entry that is told again: the plan, or all of it.
 fn text(entry: &Entry) -> String {
     match (&entry.event, serde_json::to_string(entry)) {
         (Event::PlanProposed { plan, .. }, _) => plan.clone(),

@@ -52,7 +52,7 @@ impl<'a> Decoder<'a> {
         Self { file, text, mode, corrections: RefCell::default(), ignored: RefCell::default() }
     }
 
-    /// What was corrected and what was ignored, in the order of reading.
+    /// The corrections and the ignored keys, in the order of reading.
     pub(crate) fn notes(self) -> (Vec<Correction>, Vec<IgnoredKey>) {
         (self.corrections.into_inner(), self.ignored.into_inner())
     }
@@ -158,7 +158,7 @@ impl At<String> {
         self.choice(&words)
     }
 
-    /// What the text means, which is one of the words of `known`.
+    /// The meaning of the text, which must be one of the words of `known`.
     pub(crate) fn choice<T: Copy>(&self, known: &[(&str, T)]) -> Result<T, DecodeError> {
         let chosen = known.iter().find(|(word, _)| *word == self.value);
         chosen.map(|(_, meaning)| *meaning).ok_or_else(|| {

@@ -48,9 +48,9 @@ pub enum TemplateError {
     /// There is no such template.
     #[error("there is no template {wanted:?}")]
     Unknown {
-        /// What was asked for.
+        /// The text that was asked for.
         wanted: String,
-        /// What there is instead.
+        /// The templates that there are.
         hint: String,
     },
 }

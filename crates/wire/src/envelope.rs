@@ -54,7 +54,7 @@ impl Meta {
 /// Checks that a text can be an idempotency key.
 ///
 /// # Errors
-/// What a key may have.
+/// The rule for a key, where the text breaks it.
 pub fn check_key(text: &str) -> Result<(), String> {
     let is_key = (1..=KEY_CHARS_MAX).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/-".contains(&b));

@@ -1,5 +1,5 @@
-//! What agent and orchestrator publish: each record of the ledger, each plan that
-//! waits for approval, the state of an agent, and updates of the platform's tasks.
+//! Messages that agent and orchestrator publish: each record of the ledger, each
+//! plan that waits for approval, the state of an agent, and updates of the platform's tasks.
 
 use exokit_model::canonical::Digest;
 use exokit_model::event::{Event, Record};
@@ -122,22 +122,22 @@ pub struct AgentMessage {
     pub subjects: Vec<String>,
 }
 
-/// What all tasks are published under; the rest of the subject is the type.
+/// Prefix of the subjects of all tasks; the rest of the subject is the type.
 pub const TASK_PREFIX: &str = "orchestrator.task.";
 
-/// What is sent to the reply subject of a task, several times for one that
-/// takes long: first what became of it, then each event, then how it ended.
+/// A message to the reply subject of a task, several for one that takes long:
+/// first the answer, then each event, then the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskUpdate {
     /// Version of the message.
     pub schema_version: u32,
     /// Type of the task.
     pub task: String,
-    /// What is told.
+    /// The content.
     pub update: Update,
 }
 
-/// What is told of a task.
+/// The content of an update.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Update {

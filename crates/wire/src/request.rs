@@ -36,7 +36,7 @@ pub struct Ask {
     /// A template, such as `T1`, `T1-minimal-test` or `minimal-test`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
-    /// What it must have. Beside a template they are checked against it.
+    /// Requirements of the environment. Beside a template they are checked against it.
     #[serde(skip_serializing_if = "is_default")]
     pub requirements: Requirements,
     /// The text of a run file in YAML. It says all of it: only `name`, `zone`,
@@ -70,7 +70,7 @@ pub struct Ask {
     /// its level is 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<BreakGlass>,
-    /// What differs from the template.
+    /// Differences from the template.
     #[serde(skip_serializing_if = "is_default")]
     pub shape: Shape,
 }
@@ -88,7 +88,7 @@ pub struct RunFileText {
     pub lenient: bool,
 }
 
-/// What differs from the template.
+/// Differences from a template.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shape {

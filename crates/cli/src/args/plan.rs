@@ -134,7 +134,7 @@ pub(crate) struct ChangeArgs {
     pub(crate) shape: ShapeArgs,
 }
 
-/// What is required; the cheapest template that has it all is taken. The fields
+/// Requirements; the cheapest template that has it all is taken. The fields
 /// are those of a request.
 #[derive(Debug, Args, Serialize)]
 #[command(next_help_heading = "Requirements")]
@@ -189,7 +189,7 @@ pub(crate) struct RequirementArgs {
     hourly_max: Option<Decimal>,
 }
 
-/// What is chosen other than in the template. The fields are those of a request.
+/// Choices other than those of the template. The fields are those of a request.
 #[derive(Debug, Args, Serialize)]
 #[command(next_help_heading = "Instead of the template's own")]
 pub(crate) struct ShapeArgs {

@@ -38,7 +38,7 @@ impl World {
         self.active = faults.to_vec();
     }
 
-    /// What `pick` makes of the last fault in force that it takes.
+    /// The value that `pick` takes from the last fault in force that has one.
     pub(crate) fn active<T>(&self, pick: impl Fn(&Fault) -> Option<T>) -> Option<T> {
         self.active.iter().rev().find_map(pick)
     }

@@ -27,7 +27,7 @@ pub(crate) struct PendingOperation {
     pub(crate) reference: Option<(Kind, String, Option<String>)>,
     /// The latency entry; absent: that of the operation id.
     pub(crate) latency: Option<&'static str>,
-    /// What happens when it is done.
+    /// The effect when it is done.
     pub(crate) done: Vec<Change>,
     /// Accepted, but it will fail: reason and message.
     pub(crate) fails: Option<(&'static str, String)>,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 const KIND: Kind = Kind::InstancePool;
 
-/// What machines take over from their pool, and a pool from its nodepool.
+/// Fields that machines take over from their pool, and a pool from its nodepool.
 pub(crate) const MEMBER_KEYS: [&str; 6] =
     ["instance-type", "template", "disk-size", "security-groups", "anti-affinity-groups", "private-networks"];
 

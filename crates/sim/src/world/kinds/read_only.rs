@@ -1,4 +1,4 @@
-//! What is only read: zones, asynchronous operations, the usage of buckets and
+//! Operations that only read: zones, asynchronous operations, the usage of buckets and
 //! the event log.
 
 use super::Handlers;
@@ -39,7 +39,7 @@ fn get_operation(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal
     }
 }
 
-/// What the API, not S3, tells about buckets.
+/// The buckets as the API, not S3, lists them.
 fn list_usage(world: &mut World, _: &Call) -> Result<HandlerReply, Refusal> {
     let docs: Vec<Value> = world
         .sos
