@@ -30,7 +30,7 @@ const EXPIRY_MARGIN: Duration = Duration::from_secs(2);
 /// that the reply is the API's own.
 const DEFINITE_REFUSALS: [u16; 9] = [400, 401, 402, 403, 404, 409, 412, 422, 429];
 
-/// What a permit allows.
+/// The request and deadline of a permit.
 struct Allowed {
     request: Digest,
     deadline: Timestamp,
@@ -292,7 +292,7 @@ impl Emptying<'_> {
     }
 }
 
-/// What is gone already need not be removed.
+/// Takes 404 for success: the object is gone already.
 fn gone_is_done(outcome: Result<HttpResponse, MutationError>) -> Result<Option<HttpResponse>, MutationError> {
     match outcome {
         Ok(reply) => Ok(Some(reply)),

@@ -40,7 +40,7 @@ const SOS_ENDPOINT_VARIABLES: [&str; 2] = ["EXOSCALE_STORAGE_API_ENDPOINT", "EXO
 pub struct AccountText<'a> {
     /// Where it was found, for messages.
     pub path: &'a str,
-    /// What it holds.
+    /// Its content.
     pub text: &'a str,
 }
 
@@ -68,7 +68,7 @@ pub enum ConfigError {
     Unusable {
         /// The fault, in words.
         why: String,
-        /// What to do.
+        /// The next step for the user.
         hint: String,
     },
 }

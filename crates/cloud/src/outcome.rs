@@ -173,7 +173,7 @@ pub enum NotSent {
     /// There was no connection.
     #[error(transparent)]
     Transport(TransportError),
-    /// What had to be read first could not be read.
+    /// A read that the change needs first failed.
     #[error(transparent)]
     Read(#[from] CallError),
 }

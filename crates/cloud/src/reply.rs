@@ -30,12 +30,12 @@ pub struct Reply {
 pub struct DecodeError {
     /// The operation id of the request.
     pub operation: String,
-    /// What is wrong, without any value of the reply.
+    /// The fault in words. Of JSON it quotes no value of the reply; of XML it may.
     pub why: String,
 }
 
 impl DecodeError {
-    /// What the user can do about it.
+    /// The next step for the user.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         "check that the endpoint is an Exoscale API; if it is, this version of exokit may be too old for it"

@@ -75,7 +75,7 @@ impl TransportError {
         }
     }
 
-    /// What the user can do about it.
+    /// The next step for the user.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {

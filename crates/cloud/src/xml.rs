@@ -7,7 +7,8 @@
 use exokit_model::text::excerpt;
 use serde::de::DeserializeOwned;
 
-/// That a document is well-formed, but not of a form that object storage sends.
+/// The error for a document that is well-formed, but not of a form that object
+/// storage sends.
 pub(crate) fn unusable(why: &str) -> String {
     format!("the XML cannot be used: {why}")
 }

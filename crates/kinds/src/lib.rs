@@ -62,7 +62,7 @@ pub enum Lifecycle {
 /// which may hold passwords and addresses with passwords in them.
 #[derive(Clone, PartialEq)]
 pub struct Observed {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Its id.
     pub id: ResourceId,
@@ -92,7 +92,7 @@ impl std::fmt::Debug for Observed {
     }
 }
 
-/// What the reply to a create request says.
+/// The content of the reply to a create request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accepted {
     /// Id of the resource, where the reply says it.

@@ -13,7 +13,6 @@ use serde_json::Value;
 use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, compare, decode, ownership};
 
 /// Where a resource may carry an owner token.
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MarkPlace {
     /// In a label or the description.
     Text,
@@ -122,8 +121,11 @@ impl ResourceKind {
     /// `parent`, where that is less than [`ResourceKind::list`].
     #[must_use]
     pub fn list_in(&self, parent: &ResourceId) -> Option<Read> {
-        let path = || format!("{}/{parent}", self.list.0);
-        self.is_read_with_whole.then(|| Read { path: path(), operation: self.operations[1], api: self.api })
+        self.is_read_with_whole.then(|| Read {
+            operation: self.operations[1],
+            api: self.api,
+            path: format!("{}/{parent}", self.list.0),
+        })
     }
 
     /// Reads the reply to [`ResourceKind::list_in`].
@@ -139,9 +141,9 @@ impl ResourceKind {
     /// that is the list.
     #[must_use]
     pub fn get(&self, id: &ResourceId, parent: Option<&ResourceId>) -> Read {
-        match parent {
+        match parent.map(|whole| self.list_in(whole)) {
             None if self.parent.is_some() => self.list(),
-            Some(parent) if self.is_read_with_whole => self.list_in(parent).unwrap_or_else(|| self.list()),
+            Some(Some(with_whole)) => with_whole,
             _ => {
                 let path = self.path.replace("{parent}", parent.map_or("", ResourceId::as_str));
                 Read { operation: self.operations[1], api: self.api, path: format!("{path}/{id}") }

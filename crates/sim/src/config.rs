@@ -1,4 +1,4 @@
-//! What a simulated cloud is made of: zones, keys, latencies, quotas, rules.
+//! The settings of a simulated cloud: zones, keys, latencies, quotas, rules.
 
 use crate::{FaultRule, LatencyTable};
 use serde::{Deserialize, Serialize};
@@ -44,8 +44,8 @@ pub struct EndpointUrls {
     pub sos: String,
 }
 
-/// One switch per behaviour that is a guess or known to differ by time. Each
-/// is listed in `docs/fidelity.md`.
+/// Switches of behaviours that tests need both ways. The guesses, with and
+/// without a switch, are listed in `docs/fidelity.md`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policies {

@@ -40,7 +40,7 @@ impl DecodeError {
         }
     }
 
-    /// What to do about it.
+    /// The next step for the user.
     #[must_use]
     pub fn hint(&self) -> &str {
         &self.hint

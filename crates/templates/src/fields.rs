@@ -141,7 +141,7 @@ impl At<String> {
 
     /// The text, if it is `good`; otherwise the error that it is not `what`.
     pub(crate) fn accept(&self, good: bool, what: &str, hint: &str) -> Result<String, DecodeError> {
-        self.ensure(good, format!("{:?} is not {what}", shorten(&self.value)), hint)
+        if good { Ok(self.value.clone()) } else { Err(self.wrong(what, hint)) }
     }
 
     /// The text as a checked name.

@@ -56,7 +56,7 @@ pub enum TemplateError {
 }
 
 impl TemplateError {
-    /// What to do about it.
+    /// The next step for the user.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {

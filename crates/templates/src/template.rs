@@ -114,7 +114,7 @@ impl InstantiateError {
         Self { why: format!("{option}: {why}"), hint: hint.into() }
     }
 
-    /// What to do about it.
+    /// The next step for the user.
     #[must_use]
     pub fn hint(&self) -> &str {
         &self.hint

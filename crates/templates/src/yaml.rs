@@ -133,7 +133,7 @@ fn refusal(file: &str, path: &str, error: &Error) -> DecodeError {
     DecodeError::new(file, location, &key, shorten_to(300, &line), hint)
 }
 
-/// What is wrong and what to do.
+/// The fault and the next step, in words.
 fn words(error: &Error) -> (String, String) {
     let (why, hint) = match error {
         Error::AliasError { error, .. } => return words(error),

@@ -94,7 +94,8 @@ impl Claim {
     }
 
     fn time_ms(&self) -> Option<i64> {
-        let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", &self.time).ok()?;
+        let text = Some(&self.time).filter(|text| text.len() == 16)?;
+        let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
         Some(jiff::tz::Offset::UTC.to_timestamp(at).ok()?.as_millisecond())
     }
 

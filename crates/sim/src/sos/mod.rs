@@ -149,13 +149,16 @@ fn find<B>(request: &Request<B>) -> &'static Operation {
         (_, "") => (OF_BUCKETS, NOT_SIMULATED[0]),
         _ => (OF_OBJECTS, NOT_SIMULATED[1]),
     };
-    if not_simulated.iter().any(|name| query.contains_key(*name)) {
-        return &UNKNOWN;
-    }
     let asked = |(method, name, ..): &&Operation| {
         *method == request.method().as_str() && (name.is_empty() || query.contains_key(*name))
     };
-    operations.iter().find(asked).unwrap_or(&UNKNOWN)
+    let found = operations.iter().find(asked).unwrap_or(&UNKNOWN);
+    // A parameter that names an operation on a bucket goes before the others.
+    let is_named = key.is_empty() && !found.1.is_empty();
+    match !is_named && not_simulated.iter().any(|name| query.contains_key(*name)) {
+        true => &UNKNOWN,
+        false => found,
+    }
 }
 
 /// The name of the operation, as IAM policies know it.

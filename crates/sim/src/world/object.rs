@@ -79,9 +79,9 @@ pub(crate) struct Object {
     listed_from_ms: i64,
     /// Gone, but still shown by lists until this time.
     pub(crate) ghost_until_ms: Option<i64>,
-    /// What replies show.
+    /// The document that replies show.
     pub(crate) doc: Map<String, Value>,
-    /// What they do not.
+    /// Texts that no reply shows.
     pub(crate) hidden: BTreeMap<String, String>,
 }
 
@@ -105,8 +105,8 @@ impl Object {
     }
 
     /// The items of a list field, none when absent.
-    pub(crate) fn items(&self, key: &str) -> Vec<Value> {
-        self.doc.get(key).and_then(Value::as_array).cloned().unwrap_or_default()
+    pub(crate) fn items(&self, key: &str) -> &[Value] {
+        self.doc.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
     /// Whether the reference list `key` (`[{"id": …}]`) names `id`.

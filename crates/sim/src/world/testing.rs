@@ -1,4 +1,4 @@
-//! What only tests ask of a world: what it holds and was asked, and changes by
+//! Items of a world for tests only: its resources and requests, and changes by
 //! people and by the cloud's own controllers.
 
 use super::object::text;

@@ -229,9 +229,7 @@ fn update(world: &mut World, call: &Call, kind: &'static str) -> Result<HandlerR
         world.set(KIND, &name, "disk-size", plan.disk_bytes());
         world.set(KIND, &name, "state", "rebalancing");
     }
-    for (key, value) in shown(&call.body).as_object().into_iter().flatten() {
-        world.set(KIND, &name, key, value.clone());
-    }
+    world.set_all(KIND, &name, &shown(&call.body));
     let now = rfc3339(world.now_ms());
     world.set(KIND, &name, "updated-at", now);
     let plan = PendingOperation::updated(KIND, &name).without_reference();

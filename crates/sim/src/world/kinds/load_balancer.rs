@@ -113,7 +113,7 @@ fn check_health(check: &Value) -> Result<(), Refusal> {
 
 fn add_service(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let balancer = world.get(KIND, call.param("id"), &call.zone)?;
-    let (id, mut list) = (balancer.id.clone(), balancer.items("services"));
+    let (id, mut list) = (balancer.id.clone(), balancer.items("services").to_vec());
     world.get(Kind::InstancePool, call.reference("instance-pool"), &call.zone)?;
     check_health(&call.body["healthcheck"])?;
     let clash = list.iter().any(|s| s["port"] == call.body["port"] && s["protocol"] == call.body["protocol"]);
@@ -133,7 +133,7 @@ fn add_service(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> 
 
 fn own_service(world: &World, call: &Call) -> Result<(String, Vec<Value>, usize), Refusal> {
     let balancer = world.get(KIND, call.param("id"), &call.zone)?;
-    let list = balancer.items("services");
+    let list = balancer.items("services").to_vec();
     let place = list
         .iter()
         .position(|s| s["id"] == call.param("service-id"))

@@ -94,13 +94,13 @@ pub(crate) fn update(world: &mut World, call: &Call, kind: Kind) -> Result<Handl
     PendingOperation::updated(kind, &id).answer()
 }
 
-/// What every organisation has from the start.
+/// Adds the resources that every organisation has from the start.
 pub(crate) fn plant_builtins(world: &mut World) {
     security_group::plant_builtins(world);
     iam::plant_builtins(world);
 }
 
-/// What goes along when a resource goes.
+/// Removes the resources that go along with another.
 pub(crate) fn before_removal(world: &mut World, kind: Kind, id: &str) {
     match kind {
         Kind::SksCluster => sks_cluster::before_removal(world, id),

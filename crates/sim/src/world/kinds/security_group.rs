@@ -113,7 +113,7 @@ fn own_group<'a>(world: &'a World, call: &Call) -> Result<&'a Object, Refusal> {
 
 fn add_rule(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let group = own_group(world, call)?;
-    let (group_id, mut rules) = (group.id.clone(), group.items("rules"));
+    let (group_id, mut rules) = (group.id.clone(), group.items("rules").to_vec());
     let mut rule = call.body.clone();
     check_rule(&rule)?;
     if let Some(peer) = call.body.get("security-group") {
@@ -178,7 +178,7 @@ fn is_cidr(text: &str) -> bool {
 fn delete_rule(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let group = own_group(world, call)?;
     let rule_id = call.param("rule-id");
-    let (group_id, before) = (group.id.clone(), group.items("rules"));
+    let (group_id, before) = (group.id.clone(), group.items("rules").to_vec());
     let kept: Vec<Value> = before.iter().filter(|r| r["id"] != rule_id).cloned().collect();
     if kept.len() == before.len() {
         return Err(Refusal::not_found(Kind::SecurityGroupRule));

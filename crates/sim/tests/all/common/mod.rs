@@ -1,11 +1,5 @@
 //! Signing requests and talking to a world directly, for the tests.
-#![allow(
-    clippy::unwrap_used,
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    reason = "shared by several test crates"
-)]
+#![allow(missing_docs, unreachable_pub, reason = "helpers of the tests beside it")]
 
 use bytes::Bytes;
 use exokit_sim::{Config, LatencyTable, Outcome, World, exo2_message, exo2_signature};
