@@ -38,8 +38,8 @@ impl Output {
         }
     }
 
-    /// Writes data: `text` for people, `value` for programs. The command has done
-    /// its work then.
+    /// Writes data: `text` for people, `value` for programs. Returns
+    /// [`Exit::Done`] for a command that ends with it.
     pub(crate) fn data<T: Serialize>(
         &self,
         value: &T,

@@ -1,6 +1,5 @@
 //! From options and files to the fields of a request.
 
-use std::io;
 use std::path::Path;
 
 use exokit_model::cost::ApprovalLevel;
@@ -13,13 +12,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::args::{ChangeArgs, SelectArgs};
-use crate::error::{CliError, Doing as _};
+use crate::error::{CliError, OUR_MISTAKE};
 use crate::state_dir::read;
 
 /// The environment that the options ask for.
 pub(crate) fn ask(args: &ChangeArgs) -> Result<Ask, CliError> {
     let run_file = args.file.as_ref().map(|file| run_file(file, args.lenient)).transpose()?;
-    let mut requirements = given(&args.requirements);
+    let mut requirements = given(&args.requirements)?;
     // It stands beside them.
     requirements.remove("class");
     Ok(Ask {
@@ -34,27 +33,28 @@ pub(crate) fn ask(args: &ChangeArgs) -> Result<Ask, CliError> {
         at_expiry: args.at_expiry,
         break_glass: args.break_glass.clone(),
         level: args.level.and_then(|level| ApprovalLevel::try_from(level).ok()),
-        shape: fields_of(given(&args.shape))?,
+        shape: fields_of(given(&args.shape)?)?,
     })
 }
 
 /// The options that are given, by the names of the fields of a request.
-fn given(args: &impl Serialize) -> Map<String, Value> {
+fn given(args: &impl Serialize) -> Result<Map<String, Value>, CliError> {
     let is_given = |value: &Value| match value {
         Value::Null | Value::Bool(false) => false,
         Value::Array(items) => !items.is_empty(),
         _ => true,
     };
-    match serde_json::to_value(args) {
-        Ok(Value::Object(fields)) => fields.into_iter().filter(|(_, value)| is_given(value)).collect(),
-        // Options are always an object.
-        _ => Map::new(),
-    }
+    let fields = serde_json::to_value(args).and_then(serde_json::from_value::<Map<String, Value>>);
+    Ok(fields.map_err(mistake)?.into_iter().filter(|(_, value)| is_given(value)).collect())
 }
 
 fn fields_of<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, CliError> {
-    let read = serde_json::from_value(Value::Object(fields)).map_err(io::Error::other);
-    read.doing("reading", "the arguments")
+    serde_json::from_value(Value::Object(fields)).map_err(mistake)
+}
+
+/// The error for an option that is no field of a request, which no test lets pass.
+fn mistake(error: serde_json::Error) -> CliError {
+    CliError::new("usage", "reading", "the arguments", error, OUR_MISTAKE)
 }
 
 /// A run file for a message, which takes no control characters.
@@ -73,8 +73,8 @@ fn run_file(path: &Path, lenient: bool) -> Result<RunFileText, CliError> {
 pub(crate) fn required(args: &SelectArgs) -> Result<Requirements, CliError> {
     let file = args.file.as_deref().map_or_else(|| Ok(Requirements::default()), required_file)?;
     let class = args.requirements.class.unwrap_or_default().max(file.class);
-    let mut fields = given(&file);
-    fields.extend(given(&args.requirements));
+    let mut fields = given(&file)?;
+    fields.extend(given(&args.requirements)?);
     let required: Requirements = fields_of(fields)?;
     Ok(Requirements {
         class,
@@ -123,13 +123,13 @@ mod tests {
         );
         assert_eq!((all.class, all.agents.len()), (exokit_model::spec::EnvironmentClass::Production, 2));
         assert_eq!(all.hourly_max, Some("1.5".parse().unwrap()));
-        assert_eq!(given(&all).len(), 16);
+        assert_eq!(given(&all).unwrap().len(), 16);
         let shape = "--project p --sks-level pro --kubernetes 1.35 --nodes 3 --node-size medium --node-disk 50 \
                      --database-plan startup-8 --volume-size 20 --image i --domain d --cert-email e";
         let Command::Plan(args) = parsed("plan", shape) else { panic!("plan") };
         let asked = ask(&args.change).unwrap();
         assert_eq!((asked.shape.node_disk_gib, asked.shape.volume_gib), (Some(50), Some(20)));
-        assert_eq!(given(&asked.shape).len(), 11);
+        assert_eq!(given(&asked.shape).unwrap().len(), 11);
         assert_eq!(asked.requirements, Requirements::default());
     }
 }

@@ -48,7 +48,7 @@ pub struct Occasion<'a> {
     pub roster: &'a Roster,
     /// Last event of the environment.
     pub base_seq: u64,
-    /// How much the environment matters.
+    /// How much the environment matters; of a provision, as its spec says.
     pub class: EnvironmentClass,
     /// Sums of the requests of today.
     pub today: DailySums,
@@ -133,8 +133,8 @@ pub fn extend(
     assemble(occasion, Action::Extend, environment, nothing, |plan| plan.extend_seconds = Some(seconds))
 }
 
-/// A plan of which `complete` says what only some plans have. Its level is set
-/// last, by all that it says.
+/// A plan; `complete` fills the fields that only some plans have. Its level is
+/// set last, by the whole plan.
 fn assemble(
     occasion: Occasion<'_>,
     action: Action,

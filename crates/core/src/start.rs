@@ -15,7 +15,8 @@ use crate::level::{LevelInput, level};
 #[must_use]
 pub fn can_start(
     phase: &Phase,
-    (proposed_at, not_after): (Timestamp, Timestamp),
+    proposed_at: Timestamp,
+    not_after: Timestamp,
     starts: impl IntoIterator<Item = Timestamp>,
     now: Timestamp,
 ) -> bool {
@@ -87,13 +88,13 @@ mod tests {
     #[test]
     fn a_plan_starts_in_its_window_and_only_on_the_environment_it_was_made_for() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let window = (at(10), at(20));
         let check = |starts: &[i64], now| {
-            can_start(&Phase::AwaitingApproval, window, starts.iter().map(|second| at(*second)), at(now))
+            let starts = starts.iter().map(|second| at(*second));
+            can_start(&Phase::AwaitingApproval, at(10), at(20), starts, at(now))
         };
         assert!(check(&[], 20) && check(&[9], 11));
         assert!(!check(&[], 21), "the window is closed");
         assert!(!check(&[9, 10], 11), "another operation has started since");
-        assert!(!can_start(&Phase::Succeeded, window, [], at(11)));
+        assert!(!can_start(&Phase::Succeeded, at(10), at(20), [], at(11)));
     }
 }

@@ -75,8 +75,8 @@ impl DailyRequests {
 }
 
 impl Day {
-    /// Takes records in. An illegal one is read again by the next sum, which must
-    /// not pass over it.
+    /// Takes records in up to the first illegal one, at which every later sum
+    /// fails too.
     fn take_all(&mut self, records: &[Record]) -> Result<(), IllegalRecord> {
         for record in records {
             self.take(record)?;

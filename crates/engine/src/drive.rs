@@ -119,7 +119,7 @@ impl Run<'_> {
         self.record_if(unchanged, Event::OperationStarted { digest: state.digest }).await
     }
 
-    /// The loop. Steps run side by side, as many as there are slots; each is on
+    /// The loop. Steps run side by side, as many as [`admit`] lets; each is on
     /// one node, and a node has at most one. The next round begins when any step ends.
     async fn drive(&self) -> Result<Phase, EngineError> {
         let mut busy: BTreeSet<NodeKey> = BTreeSet::new();

@@ -72,32 +72,32 @@ mod tests {
 
     #[test]
     fn a_roster_is_verified_once() {
-        let (known, root) = (RosterCache::default(), root(1).public());
-        let first = known.verifier(&root, &signed(1)).unwrap();
-        assert!(Arc::ptr_eq(&first, &known.clone().verifier(&root, &signed(1)).unwrap()));
-        let other = known.verifier(&root, &signed(2)).unwrap();
+        let (cache, root) = (RosterCache::default(), root(1).public());
+        let first = cache.verifier(&root, &signed(1)).unwrap();
+        assert!(Arc::ptr_eq(&first, &cache.clone().verifier(&root, &signed(1)).unwrap()));
+        let other = cache.verifier(&root, &signed(2)).unwrap();
         assert_eq!((first.roster().version, other.roster().version), (1, 2));
     }
 
     #[test]
     fn a_known_roster_is_good_for_its_own_bytes_and_root_key_only() {
-        let known = RosterCache::default();
-        known.verifier(&root(1).public(), &signed(1)).unwrap();
-        let found = known.verifier(&root(2).public(), &signed(1)).unwrap_err();
+        let cache = RosterCache::default();
+        cache.verifier(&root(1).public(), &signed(1)).unwrap();
+        let found = cache.verifier(&root(2).public(), &signed(1)).unwrap_err();
         assert!(matches!(found, RosterRefusal::Signature(JwsError::BadSignature)), "{found:?}");
         let text = signed(1).as_str().to_owned();
         let forged = SignedRoster::from_text(&format!("{}A", &text[..text.len() - 1]));
         for _ in 0..2 {
-            assert!(known.verifier(&root(1).public(), &forged).is_err());
+            assert!(cache.verifier(&root(1).public(), &forged).is_err());
         }
     }
 
     #[test]
     fn the_oldest_roster_is_dropped_when_there_are_too_many() {
-        let (known, root) = (RosterCache::default(), root(1).public());
-        let first = known.verifier(&root, &signed(0)).unwrap();
-        (1..=8).for_each(|version| drop(known.verifier(&root, &signed(version)).unwrap()));
-        assert_eq!(known.verifiers.lock().unwrap().len(), ROSTERS_MAX);
-        assert!(!Arc::ptr_eq(&first, &known.verifier(&root, &signed(0)).unwrap()), "verified again");
+        let (cache, root) = (RosterCache::default(), root(1).public());
+        let first = cache.verifier(&root, &signed(0)).unwrap();
+        (1..=8).for_each(|version| drop(cache.verifier(&root, &signed(version)).unwrap()));
+        assert_eq!(cache.verifiers.lock().unwrap().len(), ROSTERS_MAX);
+        assert!(!Arc::ptr_eq(&first, &cache.verifier(&root, &signed(0)).unwrap()), "verified again");
     }
 }

@@ -58,7 +58,7 @@ impl<'a> Run<'a> {
     pub(crate) fn forecast(&self, node: &Node) -> Forecast {
         let timing = self.engine.parts().timing;
         let forecast = match self.engine.parts().steps_at_once {
-            // With few slots everything waits for everything.
+            // With a limit everything waits for everything.
             Some(_) => self.history.forecast(node.kind),
             None => self.history.forecast(node.kind).with_slack(self.slack(node)),
         };

@@ -193,7 +193,7 @@ impl LedgerError {
             }
             LedgerError::IllegalRecord(illegal) => illegal.hint(),
             LedgerError::Rows { .. } => {
-                "another program wrote to the file. Run `exokit registry export` if the ledger still \
+                "another program wrote to the file, or the disk is bad. Run `exokit registry export` if the ledger still \
                  opens, otherwise take the newest export or backup, and import it into a new state folder"
             }
             LedgerError::Storage { .. } => "check the disk and the rights on the state folder",

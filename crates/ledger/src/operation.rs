@@ -56,8 +56,8 @@ impl OperationState {
     /// operations of the environment stand.
     #[must_use]
     pub fn can_start(&self, others: &[Self], now: Timestamp) -> bool {
-        let window = (self.proposed_at, self.plan.not_after);
-        can_start(&self.phase, window, others.iter().filter_map(|other| other.started_at), now)
+        let starts = others.iter().filter_map(|other| other.started_at);
+        can_start(&self.phase, self.proposed_at, self.plan.not_after, starts, now)
     }
 
     /// Folds the records of one operation, in order; none when there are none.

@@ -36,8 +36,7 @@ pub fn is_hazardous(c: char) -> bool {
 }
 
 /// Shows text on one line: hazardous characters are escaped as `\n` or
-/// `\u{202e}`, and what is longer than 4000 characters is cut. Escaping
-/// twice changes nothing.
+/// `\u{202e}`, and long text is cut. Escaping twice changes nothing.
 #[derive(Clone, Copy)]
 pub struct Escaped<'a>(pub &'a str);
 
@@ -47,8 +46,7 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// An excerpt of `found` for a message: escaped, at most 400
-/// characters.
+/// An excerpt of `found` for a message: escaped and cut.
 #[must_use]
 pub fn excerpt(found: &dyn Display) -> String {
     let mut out = String::new();

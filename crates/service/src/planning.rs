@@ -249,8 +249,8 @@ fn required(ask: &Ask) -> Result<Requirements, Failure> {
         return Err(twice("template"));
     }
     Ok(Requirements {
-        zone: once(&ask.zone, &required.zone).ok_or_else(|| twice("zone"))?,
         ttl_seconds: once(&ask.ttl_seconds, &required.ttl_seconds).ok_or_else(|| twice("ttl_seconds"))?,
+        zone: once(&ask.zone, &required.zone).ok_or_else(|| twice("zone"))?,
         class: ask.class.unwrap_or_default().max(required.class),
         ..required.clone()
     })

@@ -3,8 +3,8 @@
 //!
 //! Code opens spans with `tracing` at the level TRACE. [`exporter`] takes the
 //! spans of our crates and no events: what the log says stays in the log.
-//! [`request`] continues a trace that began in another process, and has the spans
-//! of NATS messages. The queue bounds and counts; the collector client sends
+//! [`request`] continues a trace that began in another process, and has the span
+//! of a NATS message that is received. The queue bounds and counts; the collector client sends
 //! batches through the transport that calls to the cloud take.
 
 mod collector_client;

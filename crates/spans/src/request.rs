@@ -1,6 +1,6 @@
 //! The trace context of a request, as the W3C recommendation carries it in the
-//! header `traceparent`, spans of requests over NATS, and the outcome of requests
-//! over any transport, by the semantic conventions of OpenTelemetry.
+//! header `traceparent`, the span of a request that came over NATS, and the
+//! outcome of requests over any transport, by the semantic conventions of OpenTelemetry.
 //!
 //! A span holds the subject and the length of a message, and nothing else of it.
 //! Without an exporter spans are disabled and cost one comparison.

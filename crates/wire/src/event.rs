@@ -122,7 +122,8 @@ pub struct AgentMessage {
     pub subjects: Vec<String>,
 }
 
-/// Prefix of the subjects of all tasks; the rest of the subject is the type.
+/// Prefix of the subjects of all tasks; the rest of the subject is the type. A
+/// task is the very message of the operation that it is routed to.
 pub const TASK_PREFIX: &str = "orchestrator.task.";
 
 /// A message to the reply subject of a task, several for one that takes long:

@@ -44,7 +44,7 @@ fn root<T: JsonSchema>() -> Value {
 fn whole(make: impl FnOnce(&mut SchemaGenerator) -> Value) -> Value {
     let mut generator = generator();
     let mut schema = make(&mut generator);
-    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["$schema"] = json!(generator.settings().meta_schema);
     schema["$defs"] = generator.take_definitions(true).into();
     schema
 }

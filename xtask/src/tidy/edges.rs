@@ -43,7 +43,7 @@ const LAYERS: &[Layer] = &[
     Layer { package: "exokit-wire", normal: &["exokit-model"], tests: &[] },
     Layer {
         package: "exokit-text",
-        normal: &["exokit-model", "exokit-core", "exokit-approval", "exokit-wire"],
+        normal: &["exokit-model", "exokit-core", "exokit-wire"],
         tests: &["exokit-ledger"],
     },
     Layer {

@@ -26,7 +26,7 @@ pub(crate) async fn run(settings: &Settings, args: &OrchestratorArgs) -> Result<
         let hint = "say where it is with --nats or EXOKIT_NATS_URL";
         return Err(CliError::unusable("usage", "routing", "tasks", "no NATS server is named", hint));
     };
-    // Rosters are believed by it: without one no vote verifies.
+    // The root key by which rosters are believed. Without one no vote verifies.
     let root = keys::root(settings, args.root.as_ref())?;
     let path = match &args.audit {
         Some(path) => path.clone(),

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use exokit_client::{Request, Transport, TransportError};
+use exokit_client::{Answer, Request, Transport, TransportError};
 use exokit_engine::engine::NoWatcher;
 use exokit_model::ids::OperationId;
 use exokit_service::Service;
 use exokit_service::admission::Limits;
 use exokit_wire::failure::Failure;
 use exokit_wire::verb::{Needs, Verb};
-use serde_json::value::RawValue;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
@@ -58,7 +57,8 @@ impl InProcess {
             return Ok(opened.service.clone());
         }
         let settings = &self.settings;
-        // Without credentials nothing is made.
+        // Opened first: a request without the credentials that it needs makes no
+        // state directory.
         let cloud = match needs {
             Needs::Ledger | Needs::Templates => None,
             Needs::Network => Some(Cloud::without_account(settings)?),
@@ -107,11 +107,7 @@ impl Transport for InProcess {
         &self.address
     }
 
-    async fn send(
-        &self,
-        request: &Request,
-        _timeout: Duration,
-    ) -> Result<Result<Box<RawValue>, Failure>, TransportError> {
+    async fn send(&self, request: &Request, _timeout: Duration) -> Result<Answer, TransportError> {
         let message = request.to_message()?;
         Ok(match self.service(needs(request)).await {
             Ok(service) => service.answer(request.verb, message.as_bytes()).await,

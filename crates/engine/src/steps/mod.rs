@@ -100,7 +100,7 @@ fn rollback_of(state: &OperationState, node: &Node, intent: Intent) -> bool {
     state.phase.is_rollback() || failed_attempt
 }
 
-/// A delete request that was refused, or of which nobody knows the outcome.
+/// The event of a delete request that was refused, failed, or took too long.
 fn delete_refused(node: &Node, id: &ResourceId, status: u16, message: String) -> Event {
     Event::DeleteRefused { node: node.key.clone(), id: id.clone(), status, message: message.into() }
 }
@@ -146,7 +146,7 @@ const UNREADABLE_MAX: u32 = 10;
 pub(crate) struct Patience(u32);
 
 impl Patience {
-    /// Observes until there is an answer.
+    /// Observes until there is an answer, as long as [`Patience::ask`] forgives.
     pub(crate) async fn insist<T, F>(observe: impl Fn() -> F) -> Result<T, StepEnd>
     where
         F: Future<Output = Result<T, ObserveError>>,

@@ -78,6 +78,11 @@ pub(super) fn condition(filter: &Filter) -> (&'static str, String) {
     }
 }
 
+/// The question for records behind `?1` that meet a condition on `?2`.
+pub(super) fn select_sql(condition: &str) -> String {
+    format!("SELECT seq, prev, hash, entry FROM records WHERE seq > ?1 AND {condition} ORDER BY seq LIMIT ?3")
+}
+
 /// Reads records, and checks each against its own hash, and against the one
 /// before where no other can be between them.
 pub(super) fn select(
@@ -87,10 +92,7 @@ pub(super) fn select(
     most: usize,
 ) -> Result<Vec<Record>, SqliteError> {
     let (condition, key) = condition(filter);
-    let sql = format!(
-        "SELECT seq, prev, hash, entry FROM records WHERE seq > ?1 AND {condition} ORDER BY seq LIMIT ?3"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&select_sql(condition))?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let mut rows = statement.query(params![to_column(after), key, most])?;
     let mut records: Vec<Record> = Vec::new();

@@ -573,8 +573,7 @@ fn no_question_reads_what_is_at_rest() {
     questions.extend(operations.iter().map(tables::operations_sql));
     questions.extend(filters.iter().map(|filter| {
         let (condition, key) = records::condition(filter);
-        let sql = format!("SELECT entry FROM records WHERE seq > ?1 AND {condition} ORDER BY seq");
-        (sql, vec![Value::from(1), key.into()])
+        (records::select_sql(condition), vec![Value::from(1), key.into(), Value::from(9)])
     }));
     questions.push((tables::READY_TIMES.to_owned(), texts(1)));
     questions.push((tables::HELD.to_owned(), texts(1)));

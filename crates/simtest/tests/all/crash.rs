@@ -9,7 +9,6 @@ use std::io::Write as _;
 use exokit_simtest::matrix::{Pairs, Row, all_cells, run, sum, table};
 use exokit_simtest::scenario::Verb;
 
-/// The work is made of small allocations; the product keeps the system's.
 /// Of T1 and T3 every distinct state after the first crash, of the others one
 /// of eight; of the states along each recovery one of so many, each time others.
 fn share(template: u16, _verb: Verb) -> Pairs {

@@ -1,5 +1,5 @@
-//! The engine, the service and the ledger under faults, in one program: each
-//! program that links them all takes as long to compile as one of them.
+//! The engine, the service and the ledger under faults, in one program:
+//! each further one would be linked with all of them again.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -13,11 +13,11 @@ mod oracle;
 mod races;
 mod ready;
 mod service;
-mod slots;
+mod step_limit;
 mod steps;
 mod swarm;
 mod torn;
 
-/// The tests allocate most of the time.
+/// The work is made of small allocations; the product keeps the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -24,7 +24,6 @@ use exokit_simtest::parallel::{side_by_side, threads};
 use exokit_simtest::rig::Rig;
 use exokit_simtest::scenario::{Scenario, Verb, inventory};
 
-/// The work is made of small allocations; the product keeps the system's.
 /// What a request meets.
 fn faults() -> Vec<(&'static str, Fault)> {
     let status = |status, after_effect| Fault::Status {

@@ -6,7 +6,6 @@ use std::path::Path;
 use exokit_simtest::swarm::schedule::Schedule;
 use exokit_simtest::swarm::{generate, run};
 
-/// The work is made of small allocations; the product keeps the system's.
 /// The schedules of mended failures, by name.
 fn kept() -> Vec<(String, Schedule)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schedules");

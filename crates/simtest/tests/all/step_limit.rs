@@ -1,4 +1,4 @@
-//! An operation with few slots: never more at once, and it ends all the same.
+//! A limit of the steps of an operation: never more at once, and it ends all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -37,30 +37,30 @@ fn most_at_once(records: &[Record]) -> usize {
     most
 }
 
-async fn rig(slots: usize) -> Rig {
+async fn rig(limit: usize) -> Rig {
     let mut rig = Rig::new(Config::default());
-    rig.steps_at_once = NonZeroUsize::new(slots);
+    rig.steps_at_once = NonZeroUsize::new(limit);
     rig.install_roster().await;
     rig
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]
-async fn a_life_never_uses_more_slots_than_there_are() {
-    for (template, slots, expected) in [(1, 1, 1), (7, 1, 1), (7, 2, 2), (7, 3, 3), (1, 10, 2), (7, 10, 5)] {
-        let rig = rig(slots).await;
+async fn a_life_never_has_more_steps_under_way_than_the_limit() {
+    for (template, limit, expected) in [(1, 1, 1), (7, 1, 1), (7, 2, 2), (7, 3, 3), (1, 10, 2), (7, 10, 5)] {
+        let rig = rig(limit).await;
         let (state, phase) = setup::provisioned(&rig, template).await.unwrap();
-        assert_eq!(phase, Phase::Succeeded, "T{template} with {slots}");
+        assert_eq!(phase, Phase::Succeeded, "T{template} with {limit}");
         let teardown = setup::approved_teardown(&rig, &state).await.unwrap();
         let phase = rig.engine().run(&teardown.operation).await.unwrap();
-        assert_eq!(phase, Phase::Succeeded, "T{template} with {slots}");
-        assert_eq!(oracle::judge(&rig), Vec::<String>::new(), "T{template} with {slots}");
-        assert_eq!(oracle::leftovers(&rig), Vec::<String>::new(), "T{template} with {slots}");
-        assert_eq!(most_at_once(&rig.ledger.durable()), expected, "T{template} with {slots}");
+        assert_eq!(phase, Phase::Succeeded, "T{template} with {limit}");
+        assert_eq!(oracle::judge(&rig), Vec::<String>::new(), "T{template} with {limit}");
+        assert_eq!(oracle::leftovers(&rig), Vec::<String>::new(), "T{template} with {limit}");
+        assert_eq!(most_at_once(&rig.ledger.durable()), expected, "T{template} with {limit}");
     }
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]
-async fn what_many_slots_began_is_brought_to_an_end_by_one() {
+async fn what_many_limit_began_is_brought_to_an_end_by_one() {
     let mut rig = rig(10).await;
     let state = setup::approved_provision(&rig, 7).await.unwrap();
     let engine = rig.engine();
