@@ -125,7 +125,8 @@ impl SqliteLedger {
         Ok(Self { paths, writes: Some(writes), reads: Some(reads), threads, watcher, plans })
     }
 
-    /// Lets the reader do `work`.
+    /// Lets the reader do `work`, which sees one state of the file whatever is
+    /// written meanwhile.
     async fn query<T, W>(&self, work: W) -> Result<T, LedgerError>
     where
         T: Send + 'static,
@@ -134,7 +135,7 @@ impl SqliteLedger {
         let (reply, answer) = oneshot::channel();
         let job: ReadJob = Box::new(move |connection| {
             // The caller may have gone away.
-            let _ = reply.send(work(connection));
+            let _ = reply.send(in_one_view(connection, work));
         });
         let sent = self.reads.as_ref().is_some_and(|reads| reads.send(job).is_ok());
         match (sent, answer.await) {
@@ -142,6 +143,14 @@ impl SqliteLedger {
             _ => Err(stopped()),
         }
     }
+}
+
+fn in_one_view<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, SqliteError>,
+) -> Result<T, SqliteError> {
+    let _view = connection.unchecked_transaction()?;
+    work(connection)
 }
 
 /// The clock of the machine, which all processes that share the file have.

@@ -148,9 +148,16 @@ pub(super) fn prepare(
         }
         _ => convert(paths, database, plans, progress).map_err(|error| paths.explain("converting", error))?,
     }
-    records::check_tail(database.connection())?;
-    let head = records::head(database.connection())?;
-    match ready(database.rows_head())?.head == head {
+    check_end(database.connection())
+}
+
+/// Checks the last records, and that the rows stand for the last one.
+fn check_end(connection: &Connection) -> Result<(), SqliteError> {
+    // One view of records and rows, whatever is appended meanwhile.
+    let _view = connection.unchecked_transaction()?;
+    records::check_tail(connection)?;
+    let head = records::head(connection)?;
+    match tables::head(connection)?.head == head {
         true => Ok(()),
         false => Err(tables::damaged(&format!("they do not stand for record {}", head.seq))),
     }

@@ -520,6 +520,35 @@ async fn rows_that_do_not_stand_for_the_records_stop_the_start() {
     assert!(matches!(asked, Err(LedgerError::Rows { .. })), "{asked:?}");
 }
 
+/// How often a ledger is opened while another one writes.
+const OPENS: usize = 300;
+
+#[test]
+fn a_ledger_opens_while_another_one_writes() {
+    let folder = folder();
+    let writer = open(folder.path());
+    let opened = AtomicI64::new(0);
+    let written = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let mut number = 0;
+            while opened.load(Ordering::Relaxed) < OPENS as i64 {
+                number += 1;
+                runtime.block_on(append(&writer, number)).unwrap();
+            }
+            number
+        });
+        for _ in 0..OPENS {
+            let another = SqliteLedger::open(folder.path());
+            // The writer ends, whatever comes of this one.
+            opened.fetch_add(if another.is_ok() { 1 } else { OPENS as i64 }, Ordering::Relaxed);
+            drop(another.unwrap());
+        }
+        writing.join().unwrap()
+    });
+    assert!(written > 50, "{written} records were written meanwhile");
+}
+
 #[tokio::test]
 async fn records_that_were_changed_or_cut_off_at_the_end_stop_the_start() {
     for (damage, seq) in [
