@@ -15,6 +15,8 @@ mod high_water;
 #[cfg(test)]
 mod lease_tests;
 mod liveness;
+#[cfg(test)]
+mod opening_tests;
 mod paths;
 mod records;
 mod schema;
