@@ -5,7 +5,7 @@
 //! reached the disk, so that many waiters share one flush. After a failed write
 //! it writes nothing more: only a new process may judge what is on the disk. A
 //! second thread reads. SQLite copies its write-ahead log into the database by
-//! itself, at every thousandth page.
+//! itself, each time it has 4,000 pages.
 
 mod audit;
 #[cfg(test)]
