@@ -18,4 +18,4 @@ pub use address::{Address, AddressError};
 pub use client::Client;
 pub use http::Http;
 pub use nats::Nats;
-pub use transport::{Answer, Request, Transport, TransportError};
+pub use transport::{Request, Transport, TransportError};

@@ -34,7 +34,7 @@ impl Request {
 }
 
 /// The result of an operation, or why it was refused.
-pub type Answer = Result<Box<RawValue>, Failure>;
+pub(crate) type Answer = Result<Box<RawValue>, Failure>;
 
 /// Why one attempt brought no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use exokit_client::{Answer, Request, Transport, TransportError};
+use exokit_client::{Request, Transport, TransportError};
 use exokit_engine::engine::NoWatcher;
 use exokit_model::ids::OperationId;
 use exokit_service::Service;
 use exokit_service::admission::Limits;
 use exokit_wire::failure::Failure;
 use exokit_wire::verb::{Needs, Verb};
+use serde_json::value::RawValue;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
@@ -107,7 +108,11 @@ impl Transport for InProcess {
         &self.address
     }
 
-    async fn send(&self, request: &Request, _timeout: Duration) -> Result<Answer, TransportError> {
+    async fn send(
+        &self,
+        request: &Request,
+        _timeout: Duration,
+    ) -> Result<Result<Box<RawValue>, Failure>, TransportError> {
         let message = request.to_message()?;
         Ok(match self.service(needs(request)).await {
             Ok(service) => service.answer(request.verb, message.as_bytes()).await,
