@@ -14,6 +14,7 @@ use super::liveness::{Holder, Liveness};
 use super::paths::{LedgerPaths, SqliteError};
 use super::records::{self, from_column, to_column};
 use super::tables;
+use super::write_ahead_log::WriteAheadLog;
 use crate::error::LedgerError;
 use crate::head::Head;
 use crate::lease::LeaseRow;
@@ -43,6 +44,11 @@ impl Database {
 
     pub(super) fn paths(&self) -> &LedgerPaths {
         &self.paths
+    }
+
+    /// Takes the copying of the write-ahead log over from SQLite.
+    pub(super) fn take_over_log(&mut self) -> Result<WriteAheadLog, SqliteError> {
+        Ok(WriteAheadLog::take_over(&mut self.connection)?)
     }
 
     /// Shows from now on that this process is alive.

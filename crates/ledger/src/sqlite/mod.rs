@@ -4,8 +4,7 @@
 //! up, up to 256 changes, in one transaction, and answers after the commit has
 //! reached the disk, so that many waiters share one flush. After a failed write
 //! it writes nothing more: only a new process may judge what is on the disk. A
-//! second thread reads. SQLite copies its write-ahead log into the database by
-//! itself, each time it has 4,000 pages.
+//! second thread reads.
 
 mod audit;
 #[cfg(test)]
@@ -25,6 +24,7 @@ mod tables;
 mod tests;
 #[cfg(test)]
 mod torn;
+mod write_ahead_log;
 mod writer;
 
 use std::path::Path;
@@ -109,11 +109,18 @@ impl SqliteLedger {
         let paths = LedgerPaths::prepare(folder)?;
         let plans = Plans::default();
         let explain = |error| paths.explain("opening", error);
-        let (database, high_water) = open_database(&paths, clock, &plans, progress).map_err(explain)?;
+        let (mut database, high_water) = open_database(&paths, clock, &plans, progress).map_err(explain)?;
+        let log = database.take_over_log().map_err(explain)?;
         let reader = open_reader(&paths).map_err(explain)?;
         let watcher = Arc::new(OnceLock::new());
-        let writer =
-            Writer { database, plans: plans.clone(), high_water, watcher: watcher.clone(), failed: None };
+        let writer = Writer {
+            database,
+            log,
+            plans: plans.clone(),
+            high_water,
+            watcher: watcher.clone(),
+            failed: None,
+        };
         let (writes, jobs) = mpsc::channel();
         let (reads, read_jobs) = mpsc::channel::<ReadJob>();
         let threads = vec![

@@ -120,15 +120,13 @@ const STEP: u64 = 5_000;
 /// How many statements a connection keeps prepared: all that we have.
 const STATEMENTS: usize = 64;
 
-/// Pages of the write-ahead log (16 MB) after which SQLite copies it into the
-/// database, while whoever commits waits. A proposal with its rows writes some
-/// 25 pages, so with SQLite's 1,000 more than one proposal in a hundred waits.
-const LOG_PAGES: i64 = 4_000;
-
 /// Settings that each connection needs.
 pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(super::paths::BUSY_SECONDS))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // What a savepoint would restore is else written to a file in /var/tmp, which
+    // costs more than the commit and may not be there to write to.
+    connection.pragma_update(None, "temp_store", "memory")?;
     // Without this SQLite plans a statement again for each value that is bound
     // to it, which takes longer than most of our statements.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -190,7 +188,6 @@ fn use_log(paths: &LedgerPaths, connection: &Connection) -> Result<(), SqliteErr
         let (doing, why) = ("switching to a write-ahead log in", format!("the journal mode stays {mode}"));
         return Err(LedgerError::Storage { doing, path: paths.file(), why }.into());
     }
-    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     Ok(connection.pragma_update(None, "synchronous", "full")?)
 }
 

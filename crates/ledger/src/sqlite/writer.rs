@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::database::Database;
 use super::high_water::HighWater;
+use super::write_ahead_log::WriteAheadLog;
 use crate::change::{Change, ChangeOutcome};
 use crate::error::LedgerError;
 use crate::head::Head;
@@ -28,6 +29,7 @@ pub(super) struct Job {
 /// The writer: it owns the connection that writes.
 pub(super) struct Writer {
     pub(super) database: Database,
+    pub(super) log: WriteAheadLog,
     pub(super) plans: Plans,
     pub(super) high_water: HighWater,
     pub(super) watcher: Arc<OnceLock<CommitWatcher>>,
@@ -67,6 +69,7 @@ impl Writer {
                 if let Some(head) = head {
                     self.high_water.note(head);
                 }
+                self.log.copy_if_long(self.database.connection());
             }
             Err(error) => {
                 for reply in replies {
