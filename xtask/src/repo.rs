@@ -56,14 +56,4 @@ mod tests {
         assert!(repo.has_example("exokit-sim", "serve"));
         assert!(!repo.has_example("exokit-model", "serve"));
     }
-
-    #[test]
-    fn each_of_our_crates_is_compiled_at_the_same_level() {
-        let repo = Repo::find().expect("the workspace");
-        let manifest = std::fs::read_to_string(repo.root.join("Cargo.toml")).expect("the manifest");
-        for package in &repo.metadata.packages {
-            let line = format!("\n{} = {{ opt-level = \"s\" }}\n", package.name);
-            assert!(manifest.contains(&line), "{} is not in [profile.release.package]", package.name);
-        }
-    }
 }
