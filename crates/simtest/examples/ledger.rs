@@ -143,8 +143,10 @@ fn at_rest(parked: &[u64]) -> Result<Option<String>, Failure> {
         points.push((*count as f64, rss * 1e6));
     }
     if let (Some(each), Some(first), Some(last)) = (slope(&points), points.first(), points.last()) {
+        // Zero has a sign, too, which says nothing.
+        let each = each.round() + 0.0;
         println!(
-            "\nMemory for each further parked environment: {each:.0} bytes (from {} to {}).",
+            "\nMemory for each further parked environment: {each} bytes (from {} to {}).",
             first.0, last.0
         );
     }
