@@ -20,7 +20,11 @@ import urllib.request
 
 import boto3
 import botocore.exceptions
+import yaml
 from botocore.config import Config
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import NameOID
 from exoscale.api import v2
 from exoscale.api.v2 import Client
 
@@ -247,6 +251,21 @@ class TestCompute(Cloud):
         )
         self.done(self.api.delete_sks_cluster(id=cluster))
 
+    def signed_by_its_authority(self, kubeconfig, seconds):
+        """Checks the certificates of a kubeconfig; gives groups and user."""
+        config = yaml.safe_load(kubeconfig)
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        decoded = base64.b64decode
+        authority = x509.load_pem_x509_certificate(decoded(cluster["certificate-authority-data"]))
+        client = x509.load_pem_x509_certificate(decoded(user["client-certificate-data"]))
+        client.verify_directly_issued_by(authority)
+        key = load_pem_private_key(decoded(user["client-key-data"]), password=None)
+        self.assertEqual(key.public_key(), client.public_key())
+        life = client.not_valid_after_utc - client.not_valid_before_utc
+        self.assertEqual(life.total_seconds(), seconds)
+        names = [NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME]
+        return [part.value for name in names for part in client.subject.get_attributes_for_oid(name)]
+
     def test_kubeconfig(self):
         cluster = self.cluster("kube")
         make = self.api.generate_sks_cluster_kubeconfig
@@ -254,7 +273,10 @@ class TestCompute(Cloud):
         self.assertIn("missing keys 'groups'", text)
         reply = make(id=cluster, user="admin", groups=["system:masters"], ttl=3600)
         config = base64.b64decode(reply["kubeconfig"]).decode()
-        self.assertIn(f"https://{cluster}.sks-{self.at['zone']}.exo.io:443", config)
+        endpoint = self.api.get_sks_cluster(id=cluster)["endpoint"]
+        self.assertEqual(endpoint, f"{cluster}.sks-{self.at['zone']}.exo.io")
+        self.assertIn(f"https://{endpoint}:443", config)
+        self.assertEqual(self.signed_by_its_authority(config, 3600), ["system:masters", "admin"])
         self.done(self.api.delete_sks_cluster(id=cluster))
 
     def test_balancer_locks_the_pool(self):

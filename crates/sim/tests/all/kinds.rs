@@ -20,7 +20,7 @@ fn a_cluster_takes_its_time_and_shows_its_reference_at_once() {
     bench.wait_ms(1);
     let cluster = bench.get(&format!("/sks-cluster/{id}"));
     assert_eq!(cluster["state"], "running");
-    assert_eq!(cluster["endpoint"], format!("https://{id}.sks-ch-dk-2.exo.io"));
+    assert_eq!(cluster["endpoint"], format!("{id}.sks-ch-dk-2.exo.io"));
     let path = format!("/operation/{}", operation["id"].as_str().unwrap());
     assert_eq!(bench.get(&path)["state"], "success");
 }
@@ -110,6 +110,13 @@ fn compute_refusals() -> Vec<Case> {
             "security-group",
         ),
         ("POST", "/sks-cluster-kubeconfig/{c}", json!({"user": "u"}), 400, "missing keys 'groups'"),
+        (
+            "POST",
+            "/sks-cluster-kubeconfig/{c}",
+            json!({"user": "u", "groups": [], "ttl": i64::MAX}),
+            400,
+            "'ttl' is out of range",
+        ),
         ("POST", "/security-group", json!({"name": "default"}), 409, "already exists"),
         ("POST", "/security-group/{g}/rules", rule(json!({"network": "0.0.0.0/0"})), 400, "start-port"),
         (

@@ -1,5 +1,9 @@
 //! SKS clusters, their versions and kubeconfigs.
 
+mod certificates;
+
+use certificates::Authority;
+
 use super::{Handlers, get, list, quota, security_group};
 use crate::codec::{base64, rfc3339};
 use crate::rng::LOWER;
@@ -70,7 +74,7 @@ fn create(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     fields.insert("state".to_owned(), json!("creating"));
     fields.insert("created-at".to_owned(), json!(rfc3339(world.now_ms())));
     let id = world.create(NewObject { kind: KIND, zone: Some(&call.zone), parent: None, doc });
-    let endpoint = format!("https://{id}.sks-{}.exo.io", call.zone);
+    let endpoint = format!("{id}.sks-{}.exo.io", call.zone);
     world.set(KIND, &id, "endpoint", endpoint);
     let ca = world.ids.word(crate::rng::MIXED, 88);
     if let Some(cluster) = world.find_mut(KIND, &id) {
@@ -201,25 +205,37 @@ pub(crate) fn before_removal(world: &mut World, id: &str) {
     }
 }
 
-/// PEM armour around bytes that only look like what they are named: nothing
-/// behind the endpoint checks them.
-fn pem(label: &str, content: &str) -> String {
-    let inner = base64(content.as_bytes());
-    base64(format!("-----BEGIN {label}-----\n{inner}\n-----END {label}-----\n").as_bytes())
+/// The authorities of a cluster that a client can ask for. Whether they are
+/// really different ones is not recorded anywhere: a guess.
+const AUTHORITIES: [&str; 3] = [API_SERVER, "aggregation", "kubelet"];
+
+/// The authority of the API server and of its clients.
+const API_SERVER: &str = "control-plane";
+
+fn authority_of(cluster: &Object, name: &str) -> Result<Authority, Refusal> {
+    let seed = format!("{name} {}", cluster.hidden["ca"]);
+    Authority::new(&seed, cluster.created_ms).map_err(|error| Refusal::bad(error.to_string()))
 }
+
+/// Life of a kubeconfig in seconds where the request does not say: 30 days.
+const KUBECONFIG_SECONDS: i64 = 30 * 86_400;
 
 fn kubeconfig(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let cluster = world.get(KIND, call.param("id"), &call.zone)?;
-    let (name, user) = (cluster.text("name").to_owned(), call.text("user").to_owned());
-    let server = format!("{}:443", cluster.text("endpoint"));
-    let ca = pem("CERTIFICATE", &cluster.hidden["ca"]);
-    if call.number("ttl") == Some(0) {
-        return Err(Refusal::bad("'ttl' is out of range"));
-    }
-    let nonce = world.ids.word(LOWER, 32);
-    let groups = call.body["groups"].to_string();
-    let certificate = pem("CERTIFICATE", &format!("CN={user} O={groups} {nonce}"));
-    let key = pem("RSA PRIVATE KEY", &format!("key {nonce}"));
+    let (id, name, user) = (cluster.id.clone(), cluster.text("name").to_owned(), call.text("user"));
+    let server = format!("https://{}:443", cluster.text("endpoint"));
+    let authority = authority_of(cluster, API_SERVER)?;
+    let out_of_range = || Refusal::bad("'ttl' is out of range");
+    let seconds = match call.body.get("ttl") {
+        None => KUBECONFIG_SECONDS,
+        Some(ttl) => ttl.as_i64().filter(|seconds| *seconds > 0).ok_or_else(out_of_range)?,
+    };
+    let groups: Vec<&str> =
+        call.body["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let now = world.now_ms();
+    let until = seconds.checked_mul(1000).and_then(|ms| now.checked_add(ms)).ok_or_else(out_of_range)?;
+    let seed = format!("client {}", world.ids.word(LOWER, 32));
+    let client = authority.issue(&seed, user, &groups, [now, until]).map_err(|_| out_of_range())?;
     // JSON strings are YAML strings, so no name can break out of its field.
     let text = format!(
         "apiVersion: v1\nkind: Config\nclusters:\n- name: {name}\n  cluster:\n    \
@@ -230,15 +246,23 @@ fn kubeconfig(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
         name = json!(name),
         server = json!(server),
         user = json!(user),
+        ca = base64(pem(&authority)?.as_bytes()),
+        certificate = base64(client.certificate.as_bytes()),
+        key = base64(client.key.as_bytes()),
     );
-    let id = call.param("id").to_owned();
-    Ok(HandlerReply::Json(json!({"kubeconfig": base64(text.as_bytes())}), Effect::updated(KIND, &id)))
+    let kubeconfig = base64(text.as_bytes());
+    Ok(HandlerReply::Json(json!({"kubeconfig": kubeconfig}), Effect::updated(KIND, &id)))
 }
 
 fn authority(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
-    if !["aggregation", "control-plane", "kubelet"].contains(&call.param("authority")) {
+    if !AUTHORITIES.contains(&call.param("authority")) {
         return Err(Refusal::bad("no such authority"));
     }
     let cluster = world.get(KIND, call.param("id"), &call.zone)?;
-    HandlerReply::read(json!({"cacert": pem("CERTIFICATE", &cluster.hidden["ca"])}))
+    let authority = authority_of(cluster, call.param("authority"))?;
+    HandlerReply::read(json!({"cacert": base64(pem(&authority)?.as_bytes())}))
+}
+
+fn pem(authority: &Authority) -> Result<String, Refusal> {
+    authority.pem().map_err(|error| Refusal::bad(error.to_string()))
 }
