@@ -44,7 +44,7 @@ async fn an_older_ledger_that_was_put_back_is_refused() {
 
     put_back(&later);
     assert_eq!(append(&open(path), 3).await.unwrap()[0].seq, 3);
-    // Whoever means it removes the note.
+    // Without the note the older ledger opens.
     fs::remove_file(path.join("ledger.head")).unwrap();
     put_back(&later);
     assert_eq!(append(&open(path), 4).await.unwrap()[0].seq, 3);

@@ -246,7 +246,7 @@ fn kubeconfig(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
         name = json!(name),
         server = json!(server),
         user = json!(user),
-        ca = base64(pem(&authority)?.as_bytes()),
+        ca = encoded(&authority)?,
         certificate = base64(client.certificate.as_bytes()),
         key = base64(client.key.as_bytes()),
     );
@@ -260,9 +260,11 @@ fn authority(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     }
     let cluster = world.get(KIND, call.param("id"), &call.zone)?;
     let authority = authority_of(cluster, call.param("authority"))?;
-    HandlerReply::read(json!({"cacert": base64(pem(&authority)?.as_bytes())}))
+    HandlerReply::read(json!({"cacert": encoded(&authority)?}))
 }
 
-fn pem(authority: &Authority) -> Result<String, Refusal> {
-    authority.pem().map_err(|error| Refusal::bad(error.to_string()))
+/// The certificate of an authority as the API shows it: PEM in base64.
+fn encoded(authority: &Authority) -> Result<String, Refusal> {
+    let pem = authority.pem().map_err(|error| Refusal::bad(error.to_string()))?;
+    Ok(base64(pem.as_bytes()))
 }

@@ -111,7 +111,7 @@ fn sign(
         .build::<_, ed25519_dalek::Signature>(signer)
 }
 
-/// What a certificate says besides key and times.
+/// The names and the purpose of a certificate.
 struct Profile {
     issuer: Name,
     subject: Name,
