@@ -76,6 +76,7 @@ fn request(operation: &str, method: Method, path: &str) -> RequestTemplate {
         path: path.to_owned(),
         body: (method == Method::Post).then(|| json!({"name": operation})),
         slots: Default::default(),
+        secrets: Default::default(),
     }
 }
 

@@ -10,6 +10,7 @@ fn create() -> ConcreteRequest {
         method: Method::Post,
         path: "/v2/security-group".into(),
         body: br#"{"name":"demo"}"#.to_vec(),
+        secrets: std::collections::BTreeMap::new(),
     }
 }
 
@@ -20,6 +21,7 @@ fn storage_request(method: Method, body: &str) -> ConcreteRequest {
         method,
         path: "/my-bucket".into(),
         body: body.into(),
+        secrets: std::collections::BTreeMap::new(),
     }
 }
 

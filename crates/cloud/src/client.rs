@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 
 use crate::budget::Budget;
 use crate::clock::{Clock, Skew};
+use crate::cluster::ClusterIdentity;
 use crate::config::CloudConfig;
 use crate::endpoint::Endpoints;
 use crate::outcome::{CallError, Fault};
@@ -37,7 +38,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
 
 /// How long the signature of a read holds, as in egoscale.
-const READ_SIGNATURE: Duration = Duration::from_secs(600);
+pub(crate) const READ_SIGNATURE: Duration = Duration::from_secs(600);
 
 /// The one list that the API gives unsigned. A restricted key gets 403 on the
 /// signed form (egoscale, pull request 767).
@@ -115,7 +116,7 @@ impl Client {
     pub async fn read(&self, zone: &Zone, operation: &str, path: &str) -> Result<Reply, CallError> {
         let base = self.inner.endpoints.api(zone);
         let reply = self
-            .attempt(operation, &|now| {
+            .attempt(Server::Account, operation, &|now| {
                 let expires = now + READ_SIGNATURE;
                 let signer = (path != UNSIGNED_PATH).then_some((&self.inner.credentials, expires));
                 api_request(&base, signer, http::Method::GET, path, Bytes::new())
@@ -140,7 +141,7 @@ impl Client {
     /// One reading call to object storage.
     pub(crate) async fn read_storage(&self, zone: &Zone, call: &Call) -> Result<HttpResponse, CallError> {
         let base = self.inner.endpoints.sos(zone);
-        self.attempt(call.operation, &|now| {
+        self.attempt(Server::Account, call.operation, &|now| {
             storage_request(&base, &self.inner.credentials, zone, call, now, READ_SIGNATURE)
         })
         .await
@@ -148,8 +149,9 @@ impl Client {
 
     /// Tries a read until it gives a definite reply or the attempts are used
     /// up. Each attempt takes its turn in the budget and is signed anew.
-    async fn attempt(
+    pub(crate) async fn attempt(
         &self,
+        server: Server,
         operation: &str,
         build: &(dyn Fn(Timestamp) -> Result<HttpRequest, RequestError> + Sync),
     ) -> Result<HttpResponse, CallError> {
@@ -157,9 +159,10 @@ impl Client {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match self.patient {
-                true => self.inner.budget.take_low_priority().await,
-                false => self.inner.budget.take().await,
+            match (server, self.patient) {
+                (Server::Cluster, _) => {}
+                (Server::Account, true) => self.inner.budget.take_low_priority().await,
+                (Server::Account, false) => self.inner.budget.take().await,
             }
             let request = build(self.inner.clock.now())
                 .map_err(|source| CallError::Request { operation: operation.to_owned(), source })?;
@@ -210,6 +213,7 @@ impl Client {
         limit: Duration,
     ) -> Result<HttpResponse, TransportError> {
         let host = host_of(request.uri());
+        let server = Server::of(&request);
         let sent = self.inner.clock.now();
         let reply = match tokio::time::timeout(limit, self.inner.transport.clone().oneshot(request)).await {
             Ok(outcome) => outcome?,
@@ -218,6 +222,11 @@ impl Client {
             }
         };
         let received = self.inner.clock.now();
+        match reply.body().len() > REPLY_BYTES_MAX {
+            true => return Err(TransportError::TooLong { host }),
+            false if server == Server::Cluster => return Ok(reply),
+            false => {}
+        }
         if let Some(date) = reply.headers().get("date").and_then(|date| date.to_str().ok())
             && let Some(skew) = Skew::measure(date, sent, received)
         {
@@ -228,9 +237,25 @@ impl Client {
         {
             self.inner.budget.pause(pause);
         }
-        match reply.body().len() > REPLY_BYTES_MAX {
-            true => Err(TransportError::TooLong { host }),
-            false => Ok(reply),
+        Ok(reply)
+    }
+}
+
+/// What a request goes to. The budget and the clock's skew are those of the
+/// account's interfaces; the API server of a cluster has its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Server {
+    /// The Exoscale API or object storage.
+    Account,
+    /// The API server of a cluster.
+    Cluster,
+}
+
+impl Server {
+    fn of(request: &HttpRequest) -> Self {
+        match request.extensions().get::<Arc<ClusterIdentity>>() {
+            Some(_) => Server::Cluster,
+            None => Server::Account,
         }
     }
 }

@@ -8,6 +8,7 @@
 //!   the caller has read;
 //! - [`budget`] spaces the calls, [`clock`] tells the time and the skew;
 //! - [`public_prices`] fetches what Exoscale publishes, without credentials;
+//! - [`cluster`] reaches the API server of a Kubernetes cluster;
 //! - [`client`] reads; [`change`] sends changes, the only place that does, and
 //!   asks for a permit first; [`reply`] and [`outcome`] are what they come to.
 //!   Each call is a span.
@@ -17,6 +18,7 @@ pub mod budget;
 pub mod change;
 pub mod client;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod endpoint;
 pub mod network;
@@ -24,6 +26,7 @@ pub mod outcome;
 pub mod public_prices;
 pub mod reply;
 pub mod request;
+pub mod secret_values;
 pub mod signing;
 mod span;
 mod storage;

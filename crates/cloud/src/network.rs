@@ -9,7 +9,8 @@
 //! so the program also runs in an empty container, and with the `ring`
 //! provider, which is set for this client only and not for the process.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -19,6 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tower::util::BoxCloneSyncService;
 
+use crate::cluster::ClusterIdentity;
 use crate::transport::{
     Cause, HttpRequest, HttpResponse, REPLY_BYTES_MAX, Transport, TransportError, host_of,
 };
@@ -35,16 +37,13 @@ pub struct NetworkOptions {
     /// Longest time for name resolution, TCP and TLS together.
     pub connect_timeout: Duration,
     /// Certificate authorities in PEM form to trust as well, for a private
-    /// endpoint or for the API server of a Kubernetes cluster.
+    /// endpoint.
     pub extra_ca_pem: Option<String>,
-    /// Certificate chain and private key in PEM form to present to the
-    /// server, as the kubeconfig of an SKS cluster holds them.
-    pub client_identity_pem: Option<SecretString>,
 }
 
 impl Default for NetworkOptions {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(10), extra_ca_pem: None, client_identity_pem: None }
+        Self { connect_timeout: Duration::from_secs(10), extra_ca_pem: None }
     }
 }
 
@@ -57,20 +56,21 @@ impl Default for NetworkOptions {
 /// # Errors
 /// [`TransportError::Setup`] when a given certificate or key cannot be used.
 pub fn real(options: &NetworkOptions) -> Result<Transport, TransportError> {
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls(options)?)
-        .user_agent(concat!("exokit/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(options.connect_timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .referer(false)
-        .build()
-        .map_err(setup("the HTTP client"))?;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    if let Some(pem) = &options.extra_ca_pem {
+        add_authorities(&mut roots, "the extra certificate authority", pem)?;
+    }
+    let client = client(options, tls(roots, None)?, None)?;
     let turns = Arc::new(Semaphore::new(REQUESTS_MAX));
-    Ok(BoxCloneSyncService::new(tower::service_fn(move |request| {
-        let (client, turns) = (client.clone(), Arc::clone(&turns));
+    let clusters = Arc::new(ClusterClients { options: options.clone(), clients: Mutex::default() });
+    Ok(BoxCloneSyncService::new(tower::service_fn(move |request: HttpRequest| {
+        let (client, turns, clusters) = (client.clone(), Arc::clone(&turns), Arc::clone(&clusters));
         async move {
+            let client = match request.extensions().get::<Arc<ClusterIdentity>>() {
+                Some(identity) => clusters.client(identity)?,
+                None => client,
+            };
             // Nobody closes it, so that a turn always comes.
             let _turn = turns.acquire().await;
             send(client, request).await
@@ -78,24 +78,84 @@ pub fn real(options: &NetworkOptions) -> Result<Transport, TransportError> {
     })))
 }
 
+/// The clients for API servers of clusters: one for each identity in use, since
+/// the certificate belongs to the connection.
+struct ClusterClients {
+    options: NetworkOptions,
+    clients: Mutex<Vec<(Weak<ClusterIdentity>, reqwest::Client)>>,
+}
+
+impl ClusterClients {
+    fn client(&self, identity: &Arc<ClusterIdentity>) -> Result<reqwest::Client, TransportError> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|(known, _)| known.strong_count() > 0);
+        let known = clients.iter().find(|(known, _)| known.as_ptr() == Arc::as_ptr(identity));
+        if let Some((_, client)) = known {
+            return Ok(client.clone());
+        }
+        let mut roots = rustls::RootCertStore::empty();
+        add_authorities(&mut roots, "the authority of the cluster", &identity.authority_pem)?;
+        let client = client(&self.options, tls(roots, Some(&identity.client_pem))?, identity.address)?;
+        clients.push((Arc::downgrade(identity), client.clone()));
+        Ok(client)
+    }
+}
+
+/// A client that connects to `address`, where given, whatever the URL says.
+fn client(
+    options: &NetworkOptions,
+    tls: rustls::ClientConfig,
+    address: Option<SocketAddr>,
+) -> Result<reqwest::Client, TransportError> {
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(concat!("exokit/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(options.connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false);
+    if let Some(address) = address {
+        builder = builder.dns_resolver(Arc::new(OneAddress(address)));
+    }
+    builder.build().map_err(setup("the HTTP client"))
+}
+
+/// Resolves every name to one address.
+struct OneAddress(SocketAddr);
+
+impl reqwest::dns::Resolve for OneAddress {
+    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let addresses: reqwest::dns::Addrs = Box::new(std::iter::once(self.0));
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
+}
+
 fn setup<E: Into<Cause>>(what: &'static str) -> impl FnOnce(E) -> TransportError {
     move |error| TransportError::Setup { what, source: error.into() }
 }
 
-fn tls(options: &NetworkOptions) -> Result<rustls::ClientConfig, TransportError> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-    if let Some(pem) = &options.extra_ca_pem {
-        for certificate in certificates("the extra certificate authority", pem)? {
-            roots.add(certificate).map_err(setup("the extra certificate authority"))?;
-        }
+fn add_authorities(
+    roots: &mut rustls::RootCertStore,
+    what: &'static str,
+    pem: &str,
+) -> Result<(), TransportError> {
+    for certificate in certificates(what, pem)? {
+        roots.add(certificate).map_err(setup(what))?;
     }
+    Ok(())
+}
+
+fn tls(
+    roots: rustls::RootCertStore,
+    identity_pem: Option<&SecretString>,
+) -> Result<rustls::ClientConfig, TransportError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(setup("the TLS versions"))?
         .with_root_certificates(roots);
-    let mut config = match &options.client_identity_pem {
+    let mut config = match identity_pem {
         None => builder.with_no_client_auth(),
         Some(pem) => {
             let what = "the client certificate";
@@ -224,14 +284,20 @@ mod tests {
         assert!(matches!(error, TransportError::TooLong { .. }), "{error:?}");
     }
 
-    #[test]
-    fn a_bad_certificate_is_an_error_and_not_a_panic() {
+    #[tokio::test]
+    async fn a_bad_certificate_is_an_error_and_not_a_panic() {
         for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             let options = NetworkOptions { extra_ca_pem: Some(pem.into()), ..NetworkOptions::default() };
             assert!(matches!(real(&options), Err(TransportError::Setup { .. })), "{pem:?}");
-            let options =
-                NetworkOptions { client_identity_pem: Some(pem.into()), ..NetworkOptions::default() };
-            assert!(matches!(real(&options), Err(TransportError::Setup { .. })), "{pem:?}");
+            let identity = ClusterIdentity {
+                authority_pem: pem.into(),
+                client_pem: SecretString::from(pem),
+                address: None,
+            };
+            let mut request = get("https://127.0.0.1:1/".into());
+            request.extensions_mut().insert(Arc::new(identity));
+            let error = real(&NetworkOptions::default()).unwrap().oneshot(request).await.unwrap_err();
+            assert!(matches!(error, TransportError::Setup { .. }), "{pem:?}");
         }
     }
 }

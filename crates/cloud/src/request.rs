@@ -35,6 +35,12 @@ pub enum RequestError {
         /// Its path.
         path: String,
     },
+    /// A secret slot of the request has no value, or no place.
+    #[error("the secret of {pointer:?} is not known")]
+    Secret {
+        /// Its place in the body.
+        pointer: String,
+    },
     /// A part of the request cannot stand in an HTTP message.
     #[error("the request cannot be written as HTTP")]
     Http(#[from] http::Error),
@@ -43,7 +49,7 @@ pub enum RequestError {
 /// Endpoint and path as a URL. The libraries below would silently resolve
 /// `..`, drop line ends and more; what they would change is refused here, so
 /// that the path which is signed is the path which is sent.
-fn address(base: &str, path: &str) -> Result<Url, RequestError> {
+pub(crate) fn address(base: &str, path: &str) -> Result<Url, RequestError> {
     let whole = format!("{base}{path}");
     match Url::parse(&whole) {
         Ok(url) if path.starts_with('/') && url.fragment().is_none() && url.as_str() == whole => Ok(url),
@@ -183,6 +189,7 @@ mod tests {
             method: exokit_model::request::Method::Put,
             path: "/b".into(),
             body: br#"{"acl":"private"}"#.to_vec(),
+            secrets: std::collections::BTreeMap::new(),
         };
         let Some(Change::Single(call)) = Change::of(&planned) else { panic!() };
         let zone = "ch-dk-2".parse().unwrap();

@@ -408,6 +408,7 @@ mod tests {
             method,
             path: path.into(),
             body: body.into(),
+            secrets: std::collections::BTreeMap::new(),
         };
         let of = |method, path: &str, body: &str| Change::of(&request(method, path, body));
         let Some(Change::Single(create)) = of(Method::Put, "/b", r#"{"acl":"public-read"}"#) else {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use exokit_model::event::{Event, Record, Sealed};
 use exokit_model::graph::{Graph, Node};
 use exokit_model::ids::{NodeKey, ResourceId};
+use exokit_model::kind::Kind;
 use exokit_model::text::ForeignText;
 use jiff::Timestamp;
 
@@ -212,8 +213,27 @@ impl Facts {
             .ok_or_else(|| illegal(&format!("{:?}", facts.state)))?;
         note(facts, event, record.entry.at);
         facts.state = next;
+        if let (Kind::SksCluster, Event::ResourceGone { .. }) = (node.kind, event) {
+            self.lose_objects(graph, key, record.entry.at);
+        }
         Ok(())
     }
+
+    /// What was inside a cluster is gone with it.
+    fn lose_objects(&mut self, graph: &Graph, cluster: &NodeKey, at: Timestamp) {
+        for node in graph.dependents(cluster).filter(|node| node.kind.is_kubernetes()) {
+            if let Some(facts) = self.nodes.get_mut(&node.key) {
+                facts.state = NodeState::Missing;
+                facts.settled_at = Some(at);
+            }
+        }
+    }
+}
+
+/// Whether a create request in doubt is simply sent again: a server-side apply
+/// of the same bytes has one effect however often it arrives.
+pub(crate) fn is_repeatable(node: &Node) -> bool {
+    node.kind.is_kubernetes()
 }
 
 /// The state after an event; none when the event does not fit.
@@ -223,6 +243,9 @@ fn next_state(node: &Node, state: &NodeState, event: &Event, at: Timestamp) -> O
         |id: &ResourceId, step| S::Deleting { id: id.clone(), step, accepted: false, cloud_operation: None };
     let next = match (state, event) {
         (S::Missing, Event::CreateIntended { expires_at, .. }) => S::Intended { expires_at: *expires_at },
+        (S::Intended { .. }, Event::CreateIntended { expires_at, .. }) if is_repeatable(node) => {
+            S::Intended { expires_at: *expires_at }
+        }
         (S::Intended { .. }, Event::CreateAccepted { id, cloud_operation, .. }) => {
             S::Accepted { id: id.clone(), cloud_operation: cloud_operation.clone(), since: at }
         }
@@ -269,6 +292,7 @@ fn next_state(node: &Node, state: &NodeState, event: &Event, at: Timestamp) -> O
 fn note(facts: &mut NodeFacts, event: &Event, at: Timestamp) {
     match event {
         Event::CreateIntended { attempt, .. } => {
+            facts.note_broken_off("it was broken off and is sent again");
             facts.attempts = *attempt;
             facts.doubted = false;
             facts.made_here = true;

@@ -17,7 +17,7 @@ use exokit_model::plan::Action;
 use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 
-use crate::node_state::{Facts, NodeFacts, NodeState};
+use crate::node_state::{Facts, NodeFacts, NodeState, is_repeatable};
 
 /// Most create attempts of one node whose earlier attempts had no effect or
 /// failed.
@@ -121,6 +121,10 @@ fn toward_present(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) ->
             .then(|| StepAction::Create { attempt: own.attempts + 1, refusals: own.create_refusals }),
         NodeState::Ready { .. } => None,
         NodeState::Failed { id } => Some(delete(own, id, 0)),
+        NodeState::Intended { .. } if is_repeatable(node) && exhausted(own).is_none() => {
+            let refusals = own.recent_attempts();
+            Some(StepAction::Create { attempt: own.attempts + 1, refusals })
+        }
         _ => in_flight(own),
     }
 }
@@ -143,14 +147,30 @@ fn may_create(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> boo
 }
 
 fn toward_absent(graph: &Graph, facts: &Facts, node: &Node, own: &NodeFacts) -> Option<StepAction> {
-    let missing = |node: &Node| facts.get(&node.key).is_some_and(|facts| facts.state == NodeState::Missing);
+    let is_no_obstacle = |node: &Node| {
+        facts.get(&node.key).is_some_and(|own| own.state == NodeState::Missing || is_left_behind(node, own))
+    };
     match &own.state {
         NodeState::Missing => None,
+        _ if is_left_behind(node, own) => None,
         NodeState::Ready { id } | NodeState::Failed { id } => {
-            graph.dependents(&node.key).all(missing).then(|| delete(own, id, 0))
+            graph.dependents(&node.key).all(is_no_obstacle).then(|| delete(own, id, 0))
         }
         _ => in_flight(own),
     }
+}
+
+/// Refusals of a delete, none of which came from the API server, after which an
+/// object is left to go with its cluster. What it has outside is removed there.
+const UNREACHABLE_MAX: u32 = 6;
+
+/// Whether an object inside a cluster is removed by removing the cluster.
+fn is_left_behind(node: &Node, own: &NodeFacts) -> bool {
+    let is_unreachable = node.kind.is_kubernetes()
+        && matches!(own.state, NodeState::Deleting { .. })
+        && own.delete_status == 0
+        && own.delete_refusals >= UNREACHABLE_MAX;
+    node.kind.goes_with_cluster() || is_unreachable
 }
 
 /// What is under way is brought to an end whatever is wanted: an unsettled
@@ -232,7 +252,7 @@ const FORBIDDEN_MAX: u32 = 3;
 
 fn stuck_delete(node: &Node, own: &NodeFacts) -> Option<NeedsHuman> {
     let message = || own.last_problem.clone().unwrap_or_default();
-    let deleting = matches!(own.state, NodeState::Deleting { .. });
+    let deleting = matches!(own.state, NodeState::Deleting { .. }) && !is_left_behind(node, own);
     match (deleting, own.delete_forbidden, own.delete_refusals) {
         (true, FORBIDDEN_MAX.., _) => {
             Some(NeedsHuman::Credentials { status: own.delete_status, message: message() })
@@ -248,7 +268,9 @@ fn stuck_delete(node: &Node, own: &NodeFacts) -> Option<NeedsHuman> {
 /// cloud also answers 403 for a database version or plan that it does not
 /// offer, and for a key whose role is not known everywhere yet.
 fn is_about_credentials(kind: Kind, status: u16) -> bool {
-    let ambiguous = matches!(kind, Kind::DbaasPg | Kind::DbaasValkey | Kind::ApiKey);
+    // The API server of a cluster answers 403 for what a quota or the security
+    // level of a namespace forbids.
+    let ambiguous = matches!(kind, Kind::DbaasPg | Kind::DbaasValkey | Kind::ApiKey) || kind.is_kubernetes();
     status == 401 || (status == 403 && !ambiguous)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use exokit_cloud::cluster::ClusterAccess;
 use exokit_kinds::{Lifecycle, Observed};
 use exokit_model::event::{Difference, Event};
 use exokit_model::graph::Node;
@@ -45,8 +46,14 @@ impl Engine {
         let mut lists: BTreeMap<(Kind, Zone), Vec<Observed>> = BTreeMap::new();
         let mut differences = Vec::new();
         let recorded = environment.recorded();
+        let mut access = None;
         for item in &recorded {
             let node = &item.node;
+            if node.kind.is_kubernetes() {
+                let seen = self.read_object(provision, node, &item.id, &mut access).await?;
+                differences.extend(differences_from(provision, node, seen));
+                continue;
+            }
             let place = (node.kind, node.zone.clone());
             if !lists.contains_key(&place) {
                 let listed = observe::list(&self.parts().client, node.kind, &node.zone).await?;
@@ -67,35 +74,61 @@ impl Engine {
         id: &ResourceId,
         listed: bool,
     ) -> Result<Vec<Difference>, ObserveError> {
-        let presence = |observed: &str| {
-            vec![Difference {
-                node: node.key.clone(),
-                field: "presence".into(),
-                planned: "ready".into(),
-                observed: observed.into(),
-            }]
+        let seen = match listed {
+            true => {
+                let parent = parent_of(provision, node);
+                observe::get(&self.parts().client, node.kind, id, parent.as_ref(), &node.zone).await?
+            }
+            false => None,
         };
-        if planted(Mutant::DriftBlind) {
-            return Ok(Vec::new());
-        }
-        if !listed {
-            return Ok(presence("absent"));
-        }
-        let behaviour = exokit_kinds::of(node.kind);
-        let parent = behaviour.parent.and_then(|kind| {
-            let parent = provision.plan.graph.nodes().iter().find(|other| other.kind == kind)?;
-            provision.facts.get(&parent.key)?.id().cloned()
-        });
-        let seen = observe::get(&self.parts().client, node.kind, id, parent.as_ref(), &node.zone).await?;
-        let Some(observed) = seen else { return Ok(presence("absent")) };
-        if matches!(observed.lifecycle, Lifecycle::Failed | Lifecycle::Deleting) {
-            return Ok(presence(if observed.lifecycle == Lifecycle::Failed {
-                "in error"
-            } else {
-                "being removed"
-            }));
-        }
-        let Some(planned) = planned_body(provision, node) else { return Ok(Vec::new()) };
-        Ok(behaviour.compare(&node.key, &planned, &observed))
+        Ok(differences_from(provision, node, seen))
+    }
+
+    /// Reads an object inside the environment's cluster, with access that is
+    /// issued for the first one.
+    async fn read_object(
+        &self,
+        provision: &OperationState,
+        node: &Node,
+        id: &ResourceId,
+        access: &mut Option<ClusterAccess>,
+    ) -> Result<Option<Observed>, ObserveError> {
+        let Some(cluster) = parent_of(provision, node) else { return Ok(None) };
+        let Some(read) = exokit_kinds::kubernetes::get(node, &cluster) else { return Ok(None) };
+        let access = match access {
+            Some(access) => access,
+            None => access.insert(self.read_access(&node.zone, &cluster).await?),
+        };
+        observe::object(&self.parts().client, access, node, Some(id), &read).await
+    }
+}
+
+/// Id of the resource that a node's resource is part of.
+fn parent_of(provision: &OperationState, node: &Node) -> Option<ResourceId> {
+    let kind = exokit_kinds::of(node.kind).parent?;
+    let parent = provision.plan.graph.nodes().iter().find(|other| other.kind == kind)?;
+    provision.facts.get(&parent.key)?.id().cloned()
+}
+
+fn differences_from(provision: &OperationState, node: &Node, seen: Option<Observed>) -> Vec<Difference> {
+    if planted(Mutant::DriftBlind) {
+        return Vec::new();
+    }
+    let presence = |observed: &str| {
+        vec![Difference {
+            node: node.key.clone(),
+            field: "presence".into(),
+            planned: "ready".into(),
+            observed: observed.into(),
+        }]
+    };
+    let Some(observed) = seen else { return presence("absent") };
+    match observed.lifecycle {
+        Lifecycle::Failed => presence("in error"),
+        Lifecycle::Deleting => presence("being removed"),
+        Lifecycle::Pending | Lifecycle::Ready => match planned_body(provision, node) {
+            Some(planned) => exokit_kinds::of(node.kind).compare(&node.key, &planned, &observed),
+            None => Vec::new(),
+        },
     }
 }

@@ -116,7 +116,7 @@ impl Run<'_> {
         let state = self.state().clone();
         let head = self.engine.check_start(&state).await?;
         let unchanged = Condition::environment(&state.plan.environment, head);
-        self.record_if(unchanged, Event::OperationStarted { digest: state.digest }).await
+        self.record_if(unchanged, vec![Event::OperationStarted { digest: state.digest }]).await
     }
 
     /// The loop. Steps run side by side, as many as [`admit`] lets; each is on

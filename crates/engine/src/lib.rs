@@ -6,6 +6,7 @@
 
 pub mod catalog;
 mod certificate;
+mod cluster_access;
 mod contention_backoff;
 mod daily_requests;
 pub mod drift;
@@ -24,6 +25,7 @@ pub mod propose;
 pub mod roster_cache;
 mod run;
 mod sealed_plan;
+mod secrets;
 mod start;
 mod step_limit;
 mod steps;

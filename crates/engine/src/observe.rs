@@ -4,9 +4,11 @@
 //! gone only when the cloud says so.
 
 use exokit_cloud::client::Client;
+use exokit_cloud::cluster::ClusterAccess;
 use exokit_cloud::outcome::CallError;
 use exokit_cloud::reply::Reply;
 use exokit_kinds::{DecodeError, Observed, Read};
+use exokit_model::graph::Node;
 use exokit_model::ids::{ResourceId, Zone};
 use exokit_model::kind::Kind;
 use exokit_model::request::Api;
@@ -25,17 +27,23 @@ pub struct ObserveError {
 #[error(transparent)]
 enum Cause {
     /// The cloud gave no usable answer.
-    Call(#[from] CallError),
+    Call(CallError),
+    /// The API server of a cluster gave none.
+    Cluster(CallError),
     /// The answer is not what the API promises.
     Decode(#[from] DecodeError),
 }
 
 impl ObserveError {
     pub(crate) fn call(what: &str, zone: &Zone, source: CallError) -> Self {
-        Self { what: what.to_owned(), zone: zone.clone(), source: source.into() }
+        Self { what: what.to_owned(), zone: zone.clone(), source: Cause::Call(source) }
     }
 
-    fn decode(what: &str, zone: &Zone, source: DecodeError) -> Self {
+    fn cluster(what: &str, zone: &Zone, source: CallError) -> Self {
+        Self { what: what.to_owned(), zone: zone.clone(), source: Cause::Cluster(source) }
+    }
+
+    pub(crate) fn decode(what: &str, zone: &Zone, source: DecodeError) -> Self {
         Self { what: what.to_owned(), zone: zone.clone(), source: source.into() }
     }
 
@@ -43,9 +51,14 @@ impl ObserveError {
     #[must_use]
     pub fn hint(&self) -> String {
         match &self.source {
-            Cause::Call(error) => error.hint(),
+            Cause::Call(error) | Cause::Cluster(error) => error.hint(),
             Cause::Decode(_) => "check that the endpoint is an Exoscale API".to_owned(),
         }
+    }
+
+    /// Whether the API server of a cluster does not accept the certificate.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        matches!(&self.source, Cause::Cluster(CallError::Refused { status: 401, .. }))
     }
 
     /// Status and words, when the cloud does not accept the credentials.
@@ -90,6 +103,11 @@ async fn find(client: &Client, what: &str, read: &Read, zone: &Zone) -> Result<O
     let reply = match read.api {
         Api::Exoscale => client.read(zone, read.operation, &read.path).await,
         Api::Storage => client.head_bucket(zone, &read.path).await,
+        // Objects inside a cluster are read by `object`, with access to it.
+        Api::Kubernetes => {
+            let source = DecodeError { field: "cluster".to_owned() };
+            return Err(ObserveError::decode(what, zone, source));
+        }
     };
     match reply {
         Ok(reply) => Ok(Some(reply)),
@@ -136,6 +154,30 @@ pub(crate) async fn get(
     let Some(reply) = find(client, &what, &behaviour.get(id, parent), zone).await? else { return Ok(None) };
     let shown = behaviour.parse_get(id, parent, reply.value());
     shown.map_err(|source| ObserveError::decode(&what, zone, source))
+}
+
+/// The object of a node inside a cluster; none when the API server says that it
+/// is not there, or that what has its name is another one than `id`.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) async fn object(
+    client: &Client,
+    access: &ClusterAccess,
+    node: &Node,
+    id: Option<&ResourceId>,
+    read: &Read,
+) -> Result<Option<Observed>, ObserveError> {
+    let what = format!("{} {}", node.kind, node.name);
+    let reply = match client.read_cluster(access, read.operation, &read.path).await {
+        Ok(reply) => reply,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(source) => return Err(ObserveError::cluster(&what, &node.zone, source)),
+    };
+    let behaviour = exokit_kinds::of(node.kind);
+    let shown = behaviour.parse_object(reply.value());
+    let shown = shown.map_err(|source| ObserveError::decode(&what, &node.zone, source))?;
+    Ok(Some(shown).filter(|shown| id.is_none_or(|id| shown.id == *id)))
 }
 
 /// How a cloud operation stands.

@@ -1,15 +1,18 @@
 //! One operation while this engine holds its lease: what all steps share.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use exokit_approval::prior_approval::PriorApproval;
 use exokit_approval::refusal::Refusal;
+use exokit_cloud::cluster::ClusterAccess;
 use exokit_core::forecast::{Forecast, History};
 use exokit_core::predict;
 use exokit_ledger::{Condition, Filter, OperationState};
 use exokit_model::event::{Entry, Event};
 use exokit_model::graph::Node;
+use exokit_model::ids::ResourceId;
 use exokit_model::needs_human::NeedsHuman;
 
 use crate::engine::Engine;
@@ -40,6 +43,8 @@ pub(crate) struct Run<'a> {
     history: History,
     /// The approval of the environment, where it may cover this removal.
     pub(crate) prior_approval: Option<PriorApproval>,
+    /// Access to clusters that was issued for this lease.
+    pub(crate) access: tokio::sync::Mutex<BTreeMap<ResourceId, Arc<ClusterAccess>>>,
 }
 
 impl<'a> Run<'a> {
@@ -50,7 +55,14 @@ impl<'a> Run<'a> {
         history: History,
         prior_approval: Option<PriorApproval>,
     ) -> Self {
-        Self { engine, lease: Mutex::new(lease), state: Mutex::new(state), history, prior_approval }
+        Self {
+            engine,
+            lease: Mutex::new(lease),
+            state: Mutex::new(state),
+            history,
+            prior_approval,
+            access: tokio::sync::Mutex::default(),
+        }
     }
 
     /// When the resource of a node is expected to be ready, in this host's
@@ -80,17 +92,25 @@ impl<'a> Run<'a> {
 
     /// Appends an event of this operation under its lease and takes it in.
     pub(crate) async fn record(&self, event: Event) -> Result<(), EngineError> {
-        self.record_if(Condition::default(), event).await
+        self.record_if(Condition::default(), vec![event]).await
     }
 
-    /// As [`Run::record`], if a condition beside the lease holds too.
-    pub(crate) async fn record_if(&self, condition: Condition, event: Event) -> Result<(), EngineError> {
-        let (fence, entry) = {
+    /// As [`Run::record`], for several events at once, if a condition beside the
+    /// lease holds too.
+    pub(crate) async fn record_if(
+        &self,
+        condition: Condition,
+        events: Vec<Event>,
+    ) -> Result<(), EngineError> {
+        let (fence, entries) = {
             let (held, state) = (self.lease(), self.state());
-            let entry = self.engine.entry(Some(&state.plan.environment), Some(&state.operation), event);
-            (held.lease.fence(), Entry { epoch: held.lease.epoch, ..entry })
+            let entry = |event| {
+                let entry = self.engine.entry(Some(&state.plan.environment), Some(&state.operation), event);
+                Entry { epoch: held.lease.epoch, ..entry }
+            };
+            (held.lease.fence(), events.into_iter().map(entry).collect())
         };
-        self.engine.append(&Condition { fence: Some(fence), ..condition }, vec![entry]).await?;
+        self.engine.append(&Condition { fence: Some(fence), ..condition }, entries).await?;
         self.refresh().await
     }
 

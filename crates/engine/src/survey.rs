@@ -76,7 +76,7 @@ impl Engine {
     pub(crate) async fn survey(&self, through: &Zone) -> Result<Vec<Listing>, EngineError> {
         let zones = self.zones(through).await?;
         let mut listings = Vec::new();
-        for kind in Kind::ALL {
+        for kind in Kind::CLOUD {
             let once = [through.clone()];
             let places: &[Zone] = if kind.is_global() { &once } else { &zones };
             for zone in places {

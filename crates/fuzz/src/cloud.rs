@@ -65,7 +65,7 @@ pub(crate) fn reply(data: &[u8]) -> bool {
     match outcome {
         Ok(value) => {
             assert!(reply.status().is_success() && value.is_object());
-            Kind::ALL.iter().filter(|kind| read_kind(**kind, &value)).count() > 0
+            Kind::CLOUD.iter().filter(|kind| read_kind(**kind, &value)).count() > 0
         }
         Err(error) => {
             check_refusal(&error.to_string(), "an error");

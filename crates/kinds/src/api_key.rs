@@ -17,7 +17,7 @@ pub(crate) const KIND: ResourceKind = ResourceKind {
     compared: &["/name", "/role-id"],
     accepted: |_, reply| {
         let secret = OneTimeSecret(decode::text(reply, "secret")?.to_owned());
-        Ok(Accepted { id: Some(decode::id(reply, "key")?), cloud_operation: None, secret: Some(secret) })
+        Ok(Accepted { id: Some(decode::id(reply, "key")?), secret: Some(secret), ..Accepted::default() })
     },
     adoptable: false,
     watch_resource: true,

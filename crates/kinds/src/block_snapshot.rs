@@ -1,9 +1,10 @@
 //! Snapshots of block storage volumes.
 
 use exokit_model::kind::Kind;
+use serde_json::Value;
 
 use crate::resource_kind::ResourceKind;
-use crate::{Lifecycle, Predicted};
+use crate::{Lifecycle, Predicted, decode};
 
 /// The kind.
 pub(crate) const KIND: ResourceKind = ResourceKind {
@@ -17,8 +18,8 @@ pub(crate) const KIND: ResourceKind = ResourceKind {
     )
 };
 
-fn lifecycle(state: &str) -> Lifecycle {
-    match state {
+fn lifecycle(raw: &Value) -> Lifecycle {
+    match decode::state(raw) {
         "created" => Lifecycle::Ready,
         "error" => Lifecycle::Failed,
         "destroying" | "destroyed" | "partially-destroyed" => Lifecycle::Deleting,

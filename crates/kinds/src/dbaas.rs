@@ -1,10 +1,14 @@
 //! Managed databases, PostgreSQL and Valkey: the name is the id, and there are
 //! no labels, so the name carries the mark.
 
+mod connection;
+
 use exokit_model::kind::Kind;
 use exokit_model::request::{Method, RequestTemplate};
 use exokit_model::spec::{DatabaseEngine, DatabaseSpec};
-use serde_json::json;
+use serde_json::{Value, json};
+
+pub use connection::Connection;
 
 use crate::ownership::OwnerMark;
 use crate::resource_kind::{MarkPlace, ResourceKind, template};
@@ -49,15 +53,15 @@ const fn service(
         compared: &["/plan", "/termination-protection", "/ip-filter"],
         accepted: |node, reply| {
             let cloud_operation = Some(decode::operation_id(reply)?);
-            Ok(Accepted { id: Some(decode::own_name(node)?), cloud_operation, secret: None })
+            Ok(Accepted { id: Some(decode::own_name(node)?), cloud_operation, ..Accepted::default() })
         },
         watch_resource: true,
         ..ResourceKind::new(kind, path, "", operations, predicted)
     }
 }
 
-fn lifecycle(state: &str) -> Lifecycle {
-    match state {
+fn lifecycle(raw: &Value) -> Lifecycle {
+    match decode::state(raw) {
         "running" => Lifecycle::Ready,
         "poweroff" => Lifecycle::Failed,
         "deleting" => Lifecycle::Deleting,

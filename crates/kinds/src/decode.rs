@@ -43,6 +43,11 @@ pub(crate) fn text_or_empty<'a>(value: &'a Value, field: &str) -> &'a str {
     value.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// The state of a resource; empty where the reply has none.
+pub(crate) fn state(value: &Value) -> &str {
+    text_or_empty(value, "state")
+}
+
 /// A required id that is safe to put into a path.
 pub(crate) fn id(value: &Value, field: &str) -> Result<ResourceId, DecodeError> {
     text(value, field)?.parse().map_err(|_| missing(field))
@@ -61,7 +66,8 @@ pub(crate) fn own_name(node: &Node) -> Result<ResourceId, DecodeError> {
 /// Reads an operation whose `reference` names the resource.
 pub(crate) fn operation_with_reference(reply: &Value) -> Result<Accepted, DecodeError> {
     let reference = reply.get("reference").ok_or_else(|| missing("reference"))?;
-    Ok(Accepted { id: Some(id(reference, "id")?), cloud_operation: Some(operation_id(reply)?), secret: None })
+    let (id, operation) = (id(reference, "id")?, operation_id(reply)?);
+    Ok(Accepted { id: Some(id), cloud_operation: Some(operation), ..Accepted::default() })
 }
 
 /// The id of an operation.

@@ -2,9 +2,10 @@
 //! and keep its groups busy.
 
 use exokit_model::kind::Kind;
+use serde_json::Value;
 
 use crate::resource_kind::ResourceKind;
-use crate::{Lifecycle, Predicted};
+use crate::{Lifecycle, Predicted, decode};
 
 /// The kind.
 pub(crate) const KIND: ResourceKind = ResourceKind {
@@ -18,8 +19,8 @@ pub(crate) const KIND: ResourceKind = ResourceKind {
     )
 };
 
-fn lifecycle(state: &str) -> Lifecycle {
-    match state {
+fn lifecycle(raw: &Value) -> Lifecycle {
+    match decode::state(raw) {
         "running" | "stopped" => Lifecycle::Ready,
         "error" => Lifecycle::Failed,
         "destroying" | "destroyed" | "expunging" => Lifecycle::Deleting,

@@ -1,8 +1,7 @@
-//! The Exoscale resource kinds, sans IO: identity, observe, create, delete,
-//! compare.
+//! The kinds of resource, sans IO: identity, observe, create, delete, compare.
 //!
-//! Each kind is one file: a constant that describes it and, where exokit makes
-//! it, the function `create`. A kind turns intentions into requests and replies
+//! Each Exoscale kind is one file: a constant that describes it and, where exokit
+//! makes it, the function `create`. Those of Kubernetes share [`kubernetes`]. A kind turns intentions into requests and replies
 //! into observations; it never sends anything, so the same code runs against
 //! Exoscale, the simulated cloud and a test table.
 
@@ -16,6 +15,7 @@ mod decode;
 pub mod iam_role;
 mod instance;
 mod instance_pool;
+pub mod kubernetes;
 pub mod load_balancer;
 pub mod ownership;
 mod resource_kind;
@@ -93,7 +93,7 @@ impl std::fmt::Debug for Observed {
 }
 
 /// The content of the reply to a create request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Accepted {
     /// Id of the resource, where the reply says it.
     pub id: Option<ResourceId>,
@@ -101,6 +101,8 @@ pub struct Accepted {
     pub cloud_operation: Option<String>,
     /// A secret that is shown only in this reply.
     pub secret: Option<OneTimeSecret>,
+    /// Whether the reply shows the resource, and that it is ready.
+    pub is_ready: bool,
 }
 
 /// A secret that the cloud shows once. It has no `Debug` form that reveals it.
@@ -152,6 +154,21 @@ pub fn of(kind: Kind) -> &'static ResourceKind {
         Kind::Instance => &instance::KIND,
         Kind::BlockVolume => &block_volume::KIND,
         Kind::BlockSnapshot => &block_snapshot::KIND,
+        Kind::Namespace => &kubernetes::NAMESPACE,
+        Kind::ResourceQuota => &kubernetes::RESOURCE_QUOTA,
+        Kind::LimitRange => &kubernetes::LIMIT_RANGE,
+        Kind::ServiceAccount => &kubernetes::SERVICE_ACCOUNT,
+        Kind::Role => &kubernetes::ROLE,
+        Kind::RoleBinding => &kubernetes::ROLE_BINDING,
+        Kind::ConfigMap => &kubernetes::CONFIG_MAP,
+        Kind::Secret => &kubernetes::SECRET,
+        Kind::NetworkPolicy => &kubernetes::NETWORK_POLICY,
+        Kind::PersistentVolumeClaim => &kubernetes::PERSISTENT_VOLUME_CLAIM,
+        Kind::Deployment => &kubernetes::DEPLOYMENT,
+        Kind::Service => &kubernetes::SERVICE,
+        Kind::Ingress => &kubernetes::INGRESS,
+        Kind::HorizontalPodAutoscaler => &kubernetes::HORIZONTAL_POD_AUTOSCALER,
+        Kind::PodDisruptionBudget => &kubernetes::POD_DISRUPTION_BUDGET,
     }
 }
 
@@ -161,9 +178,11 @@ mod tests {
 
     #[test]
     fn every_kind_describes_itself() {
-        for kind in Kind::ALL {
-            assert_eq!(of(kind).kind, kind);
+        for kind in Kind::CLOUD {
             assert!(!of(kind).delete(Some("parent"), false).is_empty(), "{kind} cannot be removed");
+        }
+        for kind in Kind::CLOUD.into_iter().chain(Kind::KUBERNETES) {
+            assert_eq!(of(kind).kind, kind);
             assert!(of(kind).predicted.create_seconds > 0);
         }
     }
@@ -182,7 +201,7 @@ mod tests {
             r#"{"dbaas-services":[null]}"#,
         ];
         let id: ResourceId = "a".parse().unwrap();
-        for kind in Kind::ALL {
+        for kind in Kind::CLOUD {
             for reply in replies {
                 let value: Value = serde_json::from_str(reply).unwrap();
                 let _ = of(kind).parse_list(&value);

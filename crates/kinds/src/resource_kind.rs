@@ -10,7 +10,9 @@ use exokit_model::kind::Kind;
 use exokit_model::request::{Api, Method, RequestTemplate};
 use serde_json::Value;
 
-use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, compare, decode, ownership};
+use crate::{
+    Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, compare, decode, kubernetes, ownership,
+};
 
 /// Where a resource may carry an owner token.
 pub(crate) enum MarkPlace {
@@ -39,8 +41,8 @@ pub struct ResourceKind {
     pub(crate) path: &'static str,
     pub(crate) id_field: &'static str,
     pub(crate) mark: MarkPlace,
-    /// Meaning of its `state`.
-    pub(crate) lifecycle: fn(&str) -> Lifecycle,
+    /// Where a resource stands that looks like this.
+    pub(crate) lifecycle: fn(&Value) -> Lifecycle,
     /// Fields of the create body that the cloud shows again and that may
     /// drift, as JSON pointers.
     pub(crate) compared: &'static [&'static str],
@@ -172,7 +174,18 @@ impl ResourceKind {
         Ok(all.into_iter().find(|found| found.id == *id))
     }
 
+    /// Reads an object inside a cluster.
+    ///
+    /// # Errors
+    /// When the reply is not what the API promises.
+    pub fn parse_object(&self, body: &Value) -> Result<Observed, DecodeError> {
+        self.observe(body, None)
+    }
+
     fn observe(&self, raw: &Value, parent: Option<&ResourceId>) -> Result<Observed, DecodeError> {
+        if self.api == Api::Kubernetes {
+            return kubernetes::observe(self, raw);
+        }
         let name = match self.mark {
             MarkPlace::Name | MarkPlace::NamedText => decode::text(raw, "name")?,
             MarkPlace::Text | MarkPlace::Both => decode::text_or_empty(raw, "name"),
@@ -191,7 +204,7 @@ impl ResourceKind {
             id: decode::id(raw, self.id_field)?,
             name: name.to_owned(),
             marks,
-            lifecycle: (self.lifecycle)(decode::text_or_empty(raw, "state")),
+            lifecycle: (self.lifecycle)(raw),
             created_at: decode::created_at(raw),
             parent: parent.cloned(),
             raw: shown,
@@ -220,7 +233,10 @@ impl ResourceKind {
     /// How the cloud differs from what was planned for a node.
     #[must_use]
     pub fn compare(&self, node: &NodeKey, planned: &Value, observed: &Observed) -> Vec<Difference> {
-        compare::differences(node, planned, &observed.raw, self.compared)
+        match self.api {
+            Api::Kubernetes => kubernetes::differences(node, planned, &observed.raw),
+            Api::Exoscale | Api::Storage => compare::differences(node, planned, &observed.raw, self.compared),
+        }
     }
 }
 
@@ -233,5 +249,6 @@ pub(crate) fn template(operation: &str, method: Method, path: &str, body: Option
         path: path.to_owned(),
         body,
         slots: BTreeMap::new(),
+        secrets: BTreeMap::new(),
     }
 }

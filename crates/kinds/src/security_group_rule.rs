@@ -28,7 +28,7 @@ pub(crate) const KIND: ResourceKind = ResourceKind {
     is_read_with_whole: true,
     // The reference is the group, so the rule's own id is not known yet.
     accepted: |_, reply| {
-        Ok(Accepted { id: None, cloud_operation: Some(decode::operation_id(reply)?), secret: None })
+        Ok(Accepted { cloud_operation: Some(decode::operation_id(reply)?), ..Accepted::default() })
     },
     ..ResourceKind::new(
         Kind::SecurityGroupRule,

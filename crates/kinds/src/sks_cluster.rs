@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use exokit_model::kind::Kind;
 use exokit_model::request::{Method, RequestTemplate};
 use exokit_model::spec::ClusterSpec;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ownership::OwnerMark;
 use crate::resource_kind::{MarkPlace, ResourceKind, template};
-use crate::{Lifecycle, Predicted};
+use crate::{Lifecycle, Predicted, decode};
 
 /// The kind. A cluster is named like its environment, so only its label counts
 /// as a mark.
@@ -53,8 +53,8 @@ pub fn create(
 
 /// Where an SKS resource stands, from its `state`. An unknown state counts as
 /// pending: it is observed again, and no conclusion is drawn from it.
-pub(crate) fn lifecycle(state: &str) -> Lifecycle {
-    match state {
+pub(crate) fn lifecycle(raw: &Value) -> Lifecycle {
+    match decode::state(raw) {
         "running" => Lifecycle::Ready,
         "error" | "degraded" => Lifecycle::Failed,
         "deleting" => Lifecycle::Deleting,

@@ -19,9 +19,7 @@ pub(crate) const KIND: ResourceKind = ResourceKind {
     id_field: "name",
     mark: MarkPlace::Name,
     compared: &[],
-    accepted: |node, _| {
-        Ok(Accepted { id: Some(decode::own_name(node)?), cloud_operation: None, secret: None })
-    },
+    accepted: |node, _| Ok(Accepted { id: Some(decode::own_name(node)?), ..Accepted::default() }),
     before_delete: |path, _| Some(storage("empty-bucket", Method::Post, path, None)),
     watch_resource: true,
     ..ResourceKind::new(

@@ -22,6 +22,7 @@ pub mod phase;
 pub mod plan;
 pub mod ready_time;
 pub mod request;
+pub mod secret_slot;
 pub mod selection;
 pub mod spec;
 pub mod text;

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::canonical::{CanonicalError, Digest, to_canonical_bytes};
 use crate::ids::{NodeKey, ResourceId};
+use crate::secret_slot::SecretSlot;
 
-/// Which of the cloud's two interfaces a request goes to.
+/// Which interface a request goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Api {
@@ -16,6 +17,10 @@ pub enum Api {
     Exoscale,
     /// Object storage (S3), signed with SigV4.
     Storage,
+    /// The API server of a cluster, with a client certificate that the cluster
+    /// issues. The first segment of the path is the id of the cluster and
+    /// stands for its address, which is known only once the cluster is there.
+    Kubernetes,
 }
 
 /// Method of a mutating request.
@@ -26,6 +31,8 @@ pub enum Method {
     Post,
     /// PUT.
     Put,
+    /// PATCH: a server-side apply.
+    Patch,
     /// DELETE.
     Delete,
 }
@@ -37,6 +44,7 @@ impl Method {
         match self {
             Method::Post => "POST",
             Method::Put => "PUT",
+            Method::Patch => "PATCH",
             Method::Delete => "DELETE",
         }
     }
@@ -58,7 +66,7 @@ pub struct RequestTemplate {
     pub api: Api,
     /// Its method.
     pub method: Method,
-    /// Path without query. `{key}` stands for the id of node `key`, `{self}`
+    /// Path, with its query where there is one. `{key}` stands for the id of node `key`, `{self}`
     /// for the id of the node that the request belongs to.
     pub path: String,
     /// The body with `null` at each slot; absent when there is none.
@@ -67,6 +75,9 @@ pub struct RequestTemplate {
     /// JSON pointers into the body, each with the node whose id goes there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub slots: BTreeMap<String, NodeKey>,
+    /// JSON pointers into the body, each with the secret value that goes there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretSlot>,
 }
 
 /// A request ready to be signed and sent.
@@ -80,17 +91,24 @@ pub struct ConcreteRequest {
     pub method: Method,
     /// Complete path.
     pub path: String,
-    /// Exactly the bytes to send; empty when there is no body.
+    /// Exactly the bytes to send, but for secrets; empty when there is no body.
     pub body: Vec<u8>,
+    /// See [`RequestTemplate::secrets`]. They are `null` in the body until it
+    /// is sent.
+    pub secrets: BTreeMap<String, SecretSlot>,
 }
 
 impl ConcreteRequest {
-    /// Digest over everything that determines the effect of the request.
+    /// Digest over everything that determines the effect of the request. Of a
+    /// secret it covers which one it is, and not its value.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let head = format!("{:?} {} {}\n", self.api, self.method.as_str(), self.path);
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(&self.body);
+        for (pointer, slot) in &self.secrets {
+            bytes.extend_from_slice(format!("\n{pointer} {} {}", slot.node, slot.value).as_bytes());
+        }
         Digest::of("exokit-request/v1", &bytes)
     }
 }
@@ -157,6 +175,7 @@ impl RequestTemplate {
                 }
             }
         }
+        self.check_secrets(body.as_ref())?;
         let body =
             body.map(|value| to_canonical_bytes("a request body", &value)).transpose()?.unwrap_or_default();
         Ok(ConcreteRequest {
@@ -165,7 +184,19 @@ impl RequestTemplate {
             method: self.method,
             path,
             body,
+            secrets: self.secrets.clone(),
         })
+    }
+
+    /// Each secret has an empty place in the body.
+    fn check_secrets(&self, body: Option<&Value>) -> Result<(), ResolveError> {
+        let filled = |pointer: &&String| body.and_then(|body| body.pointer(pointer)) != Some(&Value::Null);
+        match self.secrets.keys().find(filled) {
+            Some(pointer) => {
+                Err(ResolveError::NoSlot { operation: self.operation.clone(), pointer: pointer.clone() })
+            }
+            None => Ok(()),
+        }
     }
 
     fn fill_path(
@@ -189,6 +220,7 @@ impl RequestTemplate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret_slot::SecretValue;
     use serde_json::json;
 
     fn nodepool() -> RequestTemplate {
@@ -199,6 +231,7 @@ mod tests {
             path: "/v2/sks-cluster/{cluster}/nodepool".into(),
             body: Some(json!({"size": 2, "name": "x", "security-groups": [{"id": null}]})),
             slots: [("/security-groups/0/id".to_owned(), "security-group".parse().unwrap())].into(),
+            secrets: BTreeMap::new(),
         }
     }
 
@@ -222,6 +255,10 @@ mod tests {
         let mut full = nodepool();
         full.slots.insert("/size".into(), "cluster".parse().unwrap());
         assert!(matches!(full.resolve(None, &all), Err(ResolveError::NoSlot { .. })));
+        let mut secret = nodepool();
+        let slot = SecretSlot { node: "database".parse().unwrap(), value: SecretValue::DatabaseUri };
+        secret.secrets.insert("/name".into(), slot);
+        assert!(matches!(secret.resolve(None, &all), Err(ResolveError::NoSlot { .. })));
     }
 
     #[test]
@@ -233,6 +270,11 @@ mod tests {
             |r: &mut ConcreteRequest| r.body.push(b' '),
             |r: &mut ConcreteRequest| r.method = Method::Put,
             |r: &mut ConcreteRequest| r.api = Api::Storage,
+            |r: &mut ConcreteRequest| {
+                let slot =
+                    SecretSlot { node: "database".parse().unwrap(), value: SecretValue::DatabasePassword };
+                r.secrets.insert("/data/password".into(), slot);
+            },
         ] {
             let mut other = one.clone();
             change(&mut other);

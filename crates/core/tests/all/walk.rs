@@ -30,7 +30,8 @@ fn request() -> RequestTemplate {
         method: Method::Post,
         path: "/x".into(),
         body: None,
-        slots: std::collections::BTreeMap::new(),
+        slots: Default::default(),
+        secrets: Default::default(),
     }
 }
 

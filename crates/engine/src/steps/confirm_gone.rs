@@ -10,7 +10,7 @@ use exokit_model::ids::{ResourceId, Zone};
 
 use crate::observe::{self, CloudOperation};
 use crate::run::{Run, StepEnd};
-use crate::steps::{Patience, delete_refused, parent_of, pause};
+use crate::steps::{Patience, delete_refused, pause};
 
 pub(crate) async fn run(
     run: &Run<'_>,
@@ -19,14 +19,12 @@ pub(crate) async fn run(
     cloud_operation: Option<String>,
 ) -> Result<(), StepEnd> {
     let timing = run.engine.parts().timing;
-    let client = &run.engine.parts().client.patient();
     let gone_seconds = exokit_kinds::of(node.kind).predicted.gone_seconds;
     let forecast = Forecast::guess(timing.scaled(Duration::from_secs(u64::from(gone_seconds))));
     let started = tokio::time::Instant::now();
     let mut patience = Patience::default();
     loop {
-        let parent = parent_of(run, node);
-        let seen = observe::get(client, node.kind, id, parent.as_ref(), &node.zone).await;
+        let seen = run.read(node, id).await?;
         let still_there = match patience.ask(seen).await? {
             None => continue,
             Some(Some(observed)) => observed,

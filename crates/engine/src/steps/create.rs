@@ -4,6 +4,7 @@ use exokit_approval::grant::Intent;
 use exokit_cloud::outcome::MutationError;
 use exokit_cloud::reply::Reply;
 use exokit_kinds::{Accepted, OneTimeSecret};
+use exokit_ledger::Condition;
 use exokit_model::event::Event;
 use exokit_model::graph::Node;
 use exokit_model::kind::Kind;
@@ -24,23 +25,23 @@ pub(crate) async fn run(run: &Run<'_>, node: &Node, attempt: u32, refusals: u32)
         request: permitted.request.digest(),
         expires_at: permitted.expires,
     };
-    let event = match send(run, permitted, intent).await? {
+    let events = match send(run, permitted, intent).await? {
         Ok(reply) => accepted(run, node, attempt, &reply)?,
-        Err(error) => not_accepted(node, attempt, &error),
+        Err(error) => vec![not_accepted(node, attempt, &error)],
     };
-    Ok(run.record(event).await?)
+    Ok(run.record_if(Condition::default(), events).await?)
 }
 
 fn in_doubt(node: &Node, attempt: u32, why: String) -> Event {
     Event::CreateInDoubt { node: node.key.clone(), attempt, why: why.into() }
 }
 
-fn accepted(run: &Run<'_>, node: &Node, attempt: u32, reply: &Reply) -> Result<Event, StepEnd> {
+fn accepted(run: &Run<'_>, node: &Node, attempt: u32, reply: &Reply) -> Result<Vec<Event>, StepEnd> {
     let read = exokit_kinds::of(node.kind).accepted(node, reply.value());
-    let Accepted { id, cloud_operation, secret } = match read {
+    let Accepted { id, cloud_operation, secret, is_ready } = match read {
         Ok(accepted) => accepted,
         // It was accepted, but nobody knows as what: look at the cloud.
-        Err(error) => return Ok(in_doubt(node, attempt, error.to_string())),
+        Err(error) => return Ok(vec![in_doubt(node, attempt, error.to_string())]),
     };
     let seal = |secret: OneTimeSecret| {
         let mut nonce = [0; NONCE_BYTES];
@@ -50,12 +51,15 @@ fn accepted(run: &Run<'_>, node: &Node, attempt: u32, reply: &Reply) -> Result<E
     };
     // No secret of the cloud is long enough to be refused; if it were, a key
     // without its secret is replaced like one whose reply was lost.
-    match secret.map(seal).transpose().map_err(StepEnd::Engine)?.transpose() {
-        Ok(sealed) => {
-            Ok(Event::CreateAccepted { node: node.key.clone(), attempt, id, cloud_operation, sealed })
-        }
-        Err(error) => Ok(in_doubt(node, attempt, error.to_string())),
-    }
+    let sealed = match secret.map(seal).transpose().map_err(StepEnd::Engine)?.transpose() {
+        Ok(sealed) => sealed,
+        Err(error) => return Ok(vec![in_doubt(node, attempt, error.to_string())]),
+    };
+    let key = || node.key.clone();
+    let ready = id.clone().filter(|_| is_ready);
+    let ready = ready.map(|id| Event::ResourceReady { node: key(), id, time: None });
+    let accepted = Event::CreateAccepted { node: key(), attempt, id, cloud_operation, sealed };
+    Ok([accepted].into_iter().chain(ready).collect())
 }
 
 fn not_accepted(node: &Node, attempt: u32, error: &MutationError) -> Event {
@@ -96,6 +100,9 @@ fn has_unique_name(kind: Kind) -> bool {
 /// not yet see everywhere what was just made.
 fn is_transient(kind: Kind, status: u16) -> bool {
     match (kind, status) {
+        // A certificate that has expired is replaced; a conflict is with
+        // another owner of the field and does not pass.
+        (kind, status) if kind.is_kubernetes() => matches!(status, 401 | 404 | 429),
         // A key of a role that was just made is refused for a moment.
         (Kind::ApiKey, 400 | 403 | 404 | 409) => true,
         (_, status) => matches!(status, 404 | 409 | 412 | 429),

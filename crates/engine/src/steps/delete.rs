@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::observe::{self, CloudOperation};
 use crate::run::{Run, StepEnd, refused};
-use crate::steps::{Patience, chain, delete_refused, parent_of, pause, permit, send, unplanned_resources};
+use crate::steps::{Patience, chain, delete_refused, pause, permit, send, unplanned_resources};
 
 pub(crate) async fn run(
     run: &Run<'_>,
@@ -94,9 +94,9 @@ async fn not_accepted(
         MutationError::Refused { status, message, .. } => (*status, message.clone()),
         MutationError::NotSent { .. } | MutationError::InDoubt { .. } => (0, chain(error)),
     };
-    if status == 404 {
-        let parent = parent_of(run, node);
-        let seen = observe::get(&run.engine.parts().client, node.kind, id, parent.as_ref(), &node.zone).await;
+    // An object of the same name that is another one is refused as a conflict.
+    if status == 404 || (status == 409 && node.kind.is_kubernetes()) {
+        let seen = run.read(node, id).await?;
         if let Some(None) = Patience::default().ask(seen).await? {
             return Ok(Event::ResourceGone { node: node.key.clone(), id: id.clone() });
         }

@@ -8,13 +8,16 @@ pub(crate) mod ready;
 pub(crate) mod settle;
 mod unplanned_resources;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use exokit_approval::grant::{Intent, PermitRequest};
 use exokit_approval::permit::Permit;
 use exokit_approval::refusal::Refusal;
+use exokit_cloud::cluster::ClusterAccess;
 use exokit_cloud::outcome::{MutationError, NotSent};
 use exokit_cloud::reply::Reply;
+use exokit_cloud::secret_values::SecretValues;
 use exokit_ledger::OperationState;
 use exokit_model::event::Event;
 use exokit_model::graph::{Node, Presence};
@@ -23,17 +26,19 @@ use exokit_model::needs_human::NeedsHuman;
 use exokit_model::request::ConcreteRequest;
 use jiff::Timestamp;
 
-use crate::error::EngineError;
 use crate::held_lease::ClockReading;
 use crate::observe::ObserveError;
 use crate::run::{Run, StepEnd};
 use crate::timing::{SIGNATURE, SKEW_MARGIN};
 
-/// A permit, the request it is for, and when its signature must expire.
+/// A permit, the request it is for, and when it can no longer take effect.
 pub(crate) struct Permitted {
     pub(crate) permit: Permit,
     pub(crate) request: ConcreteRequest,
+    /// When the signature, or the certificate, must expire.
     pub(crate) expires: Timestamp,
+    /// Access to the cluster, for a request that goes there.
+    access: Option<Arc<ClusterAccess>>,
 }
 
 /// Asks the verifier for a permit, with roster and votes read afresh.
@@ -41,7 +46,11 @@ pub(crate) async fn permit(
     run: &Run<'_>,
     node: &Node,
     intent: Intent,
-) -> Result<Result<Permitted, Refusal>, EngineError> {
+) -> Result<Result<Permitted, Refusal>, StepEnd> {
+    let access = match (node.kind.is_kubernetes(), parent_of(run, node)) {
+        (true, Some(cluster)) => Some(run.cluster_access(&node.zone, &cluster).await?),
+        _ => None,
+    };
     run.ensure_lease().await?;
     run.refresh().await?;
     let verifier = run.engine.verifier().await?;
@@ -69,7 +78,8 @@ pub(crate) async fn permit(
         own_id: facts.and_then(|facts| facts.id()),
         id_of: &|key| state.facts.id_of(key),
     });
-    Ok(result.map(|(permit, request)| Permitted { permit, request, expires }))
+    let expires = access.as_ref().map_or(expires, |access| access.expires());
+    Ok(result.map(|(permit, request)| Permitted { permit, request, expires, access }))
 }
 
 /// Makes an intent durable, then sends the request once.
@@ -80,9 +90,13 @@ pub(crate) async fn send(
     run: &Run<'_>,
     permitted: Permitted,
     intent: Event,
-) -> Result<Result<Reply, MutationError>, EngineError> {
-    let Permitted { permit, request, expires } = permitted;
+) -> Result<Result<Reply, MutationError>, StepEnd> {
+    let Permitted { permit, request, expires, access } = permitted;
     let client = &run.engine.parts().client;
+    let secrets = match access {
+        Some(_) => run.secret_values(&request).await?,
+        None => SecretValues::default(),
+    };
     run.record(intent).await?;
     let deadline = run.lease().until(&ClockReading::at(run.engine.now()));
     if expires > deadline {
@@ -90,7 +104,10 @@ pub(crate) async fn send(
         let why = NotSent::OutlivesPermit { expires, deadline };
         return Ok(Err(MutationError::NotSent { operation, why }));
     }
-    Ok(client.mutate(permit, &request, expires).await)
+    Ok(match access {
+        Some(access) => client.change_cluster(permit, &request, &access, &secrets).await,
+        None => client.mutate(permit, &request, expires).await,
+    })
 }
 
 /// Whether a step undoes what this operation made: always while it rolls

@@ -135,8 +135,7 @@ impl Follow<'_, '_> {
         let (kind, zone) = (self.node.kind, &self.node.zone);
         match (&self.id, &self.node.token) {
             (Some(id), _) => {
-                let parent = parent_of(self.run, self.node);
-                let seen = observe::get(client, kind, id, parent.as_ref(), zone).await;
+                let seen = self.run.read(self.node, id).await?;
                 self.patience.ask(seen).await
             }
             (None, Some(token)) => {

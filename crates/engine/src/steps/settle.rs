@@ -25,6 +25,9 @@ pub(crate) async fn run(
     expires_at: Timestamp,
 ) -> Result<(), StepEnd> {
     wait_until_expired(run, expires_at).await;
+    if node.kind.is_kubernetes() {
+        return settle_object(run, node, attempt).await;
+    }
     let found = look(run, node).await?;
     let adoptable = exokit_kinds::of(node.kind).adoptable || planted(Mutant::AdoptKey);
     let event = match (found.as_slice(), adoptable) {
@@ -39,6 +42,24 @@ pub(crate) async fn run(
             let ids = several.iter().map(|found| found.id.as_str().into()).collect();
             return Err(StepEnd::Park(NeedsHuman::Ambiguous { node: node.key.clone(), ids }));
         }
+    };
+    Ok(run.record(event).await?)
+}
+
+/// Of an object inside a cluster: it is there under its name, or not. Only what
+/// is not to be there any more is settled; an apply in doubt is sent again.
+async fn settle_object(run: &Run<'_>, node: &Node, attempt: u32) -> Result<(), StepEnd> {
+    let mut patience = Patience::default();
+    let seen = loop {
+        if let Some(seen) = patience.ask(run.read_by_name(node).await?).await? {
+            break seen;
+        }
+    };
+    let ours =
+        seen.filter(|seen| node.token.as_ref().is_some_and(|token| ownership::carries(&seen.marks, token)));
+    let event = match ours {
+        Some(ours) => Event::CreateAdopted { node: node.key.clone(), attempt, id: ours.id },
+        None => Event::CreateAbsent { node: node.key.clone(), attempt },
     };
     Ok(run.record(event).await?)
 }

@@ -1,0 +1,146 @@
+//! Access to the API server of an environment's cluster, by certificates that
+//! end before the lease does.
+
+use std::sync::Arc;
+
+use exokit_cloud::cluster::ClusterAccess;
+use exokit_kinds::{Observed, Read};
+use exokit_model::graph::Node;
+use exokit_model::ids::{ResourceId, Zone};
+use exokit_model::needs_human::NeedsHuman;
+use jiff::SignedDuration;
+
+use crate::engine::Engine;
+use crate::held_lease::ClockReading;
+use crate::observe::{self, ObserveError};
+use crate::run::{Run, StepEnd};
+use crate::steps::{Patience, parent_of};
+use crate::timing::SKEW_MARGIN;
+
+/// Time for the request that asks for a certificate. The certificate is valid
+/// from some moment of it on.
+const ISSUE_TIME: SignedDuration = SignedDuration::from_secs(5);
+
+/// Access that ends sooner than this is not used for another request.
+const USABLE_MIN: SignedDuration = SignedDuration::from_secs(20);
+
+/// How long a certificate lasts that is only read with.
+const READ_TTL: SignedDuration = SignedDuration::from_secs(60);
+
+impl Run<'_> {
+    /// Access to a cluster, from a request before or issued now. It ends before
+    /// the lease of this moment does, however often that is renewed later.
+    ///
+    /// # Errors
+    /// When the cloud does not issue it.
+    pub(crate) async fn cluster_access(
+        &self,
+        zone: &Zone,
+        cluster: &ResourceId,
+    ) -> Result<Arc<ClusterAccess>, StepEnd> {
+        let mut held = self.access.lock().await;
+        let usable_at = self.engine.now() + USABLE_MIN;
+        if let Some(access) = held.get(cluster).filter(|access| access.expires() >= usable_at) {
+            return Ok(Arc::clone(access));
+        }
+        let mut patience = Patience::default();
+        loop {
+            self.ensure_lease().await?;
+            let ends_at = || self.lease().until(&ClockReading::at(self.engine.now())) - SKEW_MARGIN;
+            let ttl = ends_at().duration_since(self.engine.now()) - ISSUE_TIME;
+            let ttl = SignedDuration::from_secs(ttl.as_secs());
+            let issued = self.engine.issue_access(zone, cluster, ttl).await;
+            // A reply that took long may be for a certificate that ends later.
+            let in_time = |access: &ClusterAccess| access.expires() <= ends_at();
+            if let Some(access) = patience.ask(issued).await?.filter(in_time) {
+                let access = Arc::new(access);
+                held.insert(cluster.clone(), Arc::clone(&access));
+                return Ok(access);
+            }
+        }
+    }
+
+    /// Reads the resource of a node; none when the cloud, or its cluster, says
+    /// that it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) async fn read(
+        &self,
+        node: &Node,
+        id: &ResourceId,
+    ) -> Result<Result<Option<Observed>, ObserveError>, StepEnd> {
+        let parent = parent_of(self, node);
+        let client = &self.engine.parts().client.patient();
+        if !node.kind.is_kubernetes() {
+            return Ok(observe::get(client, node.kind, id, parent.as_ref(), &node.zone).await);
+        }
+        let (cluster, read) = self.object_read(node, parent)?;
+        self.read_object(node, &cluster, Some(id), &read).await
+    }
+
+    /// Reads whatever has the name of a node inside a cluster.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) async fn read_by_name(
+        &self,
+        node: &Node,
+    ) -> Result<Result<Option<Observed>, ObserveError>, StepEnd> {
+        let (cluster, read) = self.object_read(node, parent_of(self, node))?;
+        self.read_object(node, &cluster, None, &read).await
+    }
+
+    async fn read_object(
+        &self,
+        node: &Node,
+        cluster: &ResourceId,
+        id: Option<&ResourceId>,
+        read: &Read,
+    ) -> Result<Result<Option<Observed>, ObserveError>, StepEnd> {
+        let access = self.cluster_access(&node.zone, cluster).await?;
+        let seen = observe::object(&self.engine.parts().client, &access, node, id, read).await;
+        if seen.as_ref().is_err_and(ObserveError::is_unauthorized) {
+            // It has expired meanwhile.
+            self.access.lock().await.remove(cluster);
+        }
+        Ok(seen)
+    }
+
+    fn object_read(&self, node: &Node, cluster: Option<ResourceId>) -> Result<(ResourceId, Read), StepEnd> {
+        let read = cluster
+            .and_then(|cluster| exokit_kinds::kubernetes::get(node, &cluster).map(|read| (cluster, read)));
+        read.ok_or_else(|| {
+            let what = format!("the plan names no cluster for {}", node.key).into();
+            StepEnd::Park(NeedsHuman::Unobservable { what })
+        })
+    }
+}
+
+impl Engine {
+    /// Asks the cloud for access to a cluster.
+    ///
+    /// # Errors
+    /// When the cloud does not issue it.
+    async fn issue_access(
+        &self,
+        zone: &Zone,
+        cluster: &ResourceId,
+        ttl: SignedDuration,
+    ) -> Result<ClusterAccess, ObserveError> {
+        let issued = self.parts().client.cluster_access(zone, cluster, ttl).await;
+        issued.map_err(|source| ObserveError::call(&format!("the kubeconfig of {cluster}"), zone, source))
+    }
+
+    /// Access to a cluster for reading, without a lease.
+    ///
+    /// # Errors
+    /// When the cloud does not issue it.
+    pub(crate) async fn read_access(
+        &self,
+        zone: &Zone,
+        cluster: &ResourceId,
+    ) -> Result<ClusterAccess, ObserveError> {
+        self.issue_access(zone, cluster, READ_TTL).await
+    }
+}

@@ -1,0 +1,95 @@
+//! Comparing an object that was applied with the one in the cluster, field by
+//! field. Fields that others set are no difference: exokit owns what it applied.
+
+use exokit_model::event::Difference;
+use exokit_model::ids::NodeKey;
+use serde_json::Value;
+
+/// The fields of `planned` that `observed` shows otherwise. A `null` in the plan
+/// stands for a secret and is not compared.
+pub(crate) fn differences(node: &NodeKey, planned: &Value, observed: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    descend(&mut String::new(), planned, Some(observed), &mut |path, planned, observed| {
+        let shown = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), Value::to_string);
+        found.push(Difference {
+            node: node.clone(),
+            field: path.into(),
+            planned: shown(Some(planned)).into(),
+            observed: shown(observed).into(),
+        });
+    });
+    found
+}
+
+type Report<'a> = dyn FnMut(&str, &Value, Option<&Value>) + 'a;
+
+fn descend(path: &mut String, planned: &Value, observed: Option<&Value>, report: &mut Report<'_>) {
+    let below = path.len();
+    match (planned, observed) {
+        (Value::Null, _) => {}
+        (Value::Object(planned), Some(Value::Object(observed))) => {
+            for (key, planned) in planned {
+                path.push('/');
+                path.push_str(key);
+                descend(path, planned, observed.get(key), report);
+                path.truncate(below);
+            }
+        }
+        (Value::Array(items), Some(Value::Array(others))) if items.len() == others.len() => {
+            for (at, item) in items.iter().enumerate() {
+                path.push('/');
+                path.push_str(name(item).unwrap_or(&at.to_string()));
+                descend(path, item, partner(item, others, at), report);
+                path.truncate(below);
+            }
+        }
+        (planned, observed) if observed == Some(planned) => {}
+        (Value::Object(fields), None) if fields.is_empty() => {}
+        (planned, observed) => report(path, planned, observed),
+    }
+}
+
+/// The name of an item of a list, by which the API server merges lists.
+fn name(item: &Value) -> Option<&str> {
+    item.get("name").and_then(Value::as_str)
+}
+
+/// The item that stands for `item` in another list.
+fn partner<'a>(item: &Value, others: &'a [Value], at: usize) -> Option<&'a Value> {
+    match name(item) {
+        Some(own) => others.iter().find(|other| name(other) == Some(own)),
+        None => others.get(at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_was_applied_is_compared_and_each_field_is_named() {
+        let planned = json!({
+            "metadata": {"labels": {"a": "b"}},
+            "spec": {"containers": [{"name": "x", "limits": {"cpu": "500m"}}, {"name": "y"}], "empty": {}},
+            "data": {"password": null},
+        });
+        let check = |observed: Value, fields: &[&str]| {
+            let found = differences(&"workload".parse().unwrap(), &planned, &observed);
+            assert_eq!(found.iter().map(|difference| difference.field.raw()).collect::<Vec<_>>(), fields);
+        };
+        let mut same = planned.clone();
+        same["metadata"]["labels"]["other"] = json!("c");
+        same["spec"]["containers"] =
+            json!([{"name": "y", "image": "z"}, {"name": "x", "limits": {"cpu": "500m"}}]);
+        same["data"]["password"] = json!("c2VjcmV0");
+        check(same.clone(), &[]);
+        let mut other = same.clone();
+        other["spec"]["containers"][1]["limits"]["cpu"] = json!("1");
+        other["metadata"]["labels"] = json!({});
+        check(other, &["/metadata/labels/a", "/spec/containers/x/limits/cpu"]);
+        let mut more = same;
+        more["spec"]["containers"] = json!([{"name": "x"}]);
+        check(more, &["/spec/containers"]);
+    }
+}

@@ -1,0 +1,42 @@
+//! Secret slots: places of a request for values that are known only at run time
+//! and recorded nowhere.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::NodeKey;
+
+/// A secret value that a plan names and does not hold. It is filled in when the
+/// request is sent, in base64, as Kubernetes takes the data of a `Secret`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretSlot {
+    /// The resource that has the secret.
+    pub node: NodeKey,
+    /// Which of its secrets.
+    pub value: SecretValue,
+}
+
+/// A secret of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretValue {
+    /// Address of a database with user and password in it.
+    DatabaseUri,
+    /// Name of its first user.
+    DatabaseUser,
+    /// Password of that user.
+    DatabasePassword,
+    /// Id of an API key.
+    AccessKey,
+    /// Secret of an API key.
+    AccessSecret,
+}
+
+/// The name in plans.
+impl fmt::Display for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
