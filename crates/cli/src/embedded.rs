@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use exokit_cloud::clock::Clock;
+use exokit_cloud::cluster_identity::ClusterIdentity;
 use exokit_cloud::config::{self, CloudConfig};
 use exokit_cloud::transport::{HttpRequest, Transport, TransportError, host_of};
-use exokit_sim::{Config, InProcess, NowMs, RoundTrip, SharedWorld, Speed};
+use exokit_sim::{ClientCertificate, Config, InProcess, NowMs, RoundTrip, SharedWorld, SimError, Speed};
 use exokit_templates::ZONES;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
@@ -77,13 +78,20 @@ pub(crate) fn open(state: &StateDir, speed: Speed, clock: Arc<dyn Clock>) -> Res
 }
 
 /// The embedded cloud behind the seam. Whatever breaks in it leaves the
-/// outcome of the request open.
+/// outcome of the request open. The certificate of a client is taken as shown:
+/// there is no connection on which to prove the key.
 fn transport(service: InProcess) -> Transport {
-    BoxCloneSyncService::new(tower::service_fn(move |request: HttpRequest| {
+    BoxCloneSyncService::new(tower::service_fn(move |mut request: HttpRequest| {
         let (service, host) = (service.clone(), host_of(request.uri()));
+        if let Some(identity) = request.extensions_mut().remove::<Arc<ClusterIdentity>>() {
+            request.extensions_mut().insert(ClientCertificate(identity.certificate_pem.clone()));
+        }
         async move {
             let reply: Result<http::Response<Bytes>, _> = service.oneshot(request).await;
-            reply.map_err(|error| TransportError::InDoubt { host, source: Box::new(error) })
+            reply.map_err(|error| match error {
+                SimError::Unreachable => TransportError::NotConnected { host, source: Box::new(error) },
+                error => TransportError::InDoubt { host, source: Box::new(error) },
+            })
         }
     }))
 }

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Err(error) => {
             output::say(&match format {
                 Format::Json => error.json(),
-                Format::Table | Format::Yaml => error.text(),
+                Format::Table | Format::Yaml | Format::Env => error.text(),
             });
             error.exit.into()
         }

@@ -56,6 +56,10 @@ impl Output {
                     serde_saphyr::to_string(value).map_err(|error| io::Error::other(error.to_string()));
                 yaml.doing("writing", "the output")?
             }
+            Format::Env => {
+                let (why, hint) = ("only `exokit outputs` can be written so", "use -o json");
+                return Err(CliError::unusable("usage", "writing", "variables for a shell", why, hint));
+            }
         };
         self.raw(written.as_bytes())?;
         Ok(Exit::Done)

@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 
 use crate::budget::Budget;
 use crate::clock::{Clock, Skew};
-use crate::cluster::ClusterIdentity;
+use crate::cluster_identity::ClusterIdentity;
 use crate::config::CloudConfig;
 use crate::endpoint::Endpoints;
 use crate::outcome::{CallError, Fault};
@@ -104,6 +104,12 @@ impl Client {
     #[must_use]
     pub fn skew(&self) -> Option<Skew> {
         *self.inner.skew.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Address of the object storage in a zone.
+    #[must_use]
+    pub fn storage_url(&self, zone: &Zone) -> String {
+        self.inner.endpoints.sos(zone)
     }
 
     /// Reads from the Exoscale API with GET. `operation` is the operation id,

@@ -5,7 +5,6 @@
 //! end on every request. So a request that arrives late is refused as one with
 //! an expired signature is.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -19,6 +18,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::client::{Client, READ_SIGNATURE, Server};
+use crate::cluster_identity::ClusterIdentity;
 use crate::outcome::CallError;
 use crate::reply::{DecodeError, Reply};
 use crate::request::{RequestError, address, api_request};
@@ -33,24 +33,6 @@ const ADMINISTRATORS: &str = "system:masters";
 
 /// Largest kubeconfig that is read, in bytes.
 const KUBECONFIG_BYTES_MAX: usize = 64 * 1024;
-
-/// By what a client and an API server know each other. Requests carry it in
-/// their extensions, and the transport connects by it.
-pub struct ClusterIdentity {
-    /// Certificate authorities of the API server, in PEM.
-    pub authority_pem: String,
-    /// Certificate and key of the client, in PEM.
-    pub client_pem: SecretString,
-    /// Where to connect instead of to the host of the URL, which then is only
-    /// the name in the server's certificate.
-    pub address: Option<SocketAddr>,
-}
-
-impl fmt::Debug for ClusterIdentity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClusterIdentity").field("address", &self.address).finish_non_exhaustive()
-    }
-}
 
 /// Access to one cluster until its certificate expires.
 #[derive(Debug, Clone)]
@@ -201,12 +183,12 @@ fn decode(reply: &Reply) -> Result<(String, ClusterIdentity), String> {
         return Err("the kubeconfig has not exactly one cluster and one user".to_owned());
     };
     let no_pem = |what: &str| format!("the {what} in the kubeconfig is not base64 of a text");
-    let certificate = pem(&user.client_certificate_data).ok_or_else(|| no_pem("client certificate"))?;
-    let key = pem(user.client_key_data.expose_secret()).ok_or_else(|| no_pem("client key"))?;
+    let certificate_pem = pem(&user.client_certificate_data).ok_or_else(|| no_pem("client certificate"))?;
+    let key_pem = pem(user.client_key_data.expose_secret()).ok_or_else(|| no_pem("client key"))?;
     let authority_pem = pem(&cluster.certificate_authority_data).ok_or_else(|| no_pem("authority"))?;
     let (server, address) = server(&cluster)?;
-    let client_pem = SecretString::from(format!("{certificate}\n{key}"));
-    Ok((server, ClusterIdentity { authority_pem, client_pem, address }))
+    let key_pem = SecretString::from(key_pem);
+    Ok((server, ClusterIdentity { authority_pem, certificate_pem, key_pem, address }))
 }
 
 fn pem(encoded: &str) -> Option<String> {

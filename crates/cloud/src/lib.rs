@@ -19,6 +19,7 @@ pub mod change;
 pub mod client;
 pub mod clock;
 pub mod cluster;
+pub mod cluster_identity;
 pub mod config;
 pub mod endpoint;
 pub mod network;

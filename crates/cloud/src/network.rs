@@ -16,11 +16,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 use tower::util::BoxCloneSyncService;
 
-use crate::cluster::ClusterIdentity;
+use crate::cluster_identity::ClusterIdentity;
 use crate::transport::{
     Cause, HttpRequest, HttpResponse, REPLY_BYTES_MAX, Transport, TransportError, host_of,
 };
@@ -95,7 +95,7 @@ impl ClusterClients {
         }
         let mut roots = rustls::RootCertStore::empty();
         add_authorities(&mut roots, "the authority of the cluster", &identity.authority_pem)?;
-        let client = client(&self.options, tls(roots, Some(&identity.client_pem))?, identity.address)?;
+        let client = client(&self.options, tls(roots, Some(identity))?, identity.address)?;
         clients.push((Arc::downgrade(identity), client.clone()));
         Ok(client)
     }
@@ -148,19 +148,20 @@ fn add_authorities(
 
 fn tls(
     roots: rustls::RootCertStore,
-    identity_pem: Option<&SecretString>,
+    identity: Option<&ClusterIdentity>,
 ) -> Result<rustls::ClientConfig, TransportError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(setup("the TLS versions"))?
         .with_root_certificates(roots);
-    let mut config = match identity_pem {
+    let mut config = match identity {
         None => builder.with_no_client_auth(),
-        Some(pem) => {
+        Some(identity) => {
             let what = "the client certificate";
-            let chain = certificates(what, pem.expose_secret())?;
-            let key = PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes()).map_err(setup(what))?;
+            let chain = certificates(what, &identity.certificate_pem)?;
+            let key = PrivateKeyDer::from_pem_slice(identity.key_pem.expose_secret().as_bytes());
+            let key = key.map_err(setup(what))?;
             builder.with_client_auth_cert(chain, key).map_err(setup(what))?
         }
     };
@@ -216,6 +217,7 @@ fn lost(host: &str, error: reqwest::Error) -> TransportError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secrecy::SecretString;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tower::ServiceExt;
@@ -291,7 +293,8 @@ mod tests {
             assert!(matches!(real(&options), Err(TransportError::Setup { .. })), "{pem:?}");
             let identity = ClusterIdentity {
                 authority_pem: pem.into(),
-                client_pem: SecretString::from(pem),
+                certificate_pem: pem.into(),
+                key_pem: SecretString::from(pem),
                 address: None,
             };
             let mut request = get("https://127.0.0.1:1/".into());

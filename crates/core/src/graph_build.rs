@@ -6,14 +6,16 @@ use exokit_kinds::ownership::OwnerMark;
 use exokit_kinds::security_group_rule::{Peer, RuleSpec};
 use exokit_kinds::sks_nodepool::NodepoolRequest;
 use exokit_kinds::{
-    anti_affinity_group, api_key, dbaas, iam_role, security_group, security_group_rule, sks_cluster,
-    sks_nodepool, sos_bucket,
+    anti_affinity_group, api_key, dbaas, iam_role, kubernetes, security_group, security_group_rule,
+    sks_cluster, sks_nodepool, sos_bucket,
 };
 use exokit_model::graph::{Graph, GraphError, Node, Presence};
 use exokit_model::ids::{NodeKey, OwnerToken, PlanId};
 use exokit_model::kind::Kind;
 use exokit_model::request::RequestTemplate;
 use exokit_model::spec::{Cni, DatabaseEngine, EnvironmentSpec};
+use exokit_workload::WorkloadObject;
+use serde_json::Value;
 
 use crate::forecast::History;
 use crate::preflight::Offer;
@@ -21,7 +23,7 @@ use crate::preflight::Offer;
 /// Builds the graph of an environment.
 ///
 /// # Errors
-/// Never for a checked spec: it would mean a mistake in this file.
+/// Never for a checked spec.
 pub(crate) fn build(
     plan: &PlanId,
     spec: &EnvironmentSpec,
@@ -35,6 +37,7 @@ pub(crate) fn build(
     builder.cluster(offer, &group, &last_rule, anti_affinity.as_ref());
     builder.database();
     builder.bucket();
+    builder.workload()?;
     Graph::new(builder.nodes)
 }
 
@@ -174,6 +177,50 @@ impl Builder<'_> {
         let (name, request) = api_key::create(&self.mark(&api_key), environment, &role);
         self.add(api_key, Kind::ApiKey, name, &[role], request);
     }
+}
+
+impl Builder<'_> {
+    /// What runs in the cluster: one node for each object.
+    fn workload(&mut self) -> Result<(), GraphError> {
+        let cluster = key("cluster");
+        for object in exokit_workload::objects(self.spec) {
+            let mark = self.mark(&object.key);
+            let WorkloadObject { key: own, kind, namespace, name, body, .. } = object;
+            let namespace = namespace.as_deref();
+            let seconds = seconds_until_ready(kind, &body);
+            let create = kubernetes::apply(&mark, kind, &cluster, namespace, body);
+            let create = create.map_err(|_| GraphError::Name { node: own.clone(), name: name.clone() })?;
+            let exists = |wanted: &&&str| self.nodes.iter().any(|node| node.key.as_str() == **wanted);
+            let outside = object.cloud_nodes.iter().filter(exists).map(|wanted| key(wanted));
+            let depends_on = [cluster.clone()].into_iter().chain(outside).chain(object.depends_on).collect();
+            let node = Node {
+                delete: vec![kubernetes::delete(kind, &cluster, namespace, &name)],
+                token: Some((self.token_of)(&own)),
+                zone: self.spec.zone.clone(),
+                depends_on,
+                desired: Presence::Present,
+                existing: None,
+                create: Some(RequestTemplate { secrets: object.secrets, ..create }),
+                protects_data: kind.holds_data(),
+                predicted_seconds: seconds
+                    .or_else(|| self.history.typical_seconds(kind))
+                    .unwrap_or(exokit_kinds::of(kind).predicted.create_seconds),
+                key: own,
+                kind,
+                name,
+            };
+            self.nodes.push(node);
+        }
+        Ok(())
+    }
+}
+
+/// How long an object takes where its kind does not say: a service waits for
+/// nothing unless it has a load balancer.
+fn seconds_until_ready(kind: Kind, body: &Value) -> Option<u32> {
+    let is_internal = kind == Kind::Service && body["spec"]["type"] != "LoadBalancer";
+    let usual = exokit_kinds::of(kind).predicted.create_seconds;
+    (is_internal || usual == 1).then_some(1)
 }
 
 /// A key that stands in this file.

@@ -216,22 +216,49 @@ fn teardown_nodes(zone: &Zone, recorded: Vec<Recorded>, discovered: Vec<Discover
         nodes.push(node);
     }
     let last = if pools.is_empty() { &clusters } else { &pools };
-    for recorded in recorded {
-        let mut node = recorded.node;
-        node.depends_on.retain(|key| kept.contains(key));
+    let (inside, outside): (Vec<Recorded>, Vec<Recorded>) =
+        recorded.into_iter().partition(|recorded| recorded.node.kind.is_kubernetes());
+    for recorded in outside {
+        let mut node = leaving(recorded, &kept);
         if last.contains(&node.key) {
             node.depends_on.extend(volumes.iter().cloned());
         }
-        node.desired = Presence::Absent;
-        node.existing = Some(recorded.id);
-        node.create = None;
-        node.predicted_seconds = exokit_kinds::of(node.kind).predicted.delete_seconds;
         nodes.push(node);
     }
+    let mut balancers: Vec<NodeKey> = Vec::new();
     for (number, found) in before_pool.iter().enumerate() {
-        nodes.push(found_node(zone, found, number + 1, pools.clone()));
+        let node = found_node(zone, found, number + 1, pools.clone());
+        balancers.push(node.key.clone());
+        nodes.push(node);
+    }
+    // A service or a claim goes before what the cluster's controllers made for
+    // it: they remove that themselves, and would make it again.
+    for recorded in inside {
+        let mut node = leaving(recorded, &kept);
+        match node.kind {
+            Kind::Service => node.depends_on.extend(balancers.iter().cloned()),
+            Kind::PersistentVolumeClaim => node.depends_on.extend(volumes.iter().cloned()),
+            _ => {}
+        }
+        nodes.push(node);
     }
     nodes
+}
+
+/// The node of a recorded resource that is to go.
+fn leaving(recorded: Recorded, kept: &BTreeSet<NodeKey>) -> Node {
+    let mut node = recorded.node;
+    node.depends_on.retain(|key| kept.contains(key));
+    Node {
+        desired: Presence::Absent,
+        existing: Some(recorded.id),
+        create: None,
+        predicted_seconds: match node.kind.goes_with_cluster() {
+            true => 0,
+            false => exokit_kinds::of(node.kind).predicted.delete_seconds,
+        },
+        ..node
+    }
 }
 
 fn keys_of(recorded: &[Recorded], kind: Kind) -> Vec<NodeKey> {

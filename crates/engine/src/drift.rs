@@ -86,7 +86,7 @@ impl Engine {
 
     /// Reads an object inside the environment's cluster, with access that is
     /// issued for the first one.
-    async fn read_object(
+    pub(crate) async fn read_object(
         &self,
         provision: &OperationState,
         node: &Node,

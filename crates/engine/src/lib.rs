@@ -20,6 +20,7 @@ mod held_lease;
 pub mod idempotency;
 pub mod keyring;
 pub mod observe;
+pub mod outputs;
 mod prior_approval;
 pub mod propose;
 pub mod roster_cache;

@@ -66,7 +66,7 @@ impl Engine {
         };
         let Some(id) = facts.id() else { return Ok(None) };
         match slot.value {
-            SecretValue::AccessKey => return Ok(Some(SecretString::from(id.to_string()))),
+            SecretValue::Id => return Ok(Some(SecretString::from(id.to_string()))),
             SecretValue::AccessSecret => {
                 let open = |sealed| self.parts().keyring.open(&state.operation, &slot.node, sealed).ok();
                 let secret = facts.sealed.as_ref().and_then(open);

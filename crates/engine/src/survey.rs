@@ -44,7 +44,8 @@ impl Belongings {
     }
 }
 
-/// Ids of what a machine, pool, load balancer or volume hangs on.
+/// Ids of what a machine, pool, load balancer or volume hangs on. The controllers
+/// of a cluster name what they make by the UID of the service or claim.
 fn references(observed: &Observed) -> Vec<String> {
     let at = |pointer: &str| observed.raw.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let groups = || {
@@ -55,9 +56,15 @@ fn references(observed: &Observed) -> Vec<String> {
             .collect::<Vec<_>>()
     };
     match observed.kind {
-        Kind::LoadBalancer => exokit_kinds::load_balancer::target_pools(&observed.raw),
+        Kind::LoadBalancer => {
+            let service = observed.name.strip_prefix("k8s-").map(str::to_owned);
+            exokit_kinds::load_balancer::target_pools(&observed.raw).into_iter().chain(service).collect()
+        }
         Kind::Instance | Kind::InstancePool => at("/manager/id").into_iter().chain(groups()).collect(),
-        Kind::BlockVolume => at("/instance/id").into_iter().collect(),
+        Kind::BlockVolume => {
+            let claim = observed.name.strip_prefix("pvc-").map(str::to_owned);
+            at("/instance/id").into_iter().chain(claim).collect()
+        }
         Kind::BlockSnapshot => at("/block-storage-volume/id").into_iter().collect(),
         _ => Vec::new(),
     }

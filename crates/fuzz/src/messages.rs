@@ -8,8 +8,8 @@ use exokit_wire::event::{AgentMessage, ApprovalRequested, EventMessage, TaskUpda
 use exokit_wire::request::{
     ApproveRequest, AuditRequest, DenyRequest, DoctorRequest, DriftRequest, EventsRequest, ExportRequest,
     ExtendRequest, HistoryRequest, KeepAliveRequest, ListRequest, OperationsRequest, OrphansRequest,
-    PlanRequest, PricesRequest, ProvisionRequest, ResumeRequest, RosterRequest, SelectRequest,
-    ShowPlanRequest, StatusRequest, TeardownRequest, VerifyPricesRequest,
+    OutputsRequest, PlanRequest, PricesRequest, ProvisionRequest, ResumeRequest, RosterRequest,
+    SelectRequest, ShowPlanRequest, StatusRequest, TeardownRequest, VerifyPricesRequest,
 };
 use exokit_wire::verb::{Message, Verb};
 use serde::Serialize;
@@ -55,6 +55,7 @@ fn read_as(verb: Verb, meta: &Meta, fields: &Map<String, Value>) -> bool {
         Verb::Roster => reader::<RosterRequest>(),
         Verb::History => reader::<HistoryRequest>(),
         Verb::Events => reader::<EventsRequest>(),
+        Verb::Outputs => reader::<OutputsRequest>(),
         Verb::Drift => reader::<DriftRequest>(),
         Verb::Orphans => reader::<OrphansRequest>(),
         Verb::Operations => reader::<OperationsRequest>(),

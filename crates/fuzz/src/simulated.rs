@@ -113,7 +113,7 @@ fn send(world: &mut World, now: i64, text: &[u8]) -> Option<http::Response<Bytes
     let request = request(world, now, text)?;
     match world.handle(now, &request) {
         Outcome::Reply(reply) => Some(reply),
-        Outcome::Drop => None,
+        Outcome::Drop | Outcome::Unreachable => None,
     }
 }
 

@@ -2,8 +2,9 @@
 //! apply, which can be repeated, and is read and removed by its name; its UID
 //! is its id, so that a later object of the same name is never taken for it.
 
-mod compare;
+pub(crate) mod compare;
 mod lifecycle;
+pub(crate) mod observe;
 
 use exokit_model::graph::Node;
 use exokit_model::ids::{NodeKey, ResourceId};
@@ -15,11 +16,9 @@ use kube_core::params::{Patch, PatchParams, ValidationDirective};
 use kube_core::request::{Error, Request};
 use serde_json::{Value, json};
 
-pub(crate) use compare::differences;
-
 use crate::ownership::OwnerMark;
 use crate::resource_kind::{ResourceKind, template};
-use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, decode, ownership};
+use crate::{Accepted, DecodeError, Lifecycle, Predicted, Read};
 
 /// The name under which exokit owns fields of objects.
 const FIELD_MANAGER: &str = "exokit";
@@ -101,29 +100,9 @@ const fn object(kind: Kind, operations: [&'static str; 3], seconds: [u32; 2]) ->
 }
 
 fn accepted(node: &Node, reply: &Value) -> Result<Accepted, DecodeError> {
-    let observed = observe(crate::of(node.kind), reply)?;
+    let observed = crate::of(node.kind).parse_object(reply)?;
     let is_ready = observed.lifecycle == Lifecycle::Ready;
     Ok(Accepted { id: Some(observed.id), is_ready, ..Accepted::default() })
-}
-
-/// An object as the API server shows it.
-pub(crate) fn observe(kind: &ResourceKind, raw: &Value) -> Result<Observed, DecodeError> {
-    let metadata = raw.get("metadata").unwrap_or(&Value::Null);
-    let mut shown = raw.clone();
-    if let (Kind::Secret, Some(fields)) = (kind.kind, shown.as_object_mut()) {
-        fields.remove("data");
-    }
-    let is_leaving = metadata.get("deletionTimestamp").is_some();
-    Ok(Observed {
-        kind: kind.kind,
-        id: decode::id(metadata, "uid")?,
-        name: decode::text(metadata, "name")?.to_owned(),
-        marks: ownership::candidates(metadata, ""),
-        lifecycle: if is_leaving { Lifecycle::Deleting } else { (kind.lifecycle)(raw) },
-        created_at: metadata.get("creationTimestamp").and_then(Value::as_str).and_then(|at| at.parse().ok()),
-        parent: None,
-        raw: shown,
-    })
 }
 
 /// The request that reads the object of a node; `cluster` is the id of its

@@ -10,9 +10,9 @@ use exokit_model::kind::Kind;
 use exokit_model::request::{Api, Method, RequestTemplate};
 use serde_json::Value;
 
-use crate::{
-    Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, compare, decode, kubernetes, ownership,
-};
+use crate::kubernetes::compare::differences as object_differences;
+use crate::kubernetes::observe::observe as observe_object;
+use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read, compare, decode, ownership};
 
 /// Where a resource may carry an owner token.
 pub(crate) enum MarkPlace {
@@ -184,7 +184,7 @@ impl ResourceKind {
 
     fn observe(&self, raw: &Value, parent: Option<&ResourceId>) -> Result<Observed, DecodeError> {
         if self.api == Api::Kubernetes {
-            return kubernetes::observe(self, raw);
+            return observe_object(self.kind, self.lifecycle, raw);
         }
         let name = match self.mark {
             MarkPlace::Name | MarkPlace::NamedText => decode::text(raw, "name")?,
@@ -234,7 +234,7 @@ impl ResourceKind {
     #[must_use]
     pub fn compare(&self, node: &NodeKey, planned: &Value, observed: &Observed) -> Vec<Difference> {
         match self.api {
-            Api::Kubernetes => kubernetes::differences(node, planned, &observed.raw),
+            Api::Kubernetes => object_differences(node, self.kind, planned, &observed.raw),
             Api::Exoscale | Api::Storage => compare::differences(node, planned, &observed.raw, self.compared),
         }
     }

@@ -79,6 +79,14 @@ pub enum GraphError {
         /// What it depends on.
         missing: NodeKey,
     },
+    /// The name of an object cannot be part of a path.
+    #[error("{node} has a name that cannot be used: {name:?}")]
+    Name {
+        /// The node.
+        node: NodeKey,
+        /// Its name.
+        name: String,
+    },
     /// A resource that should exist depends on one that should not.
     #[error("{node} should exist but depends on {dependency}, which should not")]
     PresentOnAbsent {

@@ -18,6 +18,7 @@ pub mod graph;
 pub mod ids;
 pub mod kind;
 pub mod needs_human;
+pub mod outputs;
 pub mod phase;
 pub mod plan;
 pub mod ready_time;

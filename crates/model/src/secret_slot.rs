@@ -18,7 +18,7 @@ pub struct SecretSlot {
     pub value: SecretValue,
 }
 
-/// A secret of a resource.
+/// A value of a resource that is known only once it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretValue {
@@ -28,8 +28,8 @@ pub enum SecretValue {
     DatabaseUser,
     /// Password of that user.
     DatabasePassword,
-    /// Id of an API key.
-    AccessKey,
+    /// Its id: the name of a bucket, the public half of an API key.
+    Id,
     /// Secret of an API key.
     AccessSecret,
 }

@@ -6,6 +6,7 @@ use exokit_engine::error::EngineError;
 use exokit_ledger::history::history;
 use exokit_ledger::{Environments, Filter, Operations};
 use exokit_model::cost::PriceList;
+use exokit_model::outputs::Outputs;
 use exokit_model::phase::Phase;
 use exokit_wire::MESSAGE_BYTES_MAX;
 use exokit_wire::event::EventMessage;
@@ -16,7 +17,7 @@ use exokit_wire::reply::{
 };
 use exokit_wire::request::{
     DriftRequest, EventsRequest, ExportRequest, HistoryRequest, ListRequest, OperationsRequest,
-    OrphansRequest, PricesRequest, RosterRequest, ShowPlanRequest, StatusRequest,
+    OrphansRequest, OutputsRequest, PricesRequest, RosterRequest, ShowPlanRequest, StatusRequest,
 };
 use serde::Serialize;
 
@@ -185,6 +186,11 @@ impl Service {
             drifted: !drift.differences.is_empty(),
             differences: drift.differences,
         })
+    }
+
+    pub(crate) async fn outputs(&self, request: OutputsRequest) -> Result<Outputs, Failure> {
+        let name = &request.environment;
+        self.engine().outputs(name).await.doing("reading the outputs of", name)
     }
 
     pub(crate) async fn orphans(&self, request: OrphansRequest) -> Result<OrphansReply, Failure> {

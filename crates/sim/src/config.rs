@@ -42,6 +42,10 @@ pub struct EndpointUrls {
     pub api: String,
     /// For instance `http://127.0.0.1:8081`.
     pub sos: String,
+    /// For instance `https://127.0.0.1:8443`. All clusters are behind it, told
+    /// apart by the server name that a client asks for.
+    #[serde(default)]
+    pub kubernetes: String,
 }
 
 /// Switches of behaviours that tests need both ways. The guesses, with and
@@ -61,6 +65,8 @@ pub struct Policies {
     /// A request whose client future is dropped before its effect arrives
     /// so many milliseconds later all the same.
     pub cancelled_arrives_after_ms: Option<i64>,
+    /// Beginnings of images whose pods never become ready.
+    pub broken_images: Vec<String>,
 }
 
 impl Default for Policies {
@@ -71,6 +77,7 @@ impl Default for Policies {
             update_sks_cluster_never_finishes: false,
             ccm_keys: true,
             cancelled_arrives_after_ms: None,
+            broken_images: Vec::new(),
         }
     }
 }

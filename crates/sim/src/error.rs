@@ -10,6 +10,10 @@ pub enum SimError {
     /// request may or may not have had its effect.
     #[error("connection closed before a reply arrived")]
     Dropped,
+    /// Nothing listens at the address of the request: the API server of a
+    /// cluster that is not there, or not yet. The request had no effect.
+    #[error("connection refused")]
+    Unreachable,
     /// The state file could not be read, locked or written.
     #[error("state file {path}: {source}")]
     State {

@@ -85,6 +85,7 @@ impl InProcess {
         match outcome {
             Outcome::Reply(reply) => Ok(reply),
             Outcome::Drop => Err(SimError::Dropped),
+            Outcome::Unreachable => Err(SimError::Unreachable),
         }
     }
 }

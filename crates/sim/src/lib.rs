@@ -9,6 +9,7 @@
 mod auth;
 mod codec;
 mod config;
+mod connection;
 mod error;
 mod fault;
 mod inprocess;
@@ -22,6 +23,7 @@ mod sos;
 mod spec;
 #[cfg(any(test, feature = "testing"))]
 mod testing;
+mod tls;
 mod world;
 
 pub use config::{Config, EndpointUrls, Policies};
@@ -35,4 +37,6 @@ pub use shared::{NowMs, SharedWorld};
 pub use spec::{Operation, operations};
 #[cfg(any(test, feature = "testing"))]
 pub use testing::{exo2_message, exo2_signature};
-pub use world::{Effect, JournalEntry, Kind, LiveResource, Outcome, World, served_operations};
+pub use world::{
+    ClientCertificate, Effect, JournalEntry, Kind, LiveResource, Outcome, World, served_operations,
+};

@@ -1,21 +1,14 @@
 //! The cloud behind loopback listeners, for clients of other processes.
 
+use crate::connection::{Peer, connection, next};
 use crate::fault::Schedule;
+use crate::tls;
 use crate::world::Face;
 use crate::{Config, EndpointUrls, InProcess, NowMs, Recorder, RoundTrip, SharedWorld, SimError, World};
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-
-/// Larger bodies are refused with 413 before they are read.
-const MAX_BODY: usize = 256 << 20;
 
 /// How fast simulated time passes: latencies are divided by it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -133,8 +126,12 @@ pub async fn serve(options: ServeOptions) -> Result<Running, SimError> {
     let (sos, sos_address) = bind(sos_wanted).await?;
     let mut config = options.config;
     config.latency_scale = options.speed.scale();
-    config.endpoints =
-        Some(EndpointUrls { api: format!("http://{api_address}"), sos: format!("http://{sos_address}") });
+    let (kubernetes, kubernetes_address) = bind(SocketAddr::new(options.listen.ip(), 0)).await?;
+    config.endpoints = Some(EndpointUrls {
+        api: format!("http://{api_address}"),
+        sos: format!("http://{sos_address}"),
+        kubernetes: format!("https://{kubernetes_address}"),
+    });
     if let Some(path) = options.faults {
         let text = std::fs::read(&path).map_err(|source| SimError::State { path: path.clone(), source })?;
         let schedule = Schedule::read(&text).map_err(|source| SimError::Format { path, source })?;
@@ -153,6 +150,8 @@ pub async fn serve(options: ServeOptions) -> Result<Running, SimError> {
     for (listener, face) in [(api, Face::Api), (sos, Face::Sos)] {
         tokio::spawn(accept(listener, face, service.clone(), stopped.clone()));
     }
+    let acceptor = tls::acceptor(world.clone())?;
+    tokio::spawn(tls::accept(kubernetes, acceptor, service, stopped));
     Ok(Running {
         endpoint: format!("http://{api_address}/v2"),
         sos_endpoint: format!("http://{sos_address}"),
@@ -164,56 +163,9 @@ pub async fn serve(options: ServeOptions) -> Result<Running, SimError> {
     })
 }
 
-/// Resolves when the server is told to stop or its handle is gone.
-async fn ended(mut stop: watch::Receiver<bool>) {
-    // An error means that the handle was dropped, which is an end as well.
-    let _ = stop.wait_for(|stopped| *stopped).await;
-}
-
 async fn accept(listener: TcpListener, face: Face, service: InProcess, stop: watch::Receiver<bool>) {
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(why) => {
-                    tracing::warn!(%why, "a connection could not be accepted");
-                    continue;
-                }
-            },
-            () = ended(stop.clone()) => return,
-        };
-        tokio::spawn(connection(stream, face, service.clone(), stop.clone()));
+    while let Some(stream) = next(&listener, &stop).await {
+        let peer = Peer { face, cluster: None };
+        tokio::spawn(connection(stream, peer, service.clone(), stop.clone()));
     }
-}
-
-async fn connection(stream: TcpStream, face: Face, service: InProcess, stop: watch::Receiver<bool>) {
-    let handler = service_fn(move |request| {
-        let service = service.clone();
-        async move { answer(request, face, &service).await }
-    });
-    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), handler);
-    tokio::select! {
-        // An error is a client that went away, or a fault on order: an error
-        // of the handler closes the connection without a reply.
-        result = served => if let Err(why) = result {
-            tracing::debug!(%why, "a connection ended early");
-        },
-        () = ended(stop) => {}
-    }
-}
-
-async fn answer(
-    request: Request<Incoming>,
-    face: Face,
-    service: &InProcess,
-) -> Result<Response<Full<Bytes>>, SimError> {
-    let (mut parts, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        let mut response = Response::new(Full::new(Bytes::from_static(b"{\"message\":\"body\"}")));
-        *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
-        return Ok(response);
-    };
-    parts.extensions.insert(face);
-    let request = Request::from_parts(parts, body.to_bytes());
-    Ok(service.send(request).await?.map(Full::new))
 }

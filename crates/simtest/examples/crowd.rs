@@ -12,9 +12,10 @@ use clap::Parser;
 use exokit_engine::engine::Engine;
 use exokit_ledger::OperationState;
 use exokit_model::phase::Phase;
+use exokit_simtest::bench::critical::{self, Usable};
 use exokit_simtest::bench::figures::{greatest, median};
 use exokit_simtest::bench::provision::calls;
-use exokit_simtest::bench::{Failure, Latencies, MISSED, critical, named, process};
+use exokit_simtest::bench::{Failure, Latencies, MISSED, named, process};
 use exokit_simtest::rig::Rig;
 use exokit_simtest::setup;
 use tokio::sync::Semaphore;
@@ -42,6 +43,9 @@ struct Args {
     #[arg(long, default_value_t = 50)]
     compared: usize,
 }
+
+/// How often the clusters are looked at for what has become usable.
+const RESOLUTION: Duration = Duration::from_secs(1);
 
 /// How precisely the smallest budget is looked for.
 const STEP: u32 = 100;
@@ -179,16 +183,25 @@ async fn measure(rig: &Rig, approved: &[OperationState], at_once: usize) -> Resu
         });
     }
     let mut ours = vec![Duration::ZERO; approved.len()];
-    while let Some(ended) = running.join_next().await {
-        let (number, phase, elapsed) = ended?;
-        match phase? {
-            Phase::Succeeded => ours[number] = elapsed,
-            phase => return Err(format!("{} ended as {phase:?}", approved[number].plan.environment).into()),
+    let mut usable = Usable::default();
+    let all = async {
+        while let Some(ended) = running.join_next().await {
+            let (number, phase, elapsed) = ended?;
+            match phase? {
+                Phase::Succeeded => ours[number] = elapsed,
+                phase => {
+                    return Err::<(), Failure>(
+                        format!("{} ended as {phase:?}", approved[number].plan.environment).into(),
+                    );
+                }
+            }
         }
-    }
+        Ok(())
+    };
+    usable.watch(rig, RESOLUTION, all).await?;
     let (real, cpu) = (real.elapsed(), process::cpu_seconds()? - cpu_before);
     let calls = calls(rig) - calls_before;
-    let ratios = ratios(rig, &engine, approved, &ours).await?;
+    let ratios = ratios(rig, &engine, approved, &ours, usable).await?;
     let until = ours.iter().copied().max().unwrap_or_default();
     Ok(Crowd { ratios, until, calls, real, cpu })
 }
@@ -199,12 +212,15 @@ async fn ratios(
     engine: &Engine,
     approved: &[OperationState],
     ours: &[Duration],
+    mut usable: Usable,
 ) -> Result<Vec<f64>, Failure> {
-    let taken = rig.cloud(|world| critical::taken(world.journal()));
+    let journal = rig.cloud(|world| world.journal().to_vec());
+    usable.note_journal(&journal);
     let mut ratios = Vec::new();
     for (state, ours) in approved.iter().zip(ours) {
         let state = engine.operation(&state.operation).await?;
-        let critical = critical::of(&state, &taken).ok_or("the cloud does not know what was made")?;
+        let critical =
+            critical::of(&state, &usable, &journal).ok_or("the cloud does not know what was made")?;
         ratios.push(ours.as_secs_f64() / critical.as_secs_f64());
     }
     Ok(ratios)

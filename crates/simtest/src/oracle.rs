@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exokit_model::canonical::Digest;
+use exokit_model::canonical::{Digest, to_canonical_bytes};
 use exokit_model::event::{Event, Record};
-use exokit_model::ids::{OperationId, PersonId};
+use exokit_model::ids::{NodeKey, OperationId, PersonId, ResourceId};
 use exokit_model::kind::Kind;
 use exokit_model::plan::Plan;
 use exokit_sim::{Effect, JournalEntry, LiveResource, World};
+use serde_json::Value;
 
 use crate::consent::consenting;
 use crate::rig::Rig;
@@ -52,7 +53,8 @@ pub fn judge(rig: &Rig) -> Vec<String> {
 }
 
 /// The plan of each operation.
-pub(crate) fn plans(records: &[Record]) -> BTreeMap<OperationId, Plan> {
+#[must_use]
+pub fn plans(records: &[Record]) -> BTreeMap<OperationId, Plan> {
     let plan = |record: &Record| match &record.entry.event {
         Event::PlanProposed { plan, .. } => Plan::from_bytes(plan.as_bytes()).ok(),
         _ => None,
@@ -61,28 +63,46 @@ pub(crate) fn plans(records: &[Record]) -> BTreeMap<OperationId, Plan> {
 }
 
 /// Ids that the ledger says exist, by a fold of its own: the last word about
-/// each node of each operation, and ids that a teardown took.
+/// each node of each operation, without what a teardown took or what was inside
+/// a cluster that is gone.
 fn recorded(records: &[Record]) -> BTreeSet<String> {
-    let mut by_node: BTreeMap<(String, String), String> = BTreeMap::new();
+    let plans = plans(records);
+    let mut by_node: BTreeMap<(OperationId, NodeKey), ResourceId> = BTreeMap::new();
     for record in records {
         let event = &record.entry.event;
         let (Some(operation), Some(node)) = (&record.entry.operation, event.node()) else { continue };
-        let place = (operation.to_string(), node.to_string());
+        let place = (operation.clone(), node.clone());
         match event {
             Event::ResourceReady { id, .. }
             | Event::CreateAdopted { id, .. }
             | Event::CreateAccepted { id: Some(id), .. }
             | Event::ResourceFailed { id: Some(id), .. } => {
-                by_node.insert(place, id.to_string());
+                by_node.insert(place, id.clone());
             }
             Event::ResourceFailed { id: None, .. } => {
                 by_node.remove(&place);
             }
-            Event::ResourceGone { id, .. } => by_node.retain(|_, own| own != id.as_str()),
+            Event::ResourceGone { id, .. } => {
+                let clusters: BTreeSet<OperationId> = by_node
+                    .iter()
+                    .filter(|((operation, node), own)| {
+                        *own == id && kind_of(&plans, operation, node) == Some(Kind::SksCluster)
+                    })
+                    .map(|((operation, _), _)| operation.clone())
+                    .collect();
+                by_node.retain(|(operation, node), own| {
+                    let inside = kind_of(&plans, operation, node).is_some_and(Kind::is_kubernetes);
+                    own != id && !(inside && clusters.contains(operation))
+                });
+            }
             _ => {}
         }
     }
-    by_node.into_values().collect()
+    by_node.into_values().map(|id| id.to_string()).collect()
+}
+
+fn kind_of(plans: &BTreeMap<OperationId, Plan>, operation: &OperationId, node: &NodeKey) -> Option<Kind> {
+    Some(plans.get(operation)?.graph.node(node)?.kind)
 }
 
 /// Resources that the cloud makes on behalf of others: pools and machines of
@@ -92,11 +112,28 @@ pub(crate) fn is_derived(resource: &LiveResource) -> bool {
         || resource.name.starts_with("sks-ccm-")
 }
 
+/// The UID of the service or claim for which the controllers of a cluster made a
+/// load balancer or a volume. They name it so.
+pub(crate) fn uid_in_name(resource: &LiveResource) -> Option<&str> {
+    use exokit_sim::Kind as Cloud;
+    match resource.kind {
+        Cloud::LoadBalancer => resource.name.strip_prefix("k8s-"),
+        Cloud::LoadBalancerService => resource.name.get(..36),
+        Cloud::BlockStorageVolume => resource.name.strip_prefix("pvc-"),
+        _ => None,
+    }
+}
+
+/// Whether it was made for an object that is recorded.
+fn is_of_object(resource: &LiveResource, recorded: &BTreeSet<String>) -> bool {
+    uid_in_name(resource).is_some_and(|uid| recorded.contains(uid))
+}
+
 /// Invariant 2: the cloud and the registry hold the same, both ways.
 pub(crate) fn registry_equals_cloud(records: &[Record], live: &[LiveResource]) -> Vec<String> {
     let recorded = recorded(records);
-    let exists: BTreeMap<&str, &LiveResource> =
-        live.iter().filter(|resource| !is_derived(resource)).map(|r| (r.id.as_str(), r)).collect();
+    let own = |resource: &&LiveResource| !is_derived(resource) && !is_of_object(resource, &recorded);
+    let exists: BTreeMap<&str, &LiveResource> = live.iter().filter(own).map(|r| (r.id.as_str(), r)).collect();
     let orphans = exists.values().filter(|resource| !recorded.contains(&resource.id));
     let orphans = orphans.map(|r| format!("orphan: {:?} {} {} is not in the registry", r.kind, r.id, r.name));
     let ghosts = recorded.iter().filter(|id| !exists.contains_key(id.as_str()));
@@ -152,8 +189,8 @@ fn intends(record: &Record, plans: &BTreeMap<OperationId, Plan>, entry: &Journal
     let plan = record.entry.operation.as_ref().and_then(|operation| plans.get(operation));
     let planned = plan.and_then(|plan| plan.graph.node(node));
     // Only the few intents of that time are worth a digest.
-    let same = || match entry.path.starts_with("/v2/") {
-        true => digest(entry) == *request,
+    let same = || match entry.path.starts_with("/v2/") || entry.in_cluster {
+        true => intended_digest(plans, entry) == *request,
         // Emptying a bucket is one intent for as many calls as it needs, and
         // the journal keeps no bodies of object storage: the bucket counts.
         false => planned.is_some_and(|node| node.kind == Kind::SosBucket && bucket(entry) == node.name),
@@ -164,8 +201,42 @@ fn intends(record: &Record, plans: &BTreeMap<OperationId, Plan>, entry: &Journal
 /// The digest of a request to the API, computed here from what arrived.
 #[must_use]
 pub fn digest(entry: &JournalEntry) -> Digest {
-    let bytes = format!("Exoscale {} {}\n{}", entry.method, entry.path, entry.body);
-    Digest::of("exokit-request/v1", bytes.as_bytes())
+    request_digest(&entry.method, &entry.path, entry.body.as_bytes())
+}
+
+/// The digest of a request to the API or to a cluster, computed here.
+#[must_use]
+pub(crate) fn request_digest(method: &str, path: &str, body: &[u8]) -> Digest {
+    let api = if path.starts_with("/v2/") { "Exoscale" } else { "Kubernetes" };
+    let mut bytes = format!("{api} {method} {path}\n").into_bytes();
+    bytes.extend_from_slice(body);
+    Digest::of("exokit-request/v1", &bytes)
+}
+
+/// The digest by which an intent names a request that arrived. An intent does
+/// not know the values of secrets: they are taken out where the plan says that
+/// they stand.
+#[must_use]
+pub fn intended_digest(plans: &BTreeMap<OperationId, Plan>, entry: &JournalEntry) -> Digest {
+    let path_inside =
+        |path: &str| path.trim_start_matches('/').split_once('/').map(|(_, path)| path.to_owned());
+    let templates =
+        plans.values().flat_map(|plan| plan.graph.nodes()).filter_map(|node| node.create.as_ref());
+    let mut with_secrets = templates.filter(|template| !template.secrets.is_empty());
+    let template = with_secrets.find(|template| path_inside(&template.path) == path_inside(&entry.path));
+    let (Some(template), Ok(mut body)) = (template, serde_json::from_str::<Value>(&entry.body)) else {
+        return digest(entry);
+    };
+    for pointer in template.secrets.keys() {
+        if let Some(value) = body.pointer_mut(pointer) {
+            *value = Value::Null;
+        }
+    }
+    let mut bytes = to_canonical_bytes("a body", &body).unwrap_or_default();
+    for (pointer, slot) in &template.secrets {
+        bytes.extend_from_slice(format!("\n{pointer} {} {}", slot.node, slot.value).as_bytes());
+    }
+    request_digest(&entry.method, &entry.path, &bytes)
 }
 
 pub(crate) fn bucket(entry: &JournalEntry) -> &str {
@@ -175,13 +246,13 @@ pub(crate) fn bucket(entry: &JournalEntry) -> &str {
 /// Whether some plan holds this body, apart from its declared slots.
 pub(crate) fn body_is_planned(plans: &BTreeMap<OperationId, Plan>, entry: &JournalEntry) -> bool {
     let nodes = || plans.values().flat_map(|plan| plan.graph.nodes());
-    if !entry.path.starts_with("/v2/") {
+    if !entry.path.starts_with("/v2/") && !entry.in_cluster {
         return nodes().any(|node| node.kind == Kind::SosBucket && bucket(entry) == node.name);
     }
     let Ok(sent) = serde_json::from_str::<serde_json::Value>(&entry.body) else { return false };
     nodes().filter_map(|node| node.create.as_ref()).any(|template| {
         let mut sent = sent.clone();
-        for pointer in template.slots.keys() {
+        for pointer in template.slots.keys().chain(template.secrets.keys()) {
             if let Some(slot) = sent.pointer_mut(pointer) {
                 *slot = serde_json::Value::Null;
             }

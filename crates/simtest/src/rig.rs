@@ -12,8 +12,9 @@ use exokit_approval::token::sign_vote;
 use exokit_cloud::budget::Budget;
 use exokit_cloud::client::Client;
 use exokit_cloud::clock::Clock;
+use exokit_cloud::cluster_identity::ClusterIdentity;
 use exokit_cloud::config;
-use exokit_cloud::transport::{Transport, TransportError};
+use exokit_cloud::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use exokit_engine::engine::{Engine, NoWatcher, Parts};
 use exokit_engine::entropy::{Entropy, EntropyError};
 use exokit_engine::keyring::Keyring;
@@ -26,7 +27,7 @@ use exokit_model::approval::{ApprovalClaims, ApproverKey, Decision, Person, Rost
 use exokit_model::cost::CostPolicy;
 use exokit_model::ids::{EnvironmentName, PersonId, TemplateId};
 use exokit_mutant::{Mutant, planted};
-use exokit_sim::{Config, InProcess, SharedWorld, World};
+use exokit_sim::{ClientCertificate, Config, InProcess, SharedWorld, SimError, World};
 use exokit_templates::InstantiateOptions;
 use exokit_templates::{TemplateSet, prices};
 use jiff::civil::date;
@@ -286,11 +287,8 @@ impl Rig {
     /// The plain way to the cloud.
     #[must_use]
     pub fn transport(&self) -> Transport {
-        let service = InProcess::new(self.world.clone());
-        tower::util::BoxCloneSyncService::new(service.map_err(|error| TransportError::InDoubt {
-            host: "simulated cloud".to_owned(),
-            source: Box::new(error),
-        }))
+        let world = self.world.clone();
+        tower::util::BoxCloneSyncService::new(tower::service_fn(move |request| send(world.clone(), request)))
     }
 
     fn client(&self, transport: Transport, clock: Arc<dyn Clock>) -> Client {
@@ -548,4 +546,20 @@ fn raw(text: &str) -> [u8; 32] {
         Some(bytes) => bytes,
         None => panic!("a public key in its text form is {text:?}"),
     }
+}
+
+/// Sends a request to a simulated cloud in this process. The certificate of a
+/// client is taken as shown: there is no connection on which to prove its key.
+pub(crate) async fn send(
+    world: SharedWorld,
+    mut request: HttpRequest,
+) -> Result<HttpResponse, TransportError> {
+    if let Some(identity) = request.extensions_mut().remove::<Arc<ClusterIdentity>>() {
+        request.extensions_mut().insert(ClientCertificate(identity.certificate_pem.clone()));
+    }
+    let host = "simulated cloud".to_owned();
+    InProcess::new(world).oneshot(request).await.map_err(|error| match error {
+        SimError::Unreachable => TransportError::NotConnected { host, source: Box::new(error) },
+        error => TransportError::InDoubt { host, source: Box::new(error) },
+    })
 }

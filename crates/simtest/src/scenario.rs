@@ -216,7 +216,11 @@ pub fn inventory(rig: &Rig) -> Vec<String> {
     let mut names: Vec<String> = live
         .iter()
         .filter(|resource| !oracle::is_derived(resource))
-        .map(|resource| format!("{:?} {}", resource.kind, resource.name))
+        .map(|resource| match oracle::uid_in_name(resource) {
+            // Every run has other UIDs.
+            Some(uid) => format!("{:?} {}", resource.kind, resource.name.replace(uid, "UID")),
+            None => format!("{:?} {}", resource.kind, resource.name),
+        })
         .collect();
     names.sort();
     names

@@ -349,6 +349,14 @@ pub struct DriftRequest {
     pub environment: EnvironmentName,
 }
 
+/// How can an environment be reached?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutputsRequest {
+    /// Which environment.
+    pub environment: EnvironmentName,
+}
+
 /// What carries the agent's mark and belongs to nothing?
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

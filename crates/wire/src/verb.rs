@@ -1,6 +1,7 @@
 //! The table of operations: what can be asked of the agent, and how.
 
 use exokit_model::cost::PriceList;
+use exokit_model::outputs::Outputs;
 use exokit_model::selection::Selection;
 use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
@@ -14,8 +15,8 @@ use crate::reply::{
 use crate::request::{
     ApproveRequest, AuditRequest, DenyRequest, DoctorRequest, DriftRequest, EventsRequest, ExportRequest,
     ExtendRequest, HistoryRequest, KeepAliveRequest, ListRequest, OperationsRequest, OrphansRequest,
-    PlanRequest, PricesRequest, ProvisionRequest, ResumeRequest, RosterRequest, SelectRequest,
-    ShowPlanRequest, StatusRequest, TeardownRequest, VerifyPricesRequest,
+    OutputsRequest, PlanRequest, PricesRequest, ProvisionRequest, ResumeRequest, RosterRequest,
+    SelectRequest, ShowPlanRequest, StatusRequest, TeardownRequest, VerifyPricesRequest,
 };
 
 /// What a bearer token allows. None includes another.
@@ -184,6 +185,8 @@ verbs! {
     History = "history", Get "history", Read, Ledger, HistoryRequest => HistoryReply;
     /// What was recorded after a point.
     Events = "history.events", Get "events", Read, Ledger, EventsRequest => EventsReply;
+    /// How to reach an environment.
+    Outputs = "outputs", Get "environments/{environment}/outputs", Read, Cloud, OutputsRequest => Outputs;
     /// How the cloud differs from what was planned; the comparison is recorded.
     Drift = "drift", Post "environments/{environment}/drift", Request, Cloud, DriftRequest => DriftReply;
     /// What carries the agent's mark and belongs to nothing.

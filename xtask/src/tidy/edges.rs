@@ -19,13 +19,15 @@ const LAYERS: &[Layer] = &[
     Layer { package: "exokit-kinds", normal: &["exokit-model"], tests: &[] },
     Layer {
         package: "exokit-core",
-        normal: &["exokit-model", "exokit-kinds", "exokit-mutant"],
+        normal: &["exokit-model", "exokit-kinds", "exokit-workload", "exokit-mutant"],
         tests: &["exokit-templates"],
     },
     Layer { package: "exokit-templates", normal: &["exokit-model"], tests: &["exokit-core"] },
+    Layer { package: "exokit-workload", normal: &["exokit-model"], tests: &["exokit-templates"] },
+    Layer { package: "exokit-kube-sim", normal: &[], tests: &[] },
     Layer { package: "exokit-approval", normal: &["exokit-model"], tests: &[] },
     Layer { package: "exokit-cloud", normal: &["exokit-model", "exokit-approval"], tests: &["exokit-sim"] },
-    Layer { package: "exokit-sim", normal: &[], tests: &[] },
+    Layer { package: "exokit-sim", normal: &["exokit-kube-sim"], tests: &[] },
     Layer { package: "exokit-ledger", normal: &["exokit-model", "exokit-core"], tests: &[] },
     Layer {
         package: "exokit-engine",

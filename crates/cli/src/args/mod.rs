@@ -127,6 +127,8 @@ pub(crate) enum Format {
     Json,
     /// For both
     Yaml,
+    /// Variables for a shell, of `outputs` only
+    Env,
 }
 
 /// The commands, in the order of an environment's life.
@@ -181,6 +183,17 @@ pub(crate) enum Command {
     ///   exokit drift first -o json
     #[command(verbatim_doc_comment)]
     Drift(EnvironmentArgs),
+    /// Show how to reach an environment
+    ///
+    /// Addresses and ports of its services, database, bucket and cluster. Secrets
+    /// are not among them.
+    ///
+    /// Examples:
+    ///   exokit outputs first
+    ///   exokit outputs first -o json
+    ///   eval "$(exokit outputs first -o env)"; curl "$SERVICE_URL"
+    #[command(verbatim_doc_comment)]
+    Outputs(EnvironmentArgs),
     Extend(ExtendArgs),
     #[command(name = "keep-alive")]
     /// Keep an environment alive by a sign of life

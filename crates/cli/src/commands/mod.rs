@@ -14,6 +14,7 @@ mod list;
 mod man;
 mod orchestrator;
 mod orphans;
+mod outputs;
 pub(crate) mod plan;
 mod prices;
 mod provision;
@@ -62,6 +63,7 @@ pub(crate) async fn run(
         Command::Watch(args) => watch::run(&connect(args.pace.steps_at_once).await?, &args).await,
         Command::Resume(args) => resume::run(&connect(args.pace.steps_at_once).await?, &args).await,
         Command::History(args) => history::run(&connect(None).await?, &args).await,
+        Command::Outputs(args) => outputs::run(&connect(None).await?, &args).await,
         Command::Drift(args) => drift::run(&connect(None).await?, &args).await,
         Command::Extend(args) => extend::run(&connect(None).await?, &args).await,
         Command::KeepAlive(args) => keep_alive::run(&connect(None).await?, &args).await,

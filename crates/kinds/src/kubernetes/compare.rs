@@ -3,13 +3,18 @@
 
 use exokit_model::event::Difference;
 use exokit_model::ids::NodeKey;
+use exokit_model::kind::Kind;
 use serde_json::Value;
 
-/// The fields of `planned` that `observed` shows otherwise. A `null` in the plan
-/// stands for a secret and is not compared.
-pub(crate) fn differences(node: &NodeKey, planned: &Value, observed: &Value) -> Vec<Difference> {
+/// The fields of `planned` that `observed` shows otherwise. The data of a secret
+/// is not compared: an observation does not have it.
+pub(crate) fn differences(node: &NodeKey, kind: Kind, planned: &Value, observed: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
-    descend(&mut String::new(), planned, Some(observed), &mut |path, planned, observed| {
+    let mut planned = planned.clone();
+    if let (Kind::Secret, Some(fields)) = (kind, planned.as_object_mut()) {
+        fields.remove("data");
+    }
+    descend(&mut String::new(), &planned, Some(observed), &mut |path, planned, observed| {
         let shown = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), Value::to_string);
         found.push(Difference {
             node: node.clone(),
@@ -26,7 +31,6 @@ type Report<'a> = dyn FnMut(&str, &Value, Option<&Value>) + 'a;
 fn descend(path: &mut String, planned: &Value, observed: Option<&Value>, report: &mut Report<'_>) {
     let below = path.len();
     match (planned, observed) {
-        (Value::Null, _) => {}
         (Value::Object(planned), Some(Value::Object(observed))) => {
             for (key, planned) in planned {
                 path.push('/');
@@ -72,18 +76,20 @@ mod tests {
         let planned = json!({
             "metadata": {"labels": {"a": "b"}},
             "spec": {"containers": [{"name": "x", "limits": {"cpu": "500m"}}, {"name": "y"}], "empty": {}},
-            "data": {"password": null},
+            "data": {"key": "value"},
         });
         let check = |observed: Value, fields: &[&str]| {
-            let found = differences(&"workload".parse().unwrap(), &planned, &observed);
+            let found = differences(&"workload".parse().unwrap(), Kind::ConfigMap, &planned, &observed);
             assert_eq!(found.iter().map(|difference| difference.field.raw()).collect::<Vec<_>>(), fields);
         };
         let mut same = planned.clone();
         same["metadata"]["labels"]["other"] = json!("c");
         same["spec"]["containers"] =
             json!([{"name": "y", "image": "z"}, {"name": "x", "limits": {"cpu": "500m"}}]);
-        same["data"]["password"] = json!("c2VjcmV0");
         check(same.clone(), &[]);
+        let secret = json!({"metadata": {"name": "s"}, "data": {"password": null}});
+        let observed = json!({"metadata": {"name": "s"}});
+        assert_eq!(differences(&"s".parse().unwrap(), Kind::Secret, &secret, &observed), []);
         let mut other = same.clone();
         other["spec"]["containers"][1]["limits"]["cpu"] = json!("1");
         other["metadata"]["labels"] = json!({});

@@ -3,6 +3,7 @@
 use crate::fault::Fault;
 
 use super::{Kind, Outcome, StoredRequest, World, kinds};
+use exokit_kube_sim::CloudAnswer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -36,6 +37,12 @@ pub(crate) enum Change {
         #[serde(default)]
         lag_ms: i64,
     },
+    /// A machine joins its cluster as a node.
+    NodeJoins { machine: String },
+    /// A cluster has something to do.
+    ClusterWake { cluster: String },
+    /// A call of a cluster's controllers comes to this.
+    ClusterAnswer { cluster: String, answer: CloudAnswer },
     /// The moment at which a fault on order shows.
     Injected { effect: String },
 }
@@ -84,6 +91,9 @@ impl World {
             Change::Resize { pool } => kinds::instance_pool::resize(self, &pool),
             Change::Evict { pool, members } => kinds::instance_pool::evict(self, &pool, &members),
             Change::Arrive { request, lag_ms } => self.arrive(&request, lag_ms),
+            Change::NodeJoins { machine } => self.join_node(&machine),
+            Change::ClusterWake { cluster } => self.wake_cluster(&cluster),
+            Change::ClusterAnswer { cluster, answer } => self.answer_cluster(&cluster, answer),
             Change::Injected { effect } => self.count_effect(&effect),
         }
     }
@@ -120,12 +130,12 @@ impl World {
         self.set_active(&[Fault::ListLag { ms: lag_ms }]);
         let status = match self.execute_now(stored.face, &request) {
             Outcome::Reply(reply) => reply.status().as_u16(),
-            Outcome::Drop => 0,
+            Outcome::Drop | Outcome::Unreachable => 0,
         };
         self.active.clear();
         self.count_effect(match status {
             200..=299 => "late: executed",
-            403 => "late: refused by expiry",
+            401 | 403 => "late: refused by expiry",
             _ => "late: refused",
         });
     }

@@ -5,7 +5,7 @@ use super::reply::{json_response, text_response};
 use super::request::authority;
 use super::{
     Change, Effect, Face, HandlerReply, JournalEntry, Kind, OperationRecord, Outcome, PendingOperation,
-    Refusal, StoredRequest, World, kinds,
+    Refusal, StoredRequest, World, kinds, kubernetes,
 };
 use crate::auth::{Exo2Header, Exo2Refusal, cel::Bindings, policy, verify_exo2};
 use crate::codec::{http_date, query_pairs, unpercent};
@@ -56,11 +56,13 @@ impl Call {
 const UNSIGNED: [&str; 2] = ["list-zones", "list-instance-types"];
 
 /// Where a request goes.
-struct Target {
+pub(super) struct Target {
     operation: String,
     zone: String,
     api: Option<(&'static spec::Operation, BTreeMap<String, String>)>,
     path: String,
+    /// The cluster whose API server it is.
+    pub(super) cluster: Option<String>,
 }
 
 /// Puts into a good reply what no client knows: a field, and in place of each
@@ -92,7 +94,7 @@ pub(crate) struct Executed {
 
 impl Executed {
     /// A reply that needed no key and changed nothing.
-    fn plain(response: Response<Bytes>) -> Self {
+    pub(super) fn plain(response: Response<Bytes>) -> Self {
         Self { response, effect: Effect::None, key: None, expires_ms: None, takes_ms: None }
     }
 }
@@ -100,7 +102,13 @@ impl Executed {
 impl World {
     /// A request from a live client: faults apply.
     pub(super) fn receive(&mut self, face: Face, request: &Request<Bytes>) -> Outcome {
+        if face == Face::Workload {
+            return self.visit(request);
+        }
         let target = self.identify(face, request);
+        if target.cluster.as_deref().is_some_and(|cluster| !self.answers(cluster)) {
+            return Outcome::Unreachable;
+        }
         self.count_call(&target.operation);
         let faults = self.draw_faults(&target.operation);
         for fault in &faults {
@@ -116,7 +124,13 @@ impl World {
 
     /// A request whose client has gone: no faults, no one to answer.
     pub(super) fn execute_now(&mut self, face: Face, request: &Request<Bytes>) -> Outcome {
+        if face == Face::Workload {
+            return self.visit(request);
+        }
         let target = self.identify(face, request);
+        if target.cluster.as_deref().is_some_and(|cluster| !self.answers(cluster)) {
+            return Outcome::Unreachable;
+        }
         let done = self.execute(face, request, &target);
         let reply = done.response.clone();
         self.journalise(request, &target, &done, false);
@@ -131,7 +145,11 @@ impl World {
                 zone: self.zone_of_host(&authority(request)),
                 api: None,
                 path: raw.to_owned(),
+                cluster: None,
             };
+        }
+        if face == Face::Kubernetes {
+            return Self::identify_in_cluster(request);
         }
         let path = unpercent(raw);
         let (zone, path) = match path.strip_prefix("/zone/").and_then(|p| p.split_once('/')) {
@@ -145,7 +163,22 @@ impl World {
             (None, true) => "prices".to_owned(),
             (None, false) => "unknown".to_owned(),
         };
-        Target { operation, zone, api, path }
+        Target { operation, zone, api, path, cluster: None }
+    }
+
+    /// A request to the API server of a cluster. Its path in the journal begins
+    /// with the cluster.
+    fn identify_in_cluster(request: &Request<Bytes>) -> Target {
+        let host = authority(request);
+        let (cluster, zone) = kubernetes::cluster_of_host(&host).unwrap_or_default();
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        Target {
+            operation: exokit_kube_sim::Cluster::operation(request),
+            zone: zone.to_owned(),
+            api: None,
+            path: format!("/{cluster}{path}"),
+            cluster: Some(cluster.to_owned()),
+        }
     }
 
     /// `api-<zone>.…` and `sos-<zone>.…` name a zone; anything else means the
@@ -225,15 +258,19 @@ impl World {
             return;
         }
         let request_id = self.ids.uuid();
-        let body = match &target.api {
-            Some(_) => String::from_utf8_lossy(request.body()).into_owned(),
-            None => String::new(),
+        let body = match (&target.api, &target.cluster) {
+            (None, None) => String::new(),
+            _ => String::from_utf8_lossy(request.body()).into_owned(),
+        };
+        let path = match target.cluster {
+            Some(_) => target.path.clone(),
+            None => request.uri().path().to_owned(),
         };
         self.record(JournalEntry {
             at_ms: self.now,
             operation: target.operation.clone(),
             method: request.method().to_string(),
-            path: request.uri().path().to_owned(),
+            path,
             zone: target.zone.clone(),
             body,
             key: done.key.clone(),
@@ -243,6 +280,7 @@ impl World {
             request_expires_ms: done.expires_ms,
             request_id,
             delivered: whole,
+            in_cluster: target.cluster.is_some(),
             params: target.api.as_ref().map(|(_, p)| p.clone()).unwrap_or_default(),
         });
     }
@@ -250,8 +288,9 @@ impl World {
     fn execute(&mut self, face: Face, request: &Request<Bytes>, target: &Target) -> Executed {
         let mut done = match (face, &target.api) {
             (Face::Sos, _) => sos::execute(self, request),
-            (Face::Api, Some((op, params))) => self.api(request, target, op, params),
-            (Face::Api, None) => match price::price_list(&target.path) {
+            (Face::Kubernetes, _) => self.kubernetes(request, target),
+            (Face::Api | Face::Workload, Some((op, params))) => self.api(request, target, op, params),
+            (Face::Api | Face::Workload, None) => match price::price_list(&target.path) {
                 Some(list) => Executed::plain(json_response(200, &list)),
                 None if spec::knows_path(target.path.strip_prefix("/v2").unwrap_or_default()) => {
                     Executed::plain(Refusal::new(405, "method not allowed").response())

@@ -82,6 +82,10 @@ pub struct JournalEntry {
     pub request_id: String,
     /// Whether the client got this reply whole.
     pub delivered: bool,
+    /// Whether it went to the API server of a cluster, whose changes are not in
+    /// the event log of the cloud.
+    #[serde(default)]
+    pub in_cluster: bool,
     /// Path parameters.
     pub params: BTreeMap<String, String>,
 }

@@ -5,6 +5,7 @@ mod dispatch;
 mod inject;
 mod journal;
 mod kinds;
+mod kubernetes;
 mod object;
 mod reply;
 mod request;
@@ -23,6 +24,8 @@ pub(crate) use change::{Change, OperationRecord, Scheduled};
 pub(crate) use dispatch::{Call, Executed};
 pub use journal::{Effect, JournalEntry, LiveResource};
 pub use kinds::served_operations;
+pub use kubernetes::ClientCertificate;
+pub(crate) use kubernetes::is_simulated;
 pub use object::Kind;
 pub(crate) use object::{NewObject, Object, ids_in, references};
 pub(crate) use reply::{HandlerReply, PendingOperation, Refusal, response};
@@ -35,6 +38,8 @@ pub enum Outcome {
     Reply(http::Response<Bytes>),
     /// The connection is closed without one; the effect may have happened.
     Drop,
+    /// There is no connection: nothing listens there.
+    Unreachable,
 }
 
 /// An API key and what it may do. The debug form leaves the secret out.
@@ -68,6 +73,15 @@ pub struct World {
     pub(crate) keys: BTreeMap<String, KeyRecord>,
     pub(crate) sos: Store,
     pub(crate) organization_policy: serde_json::Value,
+    /// What runs in the clusters, by their ids.
+    #[serde(default)]
+    clusters: BTreeMap<String, exokit_kube_sim::Cluster>,
+    /// When each of them is to be woken.
+    #[serde(default)]
+    wakes: BTreeMap<String, i64>,
+    /// Client certificates that were verified, by cluster and PEM.
+    #[serde(skip)]
+    verified: BTreeMap<(String, String), kinds::sks_cluster::Identity>,
     journal: Vec<JournalEntry>,
     calls: BTreeMap<String, u64>,
     effects: BTreeMap<String, u64>,
@@ -98,6 +112,9 @@ impl World {
             keys: BTreeMap::new(),
             sos: Store::default(),
             organization_policy: crate::auth::policy::allow_all(),
+            clusters: BTreeMap::new(),
+            wakes: BTreeMap::new(),
+            verified: BTreeMap::new(),
             journal: Vec::new(),
             calls: BTreeMap::new(),
             effects: BTreeMap::new(),

@@ -42,6 +42,9 @@ pub enum Kind {
     ApiKey,
     /// SOS bucket; its id is its name.
     Bucket,
+    /// An object inside a Kubernetes cluster; its id is its UID. It is in no
+    /// list of the cloud.
+    KubernetesObject,
 }
 
 impl Kind {

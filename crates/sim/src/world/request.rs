@@ -1,6 +1,8 @@
 //! Requests as the world sees them: which face they address, and storage of
 //! those that arrive late.
 
+use super::ClientCertificate;
+use super::kubernetes::is_simulated;
 use crate::codec::Data;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request};
@@ -15,6 +17,10 @@ pub(crate) enum Face {
     Api,
     /// Object storage.
     Sos,
+    /// The API server of a cluster.
+    Kubernetes,
+    /// The address of a machine or a load balancer, on which a workload listens.
+    Workload,
 }
 
 impl Face {
@@ -22,7 +28,13 @@ impl Face {
         if let Some(face) = request.extensions().get::<Self>() {
             return *face;
         }
-        if authority(request).starts_with("sos") { Self::Sos } else { Self::Api }
+        let host = authority(request);
+        match host.contains(".sks-") {
+            true => Self::Kubernetes,
+            false if is_simulated(&host) => Self::Workload,
+            false if host.starts_with("sos") => Self::Sos,
+            false => Self::Api,
+        }
     }
 }
 
@@ -42,6 +54,8 @@ pub(crate) struct StoredRequest {
     uri: String,
     headers: Vec<(String, Data)>,
     body: Data,
+    #[serde(default)]
+    client: Option<String>,
 }
 
 impl StoredRequest {
@@ -53,6 +67,7 @@ impl StoredRequest {
             uri: request.uri().to_string(),
             headers: request.headers().iter().map(|(name, value)| (name.to_string(), copy(value))).collect(),
             body: Data(request.body().clone()),
+            client: request.extensions().get::<ClientCertificate>().map(|client| client.0.clone()),
         }
     }
 
@@ -64,6 +79,9 @@ impl StoredRequest {
             .extension(self.face)
             .body(self.body.0.clone())
             .ok()?;
+        if let Some(client) = &self.client {
+            request.extensions_mut().insert(ClientCertificate(client.clone()));
+        }
         for (name, value) in &self.headers {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             let value = HeaderValue::from_bytes(&value.0).ok()?;

@@ -57,7 +57,23 @@ impl World {
             }
         }
         found.extend(self.sos.live());
+        found.extend(
+            self.clusters
+                .iter()
+                .flat_map(|(id, cluster)| cluster.objects().filter_map(|object| applied(id, object))),
+        );
         found
+    }
+
+    /// The simulated cluster behind an SKS cluster, for changes from inside.
+    pub fn cluster_mut(&mut self, id: &str) -> Option<&mut exokit_kube_sim::Cluster> {
+        self.touch();
+        self.clusters.get_mut(id)
+    }
+
+    /// Everything inside the clusters.
+    pub fn objects_in_clusters(&self) -> impl Iterator<Item = &Value> {
+        self.clusters.values().flat_map(exokit_kube_sim::Cluster::objects)
     }
 
     /// Someone deletes a resource in the console: at once, with what cannot
@@ -210,4 +226,22 @@ fn embedded_in(object: &Object, key: &str, kind: Kind) -> Vec<LiveResource> {
             state: doc.get("state").and_then(Value::as_str).map(str::to_owned),
         })
         .collect()
+}
+
+/// An object inside a cluster that somebody applied. What its controllers made,
+/// with copies of its labels, is not.
+fn applied(cluster: &str, object: &Value) -> Option<LiveResource> {
+    let labels = labels_of(object["metadata"].as_object()?);
+    let managers = object["metadata"]["managedFields"].as_array()?;
+    managers.iter().any(|manager| manager["operation"] == "Apply").then(|| LiveResource {
+        kind: Kind::KubernetesObject,
+        id: object["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
+        name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
+        labels,
+        description: String::new(),
+        zone: None,
+        created_at_ms: 0,
+        parent: Some(cluster.to_owned()),
+        state: None,
+    })
 }

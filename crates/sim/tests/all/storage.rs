@@ -42,7 +42,7 @@ impl Storage {
             .body(Bytes::from(body.to_owned()))
             .unwrap();
         match self.world.handle(self.now, &request) {
-            Outcome::Drop => (0, String::new()),
+            Outcome::Drop | Outcome::Unreachable => (0, String::new()),
             Outcome::Reply(reply) => {
                 let text = String::from_utf8_lossy(reply.body()).into_owned();
                 (reply.status().as_u16(), text)
@@ -153,7 +153,7 @@ impl Storage {
             request = request.header(name, value);
         }
         match self.world.handle(self.now, &request.body(Bytes::from(body.to_owned())).unwrap()) {
-            Outcome::Drop => panic!("dropped"),
+            Outcome::Drop | Outcome::Unreachable => panic!("dropped"),
             Outcome::Reply(reply) => {
                 let text = String::from_utf8_lossy(reply.body()).into_owned();
                 let declaration = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";

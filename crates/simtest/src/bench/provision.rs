@@ -6,7 +6,8 @@ use exokit_engine::propose::ProvisionRequest;
 use exokit_model::phase::Phase;
 use tokio::time::Instant;
 
-use crate::bench::{Failure, critical};
+use crate::bench::Failure;
+use crate::bench::critical::{self, Usable};
 use crate::rig::Rig;
 use crate::setup;
 
@@ -42,18 +43,24 @@ pub async fn provision(rig: &Rig, request: ProvisionRequest) -> Result<Measured,
     let state = setup::approved(rig, request).await?;
     let engine = rig.engine();
     let calls = calls(rig);
+    let mut usable = Usable::default();
     let started = Instant::now();
-    let phase = engine.run(&state.operation).await?;
+    let phase = usable.watch(rig, RESOLUTION, engine.run(&state.operation)).await?;
     let ours = started.elapsed();
     if phase != Phase::Succeeded {
         return Err(format!("{} ended as {phase:?}", state.plan.environment).into());
     }
     let calls = self::calls(rig) - calls;
     let state = engine.operation(&state.operation).await?;
-    let taken = rig.cloud(|world| critical::taken(world.journal()));
-    let critical = critical::of(&state, &taken).ok_or("the cloud does not know what was made")?;
+    let journal = rig.cloud(|world| world.journal().to_vec());
+    usable.note_journal(&journal);
+    let critical = critical::of(&state, &usable, &journal).ok_or("the cloud does not know what was made")?;
     Ok(Measured { resources: state.plan.graph.nodes().len(), critical, ours, calls })
 }
+
+/// How often the clusters are looked at for what has become usable: the
+/// resolution of the critical path.
+const RESOLUTION: Duration = Duration::from_millis(200);
 
 /// Requests that the cloud has had.
 #[must_use]

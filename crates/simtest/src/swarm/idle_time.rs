@@ -111,6 +111,8 @@ impl Simulation {
             !truth.foreign.contains(&live.id)
                 && !truth.touched.contains(&live.id)
                 && (live.labels.contains_key("exokit-token") || live.description.starts_with("exokit "))
+                // What is inside a cluster goes with it, and is in no list of the cloud.
+                && live.kind != Kind::KubernetesObject
                 && live.kind != Kind::Instance
                 && live.kind != Kind::InstancePool
         };

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use exokit_cloud::transport::{Transport, TransportError};
-use exokit_sim::{InProcess, SharedWorld};
+use exokit_sim::SharedWorld;
 use http::{Method, Request, Response};
-use tower::ServiceExt as _;
+
+use crate::rig;
 
 use super::witness::{Sent, Witness, request_digest};
 
@@ -29,28 +30,40 @@ async fn send(
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, TransportError> {
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    witness.lock().calls.entry(process).or_default().push(world.now_ms());
+    // The API server of a cluster has a budget of its own.
+    let is_in_cluster = request.uri().host().is_some_and(|host| host.contains(".sks-"));
+    if !is_in_cluster {
+        witness.lock().calls.entry(process).or_default().push(world.now_ms());
+    }
     if changes {
         record(world, witness, &request);
     }
-    let cloud = InProcess::new(world.clone());
-    let reply = cloud.oneshot(request).await;
+    let reply = rig::send(world.clone(), request).await;
     witness.note_cloud(world);
-    reply.map_err(|error| TransportError::InDoubt {
-        host: "simulated cloud".to_owned(),
-        source: Box::new(error),
-    })
+    reply
 }
 
 /// A change leaves: what was acknowledged as durable at that moment?
 fn record(world: &SharedWorld, witness: &Witness, request: &Request<Bytes>) {
     let at_ms = world.now_ms();
-    let digest = request_digest(request.method().as_str(), request.uri().path(), request.body());
+    let digest = request_digest(request.method().as_str(), &path_of(request), request.body());
     let mut inner = witness.lock();
     let acknowledged = inner.acknowledged.len();
     inner.sent.push(Sent { at_ms, digest, acknowledged });
     if inner.clock_wrong {
         let state = inner.tracker.state();
         inner.coverage.note("clock wrong while acting", state);
+    }
+}
+
+/// The path as the journal has it: to the API server of a cluster it begins
+/// with the id of the cluster.
+fn path_of(request: &Request<Bytes>) -> String {
+    let host = request.uri().host().unwrap_or_default();
+    match host.split_once(".sks-") {
+        Some((cluster, _)) => {
+            format!("/{cluster}{}", request.uri().path_and_query().map_or("", |path| path.as_str()))
+        }
+        None => request.uri().path().to_owned(),
     }
 }

@@ -15,6 +15,7 @@ use jiff::SignedDuration;
 use super::effect::{Coverage, State};
 use super::operation_tracker::OperationTracker;
 use super::schedule::{DiskFailure, Schedule, What};
+use crate::oracle;
 
 /// A record whose writer was told that it is durable.
 #[derive(Debug, Clone)]
@@ -204,12 +205,10 @@ impl Witness {
     }
 }
 
-/// The digest by which intents name a request to the API.
+/// The digest of a request to the API or to a cluster, as it was sent.
 #[must_use]
 pub(super) fn request_digest(method: &str, path: &str, body: &[u8]) -> Digest {
-    let mut bytes = format!("Exoscale {method} {path}\n").into_bytes();
-    bytes.extend_from_slice(body);
-    Digest::of("exokit-request/v1", &bytes)
+    oracle::request_digest(method, path, body)
 }
 
 /// The same for a request as it arrived.

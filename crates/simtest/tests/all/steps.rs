@@ -122,15 +122,17 @@ fn intent(record: &Record) -> Option<(&NodeKey, Digest)> {
 
 /// The changing requests of a run, each with the step that sent it.
 fn calls(records: &[Record], journal: &[JournalEntry]) -> Vec<Call> {
+    let plans = oracle::plans(records);
     let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
     let call = |entry: &JournalEntry, nth: u64| {
-        let storage = !entry.path.starts_with("/v2/");
+        let storage = !entry.path.starts_with("/v2/") && !entry.in_cluster;
         // The journal keeps no bodies of object storage; its node is the only
         // one of that name.
         let sent_by = |record: &&Record| {
             intent(record).is_some_and(|(node, digest)| {
                 record.entry.at.as_millisecond() <= entry.at_ms
-                    && (digest == oracle::digest(entry) || (storage && node.as_str() == "bucket"))
+                    && (digest == oracle::intended_digest(&plans, entry)
+                        || (storage && node.as_str() == "bucket"))
             })
         };
         let intended = records.iter().rfind(sent_by).unwrap();
@@ -155,7 +157,9 @@ fn calls(records: &[Record], journal: &[JournalEntry]) -> Vec<Call> {
             can_fail_later: !storage && entry.effect != Effect::None && records.iter().any(followed),
         }
     };
-    let numbered = journal.iter().map(|entry| {
+    // Access to a cluster is asked for without an intent: it changes nothing.
+    let changes = journal.iter().filter(|entry| entry.operation != "generate-sks-cluster-kubeconfig");
+    let numbered = changes.map(|entry| {
         let nth = seen.entry(entry.operation.as_str()).or_default();
         *nth += 1;
         call(entry, *nth)

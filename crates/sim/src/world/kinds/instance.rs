@@ -39,6 +39,7 @@ pub(crate) fn members<'a>(world: &'a World, pool: &str) -> impl Iterator<Item = 
 /// Starts the destruction of a machine: for minutes it still exists, shown as
 /// `destroying`, and keeps its groups busy.
 pub(crate) fn destroy(world: &mut World, id: &str) {
+    world.leave_node(id);
     world.set(KIND, id, "state", "destroying");
     super::block_storage::release(world, id);
     let linger = world.delay("vm-linger");

@@ -131,6 +131,8 @@ fn add_member(world: &mut World, pool: &Object, wave: &str) {
     let vm = instance::boot(world, &zone, Some(&pool.id), doc);
     let delay = world.delay("instance-boot");
     world.schedule(delay, Change::state(Kind::Instance, &vm, "running"));
+    let joins = world.delay("node-ready");
+    world.schedule(joins, Change::NodeJoins { machine: vm });
 }
 
 /// Destroys the named members; the size was already lowered.

@@ -70,7 +70,7 @@ fn list_events(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> 
     let events: Vec<Value> = world
         .journal
         .iter()
-        .filter(|entry| entry.at_ms >= from && entry.at_ms <= to)
+        .filter(|entry| entry.at_ms >= from && entry.at_ms <= to && !entry.in_cluster)
         .map(|entry| event(world, entry))
         .collect();
     HandlerReply::read(Value::Array(events))

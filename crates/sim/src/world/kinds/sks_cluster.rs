@@ -3,13 +3,12 @@
 mod certificates;
 
 use certificates::Authority;
+pub(crate) use certificates::{Identity, Issued};
 
 use super::{Handlers, get, list, quota, security_group};
 use crate::codec::{base64, rfc3339};
 use crate::rng::LOWER;
-use crate::world::{
-    Call, Change, Effect, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World,
-};
+use crate::world::{Call, Change, HandlerReply, Kind, NewObject, Object, PendingOperation, Refusal, World};
 use serde_json::{Map, Value, json};
 
 const KIND: Kind = Kind::SksCluster;
@@ -197,6 +196,7 @@ fn delete(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
 }
 
 pub(crate) fn before_removal(world: &mut World, id: &str) {
+    world.close_cluster(id);
     for kind in [Kind::SksNodepool, Kind::ApiKey] {
         let children: Vec<String> = world.children(kind, id).iter().map(|child| child.id.clone()).collect();
         for child in children {
@@ -217,13 +217,37 @@ fn authority_of(cluster: &Object, name: &str) -> Result<Authority, Refusal> {
     Authority::new(&seed, cluster.created_ms).map_err(|error| Refusal::bad(error.to_string()))
 }
 
+/// A number that is this cluster's alone.
+pub(crate) fn seed(cluster: &Object) -> u64 {
+    let digits = cluster.hidden.get("ca").map_or("", String::as_str).bytes();
+    digits.fold(0, |seed: u64, digit| seed.wrapping_mul(31).wrapping_add(u64::from(digit)))
+}
+
+/// Whose a client certificate is, if the cluster's authority signed it.
+pub(crate) fn identify(cluster: &Object, pem: &str) -> Option<Identity> {
+    authority_of(cluster, API_SERVER).ok()?.identify(pem)
+}
+
+/// Certificate and key of a cluster's API server, for as long as its authority
+/// is valid.
+pub(crate) fn server_identity(cluster: &Object) -> Option<Issued> {
+    let seed = format!("server {}", cluster.hidden.get("ca")?);
+    let valid = [cluster.created_ms, cluster.created_ms + certificates::AUTHORITY_MS];
+    authority_of(cluster, API_SERVER).ok()?.issue_server(&seed, cluster.text("endpoint"), valid).ok()
+}
+
 /// Life of a kubeconfig in seconds where the request does not say: 30 days.
 const KUBECONFIG_SECONDS: i64 = 30 * 86_400;
 
 fn kubeconfig(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let cluster = world.get(KIND, call.param("id"), &call.zone)?;
-    let (id, name, user) = (cluster.id.clone(), cluster.text("name").to_owned(), call.text("user"));
-    let server = format!("https://{}:443", cluster.text("endpoint"));
+    let (name, user) = (cluster.text("name").to_owned(), call.text("user"));
+    // A server on the loopback interface is told by the name in its certificate.
+    let (server, tls_name) = match &world.config.endpoints {
+        Some(urls) => (urls.kubernetes.clone(), Some(cluster.text("endpoint").to_owned())),
+        None => (format!("https://{}:443", cluster.text("endpoint")), None),
+    };
+    let tls_name = tls_name.map(|name| format!("    tls-server-name: {}\n", json!(name))).unwrap_or_default();
     let authority = authority_of(cluster, API_SERVER)?;
     let out_of_range = || Refusal::bad("'ttl' is out of range");
     let seconds = match call.body.get("ttl") {
@@ -239,7 +263,7 @@ fn kubeconfig(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     // JSON strings are YAML strings, so no name can break out of its field.
     let text = format!(
         "apiVersion: v1\nkind: Config\nclusters:\n- name: {name}\n  cluster:\n    \
-         certificate-authority-data: {ca}\n    server: {server}\ncontexts:\n- name: {name}\n  \
+         certificate-authority-data: {ca}\n    server: {server}\n{tls_name}contexts:\n- name: {name}\n  \
          context:\n    cluster: {name}\n    user: {user}\ncurrent-context: {name}\nusers:\n\
          - name: {user}\n  user:\n    client-certificate-data: {certificate}\n    \
          client-key-data: {key}\n",
@@ -251,7 +275,7 @@ fn kubeconfig(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
         key = base64(client.key.as_bytes()),
     );
     let kubeconfig = base64(text.as_bytes());
-    Ok(HandlerReply::Json(json!({"kubeconfig": kubeconfig}), Effect::updated(KIND, &id)))
+    HandlerReply::read(json!({"kubeconfig": kubeconfig}))
 }
 
 fn authority(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {

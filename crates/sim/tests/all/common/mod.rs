@@ -70,7 +70,7 @@ impl Bench {
     /// Status and document of a reply; status 0 when the connection closed.
     pub fn call(&mut self, method: &str, path: &str, body: Value) -> (u16, Value) {
         match self.raw(method, path, &body) {
-            Outcome::Drop => (0, Value::Null),
+            Outcome::Drop | Outcome::Unreachable => (0, Value::Null),
             Outcome::Reply(reply) => {
                 let doc = serde_json::from_slice(reply.body()).unwrap_or(Value::Null);
                 (reply.status().as_u16(), doc)

@@ -14,13 +14,15 @@ use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::builder::profile::BuilderProfile;
 use x509_cert::builder::{Builder as _, CertificateBuilder, Error, Result};
 use x509_cert::certificate::{Certificate, TbsCertificate};
-use x509_cert::der::asn1::{Any, Utf8StringRef};
+use x509_cert::der::asn1::{Any, Ia5String, Utf8StringRef};
 use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::oid::db::{rfc4519, rfc5280};
 use x509_cert::der::pem::LineEnding;
-use x509_cert::der::{DateTime, Decode as _, Encode as _, EncodePem as _};
+use x509_cert::der::{DateTime, Decode as _, DecodePem as _, Encode as _, EncodePem as _};
+use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
-    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectKeyIdentifier,
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName,
+    SubjectKeyIdentifier,
 };
 use x509_cert::ext::{Extension, ToExtension as _};
 use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
@@ -29,7 +31,7 @@ use x509_cert::spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
 use x509_cert::time::{Time, Validity};
 
 /// How long an authority is valid, as `kubeadm` makes them: ten years.
-const AUTHORITY_MS: i64 = 3650 * 86_400_000;
+pub(super) const AUTHORITY_MS: i64 = 3650 * 86_400_000;
 
 /// A certificate authority.
 pub(super) struct Authority {
@@ -37,10 +39,18 @@ pub(super) struct Authority {
     certificate: Certificate,
 }
 
-/// A client certificate with its key, both in PEM.
-pub(super) struct Client {
-    pub(super) certificate: String,
-    pub(super) key: String,
+/// The certificate of a client or server with its key, both in PEM.
+pub(crate) struct Issued {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+/// Whom a client certificate names, and until when it is valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) user: String,
+    pub(crate) groups: Vec<String>,
+    pub(crate) not_after_ms: i64,
 }
 
 impl Authority {
@@ -49,7 +59,7 @@ impl Authority {
     pub(super) fn new(seed: &str, since: i64) -> Result<Self> {
         let key = key_of(seed);
         let name = name(&[(rfc4519::COMMON_NAME, "kubernetes")])?;
-        let profile = Profile { issuer: name.clone(), subject: name, is_authority: true };
+        let profile = Profile { issuer: name.clone(), subject: name, purpose: Purpose::Authority };
         let certificate = sign(profile, &key, &key, seed, [since, since + AUTHORITY_MS])?;
         Ok(Self { key, certificate })
     }
@@ -60,18 +70,47 @@ impl Authority {
     }
 
     /// Signs the certificate of a client: a user in groups, valid for a time.
-    pub(super) fn issue(&self, seed: &str, user: &str, groups: &[&str], valid: [i64; 2]) -> Result<Client> {
+    pub(super) fn issue(&self, seed: &str, user: &str, groups: &[&str], valid: [i64; 2]) -> Result<Issued> {
         let groups = groups.iter().map(|group| (rfc4519::ORGANIZATION_NAME, *group));
         let subject: Vec<_> = groups.chain([(rfc4519::COMMON_NAME, user)]).collect();
+        self.sign(seed, name(&subject)?, Purpose::Client, valid)
+    }
+
+    /// Signs the certificate of the server with a host name.
+    pub(super) fn issue_server(&self, seed: &str, host: &str, valid: [i64; 2]) -> Result<Issued> {
+        let host = host.to_owned();
+        self.sign(seed, name(&[(rfc4519::COMMON_NAME, "kube-apiserver")])?, Purpose::Server { host }, valid)
+    }
+
+    fn sign(&self, seed: &str, subject: Name, purpose: Purpose, valid: [i64; 2]) -> Result<Issued> {
         let issuer = self.certificate.tbs_certificate().subject().clone();
-        let profile = Profile { issuer, subject: name(&subject)?, is_authority: false };
+        let profile = Profile { issuer, subject, purpose };
         let key = key_of(seed);
         let certificate = sign(profile, &key, &self.key, seed, valid)?;
         // In the form without the public key, which more clients can read.
         let key = KeypairBytes { secret_key: key.to_bytes(), public_key: None };
         // Cannot fail for a key of the right length, which every key here has.
         let key = key.to_pkcs8_pem(LineEnding::LF).map_err(|_| Error::MissingAttributes)?;
-        Ok(Client { certificate: certificate.to_pem(LineEnding::LF)?, key: key.as_str().to_owned() })
+        Ok(Issued { certificate: certificate.to_pem(LineEnding::LF)?, key: key.as_str().to_owned() })
+    }
+
+    /// Whose a certificate in PEM is; none when this authority did not sign it.
+    pub(super) fn identify(&self, pem: &str) -> Option<Identity> {
+        let certificate = Certificate::from_pem(pem).ok()?;
+        let signed = certificate.tbs_certificate().to_der().ok()?;
+        let signature = ed25519_dalek::Signature::from_slice(certificate.signature().raw_bytes()).ok()?;
+        self.key.verifying_key().verify_strict(&signed, &signature).ok()?;
+        let subject = certificate.tbs_certificate().subject();
+        let texts = |oid| {
+            let own = subject.iter().filter(move |part| part.oid == oid);
+            own.map(|part| String::from_utf8_lossy(part.value.value()).into_owned())
+        };
+        let ends = certificate.tbs_certificate().validity().not_after.to_unix_duration();
+        Some(Identity {
+            user: texts(rfc4519::COMMON_NAME).next()?,
+            groups: texts(rfc4519::ORGANIZATION_NAME).collect(),
+            not_after_ms: i64::try_from(ends.as_millis()).ok()?,
+        })
     }
 }
 
@@ -115,7 +154,18 @@ fn sign(
 struct Profile {
     issuer: Name,
     subject: Name,
-    is_authority: bool,
+    purpose: Purpose,
+}
+
+/// What a certificate is for.
+#[derive(Clone, PartialEq, Eq)]
+enum Purpose {
+    /// To sign others.
+    Authority,
+    /// To be a client.
+    Client,
+    /// To be the server with this name.
+    Server { host: String },
 }
 
 impl BuilderProfile for Profile {
@@ -135,18 +185,28 @@ impl BuilderProfile for Profile {
     ) -> Result<Vec<Extension>> {
         let subject = tbs.subject();
         let mut all = Vec::new();
-        let usage = match self.is_authority {
+        let is_authority = self.purpose == Purpose::Authority;
+        let usage = match is_authority {
             true => KeyUsages::DigitalSignature | KeyUsages::KeyCertSign,
             false => KeyUsages::DigitalSignature.into(),
         };
         all.push(KeyUsage(usage).to_extension(subject, &all)?);
-        if !self.is_authority {
-            let client = ExtendedKeyUsage(vec![rfc5280::ID_KP_CLIENT_AUTH]);
-            all.push(client.to_extension(subject, &all)?);
+        match &self.purpose {
+            Purpose::Authority => {}
+            Purpose::Client => {
+                let client = ExtendedKeyUsage(vec![rfc5280::ID_KP_CLIENT_AUTH]);
+                all.push(client.to_extension(subject, &all)?);
+            }
+            Purpose::Server { host } => {
+                let server = ExtendedKeyUsage(vec![rfc5280::ID_KP_SERVER_AUTH]);
+                all.push(server.to_extension(subject, &all)?);
+                let names = SubjectAltName(vec![GeneralName::DnsName(Ia5String::new(host)?)]);
+                all.push(names.to_extension(subject, &all)?);
+            }
         }
-        let basic = BasicConstraints { ca: self.is_authority, path_len_constraint: None };
+        let basic = BasicConstraints { ca: is_authority, path_len_constraint: None };
         all.push(basic.to_extension(subject, &all)?);
-        if self.is_authority {
+        if is_authority {
             all.push(SubjectKeyIdentifier::try_from(own)?.to_extension(subject, &all)?);
         }
         let issuer = SubjectKeyIdentifier::try_from(issuer)?;
@@ -171,7 +231,7 @@ mod tests {
         CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
     }
 
-    fn verify(authority: &Authority, client: &Client, at: i64) -> std::result::Result<(), webpki::Error> {
+    fn verify(authority: &Authority, client: &Issued, at: i64) -> std::result::Result<(), webpki::Error> {
         let root = der(&authority.pem().unwrap());
         let anchor = anchor_from_trusted_cert(&root).unwrap();
         let client = der(&client.certificate);
@@ -187,6 +247,10 @@ mod tests {
         assert_eq!(verify(&one, &client, NOW + 59_000), Ok(()));
         assert!(matches!(verify(&one, &client, NOW + 61_000), Err(webpki::Error::CertExpired { .. })));
         assert!(matches!(verify(&one, &client, NOW - 1_000), Err(webpki::Error::CertNotValidYet { .. })));
+        let identity = one.identify(&client.certificate).unwrap();
+        assert_eq!((identity.user.as_str(), identity.not_after_ms), ("kim", NOW + 60_000));
+        assert_eq!(identity.groups, ["dev", "system:masters"]);
+        assert_eq!((other.identify(&client.certificate), one.identify("no PEM")), (None, None));
         let unproved = Err(webpki::Error::InvalidSignatureForPublicKey);
         assert_eq!(verify(&other, &client, NOW), unproved);
     }

@@ -1,0 +1,84 @@
+//! Bodies of requests and replies.
+
+use super::Call;
+use crate::refusal::Refusal;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A successful answer.
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) content: Content,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The body of an answer.
+pub(crate) enum Content {
+    /// One object.
+    Object(Arc<Value>),
+    /// A JSON text that is written already.
+    Written(Vec<u8>),
+    /// Plain text.
+    Text(String),
+    /// Something else, with its type.
+    Other(&'static str, Vec<u8>),
+}
+
+impl Answer {
+    pub(crate) fn object(code: u16, object: impl Into<Arc<Value>>) -> Self {
+        Self { code, content: Content::Object(object.into()), warnings: Vec::new() }
+    }
+
+    pub(crate) fn content(content: Content) -> Self {
+        Self { code: 200, content, warnings: Vec::new() }
+    }
+
+    pub(crate) fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings = warnings;
+        self
+    }
+}
+
+/// The response of an answer.
+pub(crate) fn response(answer: Answer) -> http::Response<Bytes> {
+    let (content_type, bytes) = match answer.content {
+        Content::Object(object) => ("application/json", serde_json::to_vec(&*object).unwrap_or_default()),
+        Content::Written(bytes) => ("application/json", bytes),
+        Content::Text(text) => ("text/plain; charset=utf-8", text.into_bytes()),
+        Content::Other(content_type, bytes) => (content_type, bytes),
+    };
+    let mut response = http::Response::new(Bytes::from(bytes));
+    *response.status_mut() = http::StatusCode::from_u16(answer.code).unwrap_or(http::StatusCode::OK);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    for warning in &answer.warnings {
+        let text: String = warning.chars().filter(|letter| !letter.is_control()).collect();
+        let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
+            response.headers_mut().append(HeaderName::from_static("warning"), value);
+        }
+    }
+    response
+}
+
+/// The response of a refusal.
+pub(crate) fn refusal(refusal: &Refusal) -> http::Response<Bytes> {
+    response(Answer::object(refusal.code, refusal.status()))
+}
+
+/// The JSON body of a request, with a content type out of those accepted.
+pub(crate) fn read(call: &Call<'_>, accepted: &[&str]) -> Result<Value, Refusal> {
+    let content_type = call.header("content-type").split(';').next().unwrap_or_default().trim();
+    if !content_type.is_empty() && !accepted.contains(&content_type) {
+        return Err(Refusal::unsupported_media_type(&accepted.join(", ")));
+    }
+    parse(call.request.body())
+}
+
+/// The body of a request as JSON.
+pub(crate) fn parse(body: &Bytes) -> Result<Value, Refusal> {
+    serde_json::from_slice(body).map_err(|error| {
+        Refusal::bad_request(format!("the object provided is unrecognized (must be of type JSON): {error}"))
+    })
+}

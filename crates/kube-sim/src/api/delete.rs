@@ -1,0 +1,180 @@
+//! Delete, delete of collections, and eviction.
+
+use super::body::{self, Answer};
+use super::read::Selection;
+use super::route::Target;
+use super::{Call, table};
+use crate::cluster::Cluster;
+use crate::kind::Kind;
+use crate::objects::{Deletion, Propagation};
+use crate::refusal::{Cause, Refusal};
+use crate::value::{at, name, namespace, number, text, uid};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The options of a deletion.
+struct Options {
+    deletion: Deletion,
+    dry_run: bool,
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+impl Options {
+    /// Reads the options from the body and the parameters.
+    fn of(call: &Call<'_>) -> Result<Self, Refusal> {
+        let body = match call.request.body().is_empty() {
+            true => Value::Null,
+            false => body::read(call, &["application/json"])?,
+        };
+        let from = |field: &str| {
+            let parameter = call.query.get(field).map(str::to_owned);
+            parameter.or_else(|| at(&body, field).as_str().map(str::to_owned))
+        };
+        let propagation = match from("propagationPolicy").as_deref() {
+            None | Some("Background") => Propagation::Background,
+            Some("Foreground") => Propagation::Foreground,
+            Some("Orphan") => Propagation::Orphan,
+            Some(other) => {
+                let choices = ["Foreground", "Background", "Orphan", "nil"].map(str::to_owned);
+                let cause = Cause::unsupported("propagationPolicy", &json!(other), &choices);
+                let message =
+                    format!("DeleteOptions.meta.k8s.io \"\" is invalid: {}: {}", cause.field, cause.message);
+                return Err(Refusal::bad_request(message));
+            }
+        };
+        let is_orphaning = at(&body, "orphanDependents") == true;
+        let grace = call.query.get("gracePeriodSeconds").and_then(|text| text.parse().ok());
+        Ok(Self {
+            deletion: Deletion {
+                propagation: if is_orphaning { Propagation::Orphan } else { propagation },
+                grace_seconds: grace.or_else(|| at(&body, "gracePeriodSeconds").as_i64()),
+            },
+            dry_run: call.query.is_dry_run() || !at(&body, "dryRun").is_null(),
+            uid: at(&body, "preconditions.uid").as_str().map(str::to_owned),
+            resource_version: at(&body, "preconditions.resourceVersion").as_str().map(str::to_owned),
+        })
+    }
+
+    fn check(&self, kind: Kind, object: &Value) -> Result<(), Refusal> {
+        let version = text(object, "metadata.resourceVersion");
+        if let Some(wanted) = self.uid.as_deref().filter(|wanted| *wanted != uid(object)) {
+            let why = format!(
+                "the UID in the precondition ({wanted}) does not match the UID in record ({}). \
+                 The object might have been deleted and then recreated",
+                uid(object)
+            );
+            return Err(Refusal::precondition(kind.info(), name(object), &why));
+        }
+        if let Some(wanted) = self.resource_version.as_deref().filter(|wanted| *wanted != version) {
+            let why = format!(
+                "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record \
+                 ({version}). The object might have been modified"
+            );
+            return Err(Refusal::precondition(kind.info(), name(object), &why));
+        }
+        Ok(())
+    }
+}
+
+impl Cluster {
+    /// Deletes one object.
+    pub(crate) fn delete(&mut self, call: &Call<'_>, target: &Target) -> Result<Answer, Refusal> {
+        let options = Options::of(call)?;
+        let (kind, key) = (target.kind, target.key());
+        let info = kind.info();
+        let object =
+            self.store.get(kind, &key).cloned().ok_or_else(|| Refusal::not_found(info, target.name()))?;
+        options.check(kind, &object)?;
+        let is_permanent =
+            ["default", "kube-system", "kube-public", "kube-node-lease"].contains(&target.name());
+        if kind == Kind::Namespace && is_permanent && target.name() != "kube-node-lease" {
+            return Err(Refusal::forbidden(info, target.name(), "this namespace may not be deleted"));
+        }
+        if !options.dry_run {
+            self.delete_with(kind, &key, &options.deletion);
+        }
+        match self.store.get(kind, &key) {
+            // Still there: the object shows its deletion.
+            Some(left) => Ok(Answer::object(200, Arc::clone(left))),
+            None if kind == Kind::Pod || kind == Kind::Service || kind == Kind::PersistentVolumeClaim => {
+                Ok(Answer::object(200, object))
+            }
+            None => {
+                let mut details = json!({"name": target.name(), "kind": info.plural, "uid": uid(&object)});
+                if !info.group.is_empty() {
+                    details["group"] = json!(info.group);
+                }
+                let status = json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+                });
+                Ok(Answer::object(200, status))
+            }
+        }
+    }
+
+    /// Deletes all selected objects of a kind.
+    pub(crate) fn delete_collection(&mut self, call: &Call<'_>, target: &Target) -> Result<Answer, Refusal> {
+        let options = Options::of(call)?;
+        let selection = Selection::of(call, target)?;
+        if target.kind.info().namespaced && target.namespace.is_none() {
+            return Err(Refusal::method_not_allowed());
+        }
+        let selected: Vec<(String, Arc<Value>)> = self
+            .store
+            .range(target.kind, target.namespace.as_deref(), None)
+            .filter(|(_, object)| selection.selects(object))
+            .map(|(key, object)| (key.to_owned(), Arc::clone(object)))
+            .collect();
+        for (key, object) in &selected {
+            if !options.dry_run && options.check(target.kind, object).is_ok() {
+                self.delete_with(target.kind, key, &options.deletion);
+            }
+        }
+        let items: Vec<Arc<Value>> = selected.into_iter().map(|(_, object)| object).collect();
+        let metadata = json!({"resourceVersion": self.store.revision().to_string()});
+        if table::is_wanted(call) {
+            return Ok(Answer::object(200, table::table(target.kind, &items, metadata, self.now, call)));
+        }
+        let info = target.kind.info();
+        let list = json!({
+            "kind": format!("{}List", info.name), "apiVersion": info.api_version(),
+            "metadata": metadata, "items": items,
+        });
+        Ok(Answer::object(200, list))
+    }
+
+    /// Deletes a pod, unless a disruption budget forbids it.
+    pub(crate) fn evict(&mut self, call: &Call<'_>, target: &Target) -> Result<Answer, Refusal> {
+        let key = target.key();
+        let pod = self
+            .store
+            .get(Kind::Pod, &key)
+            .cloned()
+            .ok_or_else(|| Refusal::not_found(Kind::Pod.info(), target.name()))?;
+        let budgets = self.store.within(Kind::PodDisruptionBudget, namespace(&pod));
+        for budget in budgets {
+            let selector = crate::selector::LabelSelector::of(at(budget, "spec.selector"));
+            let is_covered = selector.selects(crate::selector::labels(&pod));
+            if is_covered && number(budget, "status.disruptionsAllowed") < 1 {
+                return Err(Refusal::disruption_budget(
+                    name(budget),
+                    number(budget, "status.desiredHealthy"),
+                    number(budget, "status.currentHealthy"),
+                ));
+            }
+        }
+        let body = body::parse(call.request.body()).unwrap_or_default();
+        let grace_seconds = at(&body, "deleteOptions.gracePeriodSeconds").as_i64();
+        if !call.query.is_dry_run() {
+            self.delete_with(
+                Kind::Pod,
+                &key,
+                &Deletion { propagation: Propagation::Background, grace_seconds },
+            );
+        }
+        let status =
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+        Ok(Answer::object(201, status))
+    }
+}

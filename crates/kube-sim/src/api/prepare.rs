@@ -1,0 +1,168 @@
+//! What the server writes into objects itself before it stores them.
+
+use crate::cluster::Cluster;
+use crate::kind::Kind;
+use crate::value::{at, name, object, place, remove, set, set_default, text};
+use serde_json::{Value, json};
+
+/// Metadata that only the server writes.
+const SYSTEM: [&str; 8] = [
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "managedFields",
+    "selfLink",
+    "resourceVersion",
+];
+
+/// Removes metadata that clients cannot set.
+pub(crate) fn clear_metadata(document: &mut Value) {
+    let metadata = object(place(document, "metadata"));
+    metadata.retain(|name, value| !SYSTEM.contains(&name.as_str()) && !value.is_null());
+}
+
+/// Sets what a new object starts with.
+pub(crate) fn before_create(cluster: &mut Cluster, kind: Kind, document: &mut Value) {
+    if kind.info().has_status {
+        remove(document, "status");
+    }
+    match kind {
+        Kind::Namespace => {
+            let own = name(document).to_owned();
+            set(document, "metadata.labels", {
+                let mut labels = at(document, "metadata.labels").clone();
+                object(&mut labels).insert("kubernetes.io/metadata.name".to_owned(), json!(own));
+                labels
+            });
+            set(document, "status.phase", "Active");
+        }
+        Kind::Pod => cluster.prepare_pod(document),
+        Kind::PersistentVolumeClaim => {
+            if at(document, "spec.storageClassName").is_null() {
+                let class = cluster.default_storage_class();
+                if let Some(class) = class {
+                    set(document, "spec.storageClassName", class);
+                }
+            }
+            set(document, "metadata.finalizers", {
+                let mut finalizers = at(document, "metadata.finalizers").clone();
+                let list = crate::value::list(&mut finalizers);
+                if !list.iter().any(|item| item == "kubernetes.io/pvc-protection") {
+                    list.push(json!("kubernetes.io/pvc-protection"));
+                }
+                finalizers
+            });
+            set(document, "status.phase", "Pending");
+        }
+        Kind::PersistentVolume => set(document, "status.phase", "Pending"),
+        Kind::Service => set(document, "status", json!({"loadBalancer": {}})),
+        Kind::Ingress => set(document, "status", json!({"loadBalancer": {}})),
+        Kind::Secret => encode_strings(document),
+        Kind::HorizontalPodAutoscaler => {
+            set(document, "status", json!({"currentMetrics": null, "desiredReplicas": 0}));
+            remove(document, "status.currentMetrics");
+        }
+        Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet => {
+            set_default(document, "status", json!({}));
+        }
+        _ => {}
+    }
+}
+
+/// Keeps what an update cannot change: system metadata always, and all but the
+/// status through the subresource `status` or the status otherwise.
+pub(crate) fn before_update(kind: Kind, old: &Value, new: &mut Value, subresource: Option<&str>) {
+    let managed = at(new, "metadata.managedFields").clone();
+    if subresource == Some("status") {
+        let status = new.get("status").cloned();
+        *new = old.clone();
+        match status {
+            Some(status) => set(new, "status", status),
+            None => {
+                remove(new, "status");
+            }
+        }
+    } else if kind.info().has_status {
+        match old.get("status") {
+            Some(status) => set(new, "status", status.clone()),
+            None => {
+                remove(new, "status");
+            }
+        }
+    }
+    if subresource == Some("finalize") {
+        let finalizers = at(new, "spec.finalizers").clone();
+        *new = old.clone();
+        set(new, "spec.finalizers", finalizers);
+    } else if kind == Kind::Namespace {
+        let finalizers = at(old, "spec.finalizers").clone();
+        set(new, "spec.finalizers", finalizers);
+        let own = name(new).to_owned();
+        object(place(new, "metadata.labels")).insert("kubernetes.io/metadata.name".to_owned(), json!(own));
+    }
+    let metadata = object(place(new, "metadata"));
+    for field in SYSTEM.iter().chain(&["generateName"]) {
+        match old.get("metadata").and_then(|metadata| metadata.get(field)) {
+            Some(value) => metadata.insert((*field).to_owned(), value.clone()),
+            None => metadata.remove(*field),
+        };
+    }
+    // Apply has computed the managers already; an update does so later.
+    if !managed.is_null() {
+        set(new, "metadata.managedFields", managed);
+    }
+    if kind == Kind::Secret {
+        encode_strings(new);
+    }
+    if kind == Kind::Pod {
+        set_default(new, "spec.nodeName", at(old, "spec.nodeName").clone());
+        if at(new, "spec.nodeName").is_null() {
+            remove(new, "spec.nodeName");
+        }
+    }
+    if kind == Kind::PersistentVolumeClaim {
+        for field in ["spec.storageClassName", "spec.volumeName"] {
+            if text(new, field).is_empty() && !text(old, field).is_empty() {
+                set(new, field, text(old, field));
+            }
+        }
+    }
+    drop_empty_lists(new);
+}
+
+/// The typed server leaves out empty finalizers and owners.
+fn drop_empty_lists(document: &mut Value) {
+    let metadata = object(place(document, "metadata"));
+    metadata.retain(|_, value| {
+        !value.as_array().is_some_and(Vec::is_empty)
+            && !value.as_object().is_some_and(serde_json::Map::is_empty)
+    });
+}
+
+/// Moves `stringData` into `data`, encoded.
+fn encode_strings(document: &mut Value) {
+    let Some(strings) = remove(document, "stringData") else {
+        return;
+    };
+    let data = object(place(document, "data"));
+    for (key, value) in strings.as_object().into_iter().flatten() {
+        data.insert(key.clone(), json!(base64(value.as_str().unwrap_or_default().as_bytes())));
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |place: usize| u32::from(chunk.get(place).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            let index = usize::try_from(bits >> (18 - 6 * place) & 63).unwrap_or(0);
+            let letter = LETTERS.get(index).copied().map_or('A', char::from);
+            text.push(if place > chunk.len() { '=' } else { letter });
+        }
+    }
+    text
+}

@@ -1,0 +1,84 @@
+//! Resource quantities such as `500m`, `1Gi` and `2e3`.
+
+use serde_json::Value;
+
+const SUFFIXES: [(&str, i128, i128); 14] = [
+    ("Ki", 1 << 10, 1),
+    ("Mi", 1 << 20, 1),
+    ("Gi", 1 << 30, 1),
+    ("Ti", 1 << 40, 1),
+    ("Pi", 1 << 50, 1),
+    ("Ei", 1 << 60, 1),
+    ("n", 1, 1_000_000_000),
+    ("u", 1, 1_000_000),
+    ("m", 1, 1000),
+    ("k", 1000, 1),
+    ("M", 1_000_000, 1),
+    ("G", 1_000_000_000, 1),
+    ("T", 1_000_000_000_000, 1),
+    ("P", 1_000_000_000_000_000, 1),
+];
+
+/// Thousandths of the unit, rounded up.
+pub(crate) fn parse_milli(text: &str) -> Option<i128> {
+    let (digits, factor, divisor) = SUFFIXES
+        .iter()
+        .find_map(|(suffix, factor, divisor)| Some((text.strip_suffix(suffix)?, *factor, *divisor)))
+        .unwrap_or((text.strip_suffix('E').unwrap_or(text), exa(text), 1));
+    let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<u32>().ok().filter(|e| *e <= 18)?),
+        None => (digits, 0),
+    };
+    let (negative, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, mantissa.strip_prefix('+').unwrap_or(mantissa)),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let is_number = |part: &str| part.len() <= 18 && part.bytes().all(|b| b.is_ascii_digit());
+    if (whole.is_empty() && fraction.is_empty()) || !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let digits: i128 = format!("0{whole}{fraction}").parse().ok()?;
+    let top = digits.checked_mul(factor)?.checked_mul(10_i128.checked_pow(exponent)?)?.checked_mul(1000)?;
+    let bottom = scale.checked_mul(divisor)?;
+    let milli = top.checked_add(bottom - 1)? / bottom;
+    Some(if negative { -milli } else { milli })
+}
+
+fn exa(text: &str) -> i128 {
+    if text.ends_with('E') { 1_000_000_000_000_000_000 } else { 1 }
+}
+
+/// Thousandths of the unit of a JSON value; zero when it is no quantity.
+pub(crate) fn milli(value: &Value) -> i128 {
+    match value {
+        Value::String(text) => parse_milli(text).unwrap_or(0),
+        Value::Number(number) => parse_milli(&number.to_string()).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Whole units of a JSON value, rounded up.
+pub(crate) fn units(value: &Value) -> i128 {
+    let milli = milli(value);
+    (milli + 999).div_euclid(1000)
+}
+
+/// Thousandths as the server writes a decimal quantity: `2`, `1500m`.
+pub(crate) fn format_milli(milli: i128) -> String {
+    if milli % 1000 == 0 { (milli / 1000).to_string() } else { format!("{milli}m") }
+}
+
+/// Thousandths of bytes as the server writes them: `512Mi`, `1Gi`.
+pub(crate) fn format_bytes(milli: i128) -> String {
+    let bytes = milli / 1000;
+    let units = [("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
+    for (suffix, shift) in units {
+        let unit = 1_i128 << shift;
+        if bytes != 0 && bytes % unit == 0 {
+            return format!("{}{suffix}", bytes / unit);
+        }
+    }
+    bytes.to_string()
+}
