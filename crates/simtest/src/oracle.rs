@@ -2,6 +2,7 @@
 //! durable ledger, never the engine's memory.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use exokit_model::canonical::{Digest, to_canonical_bytes};
 use exokit_model::event::{Event, Record};
@@ -22,7 +23,7 @@ pub struct Evidence {
     /// What exists in the cloud.
     pub live: Vec<LiveResource>,
     /// Every changing request that reached the cloud.
-    pub journal: Vec<JournalEntry>,
+    pub journal: Vec<Arc<JournalEntry>>,
 }
 
 impl Evidence {
@@ -37,7 +38,7 @@ impl Evidence {
     #[must_use]
     pub fn judge(&self) -> Vec<String> {
         let plans = plans(&self.records);
-        let mut wrong = registry_equals_cloud(&self.records, &self.live);
+        let mut wrong = registry_equals_cloud(&self.records, &plans, &self.live);
         wrong.extend(no_duplicates(&self.live));
         wrong.extend(every_change_was_intended(&self.records, &plans, &self.journal));
         wrong.extend(every_operation_was_approved(&self.records, &plans));
@@ -65,8 +66,7 @@ pub fn plans(records: &[Record]) -> BTreeMap<OperationId, Plan> {
 /// Ids that the ledger says exist, by a fold of its own: the last word about
 /// each node of each operation, without what a teardown took or what was inside
 /// a cluster that is gone.
-fn recorded(records: &[Record]) -> BTreeSet<String> {
-    let plans = plans(records);
+fn recorded(records: &[Record], plans: &BTreeMap<OperationId, Plan>) -> BTreeSet<String> {
     let mut by_node: BTreeMap<(OperationId, NodeKey), ResourceId> = BTreeMap::new();
     for record in records {
         let event = &record.entry.event;
@@ -86,12 +86,12 @@ fn recorded(records: &[Record]) -> BTreeSet<String> {
                 let clusters: BTreeSet<OperationId> = by_node
                     .iter()
                     .filter(|((operation, node), own)| {
-                        *own == id && kind_of(&plans, operation, node) == Some(Kind::SksCluster)
+                        *own == id && kind_of(plans, operation, node) == Some(Kind::SksCluster)
                     })
                     .map(|((operation, _), _)| operation.clone())
                     .collect();
                 by_node.retain(|(operation, node), own| {
-                    let inside = kind_of(&plans, operation, node).is_some_and(Kind::is_kubernetes);
+                    let inside = kind_of(plans, operation, node).is_some_and(Kind::is_kubernetes);
                     own != id && !(inside && clusters.contains(operation))
                 });
             }
@@ -130,8 +130,12 @@ fn is_of_object(resource: &LiveResource, recorded: &BTreeSet<String>) -> bool {
 }
 
 /// Invariant 2: the cloud and the registry hold the same, both ways.
-pub(crate) fn registry_equals_cloud(records: &[Record], live: &[LiveResource]) -> Vec<String> {
-    let recorded = recorded(records);
+pub(crate) fn registry_equals_cloud(
+    records: &[Record],
+    plans: &BTreeMap<OperationId, Plan>,
+    live: &[LiveResource],
+) -> Vec<String> {
+    let recorded = recorded(records, plans);
     let own = |resource: &&LiveResource| !is_derived(resource) && !is_of_object(resource, &recorded);
     let exists: BTreeMap<&str, &LiveResource> = live.iter().filter(own).map(|r| (r.id.as_str(), r)).collect();
     let orphans = exists.values().filter(|resource| !recorded.contains(&resource.id));
@@ -161,7 +165,7 @@ pub(crate) fn no_duplicates(live: &[LiveResource]) -> Vec<String> {
 fn every_change_was_intended(
     records: &[Record],
     plans: &BTreeMap<OperationId, Plan>,
-    journal: &[JournalEntry],
+    journal: &[Arc<JournalEntry>],
 ) -> Vec<String> {
     let mut wrong = Vec::new();
     for entry in journal.iter().filter(|entry| entry.effect != Effect::None) {

@@ -3,6 +3,7 @@
 use super::{Kind, World};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a request changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +116,7 @@ pub struct LiveResource {
 
 impl World {
     pub(crate) fn record(&mut self, entry: JournalEntry) {
-        self.journal.push(entry);
+        self.journal.push(Arc::new(entry));
         self.touch();
     }
 

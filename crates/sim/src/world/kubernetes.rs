@@ -19,6 +19,7 @@ use bytes::Bytes;
 use exokit_kube_sim::{CloudAnswer, CloudCall, Cluster, Machine, Reply, Settings, User};
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The certificate, in PEM, that the client of a connection has proved to have
 /// the key of. It stands in the extensions of a request.
@@ -114,9 +115,9 @@ impl World {
                 broken_images: self.config.policies.broken_images.clone(),
             };
             let cluster = Cluster::new(settings, self.now);
-            self.clusters.insert(id.to_owned(), cluster);
+            self.clusters.insert(id.to_owned(), Arc::new(cluster));
         }
-        self.clusters.get_mut(id)
+        self.clusters.get_mut(id).map(Arc::make_mut)
     }
 
     /// A machine has booted and joins the cluster of its pool as a node.
@@ -174,7 +175,7 @@ impl World {
         };
         let now = self.now;
         if let Some(open) = self.clusters.get_mut(&cluster) {
-            open.leave(now, machine);
+            Arc::make_mut(open).leave(now, machine);
             self.serve_cluster(&cluster);
         }
     }
@@ -184,7 +185,7 @@ impl World {
     pub(super) fn serve_cluster(&mut self, id: &str) {
         let now = self.now;
         loop {
-            let Some(cluster) = self.clusters.get_mut(id) else { return };
+            let Some(cluster) = self.clusters.get_mut(id).map(Arc::make_mut) else { return };
             cluster.advance(now);
             let calls = cluster.take_cloud_calls();
             if calls.is_empty() {
@@ -194,7 +195,7 @@ impl World {
                 self.cloud_call(id, call);
             }
         }
-        let due = self.clusters.get(id).and_then(Cluster::next_due_ms);
+        let due = self.clusters.get(id).and_then(|cluster| cluster.next_due_ms());
         let Some(due) = due else { return };
         let planned = self.wakes.get(id).copied();
         if planned.is_none_or(|planned| planned > due || planned < now) {
@@ -213,7 +214,7 @@ impl World {
     pub(super) fn answer_cluster(&mut self, id: &str, answer: CloudAnswer) {
         let now = self.now;
         if let Some(cluster) = self.clusters.get_mut(id) {
-            cluster.answer(now, answer);
+            Arc::make_mut(cluster).answer(now, answer);
             self.serve_cluster(id);
         }
     }

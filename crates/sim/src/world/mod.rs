@@ -19,6 +19,7 @@ use crate::sos::Store;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(crate) use change::{Change, OperationRecord, Scheduled};
 pub(crate) use dispatch::{Call, Executed};
@@ -73,16 +74,17 @@ pub struct World {
     pub(crate) keys: BTreeMap<String, KeyRecord>,
     pub(crate) sos: Store,
     pub(crate) organization_policy: serde_json::Value,
-    /// What runs in the clusters, by their ids.
+    /// What runs in the clusters, by their ids; shared likewise.
     #[serde(default)]
-    clusters: BTreeMap<String, exokit_kube_sim::Cluster>,
+    clusters: BTreeMap<String, Arc<exokit_kube_sim::Cluster>>,
     /// When each of them is to be woken.
     #[serde(default)]
     wakes: BTreeMap<String, i64>,
     /// Client certificates that were verified, by cluster and PEM.
     #[serde(skip)]
     verified: BTreeMap<(String, String), kinds::sks_cluster::Identity>,
-    journal: Vec<JournalEntry>,
+    /// Shared, so that a copy of the world is cheap.
+    journal: Vec<Arc<JournalEntry>>,
     calls: BTreeMap<String, u64>,
     effects: BTreeMap<String, u64>,
     rule_matches: Vec<u64>,

@@ -5,6 +5,7 @@ use super::object::text;
 use super::{JournalEntry, Kind, LiveResource, NewObject, Object, World, kinds};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl World {
     /// The time of the next scheduled change, if any.
@@ -13,7 +14,7 @@ impl World {
     }
 
     /// All mutating requests so far.
-    pub fn journal(&self) -> &[JournalEntry] {
+    pub fn journal(&self) -> &[Arc<JournalEntry>] {
         &self.journal
     }
 
@@ -68,12 +69,12 @@ impl World {
     /// The simulated cluster behind an SKS cluster, for changes from inside.
     pub fn cluster_mut(&mut self, id: &str) -> Option<&mut exokit_kube_sim::Cluster> {
         self.touch();
-        self.clusters.get_mut(id)
+        self.clusters.get_mut(id).map(Arc::make_mut)
     }
 
     /// Everything inside the clusters.
     pub fn objects_in_clusters(&self) -> impl Iterator<Item = &Value> {
-        self.clusters.values().flat_map(exokit_kube_sim::Cluster::objects)
+        self.clusters.values().flat_map(|cluster| cluster.objects())
     }
 
     /// Someone deletes a resource in the console: at once, with what cannot

@@ -2,6 +2,7 @@
 //! takes time but the cloud itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use exokit_ledger::OperationState;
@@ -49,7 +50,7 @@ impl Usable {
 
     /// Takes in the resources of the cloud: their requests, and how long the
     /// cloud took for them, as drawn.
-    pub fn note_journal(&mut self, journal: &[JournalEntry]) {
+    pub fn note_journal(&mut self, journal: &[Arc<JournalEntry>]) {
         for entry in journal.iter().filter(|entry| !entry.in_cluster) {
             if let Effect::Created { id, .. } = &entry.effect {
                 self.at.insert(id.clone(), entry.at_ms + entry.takes_ms.unwrap_or(0));
@@ -82,7 +83,7 @@ fn is_usable(object: &Value) -> bool {
 /// cluster takes as long as it was not usable after everything it depends on
 /// was: the nodes of a pool come whether anybody waits for them or not.
 #[must_use]
-pub fn of(state: &OperationState, usable: &Usable, journal: &[JournalEntry]) -> Option<Duration> {
+pub fn of(state: &OperationState, usable: &Usable, journal: &[Arc<JournalEntry>]) -> Option<Duration> {
     let drawn: BTreeMap<&str, i64> = journal
         .iter()
         .filter_map(|entry| match &entry.effect {

@@ -4,6 +4,7 @@
 //! invariant that it breaks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -22,7 +23,7 @@ use crate::oracle;
 struct Case<'a> {
     records: Vec<Record>,
     plans: BTreeMap<OperationId, Plan>,
-    journal: Vec<JournalEntry>,
+    journal: Vec<Arc<JournalEntry>>,
     live: Vec<LiveResource>,
     witness: &'a Inner,
     truth: &'a Truth,
@@ -79,7 +80,7 @@ impl Case<'_> {
 
     /// Invariants 2 and 3.
     fn cloud_equals_registry(&self) -> Vec<String> {
-        let mut wrong: Vec<String> = oracle::registry_equals_cloud(&self.records, &self.live)
+        let mut wrong: Vec<String> = oracle::registry_equals_cloud(&self.records, &self.plans, &self.live)
             .into_iter()
             .map(|line| format!("I2 {line}"))
             .collect();

@@ -3,6 +3,7 @@
 //! effects.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use exokit_ledger::{IllegalRecord, Lease};
@@ -80,8 +81,8 @@ pub(super) struct Inner {
 impl Inner {
     /// Counts changes that the cloud refused because their signatures had
     /// expired on arrival.
-    fn note_expired(&mut self, journal: &[JournalEntry]) {
-        let expired = |entry: &&JournalEntry| {
+    fn note_expired(&mut self, journal: &[Arc<JournalEntry>]) {
+        let expired = |entry: &&Arc<JournalEntry>| {
             entry.status == 403 && entry.request_expires_ms.is_some_and(|expires| expires < entry.at_ms)
         };
         let count = journal[self.journal_seen..].iter().filter(expired).count();

@@ -1,6 +1,8 @@
 //! The oracle itself: each of its checks fails on evidence that was tampered
 //! with, and on nothing else.
 
+use std::sync::Arc;
+
 use exokit_model::event::Event;
 use exokit_model::phase::Phase;
 use exokit_sim::{Config, Effect};
@@ -43,18 +45,20 @@ async fn every_check_can_fail() {
     check("ghost", |e| e.live.retain(|resource| !resource.labels.contains_key("exokit-token"))).await;
     check("unintended", |e| without(e, |event| matches!(event, Event::CreateIntended { .. }))).await;
     check("unintended", |e| {
-        let made = |entry: &&mut exokit_sim::JournalEntry| matches!(entry.effect, Effect::Created { .. });
-        e.journal.iter_mut().find(made).unwrap().body.push(' ');
+        let made =
+            |entry: &&mut Arc<exokit_sim::JournalEntry>| matches!(entry.effect, Effect::Created { .. });
+        Arc::make_mut(e.journal.iter_mut().find(made).unwrap()).body.push(' ');
     })
     .await;
     check("unintended", |e| {
-        let made = |entry: &&mut exokit_sim::JournalEntry| matches!(entry.effect, Effect::Created { .. });
-        e.journal.iter_mut().find(made).unwrap().at_ms += 31_000;
+        let made =
+            |entry: &&mut Arc<exokit_sim::JournalEntry>| matches!(entry.effect, Effect::Created { .. });
+        Arc::make_mut(e.journal.iter_mut().find(made).unwrap()).at_ms += 31_000;
     })
     .await;
     check("unplanned", |e| {
-        let pool = |entry: &&mut exokit_sim::JournalEntry| entry.operation == "create-sks-nodepool";
-        let entry = e.journal.iter_mut().find(pool).unwrap();
+        let pool = |entry: &&mut Arc<exokit_sim::JournalEntry>| entry.operation == "create-sks-nodepool";
+        let entry = Arc::make_mut(e.journal.iter_mut().find(pool).unwrap());
         entry.body = entry.body.replace("\"size\":2", "\"size\":20");
     })
     .await;

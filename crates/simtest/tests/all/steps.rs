@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -121,7 +122,7 @@ fn intent(record: &Record) -> Option<(&NodeKey, Digest)> {
 }
 
 /// The changing requests of a run, each with the step that sent it.
-fn calls(records: &[Record], journal: &[JournalEntry]) -> Vec<Call> {
+fn calls(records: &[Record], journal: &[Arc<JournalEntry>]) -> Vec<Call> {
     let plans = oracle::plans(records);
     let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
     let call = |entry: &JournalEntry, nth: u64| {
