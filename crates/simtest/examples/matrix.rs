@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use exokit_simtest::matrix::{Pairs, all_cells, run, table};
+use exokit_simtest::matrix::{Extent, Pairs, all_cells, run, table};
 
 /// The work is made of small allocations; the product keeps the system's.
 #[global_allocator]
@@ -20,15 +20,15 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let all_pairs = Pairs::Share { firsts: 1, seconds: 1 };
+    let all = Extent { every_await: true, pairs: Pairs::Share { firsts: 1, seconds: 1 } };
     let rows = match named.is_empty() {
         true => run(&all_cells(), |template, _| match template {
-            1 | 3 => all_pairs,
-            _ => Pairs::None,
+            1 | 3 => all,
+            _ => Extent { pairs: Pairs::None, ..all },
         }),
         false => {
             let cells: Vec<_> = all_cells().into_iter().filter(|(t, _)| named.contains(t)).collect();
-            run(&cells, |_, _| all_pairs)
+            run(&cells, |_, _| all)
         }
     };
     let wrong: Vec<&String> = rows.iter().flat_map(|row| &row.wrong).collect();

@@ -12,6 +12,16 @@ use crate::parallel::{side_by_side, threads};
 use crate::rig::Rig;
 use crate::scenario::{Scenario, Verb, inventory};
 
+/// Which crashes to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// One crash at every await. Otherwise one at each distinct state, at its
+    /// earliest and latest moment: at the awaits between them only time goes by.
+    pub every_await: bool,
+    /// Pairs of crashes.
+    pub pairs: Pairs,
+}
+
 /// Which pairs of crashes to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pairs {
@@ -32,8 +42,8 @@ pub enum Pairs {
 pub struct Counts {
     /// Places to die.
     pub awaits: u64,
-    /// Runs with one crash: each await, with the volatile half of the ledger
-    /// kept, and lost where there was one.
+    /// Runs with one crash, with the volatile half of the ledger kept, and lost
+    /// where there was one.
     pub crashes: u64,
     /// Awaits of all the recoveries together: every pair of crashes.
     pub awaits_after: u64,
@@ -106,14 +116,14 @@ const WRONG_MAX: usize = 20;
 /// # Panics
 /// When the scene cannot be set, which is no matter of crashes.
 #[must_use]
-pub fn cell(template: u16, verb: Verb, pairs: Pairs) -> Row {
+pub fn cell(template: u16, verb: Verb, extent: Extent) -> Row {
     let scenario = match in_virtual_time(Scenario::set(verb, template)) {
         Ok(scenario) => scenario,
         Err(error) => panic!("T{template} {verb}: {error}"),
     };
     let row = Row { template, verb, counts: Counts::default(), wrong: Vec::new() };
     let mut cell = Cell { row, scenario, end: Vec::new(), firsts: 0 };
-    cell.run(pairs);
+    cell.run(extent);
     cell.row
 }
 
@@ -143,7 +153,7 @@ struct Cell {
 const PROVED_EACH: usize = 23;
 
 impl Cell {
-    fn run(&mut self, pairs: Pairs) {
+    fn run(&mut self, extent: Extent) {
         let before = self.scenario.rig.ledger.lengths().0;
         let (wrong, points, end, after) = in_virtual_time(async {
             let rig = self.scenario.fresh();
@@ -162,13 +172,16 @@ impl Cell {
                 if self.row.wrong.len() > WRONG_MAX {
                     return;
                 }
+                let is_distinct = places.contains(&(point.polls, outcome.kept));
                 if at % PROVED_EACH == 0 {
                     self.prove(point, outcome);
                 }
-                self.recover(point, outcome);
-                if places.contains(&(point.polls, outcome.kept)) {
+                if extent.every_await || is_distinct {
+                    self.recover(point, outcome);
+                }
+                if is_distinct {
                     self.firsts += 1;
-                    self.pairs_after(point, outcome, pairs);
+                    self.pairs_after(point, outcome, extent.pairs);
                 }
             }
         }
@@ -250,13 +263,13 @@ impl Cell {
     }
 }
 
-/// Runs cells with the pairs that each is to have.
+/// Runs cells, each to its extent.
 ///
 /// # Panics
 /// When a scene cannot be set.
 #[must_use]
-pub fn run(cells: &[(u16, Verb)], pairs: impl Fn(u16, Verb) -> Pairs + Sync) -> Vec<Row> {
-    side_by_side(cells, threads(), |&(template, verb)| cell(template, verb, pairs(template, verb)))
+pub fn run(cells: &[(u16, Verb)], extent: impl Fn(u16, Verb) -> Extent + Sync) -> Vec<Row> {
+    side_by_side(cells, threads(), |&(template, verb)| cell(template, verb, extent(template, verb)))
 }
 
 /// Every template and verb.

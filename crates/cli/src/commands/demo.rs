@@ -1,17 +1,25 @@
 //! `exokit demo`: the whole story, each step by the command that a user would
 //! type, run as a process of its own.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use console::Style;
+use exokit_cloud::clock::SystemClock;
+use exokit_model::outputs::Outputs;
+use exokit_model::text::{Escaped, ForeignText};
+use tower::ServiceExt as _;
 
 use crate::args::DemoArgs;
+use crate::embedded;
 use crate::error::{CliError, Doing as _};
 use crate::exit::Exit;
 use crate::keys;
 use crate::output::{Output, say};
-use crate::settings::Settings;
+use crate::settings::{Settings, parse_speed};
+use crate::state_dir::StateDir;
 
 /// How many times faster than real the cloud of the story runs.
 const SPEED: &str = "60";
@@ -27,7 +35,11 @@ const fn step(says: &'static str, types: &'static [&'static str], ends: Exit) ->
     Step { says, types, ends }
 }
 
-const STORY: &[Step] = &[
+/// The environment of the story.
+const NAME: &str = "store";
+
+/// What is done once the environment runs.
+const BEGINNING: &[Step] = &[
     step(
         "Once, by the platform team: a root key, and three persons with keys of their own.",
         &["approver", "init"],
@@ -65,6 +77,11 @@ const STORY: &[Step] = &[
         Exit::Done,
     ),
     step("Now it runs, as fast as the cloud allows.", &["watch", "store", "--as", "dana"], Exit::Done),
+    step("How is it reached?", &["outputs", NAME], Exit::Done),
+];
+
+/// What is done after a visit to its workload.
+const END: &[Step] = &[
     step("What is there?", &["list"], Exit::Done),
     step("", &["show", "store"], Exit::Done),
     step("Is it still what was approved?", &["drift", "store"], Exit::Done),
@@ -100,7 +117,11 @@ pub(crate) async fn run(settings: &Settings, args: &DemoArgs) -> Result<Exit, Cl
     let passphrase = data_encoding::HEXLOWER.encode(&keys::random::<16>()?);
     let clock = tokio::time::Instant::now();
     let teller = Teller { settings, state: &state, passphrase: &passphrase };
-    for step in STORY {
+    for step in BEGINNING {
+        teller.tell(step)?;
+    }
+    teller.visit().await?;
+    for step in END {
         teller.tell(step)?;
     }
     say(&format!("\nThe whole story took {} s.\n", clock.elapsed().as_secs()));
@@ -155,6 +176,30 @@ impl Teller<'_> {
             output.raw(format!("(exit code {expected}, as it should be)\n").as_bytes())?;
         }
         Ok(())
+    }
+
+    /// Opens the workload through its load balancer, as a browser would.
+    async fn visit(&self) -> Result<(), CliError> {
+        let output = &self.settings.output;
+        let failed = |why: &dyn Display| {
+            let hint = "run it by hand with --keep to look into it";
+            CliError::new("demo", "visiting", "the workload", why, hint)
+        };
+        let asked = self.command(output, &["outputs", NAME, "-o", "json"]).output();
+        let asked = asked.doing("asking for", "the outputs")?;
+        let outputs: Outputs = serde_json::from_slice(&asked.stdout).map_err(|error| failed(&error))?;
+        let mut urls = outputs.services.iter().flat_map(|service| &service.urls).map(ForeignText::raw);
+        let url = urls.find(|url| url.starts_with("http://")).ok_or_else(|| failed(&"it has no address"))?;
+        let title = output.paint(Style::new().bold()).apply_to("# Does the workload answer?");
+        let prompt = output.paint(Style::new().cyan()).apply_to(format!("GET {url}"));
+        output.raw(format!("\n{title}\n{prompt}\n").as_bytes())?;
+        let state = StateDir::new(self.state.to_owned());
+        let cloud = embedded::open(&state, parse_speed(SPEED)?, Arc::new(SystemClock))?;
+        let request = http::Request::get(url).body(bytes::Bytes::new()).map_err(|error| failed(&error))?;
+        let reply = cloud.transport.oneshot(request).await.map_err(|error| failed(&error))?;
+        let text = String::from_utf8_lossy(reply.body()).into_owned();
+        let lines: String = text.lines().map(|line| format!("{}\n", Escaped(line))).collect();
+        output.raw(format!("{}\n{lines}", reply.status()).as_bytes())
     }
 
     /// This program again, with nothing of the caller's cloud.
