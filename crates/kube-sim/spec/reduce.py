@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Reduce the published OpenAPI v3 documents of Kubernetes to `schema.json`.
 
-Usage: reduce.py 1.35=DIR 1.34=DIR > schema.json
+Usage: reduce.py API_DIR APIMACHINERY_DIR 1.35=DIR 1.34=DIR > schema.json
 
 Each DIR is `api/openapi-spec/v3` of the Go module k8s.io/kubernetes of that
 version. The first version is written whole; the others hold only the types
-that differ. Prose is left behind.
+that differ. The first two are the Go modules k8s.io/api and
+k8s.io/apimachinery of the first version, for the field numbers of protobuf and
+for the fields that Go leaves out. Prose is left behind.
 
 A type is an object of fields; `#` marks a type that is replaced as a whole. A
 field is a list of words:
@@ -19,6 +21,9 @@ field is a list of words:
     ~key ~        strategic merge by this key, or of plain values
     ^             strategic merge retains keys
     =json         default, where it is not empty
+    :n :n.m       number in protobuf; with a dot, through an inlined message
+    .             structure that is never absent in Go
+    -             left out by Go when it is empty, zero or false
     |A|B          allowed values
 """
 
@@ -36,7 +41,10 @@ KINDS = {
     "coordination.k8s.io/v1": "Lease",
     "discovery.k8s.io/v1": "EndpointSlice",
     "networking.k8s.io/v1": "Ingress IngressClass NetworkPolicy",
-    "policy/v1": "PodDisruptionBudget",
+    "authentication.k8s.io/v1": "SelfSubjectReview",
+    "authorization.k8s.io/v1": "LocalSubjectAccessReview SelfSubjectAccessReview "
+    "SelfSubjectRulesReview SubjectAccessReview",
+    "policy/v1": "PodDisruptionBudget Eviction",
     "rbac.authorization.k8s.io/v1": "ClusterRole ClusterRoleBinding Role RoleBinding",
     "storage.k8s.io/v1": "CSIDriver CSINode StorageClass VolumeAttachment",
 }
@@ -101,10 +109,66 @@ def reference_of(schema):
     return None
 
 
+def messages(folders):
+    """The messages of all .proto files: number and type by field, by OpenAPI name."""
+    found = {}
+    for folder in folders:
+        for file in sorted(pathlib.Path(folder).rglob("generated.proto")):
+            text = re.sub(r"//[^\n]*", "", file.read_text())
+            package = re.search(r"^package ([\w.]+);", text, re.M).group(1)
+            prefix = "io.k8s." + package.removeprefix("k8s.io.")
+            for name, body in re.findall(r"^message (\w+) \{(.*?)^\}", text, re.M | re.S):
+                fields = re.findall(r"(?:optional|repeated)\s+([\w.]+)\s+(\w+) = (\d+);", body)
+                fields += re.findall(r"(map)<[^>]*>\s+(\w+) = (\d+);", body)
+                local = lambda kind: kind if "." in kind or kind[0].islower() else "." + package + "." + kind
+                found[f"{prefix}.{name}"] = {
+                    field: (number, "io.k8s." + local(kind).removeprefix(".k8s.io.")) for kind, field, number in fields
+                }
+    return found
+
+
+def omissions(folders):
+    """Which fields of Go structures are left out when empty, and what is inlined, by OpenAPI name."""
+    found = {}
+    for folder in folders:
+        folder = pathlib.Path(folder)
+        root = "io.k8s." + folder.name.split("@")[0]
+        for file in sorted(folder.rglob("types*.go")):
+            package = ".".join([root, *file.parent.relative_to(folder).parts])
+            for name, body in re.findall(r"^type (\w+) struct \{\n(.*?)^\}", file.read_text(), re.M | re.S):
+                fields, inlined = {}, []
+                for kind, field, options in re.findall(r'^\s+(?:\w+\s+)?(\S+)\s+`json:"([^",]*)([^"]*)"', body, re.M):
+                    if "inline" in options:
+                        inlined.append(f"{package}.{kind}")
+                    else:
+                        fields[field] = "omitempty" in options and not kind.startswith("*")
+                found[f"{package}.{name}"] = (fields, inlined)
+    return found
+
+
 class Reducer:
-    def __init__(self, schemas):
+    def __init__(self, schemas, protos, omitted):
         self.schemas = schemas
+        self.protos = protos
+        self.omitted = omitted
         self.types = {}
+
+    def is_omitted(self, name, field):
+        """Whether Go leaves out a field when it is empty, zero or false."""
+        fields, inlined = self.omitted.get(name, ({}, []))
+        return fields.get(field, False) or any(self.is_omitted(inner, field) for inner in inlined)
+
+    def number(self, name, field):
+        """The number of a field in protobuf, through inlined messages."""
+        fields = self.protos.get(name, {})
+        if field in fields:
+            return fields[field][0]
+        for inner, (number, kind) in fields.items():
+            inlined = inner not in self.schemas.get(name, {}).get("properties", {})
+            below = self.number(kind, field) if inlined else None
+            if below:
+                return f"{number}.{below}"
+        return None
 
     def type_of(self, schema):
         reference = reference_of(schema)
@@ -127,7 +191,7 @@ class Reducer:
             return "{" + self.type_of(schema["additionalProperties"]) + "}" + atomic
         return FORMATS.get(schema.get("format")) or PLAIN.get(schema.get("type"), "*")
 
-    def field(self, owner, name, schema, required):
+    def field(self, full, owner, name, schema, required):
         words = [self.type_of(schema)]
         if name in required:
             words.append("!")
@@ -139,6 +203,13 @@ class Reducer:
                 words.append("^")
         if schema.get("default") not in (None, {}, "", 0, False):
             words.append("=" + json.dumps(schema["default"], separators=(",", ":")))
+        number = self.number(full, name)
+        if number:
+            words.append(":" + number)
+        if schema.get("default") == {}:
+            words.append(".")
+        elif self.is_omitted(full, name) and words[0][0] not in "@*tTqx":
+            words.append("-")
         if f"{owner}.{name}" in CHOICES:
             words.append("|" + CHOICES[f"{owner}.{name}"])
         return " ".join(words)
@@ -153,7 +224,7 @@ class Reducer:
             fields["#"] = ""
         required = schema.get("required", [])
         for field, body in schema.get("properties", {}).items():
-            fields[field] = self.field(key, field, body, required)
+            fields[field] = self.field(name, key, field, body, required)
 
 
 def resources(folder):
@@ -170,7 +241,7 @@ def resources(folder):
     return {key: " ".join(sorted(found[key])) for key in stable}
 
 
-def reduce_version(folder):
+def reduce_version(folder, protos, omitted):
     schemas = {}
     for file in sorted(folder.glob("*_openapi.json")):
         schemas.update(json.loads(file.read_text()).get("components", {}).get("schemas", {}))
@@ -179,7 +250,7 @@ def reduce_version(folder):
         for kind in schema.get("x-kubernetes-group-version-kind", []):
             group = kind["group"] + "/" if kind["group"] else ""
             by_kind[(group + kind["version"], kind["kind"])] = name
-    reducer = Reducer(schemas)
+    reducer = Reducer(schemas, protos, omitted)
     for group, kinds in KINDS.items():
         for kind in kinds.split():
             reducer.add(by_kind[(group, kind)])
@@ -187,11 +258,12 @@ def reduce_version(folder):
 
 
 def main():
-    versions = [argument.split("=", 1) for argument in sys.argv[1:]]
+    protos, omitted = messages(sys.argv[1:3]), omissions(sys.argv[1:3])
+    versions = [argument.split("=", 1) for argument in sys.argv[3:]]
     first = None
     out = {"resources": {}, "types": {}}
     for version, folder in versions:
-        types = reduce_version(pathlib.Path(folder))
+        types = reduce_version(pathlib.Path(folder), protos, omitted)
         if first is None:
             first = types
             out["resources"] = resources(pathlib.Path(folder))

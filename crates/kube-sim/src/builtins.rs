@@ -1,12 +1,34 @@
 //! What every fresh cluster contains.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Addresses, Cluster};
+use crate::controllers::cloud_state::CloudState;
 use crate::kind::Kind;
 use crate::queue::Queue;
+use crate::rng::Rng;
+use crate::settings::Settings;
+use crate::store::Store;
 use serde_json::json;
 
+impl Cluster {
+    /// A cluster without nodes, with what every cluster contains.
+    pub fn new(settings: Settings, now_ms: i64) -> Self {
+        let mut cluster = Self {
+            now: now_ms,
+            rng: Rng::new(settings.seed),
+            settings,
+            store: Store::new(),
+            queue: Queue::default(),
+            calls: Vec::new(),
+            cloud: CloudState::default(),
+            addresses: Addresses::default(),
+        };
+        create(&mut cluster);
+        cluster
+    }
+}
+
 /// Creates the built-in objects, and forgets that this was a change.
-pub(crate) fn create(cluster: &mut Cluster) {
+fn create(cluster: &mut Cluster) {
     for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
         let namespace = json!({
             "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
@@ -20,7 +42,7 @@ pub(crate) fn create(cluster: &mut Cluster) {
     storage(cluster);
     roles(cluster);
     cluster.queue = Queue::default();
-    cluster.store.clear_window();
+    cluster.store.pack();
 }
 
 fn service(cluster: &mut Cluster) {

@@ -1,6 +1,5 @@
 //! The cluster as one state machine: its state, and how time passes in it.
 
-use crate::builtins;
 use crate::cloud::CloudCall;
 use crate::controllers::cloud_state::CloudState;
 use crate::queue::{Queue, Task};
@@ -39,22 +38,6 @@ pub(crate) struct Addresses {
 }
 
 impl Cluster {
-    /// A cluster without nodes, with what every cluster contains.
-    pub fn new(settings: Settings, now_ms: i64) -> Self {
-        let mut cluster = Self {
-            now: now_ms,
-            rng: Rng::new(settings.seed),
-            settings,
-            store: Store::new(),
-            queue: Queue::default(),
-            calls: Vec::new(),
-            cloud: CloudState::default(),
-            addresses: Addresses::default(),
-        };
-        builtins::create(&mut cluster);
-        cluster
-    }
-
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -75,6 +58,7 @@ impl Cluster {
             self.run(task);
         }
         self.now = self.now.max(now_ms);
+        self.store.forget_old(self.now);
     }
 
     /// When something next happens by itself.

@@ -19,6 +19,9 @@ const SUFFIXES: [(&str, i128, i128); 14] = [
     ("P", 1_000_000_000_000_000, 1),
 ];
 
+/// Larger quantities count as this one, so that sums stay in range.
+const MILLI_MAX: i128 = 1_000_000_000_000_000_000_000_000;
+
 /// Thousandths of the unit, rounded up.
 pub(crate) fn parse_milli(text: &str) -> Option<i128> {
     let (digits, factor, divisor) = SUFFIXES
@@ -42,7 +45,7 @@ pub(crate) fn parse_milli(text: &str) -> Option<i128> {
     let digits: i128 = format!("0{whole}{fraction}").parse().ok()?;
     let top = digits.checked_mul(factor)?.checked_mul(10_i128.checked_pow(exponent)?)?.checked_mul(1000)?;
     let bottom = scale.checked_mul(divisor)?;
-    let milli = top.checked_add(bottom - 1)? / bottom;
+    let milli = (top.checked_add(bottom - 1)? / bottom).min(MILLI_MAX);
     Some(if negative { -milli } else { milli })
 }
 
@@ -81,4 +84,44 @@ pub(crate) fn format_bytes(milli: i128) -> String {
         }
     }
     bytes.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_read_in_thousandths() {
+        for (text, milli) in [
+            ("0", Some(0)),
+            ("1", Some(1000)),
+            ("1.5", Some(1500)),
+            (".5", Some(500)),
+            ("500m", Some(500)),
+            ("1u", Some(1)),
+            ("2k", Some(2_000_000)),
+            ("1Ki", Some(1_024_000)),
+            ("1.5Gi", Some(1_610_612_736_000)),
+            ("1e3", Some(1_000_000)),
+            ("2E", Some(2_000_000_000_000_000_000_000)),
+            ("-1", Some(-1000)),
+            ("999999999999999E", Some(MILLI_MAX)),
+            ("999999999999999999E", None),
+            ("", None),
+            ("m", None),
+            ("1.2.3", None),
+            ("1x", None),
+            ("1 Gi", None),
+            ("1e99", None),
+        ] {
+            assert_eq!(parse_milli(text), milli, "{text}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_written_shortest() {
+        for (milli, decimal, bytes) in [(0, "0", "0"), (1500, "1500m", "1"), (1_024_000, "1024", "1Ki")] {
+            assert_eq!((format_milli(milli).as_str(), format_bytes(milli).as_str()), (decimal, bytes));
+        }
+    }
 }

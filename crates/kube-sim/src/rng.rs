@@ -82,3 +82,29 @@ pub(crate) fn name_hash(text: &str) -> String {
     }
     name
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_follow_from_the_seed() {
+        let (mut a, mut b, mut other) = (Rng::new(7), Rng::new(7), Rng::new(8));
+        for _ in 0..100 {
+            let id = a.uuid();
+            assert_eq!(id, b.uuid());
+            assert_ne!(id, other.uuid());
+            assert_eq!((id.len(), &id[14..15]), (36, "4"));
+            assert!((10..=20).contains(&a.between(10, 20)));
+            assert_eq!(b.between(5, 5), 5);
+            let suffix = a.suffix();
+            assert!(
+                suffix.len() == 5 && suffix.chars().all(|letter| !"aeiou013".contains(letter)),
+                "{suffix}"
+            );
+            b = a.clone();
+        }
+        assert_eq!(name_hash("x"), name_hash("x"));
+        assert_ne!(name_hash("x"), name_hash("y"));
+    }
+}

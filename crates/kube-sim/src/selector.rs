@@ -116,7 +116,8 @@ fn parse_requirement(part: &str) -> Option<Requirement> {
         let key = key.trim();
         let is_key =
             !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b));
-        is_key.then(|| Requirement { key: key.to_owned(), operator, values })
+        let is_value = |text: &String| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        (is_key && values.iter().all(is_value)).then(|| Requirement { key: key.to_owned(), operator, values })
     };
     let one = |value: &str| vec![value.trim().to_owned()];
     if let Some(key) = part.strip_prefix('!') {

@@ -3,29 +3,89 @@
 use crate::kind::Kind;
 use crate::selector::labels;
 use crate::value::{at, name, namespace, set};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Changes that watches can still ask for.
-const WINDOW_LENGTH: usize = 256;
-/// Changes older than this are forgotten, as the real server does.
-const WINDOW_MS: i64 = 300_000;
+const WINDOW_LENGTH: usize = 128;
+/// Changes older than this are forgotten. The real server remembers five
+/// minutes; clients here reconnect sooner, and memory counts.
+const WINDOW_MS: i64 = 120_000;
 
-/// All objects by kind and key, and a bounded window of changes.
+/// All objects by kind and key, and a bounded window of changes. The window is
+/// not saved: after a restart, watches start over from a list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Saved")]
 pub(crate) struct Store {
     revision: u64,
+    objects: BTreeMap<Kind, BTreeMap<String, Slot>>,
     /// Changes up to this revision are forgotten.
+    #[serde(skip)]
     forgotten: u64,
-    objects: BTreeMap<Kind, BTreeMap<String, Arc<Value>>>,
+    #[serde(skip)]
     window: VecDeque<Event>,
 }
 
+#[derive(Deserialize)]
+struct Saved {
+    revision: u64,
+    objects: BTreeMap<Kind, BTreeMap<String, Slot>>,
+}
+
+impl From<Saved> for Store {
+    fn from(saved: Saved) -> Self {
+        let Saved { revision, objects } = saved;
+        Self { revision, objects, forgotten: revision, window: VecDeque::new() }
+    }
+}
+
+/// An object. One that nobody has read since it was created or restored is kept
+/// as text, which takes a tenth of the memory.
+#[derive(Clone, Debug)]
+struct Slot {
+    packed: Box<str>,
+    live: OnceLock<Arc<Value>>,
+}
+
+impl Slot {
+    fn live(object: Arc<Value>) -> Self {
+        Self { packed: Box::default(), live: OnceLock::from(object) }
+    }
+
+    fn packed(object: &Value) -> Self {
+        Self { packed: object.to_string().into_boxed_str(), live: OnceLock::new() }
+    }
+
+    fn unpack(&self) -> Value {
+        // The text was written from a value.
+        serde_json::from_str(&self.packed).unwrap_or_default()
+    }
+
+    fn get(&self) -> &Arc<Value> {
+        self.live.get_or_init(|| Arc::new(self.unpack()))
+    }
+}
+
+impl Serialize for Slot {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.live.get() {
+            Some(object) => object.serialize(serializer),
+            None => self.unpack().serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Slot {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::packed(&Value::deserialize(deserializer)?))
+    }
+}
+
 /// One change.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) revision: u64,
     at: i64,
@@ -37,7 +97,7 @@ pub(crate) struct Event {
 }
 
 /// What happened to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Added,
     Modified,
@@ -75,18 +135,22 @@ impl Store {
         (revision >= self.forgotten).then(|| self.window.range(start..))
     }
 
-    /// Forgets all changes, so that a fresh cluster is small.
-    pub(crate) fn clear_window(&mut self) {
+    /// Forgets all changes and packs all objects, so that a fresh cluster is
+    /// small.
+    pub(crate) fn pack(&mut self) {
         self.window.clear();
         self.forgotten = self.revision;
+        for slot in self.objects.values_mut().flat_map(BTreeMap::values_mut) {
+            *slot = Slot::packed(slot.get());
+        }
     }
 
     pub(crate) fn get(&self, kind: Kind, key: &str) -> Option<&Arc<Value>> {
-        self.objects.get(&kind)?.get(key)
+        self.objects.get(&kind)?.get(key).map(Slot::get)
     }
 
     pub(crate) fn contains(&self, kind: Kind, key: &str) -> bool {
-        self.get(kind, key).is_some()
+        self.objects.get(&kind).is_some_and(|objects| objects.contains_key(key))
     }
 
     /// The objects of a kind in the order of their keys, of one namespace or of
@@ -106,8 +170,8 @@ impl Store {
             .get(&kind)
             .into_iter()
             .flat_map(move |objects| objects.range((start.clone(), Bound::Unbounded)))
-            .map(|(key, object)| (key.as_str(), object))
             .take_while(move |(key, _)| key.starts_with(&prefix))
+            .map(|(key, slot)| (key.as_str(), slot.get()))
     }
 
     /// The objects of a kind in one namespace.
@@ -117,12 +181,12 @@ impl Store {
 
     /// All objects of a kind.
     pub(crate) fn all(&self, kind: Kind) -> impl Iterator<Item = &Arc<Value>> {
-        self.objects.get(&kind).into_iter().flat_map(BTreeMap::values)
+        self.objects.get(&kind).into_iter().flat_map(BTreeMap::values).map(Slot::get)
     }
 
     /// Every object.
     pub(crate) fn everything(&self) -> impl Iterator<Item = &Arc<Value>> {
-        self.objects.values().flat_map(BTreeMap::values)
+        self.objects.values().flat_map(BTreeMap::values).map(Slot::get)
     }
 
     /// The number of objects of a kind in a namespace.
@@ -136,9 +200,9 @@ impl Store {
         set(&mut object, "metadata.resourceVersion", self.revision.to_string());
         let key = key_of(&object);
         let object = Arc::new(object);
-        let old = self.objects.entry(kind).or_default().insert(key, Arc::clone(&object));
+        let old = self.objects.entry(kind).or_default().insert(key, Slot::live(Arc::clone(&object)));
         let change = if old.is_some() { Change::Modified } else { Change::Added };
-        let before = old.and_then(|old| selectable_difference(&old, &object));
+        let before = old.and_then(|old| selectable_difference(old.get(), &object));
         self.record(Event {
             revision: self.revision,
             at: now,
@@ -154,7 +218,7 @@ impl Store {
     pub(crate) fn remove(&mut self, now: i64, kind: Kind, key: &str) -> Option<Arc<Value>> {
         let old = self.objects.get_mut(&kind)?.remove(key)?;
         self.revision += 1;
-        let mut last = Value::clone(&old);
+        let mut last = Value::clone(old.get());
         set(&mut last, "metadata.resourceVersion", self.revision.to_string());
         let object = Arc::new(last);
         let event = Event {
@@ -170,8 +234,14 @@ impl Store {
     }
 
     fn record(&mut self, event: Event) {
-        let oldest = event.at - WINDOW_MS;
+        let now = event.at;
         self.window.push_back(event);
+        self.forget_old(now);
+    }
+
+    /// Forgets changes that are too old or too many.
+    pub(crate) fn forget_old(&mut self, now: i64) {
+        let oldest = now - WINDOW_MS;
         while self.window.len() > WINDOW_LENGTH || self.window.front().is_some_and(|event| event.at < oldest)
         {
             if let Some(event) = self.window.pop_front() {

@@ -33,3 +33,36 @@ pub(crate) fn age(ms: i64) -> String {
         () => format!("{}y", days / 365),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_and_read_in_whole_seconds() {
+        assert_eq!(rfc3339(1_800_000_000_999), "2027-01-15T08:00:00Z");
+        assert_eq!(parse("2027-01-15T08:00:00Z"), Some(1_800_000_000_000));
+        assert_eq!(parse("yesterday"), None);
+    }
+
+    #[test]
+    fn ages_are_shown_as_kubectl_shows_them() {
+        for (seconds, shown) in [
+            (-1, "<invalid>"),
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (130, "2m10s"),
+            (600, "10m"),
+            (10_799, "179m"),
+            (10_800, "3h"),
+            (12_000, "3h20m"),
+            (86_400, "24h"),
+            (200_000, "2d7h"),
+            (700_000, "8d"),
+            (63_072_000, "2y"),
+        ] {
+            assert_eq!(age(seconds * 1000), shown, "{seconds}");
+        }
+    }
+}

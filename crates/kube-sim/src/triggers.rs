@@ -69,6 +69,9 @@ impl Cluster {
                 self.schedule(REACTION_MS, Task::Volume(own));
             }
             Kind::StorageClass => self.notify_claims(),
+            Kind::ServiceAccount | Kind::ConfigMap if new.is_none() => {
+                self.schedule(REACTION_MS, Task::Namespace(namespace(object).to_owned()));
+            }
             Kind::ConfigMap | Kind::Secret if old.is_none() => self.notify_waiting_pods(namespace(object)),
             _ => {}
         }
@@ -128,6 +131,9 @@ impl Cluster {
     fn notify_pod(&mut self, old: Option<&Value>, new: Option<&Value>, pod: &Value) {
         self.notify_controller(pod);
         self.schedule(REACTION_MS, Task::Schedule);
+        if old.is_none() && !text(pod, "spec.nodeName").is_empty() {
+            self.schedule(LATE_REACTION_MS, Task::StartPod(key_of(pod)));
+        }
         let is_same = |path: &str| old.map(|pod| at(pod, path)) == new.map(|pod| at(pod, path));
         let is_readiness_same = is_same("status.conditions")
             && is_same("status.podIP")

@@ -44,7 +44,7 @@ fn a_plan_can_be_read_by_people() {
     for part in [
         "RESOURCE",
         "critical path",
-        "└─ nodepool",
+        "├─ nodepool",
         "per hour",
         "per 720 h",
         "for 8 h",

@@ -2,13 +2,16 @@
 
 use crate::cluster::Cluster;
 use crate::controllers::pods::{is_finished, requests};
-use crate::controllers::quota::{format_amount, limit};
 use crate::kind::Kind;
 use crate::quantity;
 use crate::refusal::Refusal;
 use crate::value::{at, entries, items, name, namespace, text};
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// The kinds that quotas count.
+pub(crate) const COUNTED: [Kind; 6] =
+    [Kind::Pod, Kind::Service, Kind::PersistentVolumeClaim, Kind::ConfigMap, Kind::Secret, Kind::Deployment];
 
 /// What one object counts for, in thousandths, by resource.
 pub(crate) fn usage_of(kind: Kind, object: &Value) -> Vec<(String, i128)> {
@@ -59,7 +62,7 @@ pub(crate) fn usage_of(kind: Kind, object: &Value) -> Vec<(String, i128)> {
 impl Cluster {
     /// Refuses an object that would exceed a quota of its namespace.
     pub(crate) fn check_quotas(&self, kind: Kind, old: Option<&Value>, new: &Value) -> Result<(), Refusal> {
-        if !crate::controllers::quota::COUNTED.contains(&kind) {
+        if !COUNTED.contains(&kind) {
             return Ok(());
         }
         let mut quotas = self.store.within(Kind::ResourceQuota, namespace(new)).peekable();
@@ -76,7 +79,7 @@ impl Cluster {
             let mut exceeded: Vec<(&str, i128, i128, i128)> = Vec::new();
             for (resource, hard) in entries(quota, "spec.hard") {
                 let more = wanted.get(resource).copied().unwrap_or(0);
-                let (before, most) = (used.get(resource).copied().unwrap_or(0), limit(hard));
+                let (before, most) = (used.get(resource).copied().unwrap_or(0), quantity::milli(hard));
                 if more > 0 && before + more > most {
                     exceeded.push((resource, more, before, most));
                 }
@@ -144,4 +147,13 @@ fn exceeded_text(quota: &str, exceeded: &[(&str, i128, i128, i128)]) -> String {
         list(|entry| entry.2),
         list(|entry| entry.3)
     )
+}
+
+/// An amount as quotas show it.
+pub(crate) fn format_amount(resource: &str, milli: i128) -> String {
+    if resource.ends_with("memory") || resource.ends_with("storage") {
+        quantity::format_bytes(milli)
+    } else {
+        quantity::format_milli(milli)
+    }
 }

@@ -1,11 +1,15 @@
 //! Bodies of requests and replies.
 
-use super::Call;
+use super::call::Call;
+use super::protobuf;
 use crate::refusal::Refusal;
+use crate::schema::Schema;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::Value;
 use std::sync::Arc;
+
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// A successful answer.
 pub(crate) struct Answer {
@@ -67,13 +71,16 @@ pub(crate) fn refusal(refusal: &Refusal) -> http::Response<Bytes> {
     response(Answer::object(refusal.code, refusal.status()))
 }
 
-/// The JSON body of a request, with a content type out of those accepted.
-pub(crate) fn read(call: &Call<'_>, accepted: &[&str]) -> Result<Value, Refusal> {
-    let content_type = call.header("content-type").split(';').next().unwrap_or_default().trim();
-    if !content_type.is_empty() && !accepted.contains(&content_type) {
-        return Err(Refusal::unsupported_media_type(&accepted.join(", ")));
+/// The body of a request as JSON: it may be in protobuf, as a value of the type
+/// called `type_name`.
+pub(crate) fn read(call: &Call<'_>, schema: &Schema, type_name: &str) -> Result<Value, Refusal> {
+    match call.header("content-type").split(';').next().unwrap_or_default().trim() {
+        "" | "application/json" => parse(call.request.body()),
+        PROTOBUF => protobuf::decode(schema, type_name, call.request.body()).ok_or_else(|| {
+            Refusal::bad_request("the object provided is unrecognized (must be of type protobuf)")
+        }),
+        _ => Err(Refusal::unsupported_media_type("application/json, application/vnd.kubernetes.protobuf")),
     }
-    parse(call.request.body())
 }
 
 /// The body of a request as JSON.

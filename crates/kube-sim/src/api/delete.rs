@@ -1,13 +1,15 @@
 //! Delete, delete of collections, and eviction.
 
 use super::body::{self, Answer};
+use super::call::Call;
 use super::read::Selection;
 use super::route::Target;
-use super::{Call, table};
+use super::table;
 use crate::cluster::Cluster;
 use crate::kind::Kind;
 use crate::objects::{Deletion, Propagation};
 use crate::refusal::{Cause, Refusal};
+use crate::schema::Schema;
 use crate::value::{at, name, namespace, number, text, uid};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -22,10 +24,10 @@ struct Options {
 
 impl Options {
     /// Reads the options from the body and the parameters.
-    fn of(call: &Call<'_>) -> Result<Self, Refusal> {
+    fn of(call: &Call<'_>, schema: &Schema) -> Result<Self, Refusal> {
         let body = match call.request.body().is_empty() {
             true => Value::Null,
-            false => body::read(call, &["application/json"])?,
+            false => body::read(call, schema, "DeleteOptions")?,
         };
         let from = |field: &str| {
             let parameter = call.query.get(field).map(str::to_owned);
@@ -80,7 +82,7 @@ impl Options {
 impl Cluster {
     /// Deletes one object.
     pub(crate) fn delete(&mut self, call: &Call<'_>, target: &Target) -> Result<Answer, Refusal> {
-        let options = Options::of(call)?;
+        let options = Options::of(call, self.schema())?;
         let (kind, key) = (target.kind, target.key());
         let info = kind.info();
         let object =
@@ -115,7 +117,7 @@ impl Cluster {
 
     /// Deletes all selected objects of a kind.
     pub(crate) fn delete_collection(&mut self, call: &Call<'_>, target: &Target) -> Result<Answer, Refusal> {
-        let options = Options::of(call)?;
+        let options = Options::of(call, self.schema())?;
         let selection = Selection::of(call, target)?;
         if target.kind.info().namespaced && target.namespace.is_none() {
             return Err(Refusal::method_not_allowed());
@@ -164,7 +166,7 @@ impl Cluster {
                 ));
             }
         }
-        let body = body::parse(call.request.body()).unwrap_or_default();
+        let body = body::read(call, self.schema(), "Eviction").unwrap_or_default();
         let grace_seconds = at(&body, "deleteOptions.gracePeriodSeconds").as_i64();
         if !call.query.is_dry_run() {
             self.delete_with(

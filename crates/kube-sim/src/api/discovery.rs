@@ -1,7 +1,8 @@
 //! Discovery, health and version.
 
 use super::body::{Answer, Content};
-use super::{Call, openapi};
+use super::call::Call;
+use super::openapi;
 use crate::cluster::Cluster;
 use crate::kind::{KINDS, KindInfo};
 use crate::refusal::Refusal;

@@ -1,7 +1,7 @@
 //! Simulated metrics of nodes and pods: half of what is requested.
 
-use super::Call;
 use super::body::Answer;
+use super::call::Call;
 use super::rbac::Access;
 use super::read::Selection;
 use super::route::Target;

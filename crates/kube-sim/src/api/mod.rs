@@ -2,12 +2,14 @@
 
 mod allocate;
 pub(crate) mod body;
+mod call;
 mod delete;
 pub(crate) mod discovery;
 mod metrics;
 mod openapi;
 mod patch;
 mod prepare;
+mod protobuf;
 mod query;
 pub(crate) mod rbac;
 mod read;
@@ -26,6 +28,7 @@ use crate::refusal::Refusal;
 use crate::settings::User;
 use body::Answer;
 use bytes::Bytes;
+use call::Call;
 use query::Query;
 use route::{Route, Target};
 use watch::Watch;
@@ -37,20 +40,6 @@ pub enum Reply {
     Whole(http::Response<Bytes>),
     /// A response with status 200 whose body goes on: a watch.
     Watch(Watch),
-}
-
-/// A request with its user and its parameters.
-pub(crate) struct Call<'a> {
-    pub(crate) user: &'a User,
-    pub(crate) request: &'a http::Request<Bytes>,
-    pub(crate) query: Query,
-}
-
-impl Call<'_> {
-    /// A header as text, empty when absent.
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
 }
 
 impl Cluster {

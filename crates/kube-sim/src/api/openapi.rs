@@ -1,7 +1,7 @@
 //! The schemas that kubectl asks for.
 
-use super::Call;
 use super::body::{Answer, Content};
+use super::call::Call;
 use crate::cluster::Cluster;
 use crate::refusal::Refusal;
 use serde_json::{Value, json};
@@ -16,7 +16,8 @@ pub(crate) fn second(call: &Call<'_>) -> Answer {
         let mut document = Vec::new();
         write_text(&mut document, 1, "2.0");
         write_bytes(&mut document, 2, &info);
-        let content_type = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+        // The type of the request has an `@`, which is not valid in a reply.
+        let content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
         return Answer::content(Content::Other(content_type, document));
     }
     let document = json!({"swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1"}, "paths": {}});

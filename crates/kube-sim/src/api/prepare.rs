@@ -152,7 +152,8 @@ fn encode_strings(document: &mut Value) {
     }
 }
 
-fn base64(bytes: &[u8]) -> String {
+/// Bytes in base64, as JSON holds them.
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {

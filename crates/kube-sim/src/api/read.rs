@@ -1,7 +1,7 @@
 //! Get and list.
 
-use super::Call;
 use super::body::{Answer, Content};
+use super::call::Call;
 use super::route::Target;
 use super::table;
 use crate::cluster::Cluster;

@@ -1,7 +1,7 @@
 //! Reviews: what a user may do, and who the user is.
 
-use super::Call;
 use super::body::{self, Answer};
+use super::call::Call;
 use super::rbac::Access;
 use crate::cluster::Cluster;
 use crate::refusal::Refusal;
@@ -20,7 +20,14 @@ impl Cluster {
         if call.request.method() != http::Method::POST {
             return Err(Refusal::method_not_allowed());
         }
-        let mut review = body::read(call, &["application/json"])?;
+        let (group, kind) = match resource {
+            "selfsubjectaccessreviews" => ("authorization.k8s.io/v1", "SelfSubjectAccessReview"),
+            "selfsubjectrulesreviews" => ("authorization.k8s.io/v1", "SelfSubjectRulesReview"),
+            "selfsubjectreviews" => ("authentication.k8s.io/v1", "SelfSubjectReview"),
+            "localsubjectaccessreviews" => ("authorization.k8s.io/v1", "LocalSubjectAccessReview"),
+            _ => ("authorization.k8s.io/v1", "SubjectAccessReview"),
+        };
+        let mut review = body::read(call, self.schema(), kind)?;
         if !review.is_object() {
             return Err(Refusal::bad_request("the object provided is unrecognized (must be of type Object)"));
         }
@@ -52,13 +59,6 @@ impl Cluster {
                 self.review_access(&subject, &review)
             }
         };
-        let (group, kind) = match resource {
-            "selfsubjectaccessreviews" => ("authorization.k8s.io/v1", "SelfSubjectAccessReview"),
-            "selfsubjectrulesreviews" => ("authorization.k8s.io/v1", "SelfSubjectRulesReview"),
-            "selfsubjectreviews" => ("authentication.k8s.io/v1", "SelfSubjectReview"),
-            "localsubjectaccessreviews" => ("authorization.k8s.io/v1", "LocalSubjectAccessReview"),
-            _ => ("authorization.k8s.io/v1", "SubjectAccessReview"),
-        };
         set(&mut review, "apiVersion", group);
         set(&mut review, "kind", kind);
         set(&mut review, "status", status);
@@ -86,11 +86,8 @@ impl Cluster {
     }
 
     fn review_rules(&self, user: &User, namespace: &str) -> Value {
-        let is_master = user.groups.iter().any(|group| group == "system:masters");
-        let all = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
-        let mut resources = if is_master { all } else { json!([]) };
-        let mut paths =
-            if is_master { json!([{"nonResourceURLs": ["*"], "verbs": ["*"]}]) } else { json!([]) };
+        // The built-in binding to cluster-admin covers the group of masters.
+        let (mut resources, mut paths) = (json!([]), json!([]));
         for rule in self.rules_of(user, namespace) {
             let list = if at(rule, "nonResourceURLs").is_null() { &mut resources } else { &mut paths };
             crate::value::list(list).push(rule.clone());

@@ -1,6 +1,6 @@
 //! From paths to what they name.
 
-use super::Call;
+use super::call::Call;
 use super::query::Query;
 use crate::kind::Kind;
 use bytes::Bytes;

@@ -1,8 +1,9 @@
 //! The subresource `scale`.
 
 use super::body::{self, Answer};
+use super::call::Call;
+use super::patch;
 use super::route::Target;
-use super::{Call, patch};
 use crate::apply::{Writer, track_update};
 use crate::cluster::Cluster;
 use crate::kind::Kind;
@@ -24,7 +25,7 @@ impl Cluster {
         let current = scale_of(&old);
         let wanted = match verb {
             "get" => return Ok(Answer::object(200, current)),
-            "update" => body::read(call, &["application/json"])?,
+            "update" => body::read(call, self.schema(), "Scale")?,
             _ => {
                 let changes = body::parse(call.request.body())?;
                 let mut patched = current;

@@ -2,7 +2,7 @@
 
 mod cells;
 
-use super::Call;
+use super::call::Call;
 use crate::kind::Kind;
 use crate::value::{at, name};
 use cells::{cells, columns};

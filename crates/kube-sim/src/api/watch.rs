@@ -1,8 +1,9 @@
 //! Watches.
 
+use super::call::Call;
 use super::read::Selection;
 use super::route::Target;
-use super::{Call, table};
+use super::table;
 use crate::cluster::Cluster;
 use crate::kind::Kind;
 use crate::refusal::Refusal;

@@ -1,8 +1,9 @@
 //! Create, update, patch and apply.
 
 use super::body::{self, Answer};
+use super::call::Call;
 use super::route::Target;
-use super::{Call, patch, prepare, strategic, validation};
+use super::{patch, prepare, strategic, validation};
 use crate::apply::{self, Writer};
 use crate::cluster::Cluster;
 use crate::kind::Kind;
@@ -24,11 +25,11 @@ impl Cluster {
     pub(crate) fn write(&mut self, call: &Call<'_>, target: &Target, verb: &str) -> Result<Answer, Refusal> {
         match verb {
             "create" => {
-                let object = body::read(call, &["application/json"])?;
+                let object = body::read(call, self.schema(), target.kind.info().name)?;
                 self.create(call, target, object)
             }
             "update" => {
-                let object = body::read(call, &["application/json"])?;
+                let object = body::read(call, self.schema(), target.kind.info().name)?;
                 self.update(call, target, object)
             }
             _ => self.patch(call, target),
@@ -195,13 +196,15 @@ impl Cluster {
         }
         let old = self.store.get(kind, &target.key()).cloned();
         let problems = prune(self.schema(), kind, &mut applied);
-        if let Some(problem) = problems.first() {
+        let duplicate = apply::duplicate(self.schema(), &self.schema().named(info.name), &applied);
+        let problem = problems.first().map(|problem| typed_texts(&problems, problem)).or(duplicate);
+        if let Some(problem) = problem {
             let (space, api_version) = (target.namespace.as_deref().unwrap_or_default(), info.api_version());
             let message = format!(
                 "failed to create typed patch object ({space}/{}; {api_version}, Kind={}): {}",
                 target.name(),
                 info.name,
-                typed_texts(&problems, problem)
+                problem
             );
             return Err(Refusal::internal(message));
         }
@@ -226,10 +229,15 @@ impl Cluster {
         let writer = self.writer(call, target);
         let force = call.query.flag("force");
         let merged = apply::apply(self.schema(), kind, old.as_deref(), &applied, &writer, force)?;
-        match old {
-            Some(old) => self.finish_update(call, target, &old, merged, Vec::new(), true),
-            None if target.subresource.is_some() => Err(Refusal::not_found(info, target.name())),
-            None => {
+        match (old, merged) {
+            (Some(old), Some(merged)) => self.finish_update(call, target, &old, merged, Vec::new(), true),
+            (Some(old), None) => {
+                let warnings = self.admit_update(kind, &old, &old)?;
+                Ok(Answer::object(200, old).with_warnings(warnings))
+            }
+            (None, _) if target.subresource.is_some() => Err(Refusal::not_found(info, target.name())),
+            (None, merged) => {
+                let merged = merged.unwrap_or_default();
                 self.check_namespace(target, &merged)?;
                 self.finish_create(call, target, merged, Vec::new(), true)
             }

@@ -110,7 +110,8 @@ impl Fields {
     }
 }
 
-fn step_text(step: &str) -> String {
+/// A step as messages show it.
+pub(crate) fn step_text(step: &str) -> String {
     match step.split_once(':') {
         Some(("f", name)) => format!(".{name}"),
         Some(("v", value)) => format!("[={value}]"),

@@ -1,7 +1,7 @@
 //! `managedFields`: reading, writing, tracking of updates, and apply.
 
 use super::fields::Fields;
-use super::typed::{compare, fields_of, merge, remove};
+use super::typed::{compare_objects, merge, object_fields, remove};
 use crate::kind::Kind;
 use crate::refusal::Refusal;
 use crate::schema::Schema;
@@ -45,11 +45,11 @@ impl Entry {
         let mut value = json!({
             "apiVersion": self.api_version,
             "fieldsType": "FieldsV1",
-            "fieldsV1": self.fields.write(),
             "manager": self.manager,
             "operation": if self.is_apply { "Apply" } else { "Update" },
             "time": self.time,
         });
+        set(&mut value, "fieldsV1", self.fields.write());
         if !self.subresource.is_empty() {
             set(&mut value, "subresource", self.subresource.as_str());
         }
@@ -95,44 +95,8 @@ fn write(object: &mut Value, mut entries: Vec<Entry>) {
     if entries.is_empty() {
         crate::value::remove(object, "metadata.managedFields");
     } else {
-        set(object, "metadata.managedFields", json!(entries));
+        set(object, "metadata.managedFields", Value::Array(entries));
     }
-}
-
-/// The part of an object whose fields are managed through a subresource.
-fn managed_part(object: &Value, subresource: &str) -> Value {
-    let Value::Object(map) = object else {
-        return json!({});
-    };
-    let mut part = map.clone();
-    part.remove("apiVersion");
-    part.remove("kind");
-    if subresource == "status" {
-        part.retain(|name, _| name == "status");
-        return Value::Object(part);
-    }
-    part.remove("status");
-    if let Some(Value::Object(metadata)) = part.get_mut("metadata") {
-        for name in [
-            "name",
-            "namespace",
-            "uid",
-            "resourceVersion",
-            "generation",
-            "creationTimestamp",
-            "selfLink",
-            "managedFields",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "generateName",
-        ] {
-            metadata.remove(name);
-        }
-        if metadata.is_empty() {
-            part.remove("metadata");
-        }
-    }
-    Value::Object(part)
 }
 
 /// Records in `new` that a writer has made it out of `old`.
@@ -144,9 +108,7 @@ pub(crate) fn track_update(
     writer: &Writer,
 ) {
     let root = schema.named(kind.info().name);
-    let after = managed_part(new, &writer.subresource);
-    let before = old.map_or_else(|| json!({}), |old| managed_part(old, &writer.subresource));
-    let comparison = compare(schema, &root, &before, &after);
+    let comparison = compare_objects(schema, &root, old, new, &writer.subresource);
     let mut entries = old.map(read).unwrap_or_default();
     if comparison.changed.is_empty() && comparison.removed.is_empty() {
         write_back(new, old);
@@ -183,7 +145,8 @@ fn write_back(new: &mut Value, old: Option<&Value>) {
     }
 }
 
-/// Applies a document to an object, or makes the object out of it.
+/// Applies a document to an object, or makes the object out of it. `None` means
+/// that the object stays as it is.
 pub(crate) fn apply(
     schema: &Schema,
     kind: Kind,
@@ -191,47 +154,39 @@ pub(crate) fn apply(
     applied: &Value,
     writer: &Writer,
     force: bool,
-) -> Result<Value, Refusal> {
+) -> Result<Option<Value>, Refusal> {
     let root = schema.named(kind.info().name);
-    let wanted = fields_of(schema, &root, &managed_part(applied, &writer.subresource));
+    let wanted = object_fields(schema, &root, applied, &writer.subresource);
     let mut object = live.cloned().unwrap_or_else(|| json!({}));
     let mut applied = applied.clone();
     crate::value::remove(&mut applied, "metadata.managedFields");
     merge(schema, &root, &mut object, &applied);
     let mut entries = live.map(read).unwrap_or_default();
     let own = entries.iter().position(|entry| entry.is_of(writer, true)).map(|place| entries.remove(place));
+    let mut is_same = false;
     if let Some(live) = live {
-        let before = managed_part(live, &writer.subresource);
-        let after = managed_part(&object, &writer.subresource);
-        let changed = compare(schema, &root, &before, &after).changed;
-        resolve_conflicts(&mut entries, &changed, force)?;
+        let comparison = compare_objects(schema, &root, Some(live), &object, &writer.subresource);
+        is_same = comparison.changed.is_empty();
+        resolve_conflicts(&mut entries, &comparison.changed, force)?;
     }
     if let Some(own) = &own {
         let others: Vec<&Fields> = entries.iter().map(|entry| &entry.fields).collect();
         let surplus = prunable(&own.fields, Some(&wanted), &others);
         remove(schema, &root, &mut object, &surplus);
+        if is_same && own.fields == wanted {
+            return Ok(None);
+        }
     }
-    let is_same = own
-        .as_ref()
-        .is_some_and(|own| own.fields == wanted && live.is_some_and(|live| is_alike(live, &object)));
-    let time = match &own {
-        Some(own) if is_same => own.time.clone(),
-        _ => rfc3339(writer.now),
-    };
     entries.push(Entry {
         manager: writer.manager.clone(),
         is_apply: true,
         api_version: writer.api_version.clone(),
         subresource: writer.subresource.clone(),
-        time,
+        time: rfc3339(writer.now),
         fields: wanted,
     });
     write(&mut object, entries);
-    Ok(object)
-}
-
-fn is_alike(live: &Value, object: &Value) -> bool {
-    managed_part(live, "") == managed_part(object, "") && at(live, "status") == at(object, "status")
+    Ok(Some(object))
 }
 
 /// Refuses changes to fields of other managers, or takes the fields from them.

@@ -5,3 +5,4 @@ mod managed;
 mod typed;
 
 pub(crate) use managed::{Writer, apply, track_update};
+pub(crate) use typed::duplicate;

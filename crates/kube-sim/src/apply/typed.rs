@@ -1,6 +1,6 @@
 //! Documents as trees of fields, by the types of the API.
 
-use super::fields::Fields;
+use super::fields::{Fields, step_text};
 use crate::schema::{ListKind, Schema, Type};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -176,6 +176,30 @@ fn compare_lists(
     }
 }
 
+/// The first list in which two items have the same keys, as messages show it.
+pub(crate) fn duplicate(schema: &Schema, kind: &Type, value: &Value) -> Option<String> {
+    match (kind, value) {
+        (Type::List(element, list_kind), Value::Array(items)) => {
+            let mut seen = BTreeMap::new();
+            for item in items {
+                let step = item_key(schema, element, list_kind, item)?;
+                if let Some(below) = duplicate(schema, element, item) {
+                    return Some(format!("{}{below}", step_text(&step)));
+                }
+                if seen.insert(step.clone(), ()).is_some() {
+                    return Some(format!(": duplicate entries for key {}", step_text(&step)));
+                }
+            }
+            None
+        }
+        (_, Value::Object(map)) if !is_atomic(schema, kind) => map.iter().find_map(|(name, inner)| {
+            let below = duplicate(schema, child_type(schema, kind, name), inner)?;
+            Some(format!(".{name}{below}"))
+        }),
+        _ => None,
+    }
+}
+
 /// Merges an applied document into a live one.
 pub(crate) fn merge(schema: &Schema, kind: &Type, live: &mut Value, applied: &Value) {
     if live.is_null() || is_atomic(schema, kind) {
@@ -266,4 +290,83 @@ pub(crate) fn remove(schema: &Schema, kind: &Type, value: &mut Value, fields: &F
 
 fn is_hollow(value: &Value) -> bool {
     value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+}
+
+/// The metadata that the server itself manages.
+const SYSTEM: [&str; 11] = [
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "selfLink",
+    "managedFields",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generateName",
+];
+
+/// The fields of an object that are managed through a subresource, or directly
+/// when it is empty.
+fn managed<'a>(object: &'a Value, subresource: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.map(|(name, value)| (name.as_str(), value)).filter(move |(name, _)| match *name {
+        "apiVersion" | "kind" => false,
+        "status" => subresource == "status",
+        _ => subresource != "status",
+    })
+}
+
+fn user_metadata(metadata: &Value) -> Map<String, Value> {
+    let fields = metadata.as_object().into_iter().flatten();
+    fields
+        .filter(|(name, _)| !SYSTEM.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// The managed fields of an object.
+pub(crate) fn object_fields(schema: &Schema, root: &Type, object: &Value, subresource: &str) -> Fields {
+    let mut fields = Fields::default();
+    for (name, value) in managed(object, subresource) {
+        let kind = child_type(schema, root, name);
+        if name == "metadata" {
+            let metadata = user_metadata(value);
+            if !metadata.is_empty() {
+                fields.add("f:metadata".to_owned(), fields_of(schema, kind, &Value::Object(metadata)));
+            }
+        } else {
+            fields.add(format!("f:{name}"), fields_of(schema, kind, value));
+        }
+    }
+    fields
+}
+
+/// Compares the managed fields of two forms of an object.
+pub(crate) fn compare_objects(
+    schema: &Schema,
+    root: &Type,
+    old: Option<&Value>,
+    new: &Value,
+    subresource: &str,
+) -> Comparison {
+    let mut comparison = Comparison::default();
+    let missing = Value::Null;
+    let old = old.unwrap_or(&missing);
+    let gone = managed(old, subresource).map(|(name, _)| name).filter(|name| new.get(name).is_none());
+    let names: Vec<&str> = managed(new, subresource).map(|(name, _)| name).chain(gone).collect();
+    for name in names {
+        let kind = child_type(schema, root, name);
+        let (before, after) = (old.get(name).unwrap_or(&Value::Null), new.get(name).unwrap_or(&Value::Null));
+        let inner = if name == "metadata" {
+            let (before, after) = (user_metadata(before), user_metadata(after));
+            compare(schema, kind, &Value::Object(before), &Value::Object(after))
+        } else {
+            compare(schema, kind, before, after)
+        };
+        comparison.changed.add(format!("f:{name}"), inner.changed);
+        comparison.removed.add(format!("f:{name}"), inner.removed);
+    }
+    comparison
 }

@@ -67,12 +67,12 @@ impl Cluster {
     }
 
     fn has_old_pods(&self, rollout: &Rollout) -> bool {
-        let has_pods = |set: &Arc<Value>| {
+        let has_any = |set: &Arc<Value>| {
             self.store
                 .within(Kind::Pod, namespace(set))
                 .any(|pod| controller_of(pod).is_some_and(|owner| text(owner, "uid") == uid(set)))
         };
-        rollout.old.iter().any(|set| number(set, "spec.replicas") > 0 || has_pods(set))
+        rollout.old.iter().any(|set| number(set, "spec.replicas") > 0 || has_any(set))
     }
 
     fn create_replica_set(&mut self, rollout: &Rollout) {
@@ -87,7 +87,7 @@ impl Cluster {
         object(place(&mut template, "metadata.labels")).insert("pod-template-hash".to_owned(), json!(hash));
         let mut selector = at(deployment, "spec.selector").clone();
         object(place(&mut selector, "matchLabels")).insert("pod-template-hash".to_owned(), json!(hash));
-        let next = rollout.old.iter().map(|set| revision(set)).max().unwrap_or(0) + 1;
+        let next = rollout.old.iter().map(|set| revision(set)).max().unwrap_or(0).saturating_add(1);
         let replicas = if rollout.old.iter().any(|set| number(set, "spec.replicas") > 0) {
             0
         } else {
@@ -144,7 +144,7 @@ impl Cluster {
         let current_unavailable = current_size - self.available_pods(current);
         let mut may_go = (old_size + current_size - least - current_unavailable).max(0);
         let mut healthy_may_go = (available - least).max(0);
-        for set in &rollout.old {
+        for set in rollout.old.iter().filter(|set| has_pods(set)) {
             let healthy = self.available_pods(set).min(size(set));
             let broken = (size(set) - healthy).min(may_go);
             let whole = healthy.min(may_go - broken).min(healthy_may_go);
@@ -158,7 +158,7 @@ impl Cluster {
     /// to an older template.
     fn mark_revision(&mut self, rollout: &Rollout, current: &Value) {
         let newest = rollout.old.iter().map(|set| revision(set)).max().unwrap_or(0);
-        let own = revision(current).max(newest + i64::from(newest >= revision(current)));
+        let own = revision(current).max(newest.saturating_add(i64::from(newest >= revision(current))));
         let annotate = |object_: &mut Value| {
             let annotations = object(place(object_, "metadata.annotations"));
             annotations.insert(REVISION.to_owned(), json!(own.to_string()));
@@ -174,6 +174,9 @@ impl Cluster {
     }
 
     fn available_pods(&self, replica_set: &Value) -> i64 {
+        if !has_pods(replica_set) {
+            return 0;
+        }
         let seconds = number(replica_set, "spec.minReadySeconds");
         let is_available = |pod: &&Arc<Value>| available_at(pod, seconds).is_some_and(|at| at <= self.now);
         i64::try_from(self.pods_of(replica_set).iter().filter(is_available).count()).unwrap_or(i64::MAX)
@@ -198,7 +201,7 @@ impl Cluster {
         let seconds = number(deployment, "spec.minReadySeconds");
         let (mut replicas, mut ready, mut available, mut updated) = (0, 0, 0, 0);
         let mut failure = None;
-        for set in rollout.old.iter().chain(&rollout.current) {
+        for set in rollout.old.iter().chain(&rollout.current).filter(|set| has_pods(set)) {
             let is_current = rollout.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, set));
             for pod in self.pods_of(set) {
                 replicas += 1;
@@ -363,6 +366,11 @@ fn deadline_ms(deployment: &Value) -> i64 {
     number(deployment, "spec.progressDeadlineSeconds").clamp(1, 1_000_000_000) * 1000
 }
 
+/// Whether a replica set has pods or is about to.
+fn has_pods(replica_set: &Value) -> bool {
+    number(replica_set, "spec.replicas") > 0 || number(replica_set, "status.replicas") > 0
+}
+
 fn revision(replica_set: &Value) -> i64 {
     entry(replica_set, "metadata.annotations", REVISION).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
@@ -370,12 +378,22 @@ fn revision(replica_set: &Value) -> i64 {
 /// Whether two templates are the same but for the label that tells replica sets
 /// apart.
 fn is_same_template(wanted: &Value, actual: &Value) -> bool {
-    let mut actual = actual.clone();
-    let mut wanted = wanted.clone();
-    for template in [&mut actual, &mut wanted] {
-        object(place(template, "metadata.labels")).remove("pod-template-hash");
-    }
-    actual == wanted
+    const HASH: &str = "pod-template-hash";
+    let is_same_but = |skipped: &str, a: &Value, b: &Value| {
+        let (a, b) = (a.as_object(), b.as_object());
+        let rest = |map: Option<&'_ serde_json::Map<String, Value>>| {
+            map.into_iter().flatten().filter(|(key, _)| *key != skipped).count()
+        };
+        let has_same = a
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| *key != skipped)
+            .all(|(key, value)| b.and_then(|b| b.get(key)) == Some(value));
+        has_same && rest(a) == rest(b)
+    };
+    is_same_but("metadata", wanted, actual)
+        && is_same_but("labels", at(wanted, "metadata"), at(actual, "metadata"))
+        && is_same_but(HASH, at(wanted, "metadata.labels"), at(actual, "metadata.labels"))
 }
 
 /// How many pods may be added and how many may be missing in a rollout.
@@ -393,7 +411,7 @@ pub(crate) fn rolling_bounds(deployment: &Value, desired: i64) -> (i64, i64) {
 /// A number, or a percentage of `whole`.
 pub(crate) fn share(value: &Value, whole: i64, round_up: bool) -> i64 {
     match value {
-        Value::Number(number) => number.as_i64().unwrap_or(0),
+        Value::Number(number) => number.as_i64().unwrap_or(0).clamp(0, 1_000_000_000),
         Value::String(text) => {
             let percent = text.trim_end_matches('%').parse::<i64>().unwrap_or(0).clamp(0, 10_000);
             let product = whole.saturating_mul(percent);

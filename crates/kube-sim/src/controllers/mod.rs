@@ -3,6 +3,7 @@
 pub(crate) mod attachment;
 pub(crate) mod autoscaler;
 pub(crate) mod claim;
+pub(crate) mod cloud_calls;
 pub(crate) mod cloud_state;
 pub(crate) mod conditions;
 pub(crate) mod daemon_set;

@@ -11,6 +11,10 @@ use crate::value::{at, is_deleting, name, namespace, set, text, uid};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// Pods that controllers create at most, so that a mistaken number of replicas
+/// costs little.
+const PODS_MAX: usize = 1000;
+
 /// Whether a pod still counts for its controller.
 pub(crate) fn is_active(pod: &Value) -> bool {
     !is_deleting(pod) && !is_finished(pod)
@@ -53,6 +57,10 @@ impl Cluster {
         owner: &Value,
         change: impl FnOnce(&mut Value),
     ) -> Result<(), Refusal> {
+        if self.store.all(Kind::Pod).count() >= PODS_MAX {
+            let why = format!("the simulated cluster holds at most {PODS_MAX} pods");
+            return Err(Refusal::forbidden(Kind::Pod.info(), "", &why));
+        }
         let template = at(owner, "spec.template");
         let prefix: String = name(owner).chars().take(57).collect();
         let mut pod_name = format!("{prefix}-{}", self.rng.suffix());

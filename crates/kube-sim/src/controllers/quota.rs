@@ -1,17 +1,12 @@
 //! The use of resource quotas.
 
-use crate::admission::quota::usage_of;
+use crate::admission::quota::{COUNTED, format_amount, usage_of};
 use crate::cluster::Cluster;
 use crate::kind::Kind;
-use crate::quantity;
 use crate::store::key_of;
 use crate::value::{entries, place, set};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
-
-/// The kinds that quotas count.
-pub(crate) const COUNTED: [Kind; 6] =
-    [Kind::Pod, Kind::Service, Kind::PersistentVolumeClaim, Kind::ConfigMap, Kind::Secret, Kind::Deployment];
 
 impl Cluster {
     /// Writes the use of all quotas of a namespace.
@@ -51,18 +46,4 @@ impl Cluster {
         }
         used
     }
-}
-
-/// An amount as quotas show it.
-pub(crate) fn format_amount(resource: &str, milli: i128) -> String {
-    if resource.ends_with("memory") || resource.ends_with("storage") {
-        quantity::format_bytes(milli)
-    } else {
-        quantity::format_milli(milli)
-    }
-}
-
-/// A hard limit in thousandths.
-pub(crate) fn limit(value: &Value) -> i128 {
-    quantity::milli(value)
 }

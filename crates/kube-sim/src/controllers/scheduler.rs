@@ -93,8 +93,16 @@ impl Cluster {
             );
             return Decision::Unschedulable(message);
         }
-        let others: Vec<(&Value, &Value)> =
-            candidates.iter().flat_map(|c| c.pods.iter().map(|pod| (&**pod, &*c.node))).collect();
+        // Other pods matter only if somebody has an affinity.
+        let has_affinity = |pod: &Value| {
+            let affinity = at(pod, "spec.affinity");
+            ["podAffinity", "podAntiAffinity"].iter().any(|kind| affinity.get(kind).is_some())
+        };
+        let placed = || candidates.iter().flat_map(|c| c.pods.iter().map(|pod| (&**pod, &*c.node)));
+        let others: Vec<(&Value, &Value)> = match has_affinity(pod) {
+            true => placed().collect(),
+            false => placed().filter(|(pod, _)| has_affinity(pod)).collect(),
+        };
         let mut reasons: BTreeMap<String, u32> = BTreeMap::new();
         let mut best: Option<((usize, i128, usize), &Candidate)> = None;
         for candidate in candidates {

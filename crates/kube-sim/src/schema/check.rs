@@ -96,16 +96,21 @@ impl Problem {
     }
 }
 
-/// Finds what the types do not allow, and drops unknown fields and nulls.
+/// Finds what the types do not allow, and drops unknown fields and what the
+/// typed server leaves out.
 pub(crate) fn prune(schema: &Schema, kind: Kind, document: &mut Value) -> Vec<Problem> {
-    let mut walk = Walk { schema, path: Vec::new(), problems: Vec::new() };
+    let mut walk = Walk { schema, problems: Vec::new() };
     walk.value(&schema.named(kind.info().name), "", document);
+    for problem in &mut walk.problems {
+        problem.path.reverse();
+    }
     walk.problems
 }
 
+/// A walk through a document. Paths of problems are built on the way back, from
+/// their end, so that documents without problems cost nothing.
 struct Walk<'a> {
     schema: &'a Schema,
-    path: Vec<Step>,
     problems: Vec<Problem>,
 }
 
@@ -122,7 +127,14 @@ impl Walk<'_> {
             (kind, _) => type_name(kind),
         };
         let mismatch = Some((json_name(value), owner.to_owned(), wanted));
-        self.problems.push(Problem { path: self.path.clone(), mismatch });
+        self.problems.push(Problem { path: Vec::new(), mismatch });
+    }
+
+    /// Adds a step to the problems found since there were `before`.
+    fn step(&mut self, before: usize, step: impl Fn() -> Step) {
+        for problem in self.problems.iter_mut().skip(before) {
+            problem.path.push(step());
+        }
     }
 
     fn structure(&mut self, place: usize, value: &mut Value) {
@@ -130,33 +142,31 @@ impl Walk<'_> {
             return;
         };
         map.retain(|name, inner| {
-            if inner.is_null() {
-                return false;
-            }
-            self.path.push(Step::Field(name.clone()));
+            let before = self.problems.len();
             let field = structure.fields.get(name);
             match field {
                 Some(field) => self.value(&field.kind, &structure.name, inner),
-                None => self.problems.push(Problem { path: self.path.clone(), mismatch: None }),
+                None if inner.is_null() => {}
+                None => self.problems.push(Problem { path: Vec::new(), mismatch: None }),
             }
-            self.path.pop();
-            field.is_some()
+            self.step(before, || Step::Field(name.clone()));
+            field.is_some_and(|field| !field.drops(inner))
         });
     }
 
     fn list(&mut self, element: &Type, kind: &ListKind, owner: &str, value: &mut Value) {
         for (number, item) in value.as_array_mut().into_iter().flatten().enumerate() {
-            self.path.push(Step::Item(number, item_text(kind, item)));
+            let before = self.problems.len();
             self.value(element, owner, item);
-            self.path.pop();
+            self.step(before, || Step::Item(number, item_text(kind, item)));
         }
     }
 
     fn map(&mut self, element: &Type, owner: &str, value: &mut Value) {
         for (key, inner) in value.as_object_mut().into_iter().flatten() {
-            self.path.push(Step::Field(key.clone()));
+            let before = self.problems.len();
             self.value(element, owner, inner);
-            self.path.pop();
+            self.step(before, || Step::Field(key.clone()));
         }
     }
 }
@@ -263,7 +273,7 @@ fn field_causes(
     value: Option<&Value>,
     found: &mut Vec<Cause>,
 ) {
-    match value.filter(|value| !value.is_null()) {
+    match value.filter(|value| !value.is_null() && **value != "") {
         None if field.required => found.push(Cause::required(&path.to_string(), "")),
         None => {}
         Some(value) => {

@@ -52,8 +52,29 @@ pub(crate) struct Field {
     /// The strategic merge keeps only the keys of the patch.
     pub(crate) retains_keys: bool,
     pub(crate) default: Option<Value>,
+    /// Number in protobuf, through inlined messages; empty when unknown.
+    pub(crate) number: Vec<u32>,
+    /// Whether it is a structure that is never absent in Go.
+    pub(crate) embedded: bool,
+    /// Whether Go leaves it out when it is empty, zero or false.
+    pub(crate) omitted: bool,
     /// Allowed values, any when empty.
     pub(crate) choices: Vec<String>,
+}
+
+impl Field {
+    /// Whether the typed server drops this value: null, or empty where Go
+    /// leaves that out.
+    pub(crate) fn drops(&self, value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::String(text) => self.omitted && text.is_empty(),
+            Value::Number(number) => self.omitted && number.as_i64() == Some(0),
+            Value::Bool(flag) => self.omitted && !flag,
+            Value::Array(items) => self.omitted && items.is_empty(),
+            Value::Object(map) => self.omitted && map.is_empty(),
+        }
+    }
 }
 
 /// A structure.
@@ -159,6 +180,9 @@ impl Schema {
             merge_key: None,
             retains_keys: false,
             default: None,
+            number: Vec::new(),
+            embedded: false,
+            omitted: false,
             choices: Vec::new(),
         };
         for word in words {
@@ -167,6 +191,9 @@ impl Schema {
                 Some('!') => field.required = true,
                 Some('~') => field.merge_key = Some(rest.to_owned()),
                 Some('^') => field.retains_keys = true,
+                Some(':') => field.number = rest.split('.').filter_map(|part| part.parse().ok()).collect(),
+                Some('.') => field.embedded = true,
+                Some('-') => field.omitted = true,
                 Some('=') => field.default = serde_json::from_str(rest).ok(),
                 Some('|') => field.choices = rest.split('|').map(str::to_owned).collect(),
                 _ => {}

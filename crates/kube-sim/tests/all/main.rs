@@ -2,6 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
+mod admission;
+mod apply;
+mod clients;
 mod fixture;
+mod garbage;
+mod hostile;
+mod http;
+mod kubectl;
 mod objects;
+mod scheduling;
+mod state;
 mod workloads;

@@ -38,10 +38,27 @@ fn jiff_now() -> i64 {
 }
 
 /// Ids that exist because a plan asked for them; machines and keys that the
-/// cloud makes for a cluster are not among them.
+/// cloud makes for a cluster are not among them, nor load balancers and volumes
+/// that the cluster's controllers make for an object that exists.
 pub(crate) fn asked_for(live: &[LiveResource]) -> BTreeSet<String> {
+    let objects: BTreeSet<&str> = live
+        .iter()
+        .filter(|resource| resource.kind == Kind::KubernetesObject)
+        .map(|resource| resource.id.as_str())
+        .collect();
+    let of_object = |resource: &LiveResource| {
+        let uid = match resource.kind {
+            Kind::LoadBalancer => resource.name.strip_prefix("k8s-"),
+            Kind::LoadBalancerService => resource.name.get(..36),
+            Kind::BlockStorageVolume => resource.name.strip_prefix("pvc-"),
+            _ => None,
+        };
+        uid.is_some_and(|uid| objects.contains(uid))
+    };
     let derived = |resource: &LiveResource| {
-        matches!(resource.kind, Kind::InstancePool | Kind::Instance) || resource.name.starts_with("sks-ccm-")
+        matches!(resource.kind, Kind::InstancePool | Kind::Instance)
+            || resource.name.starts_with("sks-ccm-")
+            || of_object(resource)
     };
     live.iter().filter(|resource| !derived(resource)).map(|resource| resource.id.clone()).collect()
 }

@@ -6,121 +6,39 @@ use crate::time;
 use crate::value::{at, entries, flag, is_deleting, items, name, number, text};
 use serde_json::{Value, json};
 
-/// Name, type and priority of a column. Columns of priority 1 are wide output.
-type Column = (&'static str, &'static str, u8);
-
-const NAME: Column = ("Name", "string", 0);
-const AGE: Column = ("Age", "string", 0);
+/// Name, type and priority of a column, written as `+` for priority 1, `#` for
+/// integers and the name. Columns of priority 1 are wide output.
+pub(crate) type Column = (&'static str, &'static str, u8);
 
 /// The columns of a kind.
-pub(crate) fn columns(kind: Kind) -> &'static [Column] {
-    match kind {
-        Kind::Pod => &[
-            NAME,
-            ("Ready", "string", 0),
-            ("Status", "string", 0),
-            ("Restarts", "string", 0),
-            AGE,
-            ("IP", "string", 1),
-            ("Node", "string", 1),
-            ("Nominated Node", "string", 1),
-            ("Readiness Gates", "string", 1),
-        ],
-        Kind::Deployment => &[
-            NAME,
-            ("Ready", "string", 0),
-            ("Up-to-date", "string", 0),
-            ("Available", "string", 0),
-            AGE,
-            ("Containers", "string", 1),
-            ("Images", "string", 1),
-            ("Selector", "string", 1),
-        ],
-        Kind::ReplicaSet => &[
-            NAME,
-            ("Desired", "integer", 0),
-            ("Current", "integer", 0),
-            ("Ready", "integer", 0),
-            AGE,
-            ("Containers", "string", 1),
-            ("Images", "string", 1),
-            ("Selector", "string", 1),
-        ],
-        Kind::DaemonSet => &[
-            NAME,
-            ("Desired", "integer", 0),
-            ("Current", "integer", 0),
-            ("Ready", "integer", 0),
-            ("Up-to-date", "integer", 0),
-            ("Available", "integer", 0),
-            ("Node Selector", "string", 0),
-            AGE,
-        ],
-        Kind::Service => &[
-            NAME,
-            ("Type", "string", 0),
-            ("Cluster-IP", "string", 0),
-            ("External-IP", "string", 0),
-            ("Port(s)", "string", 0),
-            AGE,
-            ("Selector", "string", 1),
-        ],
-        Kind::Node => &[
-            NAME,
-            ("Status", "string", 0),
-            ("Roles", "string", 0),
-            AGE,
-            ("Version", "string", 0),
-            ("Internal-IP", "string", 1),
-            ("External-IP", "string", 1),
-            ("OS-Image", "string", 1),
-            ("Kernel-Version", "string", 1),
-            ("Container-Runtime", "string", 1),
-        ],
-        Kind::Namespace => &[NAME, ("Status", "string", 0), AGE],
-        Kind::PersistentVolumeClaim => &[
-            NAME,
-            ("Status", "string", 0),
-            ("Volume", "string", 0),
-            ("Capacity", "string", 0),
-            ("Access Modes", "string", 0),
-            ("StorageClass", "string", 0),
-            ("VolumeAttributesClass", "string", 0),
-            AGE,
-            ("VolumeMode", "string", 1),
-        ],
-        Kind::PersistentVolume => &[
-            NAME,
-            ("Capacity", "string", 0),
-            ("Access Modes", "string", 0),
-            ("Reclaim Policy", "string", 0),
-            ("Status", "string", 0),
-            ("Claim", "string", 0),
-            ("StorageClass", "string", 0),
-            AGE,
-        ],
-        Kind::Ingress => &[
-            NAME,
-            ("Class", "string", 0),
-            ("Hosts", "string", 0),
-            ("Address", "string", 0),
-            ("Ports", "string", 0),
-            AGE,
-        ],
-        Kind::HorizontalPodAutoscaler => &[
-            NAME,
-            ("Reference", "string", 0),
-            ("Targets", "string", 0),
-            ("MinPods", "string", 0),
-            ("MaxPods", "string", 0),
-            ("Replicas", "string", 0),
-            AGE,
-        ],
-        Kind::ConfigMap => &[NAME, ("Data", "string", 0), AGE],
-        Kind::Secret => &[NAME, ("Type", "string", 0), ("Data", "string", 0), AGE],
-        Kind::ServiceAccount => &[NAME, ("Secrets", "string", 0), AGE],
-        _ => &[NAME, AGE],
-    }
+pub(crate) fn columns(kind: Kind) -> Vec<Column> {
+    let middle = match kind {
+        Kind::Pod => "Ready|Status|Restarts|Age|+IP|+Node|+Nominated Node|+Readiness Gates",
+        Kind::Deployment => "Ready|Up-to-date|Available|Age|+Containers|+Images|+Selector",
+        Kind::ReplicaSet => "#Desired|#Current|#Ready|Age|+Containers|+Images|+Selector",
+        Kind::DaemonSet => "#Desired|#Current|#Ready|#Up-to-date|#Available|Node Selector|Age",
+        Kind::Service => "Type|Cluster-IP|External-IP|Port(s)|Age|+Selector",
+        Kind::Node => {
+            "Status|Roles|Age|Version|+Internal-IP|+External-IP|+OS-Image|+Kernel-Version|+Container-Runtime"
+        }
+        Kind::Namespace => "Status|Age",
+        Kind::PersistentVolumeClaim => {
+            "Status|Volume|Capacity|Access Modes|StorageClass|VolumeAttributesClass|Age|+VolumeMode"
+        }
+        Kind::PersistentVolume => "Capacity|Access Modes|Reclaim Policy|Status|Claim|StorageClass|Age",
+        Kind::Ingress => "Class|Hosts|Address|Ports|Age",
+        Kind::HorizontalPodAutoscaler => "Reference|Targets|MinPods|MaxPods|Replicas|Age",
+        Kind::ConfigMap => "Data|Age",
+        Kind::Secret => "Type|Data|Age",
+        Kind::ServiceAccount => "Secrets|Age",
+        _ => "Age",
+    };
+    let column = |word: &'static str| {
+        let (word, priority) = word.strip_prefix('+').map_or((word, 0), |word| (word, 1));
+        let (name, kind) = word.strip_prefix('#').map_or((word, "string"), |word| (word, "integer"));
+        (name, kind, priority)
+    };
+    std::iter::once("Name").chain(middle.split('|')).map(column).collect()
 }
 
 /// The cells of an object.

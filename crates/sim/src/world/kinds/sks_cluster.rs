@@ -241,7 +241,8 @@ const KUBECONFIG_SECONDS: i64 = 30 * 86_400;
 
 fn kubeconfig(world: &mut World, call: &Call) -> Result<HandlerReply, Refusal> {
     let cluster = world.get(KIND, call.param("id"), &call.zone)?;
-    let (name, user) = (cluster.text("name").to_owned(), call.text("user"));
+    // Which name the real ones have for the cluster is not recorded: a guess.
+    let (name, user) = (cluster.id.clone(), call.text("user"));
     // A server on the loopback interface is told by the name in its certificate.
     let (server, tls_name) = match &world.config.endpoints {
         Some(urls) => (urls.kubernetes.clone(), Some(cluster.text("endpoint").to_owned())),
