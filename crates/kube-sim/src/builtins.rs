@@ -71,7 +71,7 @@ fn storage(cluster: &mut Cluster) {
             "metadata": {"name": name, "annotations": {"storageclass.kubernetes.io/is-default-class": is_default}},
             "provisioner": "csi.exoscale.com",
             "reclaimPolicy": policy,
-            "volumeBindingMode": "WaitForFirstConsumer",
+            "volumeBindingMode": "Immediate",
             "allowVolumeExpansion": true,
         });
         cluster.create_object(Kind::StorageClass, class);

@@ -16,15 +16,15 @@ struct Layer {
 const LAYERS: &[Layer] = &[
     Layer { package: "exokit-model", normal: &[], tests: &[] },
     Layer { package: "exokit-mutant", normal: &[], tests: &[] },
+    Layer { package: "exokit-kube-sim", normal: &[], tests: &[] },
     Layer { package: "exokit-kinds", normal: &["exokit-model"], tests: &[] },
+    Layer { package: "exokit-workload", normal: &["exokit-model"], tests: &["exokit-templates"] },
     Layer {
         package: "exokit-core",
         normal: &["exokit-model", "exokit-kinds", "exokit-workload", "exokit-mutant"],
         tests: &["exokit-templates"],
     },
     Layer { package: "exokit-templates", normal: &["exokit-model"], tests: &["exokit-core"] },
-    Layer { package: "exokit-workload", normal: &["exokit-model"], tests: &["exokit-templates"] },
-    Layer { package: "exokit-kube-sim", normal: &[], tests: &[] },
     Layer { package: "exokit-approval", normal: &["exokit-model"], tests: &[] },
     Layer { package: "exokit-cloud", normal: &["exokit-model", "exokit-approval"], tests: &["exokit-sim"] },
     Layer { package: "exokit-sim", normal: &["exokit-kube-sim"], tests: &[] },

@@ -131,7 +131,7 @@ fn a_fixed_plan_has_the_digest_of_its_bytes() {
 fn every_node_has_a_mark_a_request_and_a_way_back() {
     let plan = plan();
     let keys: Vec<&str> = plan.graph.nodes().iter().map(|node| node.key.as_str()).collect();
-    assert_eq!(keys.len(), 12);
+    assert_eq!(keys.len(), 22);
     for node in plan.graph.nodes() {
         let token = node.token.as_ref().unwrap();
         let request = serde_json::to_string(node.create.as_ref().unwrap()).unwrap();

@@ -48,8 +48,20 @@ fn descend(path: &mut String, planned: &Value, observed: Option<&Value>, report:
             }
         }
         (planned, observed) if observed == Some(planned) => {}
-        (Value::Object(fields), None) if fields.is_empty() => {}
+        // The API server leaves empty fields out.
+        (planned, None) if is_empty(planned) => {}
         (planned, observed) => report(path, planned, observed),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
     }
 }
 
@@ -75,7 +87,10 @@ mod tests {
     fn only_what_was_applied_is_compared_and_each_field_is_named() {
         let planned = json!({
             "metadata": {"labels": {"a": "b"}},
-            "spec": {"containers": [{"name": "x", "limits": {"cpu": "500m"}}, {"name": "y"}], "empty": {}},
+            "spec": {
+                "containers": [{"name": "x", "limits": {"cpu": "500m"}}, {"name": "y"}],
+                "empty": {}, "none": [], "off": false, "zero": 0,
+            },
             "data": {"key": "value"},
         });
         let check = |observed: Value, fields: &[&str]| {
@@ -83,6 +98,9 @@ mod tests {
             assert_eq!(found.iter().map(|difference| difference.field.raw()).collect::<Vec<_>>(), fields);
         };
         let mut same = planned.clone();
+        for empty in ["empty", "none", "off", "zero"] {
+            same["spec"].as_object_mut().unwrap().remove(empty);
+        }
         same["metadata"]["labels"]["other"] = json!("c");
         same["spec"]["containers"] =
             json!([{"name": "y", "image": "z"}, {"name": "x", "limits": {"cpu": "500m"}}]);

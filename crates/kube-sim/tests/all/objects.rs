@@ -138,7 +138,7 @@ fn a_fresh_cluster_contains_what_every_cluster_does() {
     let class = world.get("/apis/storage.k8s.io/v1/storageclasses/exoscale-sbs").body;
     assert_eq!(class["provisioner"], "csi.exoscale.com");
     assert_eq!(class["reclaimPolicy"], "Delete");
-    assert_eq!(class["volumeBindingMode"], "WaitForFirstConsumer");
+    assert_eq!(class["volumeBindingMode"], "Immediate");
     assert_eq!(class["allowVolumeExpansion"], true);
     assert_eq!(world.get("/api/v1/namespaces/default").body["status"]["phase"], "Active");
 }
