@@ -151,6 +151,7 @@ class World:
             "roster": ({}, 200),
             "history": ({"environment": there}, 200),
             "history.events": ({"environment": there}, 200),
+            "outputs": ({"environment": there}, 200),
             "drift": ({"environment": there}, 200),
             "orphans": ({}, 200),
             "operations": ({}, 200),

@@ -126,9 +126,17 @@ fn a_load_balancer_comes_and_goes_with_its_service() {
 #[test]
 fn a_claim_is_provisioned_attached_and_reclaimed() {
     let mut world = World::with_nodes(1);
+    let class = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "late"},
+        "provisioner": "csi.exoscale.com", "volumeBindingMode": "WaitForFirstConsumer",
+    });
+    assert_eq!(world.post("/apis/storage.k8s.io/v1/storageclasses", &class).code, 201);
     let claim = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}}},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "storageClassName": "late",
+            "resources": {"requests": {"storage": "10Gi"}},
+        },
     });
     assert_eq!(world.post(CLAIMS, &claim).code, 201);
     world.run(10_000);
