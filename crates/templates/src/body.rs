@@ -214,6 +214,9 @@ fn load_balancer(root: &Fields<'_>) -> Result<bool, DecodeError> {
     Ok(true)
 }
 
+/// The ingress controller that exokit brings along.
+const INGRESS: &str = "traefik";
+
 fn ingress(root: &Fields<'_>) -> Result<Option<IngressSpec>, DecodeError> {
     let known = ["enabled", "provider", "tls", "domain", "cert_email"];
     let Some(section) = root.enabled("ingress", &known)? else {
@@ -221,8 +224,14 @@ fn ingress(root: &Fields<'_>) -> Result<Option<IngressSpec>, DecodeError> {
     };
     let domain = section.text("domain")?;
     let cert_email = section.text("cert_email")?;
+    let mut provider = section.text_or("provider", INGRESS)?;
+    if provider.value == "nginx" {
+        let why = "the community's ingress-nginx was retired in March 2026";
+        root.correct(&provider, "nginx", INGRESS, why)?;
+        provider = provider.with(INGRESS.to_owned());
+    }
     Ok(Some(IngressSpec {
-        provider: values::dns_label(&section.text_or("provider", "nginx")?)?,
+        provider: provider.word(&[INGRESS])?.to_owned(),
         tls: section.flag_or("tls", false)?,
         domain: domain.as_ref().map(values::host_name).transpose()?,
         cert_email: cert_email.as_ref().map(values::mail).transpose()?,

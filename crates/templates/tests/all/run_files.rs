@@ -16,6 +16,7 @@ fn corrections(run: &RunFile) -> Vec<String> {
 
 const MANAGED_BY: &str = "node_labels.labels.app.kubernetes.io/managed-by: exoscale-deploy-kit -> left out";
 const CLASS: &str = "block_storage.storage_class: exoscale-ssd -> exoscale-sbs";
+const INGRESS: &str = "ingress.provider: nginx -> traefik";
 const CSI: &str = "sks_addons: exoscale-cloud-controller, metrics-server -> exoscale-cloud-controller, metrics-server, exoscale-container-storage-interface";
 
 #[test]
@@ -43,7 +44,7 @@ fn the_seven_runs_equal_their_templates_after_correction() {
     check(
         2,
         include_str!("../../../../runs/T2-20260223.yaml"),
-        &[MANAGED_BY, "database.type: redis -> valkey", "database.version: 7 -> left out"],
+        &[MANAGED_BY, "database.type: redis -> valkey", "database.version: 7 -> left out", INGRESS],
     );
     check(
         3,
@@ -53,10 +54,11 @@ fn the_seven_runs_equal_their_templates_after_correction() {
             CSI,
             "node_labels.labels.stargate.io/agents: librarian,performance-manager -> librarian-performance-manager",
             MANAGED_BY,
+            INGRESS,
         ],
     );
-    check(4, include_str!("../../../../runs/T4-20260223.yaml"), &[CLASS, CSI, MANAGED_BY]);
-    check(5, include_str!("../../../../runs/T5-20260223.yaml"), &[MANAGED_BY]);
+    check(4, include_str!("../../../../runs/T4-20260223.yaml"), &[CLASS, CSI, MANAGED_BY, INGRESS]);
+    check(5, include_str!("../../../../runs/T5-20260223.yaml"), &[MANAGED_BY, INGRESS]);
     check(
         6,
         include_str!("../../../../runs/T6-20260223.yaml"),
@@ -65,9 +67,10 @@ fn the_seven_runs_equal_their_templates_after_correction() {
             CSI,
             MANAGED_BY,
             "node_labels.labels.stargate.io/template: room for monitoring -> monitoring that runs",
+            INGRESS,
         ],
     );
-    check(7, include_str!("../../../../runs/T7-20260223.yaml"), &[CLASS, CSI, MANAGED_BY]);
+    check(7, include_str!("../../../../runs/T7-20260223.yaml"), &[CLASS, CSI, MANAGED_BY, INGRESS]);
 }
 
 #[test]

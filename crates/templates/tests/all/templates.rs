@@ -195,7 +195,7 @@ fn a_template_must_be_complete_and_right() {
     check(
         "ch-dk-2",
         "ch-dk-3",
-        "T3.yaml:20:16: exoscale_zone: unknown value \"ch-dk-3\"",
+        "T3.yaml:22:16: exoscale_zone: unknown value \"ch-dk-3\"",
         "did you mean ch-dk-2?",
     );
     check("type: pg", "type: redis", "database.type: \"redis\" is not right", "write valkey");
