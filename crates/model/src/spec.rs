@@ -294,7 +294,7 @@ pub struct AutoscalingSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IngressSpec {
-    /// Ingress class, such as `nginx`.
+    /// Ingress class, such as `traefik`.
     pub provider: String,
     /// Whether TLS ends there.
     pub tls: bool,

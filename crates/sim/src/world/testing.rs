@@ -28,10 +28,14 @@ impl World {
         &self.effects
     }
 
-    /// The secrets of all API keys, for tests that look for them where they
-    /// must not be.
+    /// The secrets of all API keys and the passwords of all databases, for tests
+    /// that look for them where they must not be.
     pub fn secrets(&self) -> Vec<String> {
-        self.keys.values().map(|key| key.secret.clone()).collect()
+        let keys = self.keys.values().map(|key| key.secret.clone());
+        let users = self.all(Kind::DbaasService).into_iter().flat_map(|service| service.hidden.values());
+        let passwords =
+            users.filter_map(|user| user.split_once(' ')).map(|(_, password)| password.to_owned());
+        keys.chain(passwords).collect()
     }
 
     /// Everything that exists, except what every organisation has: the root

@@ -66,8 +66,8 @@ fn the_seven_runs_equal_their_templates_after_correction() {
             CLASS,
             CSI,
             MANAGED_BY,
-            "node_labels.labels.stargate.io/template: room for monitoring -> monitoring that runs",
             INGRESS,
+            "node_labels.labels.stargate.io/template: room for monitoring -> monitoring that runs",
         ],
     );
     check(7, include_str!("../../../../runs/T7-20260223.yaml"), &[CLASS, CSI, MANAGED_BY, INGRESS]);
