@@ -34,7 +34,7 @@ struct Args {
     #[arg(long, default_value_t = 1.02)]
     history_max: f64,
     /// Most API calls of a T7.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 320)]
     calls_max: u64,
 }
 

@@ -89,7 +89,7 @@ const LAYERS: &[Layer] = &[
         tests: &[],
     },
     Layer { package: "exokit", normal: EVERYTHING, tests: &[] },
-    Layer { package: "exokit-simtest", normal: ALL_BELOW, tests: &[] },
+    Layer { package: "exokit-simtest", normal: ALL_BELOW, tests: &["exokit-kube-sim"] },
     Layer { package: "exokit-fuzz", normal: DECODERS, tests: &[] },
     Layer { package: "xtask", normal: &[], tests: &[] },
 ];

@@ -17,6 +17,7 @@ mod step_limit;
 mod steps;
 mod swarm;
 mod torn;
+mod workload;
 
 /// The work is made of small allocations; the product keeps the system's.
 #[global_allocator]

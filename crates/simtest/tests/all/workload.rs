@@ -1,0 +1,95 @@
+//! The workload inside the cluster: what people change there, pods that never
+//! become ready, and an API server that cannot be reached.
+
+use bytes::Bytes;
+use exokit_kube_sim::User;
+use exokit_model::phase::Phase;
+use exokit_sim::{Config, Fault, FaultRule, Kind, Matcher, Policies, World};
+use exokit_simtest::rig::Rig;
+use exokit_simtest::{oracle, setup};
+use serde_json::{Value, json};
+
+const IN_NAMESPACE: &str = "namespaces/exo-stargate-store";
+
+async fn rig(config: Config) -> Rig {
+    let rig = Rig::new(config);
+    rig.install_roster().await;
+    rig
+}
+
+/// An administrator does something in the only cluster.
+fn administer(rig: &Rig, method: &str, path: &str, body: &Value) {
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", "application/merge-patch+json")
+        .body(Bytes::from(body.to_string()))
+        .unwrap();
+    let user = User { name: "kim".into(), groups: vec!["system:masters".into()] };
+    rig.cloud_mut(|world| {
+        let cluster = world.live().into_iter().find(|r| r.kind == Kind::SksCluster).unwrap().id;
+        let now = world.now_ms();
+        let reply = world.cluster_mut(&cluster).unwrap().handle(now, &user, &request);
+        let exokit_kube_sim::Reply::Whole(reply) = reply else { panic!("no watch was asked for") };
+        assert!(reply.status().is_success(), "{reply:?}");
+    });
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn drift_names_each_field_that_somebody_changed_in_the_cluster() {
+    let rig = rig(Config::default()).await;
+    let (state, _) = setup::provisioned(&rig, 3).await.unwrap();
+    let limits = json!({"spec": {"template": {"spec": {"containers": [
+        {"name": "workload", "image": "other:1", "resources": {"limits": {"cpu": "4"}}},
+    ]}}}});
+    let deployment = format!("/apis/apps/v1/{IN_NAMESPACE}/deployments/stargate-store");
+    administer(&rig, "PATCH", &deployment, &limits);
+    let scaler = format!("/apis/autoscaling/v2/{IN_NAMESPACE}/horizontalpodautoscalers/stargate-store");
+    administer(&rig, "DELETE", &scaler, &json!({}));
+    let drift = rig.engine().drift(&state.plan.environment).await.unwrap();
+    let fields: Vec<String> = drift.differences.iter().map(|d| format!("{} {}", d.node, d.field)).collect();
+    let changed = |field: &str| fields.iter().any(|found| found == field);
+    let container = "workload /spec/template/spec/containers/workload";
+    assert!(changed(&format!("{container}/resources/limits/cpu")), "{fields:?}");
+    assert!(changed(&format!("{container}/image")), "{fields:?}");
+    assert!(changed("autoscaler presence"), "{fields:?}");
+    assert!(fields.iter().all(|field| field.starts_with(container) || field.starts_with("autoscaler ")));
+
+    let teardown = setup::approved_teardown(&rig, &state).await.unwrap();
+    assert_eq!(rig.engine().run(&teardown.operation).await.unwrap(), Phase::Succeeded);
+    assert_eq!(oracle::leftovers(&rig), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn a_workload_that_never_becomes_ready_is_taken_back_with_its_load_balancer_and_volume() {
+    let broken_images = vec!["us-docker.pkg.dev/".to_owned()];
+    let policies = Policies { broken_images, ..Policies::default() };
+    let rig = rig(Config { policies, ..Config::default() }).await;
+    let (_, phase) = setup::provisioned(&rig, 3).await.unwrap();
+    let Phase::RolledBack { cause } = &phase else { panic!("{phase:?}") };
+    assert!(cause.raw().contains("workload"), "{cause}");
+    let made = |operation: &str| rig.cloud(|world| world.calls().get(operation).copied().unwrap_or(0));
+    assert!(made("apply-service") >= 2 && made("apply-persistentvolumeclaim") >= 1);
+    assert_eq!(oracle::judge(&rig), Vec::<String>::new());
+    assert_eq!(oracle::leftovers(&rig), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn an_api_server_that_cannot_be_reached_does_not_hold_up_a_teardown() {
+    let rig = rig(Config::default()).await;
+    let (state, _) = setup::provisioned(&rig, 3).await.unwrap();
+    let kinds = ["deployment", "service", "persistentvolumeclaim"];
+    let lost = kinds.map(|kind| FaultRule {
+        when: Matcher::every(&format!("delete-{kind}")),
+        fault: Fault::DropBefore,
+    });
+    rig.cloud_mut(|world: &mut World| world.reconfigure(|config| config.faults = lost.to_vec()));
+    let teardown = setup::approved_teardown(&rig, &state).await.unwrap();
+    let kinds: Vec<String> = teardown.plan.destroys.iter().map(|destroy| destroy.kind.to_string()).collect();
+    assert!(kinds.contains(&"load-balancer".into()) && kinds.contains(&"block-volume".into()), "{kinds:?}");
+    assert_eq!(rig.engine().run(&teardown.operation).await.unwrap(), Phase::Succeeded);
+    let dropped = rig.cloud(|world| world.effects().get("drop-before").copied().unwrap_or(0));
+    assert!(dropped >= 3 * 6, "{dropped} requests were lost");
+    assert_eq!(oracle::judge(&rig), Vec::<String>::new());
+    assert_eq!(oracle::leftovers(&rig), Vec::<String>::new());
+}
