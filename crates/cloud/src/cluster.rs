@@ -16,6 +16,8 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::{Host, Url};
+use x509_cert::certificate::Certificate;
+use x509_cert::der::DecodePem as _;
 
 use crate::client::{Client, READ_SIGNATURE, Server};
 use crate::cluster_identity::ClusterIdentity;
@@ -44,8 +46,8 @@ pub struct ClusterAccess {
 }
 
 impl ClusterAccess {
-    /// When nothing that is sent with it can take effect any more: the latest
-    /// moment at which the certificate can expire.
+    /// When nothing that is sent with it can take effect any more, by the clock of
+    /// this host and by that of the API server.
     #[must_use]
     pub fn expires(&self) -> Timestamp {
         self.expires
@@ -106,10 +108,16 @@ impl Client {
             })
             .await?;
         // It was issued before the reply came, so it ends no later than this.
-        let expires = self.inner.clock.now() + ttl;
+        let by_our_clock = self.inner.clock.now() + ttl;
         let reply = Reply::parse(OPERATION, reply.body())?;
         let decoded = decode(&reply).map_err(|why| DecodeError { operation: OPERATION.to_owned(), why })?;
         let (server, identity) = decoded;
+        let unreadable = || DecodeError {
+            operation: OPERATION.to_owned(),
+            why: "the client certificate in the kubeconfig cannot be read".to_owned(),
+        };
+        // What the API server goes by is its own clock, which may differ.
+        let expires = by_our_clock.max(not_after(&identity.certificate_pem).ok_or_else(unreadable)?);
         Ok(ClusterAccess { cluster: cluster.clone(), server, identity: Arc::new(identity), expires })
     }
 
@@ -189,6 +197,13 @@ fn decode(reply: &Reply) -> Result<(String, ClusterIdentity), String> {
     let (server, address) = server(&cluster)?;
     let key_pem = SecretString::from(key_pem);
     Ok((server, ClusterIdentity { authority_pem, certificate_pem, key_pem, address }))
+}
+
+/// When a certificate ends.
+fn not_after(certificate_pem: &str) -> Option<Timestamp> {
+    let certificate = Certificate::from_pem(certificate_pem).ok()?;
+    let ends = certificate.tbs_certificate().validity().not_after.to_unix_duration();
+    Timestamp::from_second(i64::try_from(ends.as_secs()).ok()?).ok()
 }
 
 fn pem(encoded: &str) -> Option<String> {

@@ -44,19 +44,27 @@ impl Run<'_> {
             return Ok(Arc::clone(access));
         }
         let mut patience = Patience::default();
+        let mut earlier = ISSUE_TIME;
         loop {
             self.ensure_lease().await?;
             let ends_at = || self.lease().until(&ClockReading::at(self.engine.now())) - SKEW_MARGIN;
-            let ttl = ends_at().duration_since(self.engine.now()) - ISSUE_TIME;
+            let ttl = ends_at().duration_since(self.engine.now()) - earlier;
+            if ttl < USABLE_MIN {
+                let what = "the clock of the cloud is too far ahead of this host's for access to a cluster";
+                return Err(StepEnd::Park(NeedsHuman::Unobservable { what: what.into() }));
+            }
             let ttl = SignedDuration::from_secs(ttl.as_secs());
             let issued = self.engine.issue_access(zone, cluster, ttl).await;
-            // A reply that took long may be for a certificate that ends later.
-            let in_time = |access: &ClusterAccess| access.expires() <= ends_at();
-            if let Some(access) = patience.ask(issued).await?.filter(in_time) {
+            let Some(access) = patience.ask(issued).await? else { continue };
+            // A reply that took long, or a clock that is ahead, may mean an end
+            // after that of the lease.
+            let late = access.expires().duration_since(ends_at());
+            if !late.is_positive() {
                 let access = Arc::new(access);
                 held.insert(cluster.clone(), Arc::clone(&access));
                 return Ok(access);
             }
+            earlier += late;
         }
     }
 

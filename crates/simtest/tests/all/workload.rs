@@ -79,10 +79,8 @@ async fn an_api_server_that_cannot_be_reached_does_not_hold_up_a_teardown() {
     let rig = rig(Config::default()).await;
     let (state, _) = setup::provisioned(&rig, 3).await.unwrap();
     let kinds = ["deployment", "service", "persistentvolumeclaim"];
-    let lost = kinds.map(|kind| FaultRule {
-        when: Matcher::every(&format!("delete-{kind}")),
-        fault: Fault::DropBefore,
-    });
+    let lost = kinds
+        .map(|kind| FaultRule { when: Matcher::every(&format!("delete-{kind}")), fault: Fault::DropBefore });
     rig.cloud_mut(|world: &mut World| world.reconfigure(|config| config.faults = lost.to_vec()));
     let teardown = setup::approved_teardown(&rig, &state).await.unwrap();
     let kinds: Vec<String> = teardown.plan.destroys.iter().map(|destroy| destroy.kind.to_string()).collect();
