@@ -7,6 +7,7 @@ use exokit_cloud::cluster::ClusterAccess;
 use exokit_kinds::{Observed, Read};
 use exokit_model::graph::Node;
 use exokit_model::ids::{ResourceId, Zone};
+use exokit_model::kind::Kind;
 use exokit_model::needs_human::NeedsHuman;
 use jiff::SignedDuration;
 
@@ -28,8 +29,9 @@ const USABLE_MIN: SignedDuration = SignedDuration::from_secs(20);
 const READ_TTL: SignedDuration = SignedDuration::from_secs(60);
 
 impl Run<'_> {
-    /// Access to a cluster, from a request before or issued now. It ends before
-    /// the lease of this moment does, however often that is renewed later.
+    /// Access to a cluster, from a request before or issued now; none when the
+    /// cloud says that there is no such cluster. It ends before the lease of this
+    /// moment does, however often that is renewed later.
     ///
     /// # Errors
     /// When the cloud does not issue it.
@@ -37,11 +39,11 @@ impl Run<'_> {
         &self,
         zone: &Zone,
         cluster: &ResourceId,
-    ) -> Result<Arc<ClusterAccess>, StepEnd> {
+    ) -> Result<Option<Arc<ClusterAccess>>, StepEnd> {
         let mut held = self.access.lock().await;
         let usable_at = self.engine.now() + USABLE_MIN;
         if let Some(access) = held.get(cluster).filter(|access| access.expires() >= usable_at) {
-            return Ok(Arc::clone(access));
+            return Ok(Some(Arc::clone(access)));
         }
         let mut patience = Patience::default();
         let mut earlier = ISSUE_TIME;
@@ -55,14 +57,15 @@ impl Run<'_> {
             }
             let ttl = SignedDuration::from_secs(ttl.as_secs());
             let issued = self.engine.issue_access(zone, cluster, ttl).await;
-            let Some(access) = patience.ask(issued).await? else { continue };
+            let Some(issued) = patience.ask(issued).await? else { continue };
+            let Some(access) = issued else { return Ok(None) };
             // A reply that took long, or a clock that is ahead, may mean an end
             // after that of the lease.
             let late = access.expires().duration_since(ends_at());
             if !late.is_positive() {
                 let access = Arc::new(access);
                 held.insert(cluster.clone(), Arc::clone(&access));
-                return Ok(access);
+                return Ok(Some(access));
             }
             earlier += late;
         }
@@ -106,7 +109,7 @@ impl Run<'_> {
         id: Option<&ResourceId>,
         read: &Read,
     ) -> Result<Result<Option<Observed>, ObserveError>, StepEnd> {
-        let access = self.cluster_access(&node.zone, cluster).await?;
+        let Some(access) = self.cluster_access(&node.zone, cluster).await? else { return Ok(Ok(None)) };
         let seen = observe::object(&self.engine.parts().client, &access, node, id, read).await;
         if seen.as_ref().is_err_and(ObserveError::is_unauthorized) {
             // It has expired meanwhile.
@@ -126,7 +129,7 @@ impl Run<'_> {
 }
 
 impl Engine {
-    /// Asks the cloud for access to a cluster.
+    /// Asks the cloud for access to a cluster; none when there is no such cluster.
     ///
     /// # Errors
     /// When the cloud does not issue it.
@@ -135,12 +138,23 @@ impl Engine {
         zone: &Zone,
         cluster: &ResourceId,
         ttl: SignedDuration,
-    ) -> Result<ClusterAccess, ObserveError> {
-        let issued = self.parts().client.cluster_access(zone, cluster, ttl).await;
-        issued.map_err(|source| ObserveError::call(&format!("the kubeconfig of {cluster}"), zone, source))
+    ) -> Result<Option<ClusterAccess>, ObserveError> {
+        let client = &self.parts().client;
+        let refused = match client.cluster_access(zone, cluster, ttl).await {
+            Ok(access) => return Ok(Some(access)),
+            Err(error) => error,
+        };
+        // Gone is only what a look at the cluster itself does not find either.
+        let is_gone = refused.is_not_found()
+            && observe::get(client, Kind::SksCluster, cluster, None, zone).await?.is_none();
+        match is_gone {
+            true => Ok(None),
+            false => Err(ObserveError::call(&format!("the kubeconfig of {cluster}"), zone, refused)),
+        }
     }
 
-    /// Access to a cluster for reading, without a lease.
+    /// Access to a cluster for reading, without a lease; none when there is no such
+    /// cluster.
     ///
     /// # Errors
     /// When the cloud does not issue it.
@@ -148,7 +162,7 @@ impl Engine {
         &self,
         zone: &Zone,
         cluster: &ResourceId,
-    ) -> Result<ClusterAccess, ObserveError> {
+    ) -> Result<Option<ClusterAccess>, ObserveError> {
         self.issue_access(zone, cluster, READ_TTL).await
     }
 }

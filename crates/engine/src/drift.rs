@@ -97,7 +97,10 @@ impl Engine {
         let Some(read) = exokit_kinds::kubernetes::get(node, &cluster) else { return Ok(None) };
         let access = match access {
             Some(access) => access,
-            None => access.insert(self.read_access(&node.zone, &cluster).await?),
+            None => match self.read_access(&node.zone, &cluster).await? {
+                Some(issued) => access.insert(issued),
+                None => return Ok(None),
+            },
         };
         observe::object(&self.parts().client, access, node, Some(id), &read).await
     }

@@ -37,8 +37,27 @@ pub(crate) struct Permitted {
     pub(crate) request: ConcreteRequest,
     /// When the signature, or the certificate, must expire.
     pub(crate) expires: Timestamp,
-    /// Access to the cluster, for a request that goes there.
-    access: Option<Arc<ClusterAccess>>,
+    destination: Destination,
+}
+
+/// Where a request goes.
+enum Destination {
+    /// To the account's interfaces, signed.
+    Account,
+    /// To the API server of a cluster.
+    Cluster(Arc<ClusterAccess>),
+    /// To a cluster that is gone.
+    Nowhere,
+}
+
+/// Where the requests of a node go.
+async fn destination(run: &Run<'_>, node: &Node) -> Result<Destination, StepEnd> {
+    if !node.kind.is_kubernetes() {
+        return Ok(Destination::Account);
+    }
+    let Some(cluster) = parent_of(run, node) else { return Ok(Destination::Nowhere) };
+    let access = run.cluster_access(&node.zone, &cluster).await?;
+    Ok(access.map_or(Destination::Nowhere, Destination::Cluster))
 }
 
 /// Asks the verifier for a permit, with roster and votes read afresh.
@@ -47,10 +66,7 @@ pub(crate) async fn permit(
     node: &Node,
     intent: Intent,
 ) -> Result<Result<Permitted, Refusal>, StepEnd> {
-    let access = match (node.kind.is_kubernetes(), parent_of(run, node)) {
-        (true, Some(cluster)) => Some(run.cluster_access(&node.zone, &cluster).await?),
-        _ => None,
-    };
+    let destination = destination(run, node).await?;
     run.ensure_lease().await?;
     run.refresh().await?;
     let verifier = run.engine.verifier().await?;
@@ -78,8 +94,11 @@ pub(crate) async fn permit(
         own_id: facts.and_then(|facts| facts.id()),
         id_of: &|key| state.facts.id_of(key),
     });
-    let expires = access.as_ref().map_or(expires, |access| access.expires());
-    Ok(result.map(|(permit, request)| Permitted { permit, request, expires, access }))
+    let expires = match &destination {
+        Destination::Cluster(access) => access.expires(),
+        Destination::Account | Destination::Nowhere => expires,
+    };
+    Ok(result.map(|(permit, request)| Permitted { permit, request, expires, destination }))
 }
 
 /// Makes an intent durable, then sends the request once.
@@ -91,11 +110,11 @@ pub(crate) async fn send(
     permitted: Permitted,
     intent: Event,
 ) -> Result<Result<Reply, MutationError>, StepEnd> {
-    let Permitted { permit, request, expires, access } = permitted;
+    let Permitted { permit, request, expires, destination } = permitted;
     let client = &run.engine.parts().client;
-    let secrets = match access {
-        Some(_) => run.secret_values(&request).await?,
-        None => SecretValues::default(),
+    let secrets = match destination {
+        Destination::Cluster(_) => run.secret_values(&request).await?,
+        Destination::Account | Destination::Nowhere => SecretValues::default(),
     };
     run.record(intent).await?;
     let deadline = run.lease().until(&ClockReading::at(run.engine.now()));
@@ -104,9 +123,15 @@ pub(crate) async fn send(
         let why = NotSent::OutlivesPermit { expires, deadline };
         return Ok(Err(MutationError::NotSent { operation, why }));
     }
-    Ok(match access {
-        Some(access) => client.change_cluster(permit, &request, &access, &secrets).await,
-        None => client.mutate(permit, &request, expires).await,
+    Ok(match destination {
+        Destination::Cluster(access) => client.change_cluster(permit, &request, &access, &secrets).await,
+        Destination::Account => client.mutate(permit, &request, expires).await,
+        Destination::Nowhere => Err(MutationError::Refused {
+            operation: request.operation.clone(),
+            status: 404,
+            message: "its cluster does not exist".to_owned(),
+            retry_after: None,
+        }),
     })
 }
 
