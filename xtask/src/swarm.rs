@@ -10,8 +10,8 @@ use crate::process::{cargo, program, run as run_command};
 use crate::repo::Repo;
 
 /// What continuous integration runs: enough for a mistake that shows in one
-/// run of two thousand to be missed once in ten thousand.
-const CI: [&str; 4] = ["--seeds", "20000", "--least", "50"];
+/// run of 650 to be missed once in ten thousand.
+const CI: [&str; 4] = ["--seeds", "6000", "--least", "15"];
 
 /// Runs seeds, or replays a schedule.
 pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Outcome {
