@@ -19,10 +19,11 @@ async fn rig(config: Config) -> Rig {
 
 /// An administrator does something in the only cluster.
 fn administer(rig: &Rig, method: &str, path: &str, body: &Value) {
+    let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
     let request = http::Request::builder()
         .method(method)
         .uri(path)
-        .header("content-type", "application/merge-patch+json")
+        .header("content-type", content)
         .body(Bytes::from(body.to_string()))
         .unwrap();
     let user = User { name: "kim".into(), groups: vec!["system:masters".into()] };
