@@ -345,9 +345,10 @@ class World:
         assert process.returncode == code, f"exokit {words}: {out} {err}"
         return json.loads(out)
 
-    def live(self):
+    def live(self, objects=frozenset()):
         """Ids of all that exists in the cloud, by kind, but for what it makes
-        by itself for clusters, pools and accounts."""
+        by itself for clusters, pools and accounts, and what the controllers of
+        clusters make for `objects`, by whose UIDs they name it."""
         found = collections.defaultdict(set)
         key, secret = self.at["api_key"], self.at["api_secret"]
         for zone in ZONES:
@@ -384,7 +385,10 @@ class World:
                 ),
                 ("database", api.list_dbaas_services, "dbaas-services", "name"),
             ):
-                found[kind].update(one[name] for one in listing()[field])
+                for one in listing()[field]:
+                    owner = one.get("name", "").removeprefix("k8s-").removeprefix("pvc-")
+                    if owner not in objects:
+                        found[kind].add(one[name])
             for machine in api.list_instances()["instances"]:
                 # Those of a pool are the pool's.
                 if "manager" not in machine:
