@@ -124,7 +124,7 @@ impl OperationMetrics {
                     self.teardown_seconds.observe(seconds);
                 }
             }
-            Action::Extend => {}
+            Action::Extend | Action::Access => {}
         }
     }
 }

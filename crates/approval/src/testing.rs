@@ -154,6 +154,7 @@ pub(crate) fn plan(action: Action, level: ApprovalLevel) -> Plan {
         critical_path_seconds: 10,
         corrections: Vec::new(),
         extend_seconds: None,
+        access: None,
         break_glass: None,
     }
 }

@@ -7,7 +7,7 @@ use exokit_model::plan::{Action, Plan};
 use exokit_text::operation;
 use exokit_wire::reply::OperationReply;
 use exokit_wire::request::{
-    ExtendRequest, PlanRequest, ProvisionRequest, SealedPlan, TeardownRequest, Tokens,
+    AccessRequest, ExtendRequest, PlanRequest, ProvisionRequest, SealedPlan, TeardownRequest, Tokens,
 };
 
 use crate::connection::Connection;
@@ -55,6 +55,9 @@ async fn record(
         }
         Action::Extend => {
             connection.call(&ExtendRequest { extend: None, plan_id, sealed, approval_token }).await
+        }
+        Action::Access => {
+            connection.call(&AccessRequest { access: None, plan_id, sealed, approval_token }).await
         }
     }
 }

@@ -92,7 +92,7 @@ impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
         let exit = match (failure.class(), failure.code.as_str()) {
             (Class::Invalid, _) => Exit::Usage,
-            (_, "missing-votes" | "missing-role" | "unknown-requester") => Exit::Waiting,
+            (_, "missing-votes" | "missing-role" | "unknown-requester" | "approval-needed") => Exit::Waiting,
             _ => Exit::Failed,
         };
         let Failure { code, doing, on, why, hint, .. } = failure;

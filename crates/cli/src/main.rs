@@ -1,5 +1,6 @@
 //! The exokit command line: arguments, settings, then one command.
 
+mod access;
 mod args;
 mod change;
 mod collector;
@@ -11,6 +12,7 @@ mod exit;
 mod follow;
 mod interrupt;
 mod keys;
+mod kubeconfig_file;
 mod log;
 mod nats;
 mod output;
@@ -21,6 +23,7 @@ mod session;
 mod settings;
 mod state_dir;
 mod transport;
+mod variables;
 
 use std::process::ExitCode;
 

@@ -57,7 +57,7 @@ impl Output {
                 yaml.doing("writing", "the output")?
             }
             Format::Env => {
-                let (why, hint) = ("only `exokit outputs` can be written so", "use -o json");
+                let (why, hint) = ("only outputs and secrets can be written so", "use -o json");
                 return Err(CliError::unusable("usage", "writing", "variables for a shell", why, hint));
             }
         };

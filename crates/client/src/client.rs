@@ -69,7 +69,8 @@ impl Client {
         let verb = M::VERB;
         // Reads and votes are sent in nobody's name; the doctor says what the
         // roster knows about the requester.
-        let is_named = matches!(verb.scope(), Scope::Request | Scope::Admin) || verb == Verb::Doctor;
+        let is_named =
+            matches!(verb.scope(), Scope::Request | Scope::Admin | Scope::Access) || verb == Verb::Doctor;
         let fields = reply::fields(verb, body)?;
         let meta = Meta {
             requester: self.requester.clone().filter(|_| is_named),
@@ -150,7 +151,7 @@ fn no_answer(verb: Verb, address: &str, error: &TransportError) -> Failure {
 fn is_keyed(verb: Verb, fields: &Map<String, Value>) -> bool {
     let is_given = |field: &&str| fields.get(*field).is_some_and(|value| !value.is_null());
     let exists = ["sealed", "plan_id"].iter().any(is_given);
-    matches!(verb, Verb::Provision | Verb::Teardown | Verb::Extend) && !exists
+    matches!(verb, Verb::Provision | Verb::Teardown | Verb::Extend | Verb::Access) && !exists
 }
 
 /// Whether a request that is sent twice has no second effect. Key, token and

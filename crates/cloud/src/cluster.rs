@@ -26,12 +26,20 @@ use crate::reply::{DecodeError, Reply};
 use crate::request::{RequestError, address, api_request};
 use crate::transport::HttpRequest;
 
-/// The user that API servers see.
-const USER: &str = "exokit";
+/// The subject of a client certificate, as the API server sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Holder<'a> {
+    /// User name.
+    pub user: &'a str,
+    /// The group that its rights are bound to.
+    pub group: &'a str,
+}
 
-/// The group of cluster administrators. A new cluster has no other group with
-/// any right.
-const ADMINISTRATORS: &str = "system:masters";
+impl Holder<'static> {
+    /// exokit itself, in the group of cluster administrators. A new cluster has no
+    /// other group with any right.
+    pub const EXOKIT: Self = Self { user: "exokit", group: "system:masters" };
+}
 
 /// Largest kubeconfig that is read, in bytes.
 const KUBECONFIG_BYTES_MAX: usize = 64 * 1024;
@@ -51,6 +59,17 @@ impl ClusterAccess {
     #[must_use]
     pub fn expires(&self) -> Timestamp {
         self.expires
+    }
+
+    /// What another client needs to connect: URL of the API server, the name in
+    /// its certificate where that is not the host of the URL, and the identity.
+    #[must_use]
+    pub fn connection(&self) -> (String, Option<String>, &ClusterIdentity) {
+        let host = Url::parse(&self.server).ok().and_then(|url| url.host_str().map(str::to_owned));
+        match (self.identity.address, host) {
+            (Some(address), Some(host)) => (format!("https://{address}"), Some(host), &self.identity),
+            _ => (self.server.clone(), None, &self.identity),
+        }
     }
 
     /// A request to the API server. The first segment of `path` is the id of
@@ -84,8 +103,8 @@ impl ClusterAccess {
 }
 
 impl Client {
-    /// Asks the cloud for access to a cluster as its administrator, for `ttl`,
-    /// whole seconds. It can be asked for again at any time: it changes nothing,
+    /// Asks the cloud for access to a cluster as `holder`, for `ttl`, whole
+    /// seconds. It can be asked for again at any time: it changes nothing,
     /// and what is issued ends by itself.
     ///
     /// # Errors
@@ -94,10 +113,11 @@ impl Client {
         &self,
         zone: &Zone,
         cluster: &ResourceId,
+        holder: Holder<'_>,
         ttl: SignedDuration,
     ) -> Result<ClusterAccess, CallError> {
         const OPERATION: &str = "generate-sks-cluster-kubeconfig";
-        let body = serde_json::json!({"user": USER, "groups": [ADMINISTRATORS], "ttl": ttl.as_secs()});
+        let body = serde_json::json!({"user": holder.user, "groups": [holder.group], "ttl": ttl.as_secs()});
         let body = Bytes::from(body.to_string());
         let path = format!("/v2/sks-cluster-kubeconfig/{cluster}");
         let base = self.inner.endpoints.api(zone);

@@ -106,8 +106,9 @@ pub(crate) fn level(input: &LevelInput, policy: &CostPolicy) -> Level {
     reasons.extend(band_rule(input.band));
     reasons.extend(class_rule(input.class));
     reasons.extend(teardown_rule(input));
+    reasons.extend(access_rule(input.action));
     reasons.extend(input.removal.as_deref().map(removal_rule));
-    if input.action != Action::Teardown {
+    if matches!(input.action, Action::Provision | Action::Extend) {
         reasons.extend(cap_rules(input, policy));
     }
     if let Some(why) = &input.break_glass {
@@ -159,6 +160,12 @@ fn teardown_rule(input: &LevelInput) -> Option<LevelReason> {
         return Some(reason(ApprovalLevel::Three, why));
     }
     (input.action == Action::Teardown).then(|| reason(ApprovalLevel::Two, "it is a teardown".to_owned()))
+}
+
+/// An access is planned only where it must not be handed out without approval.
+fn access_rule(action: Action) -> Option<LevelReason> {
+    (action == Action::Access)
+        .then(|| reason(ApprovalLevel::Two, "it hands out credentials or secrets".to_owned()))
 }
 
 /// What holds data in an environment that is removed when it expires, by what
@@ -254,6 +261,7 @@ mod tests {
         check(|i| i.class = EnvironmentClass::Staging, 1, "template");
         check(|i| i.class = EnvironmentClass::Production, 2, "production");
         check(|i| i.action = Action::Teardown, 2, "teardown");
+        check(|i| i.action = Action::Access, 2, "credentials or secrets");
         check(|i| i.data_destroyed = vec!["db".into(), "bucket".into()], 3, "data: db, bucket");
         check(|i| i.removal = Some(vec![]), 2, "removed when it expires");
         check(|i| i.removal = Some(vec!["bucket".into()]), 3, "with its data: bucket");
@@ -275,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_counts_like_a_request_and_a_teardown_does_not() {
+    fn an_extension_counts_like_a_request_and_what_costs_nothing_does_not() {
         let spent = |action| {
             let mut input = input();
             input.action = action;
@@ -285,6 +293,7 @@ mod tests {
         assert_eq!(spent(Action::Extend), 3);
         assert_eq!(spent(Action::Provision), 3);
         assert_eq!(spent(Action::Teardown), 2);
+        assert_eq!(spent(Action::Access), 2);
     }
 
     #[test]
@@ -307,7 +316,8 @@ mod tests {
             EnvironmentClass::Staging,
             EnvironmentClass::Production,
         ]);
-        let action = prop::sample::select(vec![Action::Provision, Action::Teardown, Action::Extend]);
+        let action =
+            prop::sample::select(vec![Action::Provision, Action::Teardown, Action::Extend, Action::Access]);
         let data = (
             prop::collection::vec("[a-z]{1,4}", 0..2),
             prop::option::of(prop::collection::vec("[a-z]{1,4}", 0..2)),

@@ -4,6 +4,7 @@
 //! the same inputs always give the same answer, which is what makes plans
 //! reproducible and the engine simulable.
 
+pub mod access;
 pub mod cost;
 pub mod forecast;
 mod graph_build;

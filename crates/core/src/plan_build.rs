@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use exokit_model::access::AccessTerms;
 use exokit_model::approval::Roster;
 use exokit_model::break_glass::BreakGlass;
 use exokit_model::canonical::Digest;
@@ -133,6 +134,18 @@ pub fn extend(
     assemble(occasion, Action::Extend, environment, nothing, |plan| plan.extend_seconds = Some(seconds))
 }
 
+/// Makes the plan of an access: no resource changes, and nothing is paid for.
+#[must_use]
+pub fn access(
+    occasion: Occasion<'_>,
+    environment: (EnvironmentName, Zone),
+    terms: AccessTerms,
+    cost: CostEstimate,
+) -> Plan {
+    let nothing = (Graph::default(), cost);
+    assemble(occasion, Action::Access, environment, nothing, |plan| plan.access = Some(terms))
+}
+
 /// A plan; `complete` fills the fields that only some plans have. Its level is
 /// set last, by the whole plan.
 fn assemble(
@@ -170,6 +183,7 @@ fn assemble(
         rollback_destroys: Vec::new(),
         corrections: Vec::new(),
         extend_seconds: None,
+        access: None,
         break_glass: occasion.break_glass,
     };
     complete(&mut plan);

@@ -4,7 +4,7 @@
 use exokit_model::approval::Roster;
 use exokit_model::cost::{ApprovalLevel, CostPolicy};
 use exokit_model::phase::Phase;
-use exokit_model::plan::Plan;
+use exokit_model::plan::{Action, Plan};
 use jiff::Timestamp;
 
 use crate::level::{LevelInput, level};
@@ -23,6 +23,16 @@ pub fn can_start(
     *phase == Phase::AwaitingApproval
         && now <= not_after
         && starts.into_iter().all(|started_at| started_at < proposed_at)
+}
+
+/// Whether the start of an operation outdates plans that were made before it. An
+/// access changes nothing, and holds for the environment as it was made.
+#[must_use]
+pub fn outdates(started: Action, planned: Action) -> bool {
+    match planned {
+        Action::Access => started == Action::Provision,
+        _ => started != Action::Access,
+    }
 }
 
 /// Why a plan breaks the policy.

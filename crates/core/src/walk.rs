@@ -288,7 +288,7 @@ fn verdict_of_missing(action: Action, node: &Node, own: &NodeFacts, rolling_back
     let cause = exhausted(own)?;
     match action {
         Action::Provision => Some(Verdict::Rollback(format!("{}: {cause}", node.key))),
-        Action::Teardown | Action::Extend => {
+        Action::Teardown | Action::Extend | Action::Access => {
             let why = NeedsHuman::AttemptsExhausted { node: node.key.clone(), last: cause.into() };
             Some(Verdict::Park(why))
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use exokit_cloud::cluster::ClusterAccess;
+use exokit_cloud::cluster::{ClusterAccess, Holder};
 use exokit_kinds::{Observed, Read};
 use exokit_model::graph::Node;
 use exokit_model::ids::{ResourceId, Zone};
@@ -56,7 +56,7 @@ impl Run<'_> {
                 return Err(StepEnd::Park(NeedsHuman::Unobservable { what: what.into() }));
             }
             let ttl = SignedDuration::from_secs(ttl.as_secs());
-            let issued = self.engine.issue_access(zone, cluster, ttl).await;
+            let issued = self.engine.issue_access(zone, cluster, Holder::EXOKIT, ttl).await;
             let Some(issued) = patience.ask(issued).await? else { continue };
             let Some(access) = issued else { return Ok(None) };
             // A reply that took long, or a clock that is ahead, may mean an end
@@ -133,14 +133,15 @@ impl Engine {
     ///
     /// # Errors
     /// When the cloud does not issue it.
-    async fn issue_access(
+    pub(crate) async fn issue_access(
         &self,
         zone: &Zone,
         cluster: &ResourceId,
+        holder: Holder<'_>,
         ttl: SignedDuration,
     ) -> Result<Option<ClusterAccess>, ObserveError> {
         let client = &self.parts().client;
-        let refused = match client.cluster_access(zone, cluster, ttl).await {
+        let refused = match client.cluster_access(zone, cluster, holder, ttl).await {
             Ok(access) => return Ok(Some(access)),
             Err(error) => error,
         };
@@ -163,6 +164,6 @@ impl Engine {
         zone: &Zone,
         cluster: &ResourceId,
     ) -> Result<Option<ClusterAccess>, ObserveError> {
-        self.issue_access(zone, cluster, READ_TTL).await
+        self.issue_access(zone, cluster, Holder::EXOKIT, READ_TTL).await
     }
 }

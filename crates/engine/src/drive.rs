@@ -215,7 +215,9 @@ impl Run<'_> {
                 Ok(certificate) => Event::OperationSucceeded { certificate: Some(certificate) },
                 Err(why) => return self.park(why).await,
             },
-            (false, Action::Provision | Action::Extend) => Event::OperationSucceeded { certificate: None },
+            (false, Action::Provision | Action::Extend | Action::Access) => {
+                Event::OperationSucceeded { certificate: None }
+            }
         };
         self.record(event).await?;
         Ok(self.state().phase.clone())

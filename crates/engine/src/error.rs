@@ -3,6 +3,7 @@
 use exokit_approval::refusal::Refusal;
 use exokit_approval::roster::RosterRefusal;
 use exokit_cloud::public_prices::PublicPricesError;
+use exokit_core::access::{KUBECONFIG_SECONDS_MAX, KUBECONFIG_SECONDS_MIN};
 use exokit_core::preflight::PreflightError;
 use exokit_core::start::PolicyViolation;
 use exokit_ledger::{IllegalRecord, LedgerError};
@@ -93,6 +94,29 @@ pub enum EngineError {
     /// The environment expects no sign of life.
     #[error("environment {0} expects no sign of life")]
     NoKeepAlive(EnvironmentName),
+    /// What is asked for is handed out with an approved plan only.
+    #[error("access to environment {environment} needs approval: {why}")]
+    AccessNeedsApproval {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The rule.
+        why: &'static str,
+    },
+    /// The plan is for another access.
+    #[error("{0} was approved for another access: other contents, requester or recipient key")]
+    OtherAccess(PlanId),
+    /// A kubeconfig would live too long, or too short to be used.
+    #[error("a kubeconfig lives from {KUBECONFIG_SECONDS_MIN} to {KUBECONFIG_SECONDS_MAX} s, not {asked} s")]
+    KubeconfigLife {
+        /// What was asked for, in seconds.
+        asked: u32,
+    },
+    /// The environment ends before a kubeconfig could be used.
+    #[error("environment {0} ends in less than {KUBECONFIG_SECONDS_MIN} s")]
+    EndsSoon(EnvironmentName),
+    /// The environment has no cluster now.
+    #[error("environment {0} has no cluster")]
+    NoCluster(EnvironmentName),
     /// Another operation changes the environment.
     #[error("operation {operation} on {environment} is not finished")]
     Busy {
@@ -162,6 +186,11 @@ impl EngineError {
             EngineError::Shortened { .. } => "shortened",
             EngineError::NotOwner { .. } => "not-owner",
             EngineError::NoKeepAlive(_) => "no-keep-alive",
+            EngineError::AccessNeedsApproval { .. } => "approval-needed",
+            EngineError::OtherAccess(_) => "other-access",
+            EngineError::KubeconfigLife { .. } => "kubeconfig-life",
+            EngineError::EndsSoon(_) => "ends-soon",
+            EngineError::NoCluster(_) => "no-cluster",
             EngineError::Busy { .. } => "busy",
             EngineError::Conflict { .. } => "conflict",
             EngineError::OtherBody { .. } => "idempotency-conflict",
@@ -216,6 +245,15 @@ impl EngineError {
                     "extend it with `exokit extend {name} --ttl`; signs of life are asked for with `up --keep-alive`"
                 )
             }
+            EngineError::AccessNeedsApproval { .. } => {
+                "ask for it with --wait, and let somebody else approve the plan".to_owned()
+            }
+            EngineError::OtherAccess(_) => "ask for a plan of this access".to_owned(),
+            EngineError::KubeconfigLife { .. } => {
+                format!("ask for {KUBECONFIG_SECONDS_MAX} s at most; a new one can be had at any time")
+            }
+            EngineError::EndsSoon(name) => format!("let it live longer with `exokit extend {name} --ttl`"),
+            EngineError::NoCluster(name) => format!("see what is there with `exokit show {name}`"),
             EngineError::Busy { environment, .. } => {
                 format!("wait for it with `exokit watch {environment}`, then plan again")
             }

@@ -159,7 +159,7 @@ impl Engine {
     fn occupies(&self, operation: &OperationSummary) -> bool {
         match (&operation.phase, operation.action) {
             (Phase::AwaitingApproval, Action::Teardown) => operation.not_after > self.now(),
-            (Phase::AwaitingApproval, Action::Provision | Action::Extend) => false,
+            (Phase::AwaitingApproval, Action::Provision | Action::Extend | Action::Access) => false,
             _ => true,
         }
     }

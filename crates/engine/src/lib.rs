@@ -4,6 +4,7 @@
 //! and `exokit-approval` (the permit). It brings time, the ledger and the
 //! cloud to them and records what came of it.
 
+pub mod access;
 pub mod catalog;
 mod certificate;
 mod cluster_access;

@@ -297,7 +297,7 @@ impl Engine {
         Ok(self.daily_requests.sum(ledger, day, (requester, team), &principal).await?)
     }
 
-    fn occasion_like<'a>(
+    pub(crate) fn occasion_like<'a>(
         &self,
         plan_id: PlanId,
         provision: &OperationState,
@@ -322,7 +322,7 @@ impl Engine {
         }
     }
 
-    fn plan_id(&self, keyed: Option<&KeyedRequest>) -> Result<PlanId, EngineError> {
+    pub(crate) fn plan_id(&self, keyed: Option<&KeyedRequest>) -> Result<PlanId, EngineError> {
         match keyed {
             Some(request) => Ok(request.plan_id.clone()),
             None => self.new_plan_id(),
@@ -351,7 +351,7 @@ fn team_of(roster: &Roster, person: &PersonId) -> Option<RoleName> {
 }
 
 /// The estimate of a plan that pays for nothing.
-fn nothing(like: &CostEstimate) -> CostEstimate {
+pub(crate) fn nothing(like: &CostEstimate) -> CostEstimate {
     CostEstimate {
         currency: like.currency.clone(),
         price_date: like.price_date.clone(),

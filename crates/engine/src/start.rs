@@ -1,7 +1,7 @@
 //! Whether a plan may start now.
 
 use exokit_approval::refusal::Refusal;
-use exokit_core::start::check_policy;
+use exokit_core::start::{check_policy, outdates};
 use exokit_ledger::{Condition, Filter, LedgerError};
 use exokit_model::event::{Event, Record};
 use exokit_model::phase::Phase;
@@ -89,21 +89,27 @@ fn check_base(
     environment: &EnvironmentState,
     records: &[Record],
 ) -> Result<u64, EngineError> {
-    let name = &state.plan.environment;
+    let (name, action) = (&state.plan.environment, state.plan.action);
     if let Some(other) = environment.active()
+        && action != Action::Access
         && other.operation != state.operation
     {
         return Err(EngineError::Busy { environment: name.clone(), operation: other.operation.clone() });
     }
+    let of = |id| environment.operations.iter().find(|operation| Some(&operation.operation) == id);
     let started_since = records.iter().any(|record| {
-        record.seq > state.plan.base_seq && matches!(record.entry.event, Event::OperationStarted { .. })
+        record.seq > state.plan.base_seq
+            && matches!(record.entry.event, Event::OperationStarted { .. })
+            && of(record.entry.operation.as_ref()).is_none_or(|other| outdates(other.plan.action, action))
     });
     if started_since {
         return Err(EngineError::StalePlan(name.clone()));
     }
-    match (state.plan.action, environment.provision()) {
+    match (action, environment.provision()) {
         (Action::Provision, Some(_)) => Err(EngineError::Exists(name.clone())),
-        (Action::Teardown | Action::Extend, None) => Err(EngineError::NoEnvironment(name.clone())),
+        (Action::Teardown | Action::Extend | Action::Access, None) => {
+            Err(EngineError::NoEnvironment(name.clone()))
+        }
         _ => Ok(environment.last_seq),
     }
 }

@@ -6,10 +6,11 @@ use exokit_wire::decode::{self, DecodeError};
 use exokit_wire::envelope::Meta;
 use exokit_wire::event::{AgentMessage, ApprovalRequested, EventMessage, TaskUpdate};
 use exokit_wire::request::{
-    ApproveRequest, AuditRequest, DenyRequest, DoctorRequest, DriftRequest, EventsRequest, ExportRequest,
-    ExtendRequest, HistoryRequest, KeepAliveRequest, ListRequest, OperationsRequest, OrphansRequest,
-    OutputsRequest, PlanRequest, PricesRequest, ProvisionRequest, ResumeRequest, RosterRequest,
-    SelectRequest, ShowPlanRequest, StatusRequest, TeardownRequest, VerifyPricesRequest,
+    AccessRequest, ApproveRequest, AuditRequest, DenyRequest, DoctorRequest, DriftRequest, EventsRequest,
+    ExportRequest, ExtendRequest, HistoryRequest, KeepAliveRequest, KubeconfigRequest, ListRequest,
+    OperationsRequest, OrphansRequest, OutputsRequest, PlanRequest, PricesRequest, ProvisionRequest,
+    ResumeRequest, RosterRequest, SecretsRequest, SelectRequest, ShowPlanRequest, StatusRequest,
+    TeardownRequest, VerifyPricesRequest,
 };
 use exokit_wire::verb::{Message, Verb};
 use serde::Serialize;
@@ -46,6 +47,9 @@ fn read_as(verb: Verb, meta: &Meta, fields: &Map<String, Value>) -> bool {
         Verb::Provision => reader::<ProvisionRequest>(),
         Verb::Teardown => reader::<TeardownRequest>(),
         Verb::Extend => reader::<ExtendRequest>(),
+        Verb::Access => reader::<AccessRequest>(),
+        Verb::Secrets => reader::<SecretsRequest>(),
+        Verb::Kubeconfig => reader::<KubeconfigRequest>(),
         Verb::KeepAlive => reader::<KeepAliveRequest>(),
         Verb::Approve => reader::<ApproveRequest>(),
         Verb::Deny => reader::<DenyRequest>(),
@@ -155,6 +159,9 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         r#"{"schema_version":1,"sealed":{"plan":"{}","seal":"0000000000000000000000000000000000000000000000000000000000000000"},"approval_token":"a.b.c"}"#,
         r#"{"schema_version":1,"teardown":{"environment":"first"}}"#,
         r#"{"schema_version":1,"extend":{"environment":"first","ttl_seconds":7200}}"#,
+        r#"{"schema_version":1,"requester":"kim","environment":"first","role":"editor","ttl_seconds":3600,"recipient":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#,
+        r#"{"schema_version":1,"requester":"kim","environment":"first","values":["database-uri"],"recipient":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#,
+        r#"{"schema_version":1,"access":{"environment":"first","terms":{"access":{"kubeconfig":{"role":"admin","ttl_seconds":60}},"recipient":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}}}"#,
         r#"{"schema_version":1,"remove":{"environment":"first"}}"#,
         r#"{"schema_version":1,"approval_token":"eyJ.eyJ.sig"}"#,
         r#"{"schema_version":1,"environment":"first","rollback":true}"#,

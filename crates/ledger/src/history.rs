@@ -119,6 +119,11 @@ impl Teller {
             }
             Event::DriftObserved { differences } => drift(differences),
             Event::KeptAlive { by, until } => format!("{by} keeps it until {until}."),
+            Event::AccessGranted { by, proof, access, expires_at, plan } => {
+                let until = expires_at.map(|end| format!(", until {end:.0}")).unwrap_or_default();
+                let plan = plan.map(|digest| format!(", by plan {}", digest.short())).unwrap_or_default();
+                format!("{by} ({proof}) got {access}{until}{plan}.")
+            }
             Event::ExpiryWarned { expires_at } => format!("It expires at {expires_at}."),
             Event::ExpiryNoticed { expired_at, digest } => {
                 format!("Its time was over at {expired_at}; plan {} removes it.", digest.short())
@@ -194,6 +199,7 @@ impl Teller {
             Some((Action::Provision, name)) => format!("The provision of {name}"),
             Some((Action::Teardown, name)) => format!("The teardown of {name}"),
             Some((Action::Extend, name)) => format!("The extension of {name}"),
+            Some((Action::Access, name)) => format!("The access to {name}"),
             None => "The operation".to_owned(),
         }
     }
@@ -229,6 +235,10 @@ fn proposal(plan: &Plan, digest: &str) -> String {
         ),
         Action::Extend => {
             format!("to let {} live {} s longer", plan.environment, plan.extend_seconds.unwrap_or(0))
+        }
+        Action::Access => {
+            let what = plan.access.as_ref().map(|terms| terms.access.to_string()).unwrap_or_default();
+            format!("for {what} of {}", plan.environment)
         }
     };
     let glass = plan.break_glass.as_ref().map(|why| format!(", and breaks the glass: {why}"));

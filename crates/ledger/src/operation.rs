@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use exokit_core::node_state::Facts;
 use exokit_core::phase::next;
-use exokit_core::start::can_start;
+use exokit_core::start::{can_start, outdates};
 use exokit_model::canonical::Digest;
 use exokit_model::certificate::Certificate;
 use exokit_model::event::{Event, Record};
@@ -56,7 +56,10 @@ impl OperationState {
     /// operations of the environment stand.
     #[must_use]
     pub fn can_start(&self, others: &[Self], now: Timestamp) -> bool {
-        let starts = others.iter().filter_map(|other| other.started_at);
+        let starts = others
+            .iter()
+            .filter(|other| outdates(other.plan.action, self.plan.action))
+            .filter_map(|other| other.started_at);
         can_start(&self.phase, self.proposed_at, self.plan.not_after, starts, now)
     }
 

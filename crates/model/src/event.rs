@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::access::{Access, RequesterProof};
 use crate::canonical::{CanonicalError, Digest, to_canonical_bytes};
 use crate::certificate::Certificate;
 use crate::ids::{EnvironmentName, NodeKey, OperationId, PersonId, ResourceId};
@@ -274,6 +275,21 @@ pub enum Event {
         /// Without another sign it expires then.
         until: Timestamp,
     },
+    /// Secrets or a kubeconfig are about to be handed out.
+    AccessGranted {
+        /// Who asked.
+        by: PersonId,
+        /// How they were authenticated.
+        proof: RequesterProof,
+        /// What.
+        access: Access,
+        /// When a certificate in it ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+        /// The approved plan, where one was needed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plan: Option<Digest>,
+    },
     /// The environment expires soon.
     ExpiryWarned {
         /// When.
@@ -321,6 +337,7 @@ impl Event {
             Event::OperationRolledBack => "operation-rolled-back",
             Event::DriftObserved { .. } => "drift-observed",
             Event::KeptAlive { .. } => "kept-alive",
+            Event::AccessGranted { .. } => "access-granted",
             Event::ExpiryWarned { .. } => "expiry-warned",
             Event::ExpiryNoticed { .. } => "expiry-noticed",
         }

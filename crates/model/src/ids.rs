@@ -22,7 +22,7 @@ pub struct InvalidId {
     pub rule: &'static str,
 }
 
-fn invalid(what: &'static str, text: &str, rule: &'static str) -> InvalidId {
+pub(crate) fn invalid(what: &'static str, text: &str, rule: &'static str) -> InvalidId {
     InvalidId { what, text: text.chars().take(80).collect(), rule }
 }
 

@@ -5,6 +5,7 @@
 //! contract between the crates; serialised events and plans are also the
 //! contract with ledgers written by earlier versions.
 
+pub mod access;
 pub mod approval;
 pub mod break_glass;
 pub mod candidate;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::access::AccessTerms;
 use crate::break_glass::BreakGlass;
 use crate::canonical::{CanonicalError, Digest, to_canonical_bytes};
 use crate::cost::{ApprovalLevel, CostBand, CostEstimate, LevelReason};
@@ -28,6 +29,8 @@ pub enum Action {
     Teardown,
     /// Lets an environment live longer.
     Extend,
+    /// Hands out secrets or a kubeconfig.
+    Access,
 }
 
 impl fmt::Display for Action {
@@ -95,7 +98,7 @@ pub struct Plan {
     /// Every resource with every request body.
     pub graph: Graph,
     /// Estimated cost: of the environment for a provision, of the extra time
-    /// for an extension, zero for a teardown.
+    /// for an extension, zero for a teardown and an access.
     pub cost: CostEstimate,
     /// Cost band.
     pub band: CostBand,
@@ -115,6 +118,9 @@ pub struct Plan {
     /// How many seconds longer the environment lives, for an extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extend_seconds: Option<u64>,
+    /// What it hands out and to whom, for an access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<AccessTerms>,
     /// Why it may go past a limit of the policy; then its level is 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<BreakGlass>,

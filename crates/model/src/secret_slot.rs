@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::NodeKey;
@@ -19,7 +20,7 @@ pub struct SecretSlot {
 }
 
 /// A value of a resource that is known only once it is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretValue {
     /// Address of a database with user and password in it.
@@ -32,6 +33,17 @@ pub enum SecretValue {
     Id,
     /// Secret of an API key.
     AccessSecret,
+}
+
+impl SecretValue {
+    /// Every value.
+    pub const ALL: [SecretValue; 5] = [
+        SecretValue::DatabaseUri,
+        SecretValue::DatabaseUser,
+        SecretValue::DatabasePassword,
+        SecretValue::Id,
+        SecretValue::AccessSecret,
+    ];
 }
 
 /// The name in plans.

@@ -12,7 +12,7 @@ use exokit_mutant::{Mutant, planted};
 use exokit_wire::failure::{Class, Failure};
 use exokit_wire::reply::{KeepAliveReply, OperationReply, PlanReply};
 use exokit_wire::request::{
-    ExtendRequest, KeepAliveRequest, PlanRequest, ProvisionRequest, ResumeRequest, SealedPlan,
+    AccessRequest, ExtendRequest, KeepAliveRequest, PlanRequest, ProvisionRequest, ResumeRequest, SealedPlan,
     TeardownRequest, Tokens,
 };
 
@@ -82,6 +82,16 @@ impl Service {
         let wanted = request.extend.map(PlanRequest::Extend);
         let source = source("extend", wanted, request.plan_id, request.sealed)?;
         self.change(caller, Action::Extend, source, &request.approval_token).await
+    }
+
+    pub(crate) async fn request_access(
+        &self,
+        caller: &Caller,
+        request: AccessRequest,
+    ) -> Result<OperationReply, Failure> {
+        let wanted = request.access.map(PlanRequest::Access);
+        let source = source("access", wanted, request.plan_id, request.sealed)?;
+        self.change(caller, Action::Access, source, &request.approval_token).await
     }
 
     pub(crate) async fn keep_alive(

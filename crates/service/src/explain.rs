@@ -97,12 +97,17 @@ fn engine_class(error: &EngineError) -> Class {
         | EngineError::Refused(_)
         | EngineError::Preflight(_)
         | EngineError::LivesTooLong { .. }
+        | EngineError::AccessNeedsApproval { .. }
         | EngineError::Rejected { .. } => Class::Refused,
         EngineError::Canonical(_) | EngineError::Graph(_) => Class::Internal,
         EngineError::NoEnvironment(_) => Class::NotFound,
-        EngineError::OtherKey { .. } | EngineError::Unreadable(_) => Class::Invalid,
-        EngineError::NotOurs | EngineError::NotOwner { .. } => Class::Forbidden,
+        EngineError::OtherKey { .. } | EngineError::Unreadable(_) | EngineError::KubeconfigLife { .. } => {
+            Class::Invalid
+        }
+        EngineError::NotOurs | EngineError::NotOwner { .. } | EngineError::OtherAccess(_) => Class::Forbidden,
         EngineError::Exists(_)
+        | EngineError::EndsSoon(_)
+        | EngineError::NoCluster(_)
         | EngineError::Busy { .. }
         | EngineError::Conflict { .. }
         | EngineError::OtherBody { .. }

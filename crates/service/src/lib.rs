@@ -4,6 +4,7 @@
 //! Nothing here opens a connection: NATS, HTTP and the command line bring
 //! requests here, and a simulated bus can stand in their place.
 
+mod access;
 pub mod admission;
 pub mod bus;
 mod change;

@@ -15,7 +15,7 @@ use exokit_model::spec::{Correction, EnvironmentSpec};
 use exokit_model::text::ForeignText;
 use exokit_templates::{InstantiateOptions, RunFile, prices};
 use exokit_wire::failure::Failure;
-use exokit_wire::request::{Ask, PlanRequest, RunFileText, SelectRequest};
+use exokit_wire::request::{AccessTo, Ask, PlanRequest, RunFileText, SelectRequest};
 use jiff::tz::TimeZone;
 
 use crate::explain::{Doing as _, invalid};
@@ -102,6 +102,10 @@ impl Service {
                 };
                 let plan = self.engine().plan_extend(request, keyed).await;
                 plan.map(plain).doing("planning to extend", name)
+            }
+            PlanRequest::Access(AccessTo { environment: name, terms }) => {
+                let plan = self.engine().plan_access(name, requester, terms.clone(), keyed).await;
+                plan.map(plain).doing("planning access to", name)
             }
         }
     }

@@ -25,6 +25,9 @@ impl Service {
         loop {
             let operation = self.operation(id).await?;
             let waits = operation.phase == Phase::AwaitingApproval && self.still(&operation).await?.is_some();
+            if !waits && operation.plan.action == Action::Access {
+                return Ok(());
+            }
             if !waits {
                 match self.engine().run(id).await {
                     Ok(_) => return Ok(()),
@@ -36,6 +39,7 @@ impl Service {
                             Action::Provision => "making",
                             Action::Teardown => "removing",
                             Action::Extend => "extending",
+                            Action::Access => "giving access to",
                         };
                         return Err(explained(&error, verb, &operation.plan.environment));
                     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use exokit_core::select::Priced;
 use exokit_engine::engine::Engine;
 use exokit_engine::idempotency::body_digest;
+use exokit_model::access::RequesterProof;
 use exokit_model::canonical::Digest;
 use exokit_model::cost::{CostPolicy, PriceList};
 use exokit_model::ids::{PersonId, Zone};
@@ -27,6 +28,8 @@ use crate::explain::Doing as _;
 pub struct Caller {
     /// The requester; none when the message names none, which suffices to read.
     pub(crate) person: Option<PersonId>,
+    /// How the requester was authenticated.
+    pub(crate) proof: RequesterProof,
     /// Identifies repetitions of the request.
     pub(crate) key: Option<RequestKey>,
 }
@@ -40,14 +43,15 @@ pub(crate) struct RequestKey {
 }
 
 impl Caller {
-    /// The caller of a request, as named by the message or by a bearer token.
+    /// The caller of a request, as named by the message or by a bearer token,
+    /// authenticated as `proof` says.
     ///
     /// # Errors
     /// When the body has no canonical form.
-    pub fn new(meta: Meta, body: &Map<String, Value>) -> Result<Self, Failure> {
+    pub fn new(meta: Meta, body: &Map<String, Value>, proof: RequesterProof) -> Result<Self, Failure> {
         let digest = || body_digest(body).doing("reading", "the message");
         let key = meta.idempotency_key.map(|name| Ok(RequestKey { name, body: digest()? })).transpose()?;
-        Ok(Self { person: meta.requester, key })
+        Ok(Self { person: meta.requester, proof, key })
     }
 
     /// The requester of a change.
@@ -120,16 +124,22 @@ impl Service {
         self.admission.admit(verb, bytes)
     }
 
-    /// Admits, strictly decodes and carries out one request.
+    /// Admits, strictly decodes and carries out one request, whose requester was
+    /// authenticated as `proof` says.
     ///
     /// # Errors
     /// Why the request was not carried out.
-    pub async fn answer(&self, verb: Verb, bytes: &[u8]) -> Result<Box<RawValue>, Failure> {
+    pub async fn answer(
+        &self,
+        verb: Verb,
+        bytes: &[u8],
+        proof: RequesterProof,
+    ) -> Result<Box<RawValue>, Failure> {
         let admitted = self.admit(verb, bytes.len())?;
         let refused = |error: decode::DecodeError| error.failure(verb.subject());
         let mut fields = decode::object(bytes).map_err(refused)?;
         let meta = decode::meta(&mut fields).map_err(refused)?;
-        let caller = Caller::new(meta, &fields)?;
+        let caller = Caller::new(meta, &fields, proof)?;
         self.call(admitted, &caller, fields).await
     }
 
@@ -152,6 +162,9 @@ impl Service {
             Verb::Provision => Box::pin(run(fields, on, |m| self.provision(caller, m))),
             Verb::Teardown => Box::pin(run(fields, on, |m| self.teardown(caller, m))),
             Verb::Extend => Box::pin(run(fields, on, |m| self.extend(caller, m))),
+            Verb::Access => Box::pin(run(fields, on, |m| self.request_access(caller, m))),
+            Verb::Secrets => Box::pin(run(fields, on, |m| self.secrets(caller, m))),
+            Verb::Kubeconfig => Box::pin(run(fields, on, |m| self.kubeconfig(caller, m))),
             Verb::KeepAlive => Box::pin(run(fields, on, |m| self.keep_alive(caller, m))),
             Verb::Approve => Box::pin(run(fields, on, |m| self.approve(m))),
             Verb::Deny => Box::pin(run(fields, on, |m| self.deny(m))),

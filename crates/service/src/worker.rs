@@ -15,6 +15,7 @@ use exokit_ledger::{Filter, LedgerError, Operations};
 use exokit_model::event::Event;
 use exokit_model::ids::{EnvironmentName, OperationId};
 use exokit_model::phase::Phase;
+use exokit_model::plan::Action;
 use exokit_mutant::{Mutant, planted};
 use exokit_wire::failure::Failure;
 use futures_util::FutureExt as _;
@@ -215,9 +216,9 @@ impl Service {
         let engine = self.engine();
         let now = engine.parts().clock.now();
         let mut ready = Vec::new();
-        for operation in
-            story.operations.iter().filter(|operation| operation.can_start(&story.operations, now))
-        {
+        // An access is started by the request that it serves.
+        let changes = story.operations.iter().filter(|operation| operation.plan.action != Action::Access);
+        for operation in changes.filter(|operation| operation.can_start(&story.operations, now)) {
             let quorum = engine.quorum(&operation.plan, &operation.tokens).await;
             let quorum = quorum.doing("counting the votes on", &operation.plan.plan_id)?;
             if quorum.is_ok() {

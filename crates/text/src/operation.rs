@@ -20,6 +20,7 @@ pub fn text(operation: &OperationReply) -> String {
     match (operation.phase.raw(), operation.action) {
         ("succeeded", Action::Provision) => format!("{name} is ready{took}.\n"),
         ("succeeded", Action::Extend) => format!("{name} may live longer.\n"),
+        ("succeeded", Action::Access) => format!("The access to {name} was handed out.\n"),
         ("succeeded", Action::Teardown) => {
             let proof = operation.certificate.as_ref().map(certificate::text).unwrap_or_default();
             format!("{name} is gone{took}.\n{proof}")
@@ -72,9 +73,18 @@ pub fn what_to_do(operation: &OperationReply) -> String {
         (true, Action::Teardown) => {
             format!(", or stop it where it is with `exokit resume {name} --rollback` and plan again")
         }
-        (true, Action::Extend) | (false, _) => String::new(),
+        (true, Action::Extend | Action::Access) | (false, _) => String::new(),
     };
     format!("hint: remove the cause, then `exokit resume {name}`{rollback}\n")
+}
+
+fn how_to_approve_access(plan: &Plan, roster: &Roster) -> String {
+    format!(
+        "It waits for approval (level {}).\n  may approve:                {}\n  somebody else approves it:  exokit approve {}",
+        plan.level,
+        may_approve(plan, roster),
+        plan.plan_id
+    )
 }
 
 /// Formats how to get a plan approved and run.
@@ -83,6 +93,7 @@ pub fn how_to_approve(plan: &Plan, roster: &Roster) -> String {
         Action::Provision => "up",
         Action::Teardown => "down",
         Action::Extend => "extend",
+        Action::Access => return how_to_approve_access(plan, roster),
     };
     format!(
         "It waits for approval (level {}).\n  may approve:                  {}\n  somebody else approves it:    exokit approve {}\n  then run it:                  exokit {verb} --plan {}\n  or let it run when approved:  exokit watch {}",

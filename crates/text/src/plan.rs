@@ -1,6 +1,7 @@
 //! A plan: everything that an approval is bound to.
 
 use exokit_core::level::removal;
+use exokit_model::access::AccessTerms;
 use exokit_model::approval::{Person, Roster};
 use exokit_model::canonical::Digest;
 use exokit_model::cost::{ApprovalLevel, UnknownPrice};
@@ -17,6 +18,7 @@ pub fn text(plan: &Plan, digest: &Digest, roster: &Roster, speed: f64) -> String
         text.push_str(&format!("\n{}", resources(plan)));
         text.push_str(&format!("\n{}", order(plan, speed)));
     }
+    text.push_str(&recipient(plan));
     text.push_str(&format!("\n{}", cost(plan)));
     text.push_str(&format!("\n{}", level(plan, roster)));
     text.push_str(&format!("\n{}{}", expiry(plan), destroys(plan)));
@@ -36,9 +38,20 @@ pub fn heading(plan: &Plan) -> String {
         Action::Extend => {
             format!("let {name} live {} longer", duration(plan.extend_seconds.unwrap_or_default()))
         }
+        Action::Access => {
+            let what = plan.access.as_ref().map(|terms| terms.access.to_string()).unwrap_or_default();
+            format!("hand out {what} of {name}")
+        }
     };
     let team = plan.team.as_ref().map(|team| format!(" of team {team}")).unwrap_or_default();
     format!("Plan to {what}, asked for by {}{team}", plan.requester)
+}
+
+/// Formats the key that an access is sealed to; empty for other plans.
+fn recipient(plan: &Plan) -> String {
+    let line =
+        |terms: &AccessTerms| format!("\nOnly the holder of the key {} can read it\n", terms.recipient);
+    plan.access.as_ref().map(line).unwrap_or_default()
 }
 
 /// Formats the resources as a table.
@@ -122,7 +135,7 @@ pub fn expiry(plan: &Plan) -> String {
 /// Formats the total cost in one line.
 pub fn total(plan: &Plan) -> String {
     let cost = &plan.cost;
-    if plan.action == Action::Teardown {
+    if matches!(plan.action, Action::Teardown | Action::Access) {
         return "Cost: nothing\n".to_owned();
     }
     let mut text = format!(

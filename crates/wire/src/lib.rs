@@ -13,6 +13,7 @@ pub mod failure;
 pub mod reply;
 pub mod request;
 pub mod schema;
+pub mod sealed;
 pub mod verb;
 
 /// Version of all messages. Fields may be added within a version; a renamed or

@@ -1,10 +1,14 @@
 //! The bodies of requests. What stands around them is in
 //! [`Meta`](crate::envelope::Meta).
 
+use std::collections::BTreeSet;
+
+use exokit_model::access::{AccessTerms, ClusterRole, RecipientKey};
 use exokit_model::break_glass::BreakGlass;
 use exokit_model::canonical::Digest;
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::ids::{EnvironmentName, OperationId, PlanId, Zone};
+use exokit_model::secret_slot::SecretValue;
 use exokit_model::selection::Requirements;
 use exokit_model::spec::{AtExpiry, EnvironmentClass, SksLevel};
 use schemars::JsonSchema;
@@ -26,6 +30,8 @@ pub enum PlanRequest {
     Teardown(Removal),
     /// A longer life for one.
     Extend(Extension),
+    /// Secrets of one, or a kubeconfig, where that needs approval.
+    Access(AccessTo),
 }
 
 /// An environment that is asked for: by the name of a template, by
@@ -173,6 +179,16 @@ pub struct Extension {
     pub break_glass: Option<BreakGlass>,
 }
 
+/// An access that needs approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessTo {
+    /// Name of the environment.
+    pub environment: EnvironmentName,
+    /// What is handed out, and to which key.
+    pub terms: AccessTerms,
+}
+
 /// A plan as `plan` answered with it, to be recorded now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -258,6 +274,50 @@ change_request!(
         extend: Extension
     }
 );
+
+change_request!(
+    /// Asks for an approval of an access: exactly one of `access`, `plan_id` and
+    /// `sealed`. Once it is approved, `secrets` or `kubeconfig` hands it out.
+    AccessRequest {
+        /// What for.
+        access: AccessTo
+    }
+);
+
+/// Secrets of an environment, sealed to a recipient. Each reading is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretsRequest {
+    /// Which environment.
+    pub environment: EnvironmentName,
+    /// Which secrets; without any, all.
+    #[serde(default)]
+    pub values: BTreeSet<SecretValue>,
+    /// The key that the reply is sealed to.
+    pub recipient: RecipientKey,
+    /// The approved plan for this access, where it needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_id: Option<PlanId>,
+}
+
+/// A kubeconfig for an environment's cluster, sealed to a recipient. Each is
+/// recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KubeconfigRequest {
+    /// Which environment.
+    pub environment: EnvironmentName,
+    /// The rights of its holder.
+    #[serde(default)]
+    pub role: ClusterRole,
+    /// How long it is valid, in seconds; never past the end of the environment.
+    pub ttl_seconds: u32,
+    /// The key that the reply is sealed to.
+    pub recipient: RecipientKey,
+    /// The approved plan for this access, where it needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_id: Option<PlanId>,
+}
 
 /// A vote for a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -13,11 +13,13 @@ use crate::reply::{
     VerifyPricesReply, VoteReply,
 };
 use crate::request::{
-    ApproveRequest, AuditRequest, DenyRequest, DoctorRequest, DriftRequest, EventsRequest, ExportRequest,
-    ExtendRequest, HistoryRequest, KeepAliveRequest, ListRequest, OperationsRequest, OrphansRequest,
-    OutputsRequest, PlanRequest, PricesRequest, ProvisionRequest, ResumeRequest, RosterRequest,
-    SelectRequest, ShowPlanRequest, StatusRequest, TeardownRequest, VerifyPricesRequest,
+    AccessRequest, ApproveRequest, AuditRequest, DenyRequest, DoctorRequest, DriftRequest, EventsRequest,
+    ExportRequest, ExtendRequest, HistoryRequest, KeepAliveRequest, KubeconfigRequest, ListRequest,
+    OperationsRequest, OrphansRequest, OutputsRequest, PlanRequest, PricesRequest, ProvisionRequest,
+    ResumeRequest, RosterRequest, SecretsRequest, SelectRequest, ShowPlanRequest, StatusRequest,
+    TeardownRequest, VerifyPricesRequest,
 };
+use crate::sealed::SealedReply;
 
 /// What a bearer token allows. None includes another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,10 +32,12 @@ pub enum Scope {
     ApproveForward,
     /// Letting parked work go on.
     Admin,
+    /// Reading secrets and getting kubeconfigs.
+    Access,
 }
 
 impl Scope {
-    const ALL: [Scope; 4] = [Scope::Read, Scope::Request, Scope::ApproveForward, Scope::Admin];
+    const ALL: [Scope; 5] = [Scope::Read, Scope::Request, Scope::ApproveForward, Scope::Admin, Scope::Access];
 
     /// Its name.
     #[must_use]
@@ -43,6 +47,7 @@ impl Scope {
             Scope::Request => "request",
             Scope::ApproveForward => "approve-forward",
             Scope::Admin => "admin",
+            Scope::Access => "access",
         }
     }
 }
@@ -52,7 +57,9 @@ impl std::str::FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
-        found.ok_or_else(|| format!("{text:?} is no scope: use read, request, approve-forward or admin"))
+        found.ok_or_else(|| {
+            format!("{text:?} is no scope: use read, request, approve-forward, admin or access")
+        })
     }
 }
 
@@ -166,6 +173,14 @@ verbs! {
     Teardown = "teardown", Post "teardown", Request, Cloud, TeardownRequest => OperationReply;
     /// Lets an environment live longer.
     Extend = "extend", Post "extend", Request, Cloud, ExtendRequest => OperationReply;
+    /// Asks for an approval of an access.
+    Access = "access", Post "access", Request, Cloud, AccessRequest => OperationReply;
+    /// Reads secrets, sealed to the recipient.
+    Secrets = "secrets", Post "environments/{environment}/secrets", Access, Cloud,
+        SecretsRequest => SealedReply;
+    /// Issues a kubeconfig, sealed to the recipient.
+    Kubeconfig = "kubeconfig", Post "environments/{environment}/kubeconfig", Access, Cloud,
+        KubeconfigRequest => SealedReply;
     /// A sign of life from the owner of an environment.
     KeepAlive = "keep-alive", Post "environments/{environment}/keep-alive", Request, Ledger,
         KeepAliveRequest => KeepAliveReply;

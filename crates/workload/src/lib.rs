@@ -28,6 +28,7 @@ mod network_policy;
 mod object;
 mod objects;
 mod observability;
+mod people;
 mod pod;
 mod quantity;
 mod service;

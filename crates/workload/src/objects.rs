@@ -5,7 +5,8 @@ use exokit_model::spec::EnvironmentSpec;
 use crate::builder::Builder;
 use crate::object::WorkloadObject;
 use crate::{
-    autoscaling, data_secrets, ingress, namespace, network_policy, observability, traefik, user_workload,
+    autoscaling, data_secrets, ingress, namespace, network_policy, observability, people, traefik,
+    user_workload,
 };
 
 /// Returns the Kubernetes objects of an environment, each after its
@@ -43,6 +44,7 @@ pub fn objects(spec: &EnvironmentSpec) -> Vec<WorkloadObject> {
         ingress::add(&mut builder, choice);
     }
     // The quota precedes the other objects and is sized by them.
-    let first = namespace::objects(spec, &builder.usage);
+    let mut first = namespace::objects(spec, &builder.usage);
+    first.extend(people::objects(spec));
     builder.finish(first)
 }

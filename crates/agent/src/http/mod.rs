@@ -22,6 +22,7 @@ use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, get};
+use exokit_model::access::RequesterProof;
 use exokit_model::ids::PersonId;
 use exokit_service::Caller;
 use exokit_spans::request::{TRACEPARENT, TraceContext};
@@ -225,7 +226,7 @@ async fn outcome(
     fields::add_path(verb, &mut fields, path)?;
     meta.requester = Some(speaks_for(&bearer, meta.requester)?);
     meta.idempotency_key = fields::one_key(verb, meta.idempotency_key, header_key)?;
-    let caller = Caller::new(meta, &fields)?;
+    let caller = Caller::new(meta, &fields, RequesterProof::Bearer)?;
     app.config.service.call(admitted, &caller, fields).await
 }
 

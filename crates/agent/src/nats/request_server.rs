@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Message, Subscriber};
+use exokit_model::access::RequesterProof;
 use exokit_nats::{NatsError, is_inbox, round_trip};
 use exokit_service::Service;
 use exokit_spans::request::{TRACEPARENT, TraceContext, process_span};
@@ -133,7 +134,7 @@ impl Handler {
             return;
         };
         let started = Instant::now();
-        let outcome = self.service.answer(verb, &message.payload).await;
+        let outcome = self.service.answer(verb, &message.payload, RequesterProof::None).await;
         let (outcome, body) = fit(verb, outcome, self.client.server_info().max_payload);
         self.stats.record(verb, &outcome, started.elapsed());
         outcome::record(&self.metrics, span, (verb, "nats"), &outcome);

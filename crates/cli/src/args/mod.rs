@@ -1,6 +1,7 @@
 //! The command line as clap reads it, and nothing more: what the words mean is
 //! resolved in `settings`, what they do is in `commands`.
 
+mod access;
 mod agent;
 mod approval;
 mod environment;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use exokit_model::ids::PersonId;
 
+pub(crate) use access::{KubeconfigArgs, SecretsArgs};
 pub(crate) use agent::{LogFormat, NatsArgs, OrchestratorArgs, SchemaArgs, ServeArgs, TokenCommand};
 pub(crate) use approval::{
     AddArgs, ApproverCommand, CreateKeyArgs, InitArgs, PolicyArgs, RevokeArgs, VoteArgs,
@@ -127,7 +129,7 @@ pub(crate) enum Format {
     Json,
     /// For both
     Yaml,
-    /// Variables for a shell, of `outputs` only
+    /// Variables for a shell, of `outputs` and `secrets` only
     Env,
 }
 
@@ -194,6 +196,8 @@ pub(crate) enum Command {
     ///   eval "$(exokit outputs first -o env)"; curl "$SERVICE_URL"
     #[command(verbatim_doc_comment)]
     Outputs(EnvironmentArgs),
+    Secrets(SecretsArgs),
+    Kubeconfig(KubeconfigArgs),
     Extend(ExtendArgs),
     #[command(name = "keep-alive")]
     /// Keep an environment alive by a sign of life

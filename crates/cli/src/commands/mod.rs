@@ -10,6 +10,7 @@ mod drift;
 mod extend;
 mod history;
 mod keep_alive;
+mod kubeconfig;
 mod list;
 mod man;
 mod orchestrator;
@@ -21,6 +22,7 @@ mod provision;
 mod registry;
 mod resume;
 mod schema;
+mod secrets;
 mod select;
 mod serve;
 mod show;
@@ -64,6 +66,8 @@ pub(crate) async fn run(
         Command::Resume(args) => resume::run(&connect(args.pace.steps_at_once).await?, &args).await,
         Command::History(args) => history::run(&connect(None).await?, &args).await,
         Command::Outputs(args) => outputs::run(&connect(None).await?, &args).await,
+        Command::Secrets(args) => secrets::run(&connect(None).await?, &args).await,
+        Command::Kubeconfig(args) => kubeconfig::run(&connect(None).await?, &args).await,
         Command::Drift(args) => drift::run(&connect(None).await?, &args).await,
         Command::Extend(args) => extend::run(&connect(None).await?, &args).await,
         Command::KeepAlive(args) => keep_alive::run(&connect(None).await?, &args).await,

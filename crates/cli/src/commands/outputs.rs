@@ -8,6 +8,7 @@ use crate::args::{EnvironmentArgs, Format};
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::variables::line;
 
 pub(crate) async fn run(connection: &Connection<'_>, args: &EnvironmentArgs) -> Result<Exit, CliError> {
     let outputs = connection.call(&OutputsRequest { environment: args.environment.clone() }).await?;
@@ -53,7 +54,7 @@ fn text(outputs: &Outputs) -> String {
 fn variables(outputs: &Outputs) -> String {
     let mut lines = String::new();
     let mut set = |name: &str, value: &str| {
-        lines.push_str(&format!("{name}='{}'\n", value.replace('\'', r"'\''")));
+        lines.push_str(&line(name, value));
     };
     set("EXOKIT_ENVIRONMENT", outputs.environment.as_str());
     set("EXOKIT_ZONE", outputs.zone.as_str());
@@ -79,29 +80,4 @@ fn variables(outputs: &Outputs) -> String {
         set("KUBERNETES_NAMESPACE", cluster.namespace.raw());
     }
     lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use exokit_model::outputs::BucketOutput;
-
-    #[test]
-    fn no_value_breaks_out_of_its_variable() {
-        let outputs = Outputs {
-            environment: "first".parse().unwrap(),
-            template: "T3".parse().unwrap(),
-            zone: "ch-dk-2".parse().unwrap(),
-            cluster: None,
-            services: Vec::new(),
-            database: None,
-            bucket: Some(BucketOutput {
-                name: "it's; rm -rf $HOME".into(),
-                endpoint: "https://sos-ch-dk-2.exo.io".into(),
-                region: "ch-dk-2".parse().unwrap(),
-            }),
-        };
-        let lines = variables(&outputs);
-        assert!(lines.contains("BUCKET_NAME='it'\\''s; rm -rf $HOME'\n"), "{lines}");
-    }
 }

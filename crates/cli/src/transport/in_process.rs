@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use exokit_client::{Request, Transport, TransportError};
 use exokit_engine::engine::NoWatcher;
+use exokit_model::access::RequesterProof;
 use exokit_model::ids::OperationId;
 use exokit_service::Service;
 use exokit_service::admission::Limits;
@@ -115,7 +116,7 @@ impl Transport for InProcess {
     ) -> Result<Result<Box<RawValue>, Failure>, TransportError> {
         let message = request.to_message()?;
         Ok(match self.service(needs(request)).await {
-            Ok(service) => service.answer(request.verb, message.as_bytes()).await,
+            Ok(service) => service.answer(request.verb, message.as_bytes(), RequesterProof::Local).await,
             Err(error) => Err(error.into()),
         })
     }

@@ -126,7 +126,7 @@ impl EnvironmentView {
                     self.ends_at = operation.ttl_seconds.map(|ttl| add(entry.at, ttl));
                 }
                 Action::Teardown => self.show_found(operation),
-                Action::Extend => {}
+                Action::Extend | Action::Access => {}
             }
         }
         if makes && self.made_by != operation.operation {
@@ -180,7 +180,7 @@ impl EnvironmentView {
 /// changes nothing.
 fn environment_phase(action: Action, phase: &Phase) -> Option<&'static str> {
     match (action, phase) {
-        (Action::Extend, _) => None,
+        (Action::Extend | Action::Access, _) => None,
         (Action::Provision, Phase::AwaitingApproval) => Some("awaiting-approval"),
         (Action::Provision, Phase::Rejected { .. }) => Some("rejected"),
         (Action::Provision, Phase::Running) => Some("provisioning"),

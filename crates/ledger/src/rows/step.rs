@@ -104,6 +104,7 @@ pub(super) async fn project_entry<R: Rows>(
         | Event::AccountBound { .. }
         | Event::ApprovalRefused { .. }
         | Event::DriftObserved { .. }
+        | Event::AccessGranted { .. }
         | Event::ExpiryNoticed { .. } => Ok(()),
         Event::KeptAlive { until, .. } => change(rows, record, |view| view.keep(*until)).await,
         Event::ExpiryWarned { expires_at } => {

@@ -110,6 +110,7 @@ pub fn plan(number: u8, action: Action) -> Plan {
         rollback_destroys: Vec::new(),
         critical_path_seconds: 10,
         corrections: Vec::new(),
+        access: None,
         extend_seconds: (action == Action::Extend).then_some(3600),
         break_glass: None,
     }

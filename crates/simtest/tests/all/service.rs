@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use exokit_ledger::{Filter, LEASE_SECONDS, Ledger as _, Operations};
+use exokit_model::access::RequesterProof;
 use exokit_model::cost::PriceList;
 use exokit_model::event::Record;
 use exokit_service::Service;
@@ -37,7 +38,7 @@ fn service(rig: &Rig, limits: Limits) -> Service {
 async fn ask(service: &Service, verb: Verb, body: Value) -> Result<Value, Failure> {
     let mut message = json!({ "schema_version": 1, "requester": "dana" });
     message.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
-    let answer = service.answer(verb, message.to_string().as_bytes()).await?;
+    let answer = service.answer(verb, message.to_string().as_bytes(), RequesterProof::Local).await?;
     Ok(serde_json::from_str(answer.get()).unwrap())
 }
 

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use exokit_cloud::transport::Transport;
 use exokit_engine::engine::Engine;
+use exokit_model::access::RequesterProof;
 use exokit_model::cost::PriceList;
 use exokit_mutant::{Mutant, planted};
 use exokit_service::Service;
@@ -101,7 +102,7 @@ async fn door(service: &Service, bus: &Arc<SimBus>, mut requests: UnboundedRecei
                 let bytes = mutant.received(service, verb, bytes);
                 let (service, bus, crowd) = (service.clone(), Arc::clone(bus), Arc::clone(&crowd));
                 under_way.spawn(async move {
-                    let outcome = counted(service.answer(verb, &bytes), &crowd, &bus).await;
+                    let outcome = counted(service.answer(verb, &bytes, RequesterProof::None), &crowd, &bus).await;
                     let reply = serde_json::from_str(&reply(&outcome)).unwrap_or_default();
                     bus.note_answer(&bytes, &reply);
                     bus.reply(inbox, reply);
