@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use exokit_model::text::is_hazardous;
 use http::HeaderMap;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
@@ -155,10 +156,10 @@ fn join(parts: &[String]) -> String {
     parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-/// One line of limited length without control characters and signatures.
+/// One line of limited length without hazardous characters and signatures.
 fn clean(text: &str) -> String {
     let unsigned = without_signatures(text);
-    let spaced = unsigned.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let spaced = unsigned.chars().map(|c| if is_hazardous(c) { ' ' } else { c });
     let line: String = spaced.take(MESSAGE_CHARS_MAX).collect();
     line.trim().to_owned()
 }
@@ -226,6 +227,7 @@ mod tests {
     fn other_texts_are_no_api_error_but_still_a_message() {
         for (body, expected) in [
             (&b"Service\r\nUnavailable"[..], "Service  Unavailable"),
+            ("\u{feff}4\u{202e}2".as_bytes(), "4 2"),
             (b"", "no message"),
             (b"\xff\xfe", "a message that is not text"),
             (b"{\"key\":\"EXO1\",\"secret\":\"hidden\"}", "{\"…\":\"…\",\"…\":\"…\"}"),

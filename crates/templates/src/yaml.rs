@@ -129,7 +129,7 @@ fn refusal(file: &str, path: &str, error: &Error) -> DecodeError {
     if let Error::SerdeMissingField { field, .. } = error {
         key = join(&key, field);
     }
-    let line: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = why.chars().map(|c| if is_hazardous(c) { ' ' } else { c }).collect();
     DecodeError::new(file, location, &key, shorten_to(300, &line), hint)
 }
 
