@@ -12,13 +12,16 @@ use exokit_model::kind::Kind;
 use exokit_model::request::{Api, Method, RequestTemplate};
 use k8s_openapi::api::{apps, autoscaling, core, networking, policy, rbac};
 use kube_core::Resource;
-use kube_core::params::{Patch, PatchParams, ValidationDirective};
+use kube_core::params::{ListParams, Patch, PatchParams, ValidationDirective};
 use kube_core::request::{Error, Request};
 use serde_json::{Value, json};
 
 use crate::ownership::OwnerMark;
 use crate::resource_kind::{ResourceKind, template};
-use crate::{Accepted, DecodeError, Lifecycle, Predicted, Read};
+use crate::{Accepted, DecodeError, Lifecycle, Observed, Predicted, Read};
+
+/// Objects on one page of a list.
+const PAGE: u32 = 500;
 
 /// The name under which exokit owns fields of objects.
 const FIELD_MANAGER: &str = "exokit";
@@ -66,14 +69,11 @@ pub(crate) const SERVICE: ResourceKind = ResourceKind {
 };
 pub(crate) const INGRESS: ResourceKind =
     object(Kind::Ingress, ["list-ingress", "get-ingress", "delete-ingress"], [1, 1]);
-pub(crate) const HORIZONTAL_POD_AUTOSCALER: ResourceKind = ResourceKind {
-    lifecycle: lifecycle::autoscaler,
-    ..object(
-        Kind::HorizontalPodAutoscaler,
-        ["list-horizontalpodautoscaler", "get-horizontalpodautoscaler", "delete-horizontalpodautoscaler"],
-        [30, 1],
-    )
-};
+pub(crate) const HORIZONTAL_POD_AUTOSCALER: ResourceKind = object(
+    Kind::HorizontalPodAutoscaler,
+    ["list-horizontalpodautoscaler", "get-horizontalpodautoscaler", "delete-horizontalpodautoscaler"],
+    [1, 1],
+);
 pub(crate) const POD_DISRUPTION_BUDGET: ResourceKind = object(
     Kind::PodDisruptionBudget,
     ["list-poddisruptionbudget", "get-poddisruptionbudget", "delete-poddisruptionbudget"],
@@ -113,6 +113,29 @@ pub fn get(node: &Node, cluster: &ResourceId) -> Option<Read> {
     let (_, path) = named.strip_prefix("/{")?.split_once('}')?;
     let operation = crate::of(node.kind).operations[1];
     Some(Read { operation, api: Api::Kubernetes, path: format!("/{cluster}{path}") })
+}
+
+/// The request that reads the objects of a kind in all namespaces, from the place
+/// that the page before it named; `cluster` is the id of the cluster.
+#[must_use]
+pub fn list(kind: Kind, cluster: &ResourceId, from: Option<&str>) -> Read {
+    let params =
+        ListParams { limit: Some(PAGE), continue_token: from.map(str::to_owned), ..ListParams::default() };
+    // Without a selector nothing in it can be refused.
+    let uri = Request::new(collection(kind, None)).list(&params).map(|request| request.uri().to_string());
+    let uri = uri.unwrap_or_else(|_| collection(kind, None));
+    let operation = crate::of(kind).operations[0];
+    Read { operation, api: Api::Kubernetes, path: format!("/{cluster}{uri}") }
+}
+
+/// Reads the reply to [`list`], and where the next page begins.
+///
+/// # Errors
+/// When the reply is not what the API promises.
+pub fn parse_list(kind: Kind, body: &Value) -> Result<(Vec<Observed>, Option<String>), DecodeError> {
+    let next = body.pointer("/metadata/continue").and_then(Value::as_str).filter(|next| !next.is_empty());
+    let objects = crate::decode::array(body, "items")?.iter().map(|raw| crate::of(kind).parse_object(raw));
+    Ok((objects.collect::<Result<_, _>>()?, next.map(str::to_owned)))
 }
 
 /// The path of all objects of a kind, of a namespace or of all of them.

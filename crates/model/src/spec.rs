@@ -276,6 +276,10 @@ pub struct Quantities {
     pub memory: String,
 }
 
+/// Annotation of a Deployment whose number of pods an autoscaler controls: the
+/// autoscaler's minimum. The Deployment is ready with as many.
+pub const REPLICAS_AT_LEAST: &str = "stargate.io/replicas-at-least";
+
 /// Horizontal autoscaling.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

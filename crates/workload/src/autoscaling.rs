@@ -14,15 +14,20 @@ use crate::builder::Builder;
 use crate::deployment::count;
 use crate::labels::{metadata, pod_selector};
 
-/// Adds the autoscaler and the disruption budget that the description asks for.
+/// Key of the autoscaler.
+pub(crate) const AUTOSCALER: &str = "autoscaler";
+
+/// Adds the autoscaler that the description asks for.
 pub(crate) fn add(builder: &mut Builder<'_>) {
-    let workload = &builder.spec.workload;
-    if let Some(autoscaling) = &workload.autoscaling {
+    if let Some(autoscaling) = &builder.spec.workload.autoscaling {
         let autoscaler = autoscaler(builder, autoscaling);
-        let kind = Kind::HorizontalPodAutoscaler;
-        builder.add("autoscaler", kind, &autoscaler, &[App::Workload.key()]);
+        builder.add(AUTOSCALER, Kind::HorizontalPodAutoscaler, &autoscaler, &[]);
     }
-    if let Some(least) = workload.min_available {
+}
+
+/// Adds the disruption budget that the description asks for.
+pub(crate) fn add_disruption_budget(builder: &mut Builder<'_>) {
+    if let Some(least) = builder.spec.workload.min_available {
         let budget = disruption_budget(builder, least);
         let kind = Kind::PodDisruptionBudget;
         builder.add("disruption-budget", kind, &budget, &[App::Workload.key()]);

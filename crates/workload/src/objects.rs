@@ -34,8 +34,9 @@ pub fn objects(spec: &EnvironmentSpec) -> Vec<WorkloadObject> {
     if spec.observability {
         observability::add_grafana_files(&mut builder);
     }
-    user_workload::add(&mut builder);
     autoscaling::add(&mut builder);
+    user_workload::add(&mut builder);
+    autoscaling::add_disruption_budget(&mut builder);
     if spec.observability {
         observability::add(&mut builder);
     }

@@ -1,8 +1,9 @@
 //! The user's workload: service account, network policy, pods and Services.
 
-use exokit_model::spec::EnvironmentSpec;
+use exokit_model::spec::{EnvironmentSpec, REPLICAS_AT_LEAST};
 
 use crate::app::{App, pods_service_name};
+use crate::autoscaling::AUTOSCALER;
 use crate::builder::Builder;
 use crate::data_secrets;
 use crate::deployment::{DeploymentPlan, Placement, Replacement};
@@ -15,10 +16,6 @@ use crate::volume_claim::{self, WORKLOAD_CLAIM};
 
 /// An access mode that lets one pod at a time use a volume.
 const ONE_POD: &str = "ReadWriteOncePod";
-
-/// Annotation with the described number of replicas, where an autoscaler
-/// controls the number.
-const REPLICAS_AT_START: &str = "stargate.io/replicas-at-start";
 
 /// Adds the workload.
 pub(crate) fn add(builder: &mut Builder<'_>) {
@@ -97,11 +94,12 @@ fn deployment(spec: &EnvironmentSpec) -> DeploymentPlan {
     if let Some(autoscaling) = &workload.autoscaling {
         // The autoscaler owns the number. If the body had it, every later apply
         // would reset it under load. Kubernetes starts with one pod, and the
-        // autoscaler raises that to its minimum at its first pass, within
-        // seconds and without metrics.
+        // autoscaler raises that to its minimum, within 15 s and without metrics.
+        // It is there before, and the Deployment is ready with that minimum.
         plan.replicas = None;
         plan.replicas_max = workload.replicas.max(autoscaling.max_replicas);
-        plan.annotations.insert(REPLICAS_AT_START.to_owned(), workload.replicas.to_string());
+        plan.annotations.insert(REPLICAS_AT_LEAST.to_owned(), autoscaling.min_replicas.to_string());
+        plan.uses.push(AUTOSCALER);
     }
     plan
 }

@@ -1,5 +1,6 @@
 //! When an object inside a cluster is ready.
 
+use exokit_model::spec::REPLICAS_AT_LEAST;
 use serde_json::Value;
 
 use crate::Lifecycle;
@@ -35,10 +36,11 @@ pub(super) fn claim(raw: &Value) -> Lifecycle {
 }
 
 /// All pods are of the newest form, and available. The same condition as
-/// `kubectl rollout status`.
+/// `kubectl rollout status`, but where an autoscaler controls the number, its
+/// minimum counts as well: it may not have begun.
 pub(super) fn deployment(raw: &Value) -> Lifecycle {
     let status = |field: &str| number(raw, &format!("/status/{field}")).unwrap_or(0);
-    let wanted = number(raw, "/spec/replicas").unwrap_or(1);
+    let wanted = number(raw, "/spec/replicas").unwrap_or(1).max(least(raw));
     let seen = status("observedGeneration") >= number(raw, "/metadata/generation").unwrap_or(1);
     let updated = status("updatedReplicas");
     let is_ready = seen
@@ -48,16 +50,15 @@ pub(super) fn deployment(raw: &Value) -> Lifecycle {
     ready_if(is_ready)
 }
 
+fn least(raw: &Value) -> i64 {
+    let annotation = raw.pointer("/metadata/annotations").and_then(|all| all.get(REPLICAS_AT_LEAST));
+    annotation.and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 /// A service with a load balancer waits for its address.
 pub(super) fn service(raw: &Value) -> Lifecycle {
     let needs_balancer = raw.pointer("/spec/type").and_then(Value::as_str) == Some("LoadBalancer");
     ready_if(!needs_balancer || raw.pointer("/status/loadBalancer/ingress/0").is_some())
-}
-
-/// An autoscaler has brought what it scales to its lowest number at least.
-pub(super) fn autoscaler(raw: &Value) -> Lifecycle {
-    let least = number(raw, "/spec/minReplicas").unwrap_or(1);
-    ready_if(number(raw, "/status/currentReplicas").unwrap_or(0) >= least)
 }
 
 #[cfg(test)]
@@ -84,18 +85,24 @@ mod tests {
         }
         assert_eq!(deployment(json!({})), Lifecycle::Pending);
 
+        let scaled = |at_least: &str, pods: u64| {
+            super::deployment(&json!({
+                "metadata": {"generation": 1, "annotations": {"stargate.io/replicas-at-least": at_least}},
+                "spec": {"replicas": pods},
+                "status": {
+                    "observedGeneration": 1, "replicas": pods, "updatedReplicas": pods, "availableReplicas": pods,
+                },
+            }))
+        };
+        assert_eq!(scaled("2", 1), Lifecycle::Pending, "the autoscaler has not begun");
+        assert_eq!([scaled("2", 2), scaled("2", 3), scaled("-", 1)], [Lifecycle::Ready; 3]);
+
         let balancer = json!({"spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {}}});
         assert_eq!(service(&balancer), Lifecycle::Pending);
         let address = json!({"spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}});
         assert_eq!(service(&address), Lifecycle::Ready);
         assert_eq!(service(&json!({"spec": {"type": "ClusterIP"}})), Lifecycle::Ready);
 
-        let scaler =
-            |now: u32| autoscaler(&json!({"spec": {"minReplicas": 2}, "status": {"currentReplicas": now}}));
-        assert_eq!(
-            [scaler(1), scaler(2), scaler(5)],
-            [Lifecycle::Pending, Lifecycle::Ready, Lifecycle::Ready]
-        );
         assert_eq!(claim(&json!({"status": {"phase": "Pending"}})), Lifecycle::Ready);
         assert_eq!(claim(&json!({"status": {"phase": "Lost"}})), Lifecycle::Failed);
         assert_eq!(namespace(&json!({"status": {"phase": "Terminating"}})), Lifecycle::Deleting);

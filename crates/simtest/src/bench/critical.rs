@@ -67,8 +67,12 @@ impl Usable {
 fn is_usable(object: &Value) -> bool {
     let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_u64);
     match object["kind"].as_str() {
-        Some("Deployment") => number("/status/availableReplicas") >= number("/spec/replicas"),
-        Some("HorizontalPodAutoscaler") => number("/status/currentReplicas") >= number("/spec/minReplicas"),
+        Some("Deployment") => {
+            let annotations = &object["metadata"]["annotations"];
+            let least =
+                annotations["stargate.io/replicas-at-least"].as_str().and_then(|text| text.parse().ok());
+            number("/status/availableReplicas") >= number("/spec/replicas").max(least)
+        }
         Some("Service") if object["spec"]["type"] == "LoadBalancer" => {
             object.pointer("/status/loadBalancer/ingress/0/ip").is_some()
         }

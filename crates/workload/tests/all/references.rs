@@ -102,7 +102,14 @@ fn selectors_find_the_pods_that_they_mean() {
             assert!(budget.depends_on.contains(&found[0].key));
         }
         for scaler in environment.of(Kind::HorizontalPodAutoscaler) {
-            needs(&environment, scaler, Kind::Deployment, &scaler.body["spec"]["scaleTargetRef"]["name"]);
+            let scaled = &scaler.body["spec"]["scaleTargetRef"]["name"];
+            let deployments = environment.of(Kind::Deployment);
+            let found =
+                deployments.into_iter().find(|deployment| deployment.body["metadata"]["name"] == *scaled);
+            assert!(
+                found.unwrap().depends_on.contains(&scaler.key),
+                "it is ready with the autoscaler's minimum"
+            );
         }
     }
 }

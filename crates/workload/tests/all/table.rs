@@ -209,8 +209,8 @@ fn check_scaling(environment: &Environment, column: &Column) {
     };
     // A body with the number would fight with the autoscaler.
     assert_eq!(workload.body["spec"].get("replicas"), None);
-    let at_start = &workload.body["metadata"]["annotations"]["stargate.io/replicas-at-start"];
-    assert_eq!(*at_start, column.replicas.to_string());
+    let at_least = &workload.body["metadata"]["annotations"]["stargate.io/replicas-at-least"];
+    assert_eq!(*at_least, least.to_string());
     let scaler = environment.at("autoscaler", "/spec");
     assert_eq!((&scaler["minReplicas"], &scaler["maxReplicas"]), (&json!(least), &json!(most)));
     let metric = |at: usize| {
