@@ -155,6 +155,7 @@ pub(crate) fn plan(action: Action, level: ApprovalLevel) -> Plan {
         corrections: Vec::new(),
         extend_seconds: None,
         access: None,
+        additions: Default::default(),
         break_glass: None,
     }
 }

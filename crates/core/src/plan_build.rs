@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use exokit_model::access::AccessTerms;
+use exokit_model::additions::{ClusterAdditions, ClusterObject};
 use exokit_model::approval::Roster;
 use exokit_model::break_glass::BreakGlass;
 use exokit_model::canonical::Digest;
@@ -104,8 +105,17 @@ pub fn provision(
     }))
 }
 
+/// What is there besides what the ledger holds, found just before planning.
+#[derive(Debug, Clone, Default)]
+pub struct Unrecorded {
+    /// What the cloud made.
+    pub discovered: Vec<Discovered>,
+    /// What users added to the cluster.
+    pub additions: ClusterAdditions,
+}
+
 /// Makes the plan of a teardown: every recorded resource and everything
-/// discovered is wanted absent. Edges are those of creation time.
+/// unrecorded is wanted absent. Edges are those of creation time.
 ///
 /// # Errors
 /// When the recorded nodes do not form a graph, which means that the ledger
@@ -114,12 +124,16 @@ pub fn teardown(
     occasion: Occasion<'_>,
     environment: (EnvironmentName, Zone),
     recorded: Vec<Recorded>,
-    discovered: Vec<Discovered>,
+    unrecorded: Unrecorded,
     cost: CostEstimate,
 ) -> Result<Plan, GraphError> {
-    let graph = Graph::new(teardown_nodes(&environment.1, recorded, discovered))?;
+    let Unrecorded { discovered, additions } = unrecorded;
+    let graph = Graph::new(teardown_nodes(&environment.1, recorded, discovered, &additions.objects))?;
     let destroys: Vec<Destroy> = graph.nodes().iter().filter_map(destroyed).collect();
-    Ok(assemble(occasion, Action::Teardown, environment, (graph, cost), |plan| plan.destroys = destroys))
+    Ok(assemble(occasion, Action::Teardown, environment, (graph, cost), |plan| {
+        plan.destroys = destroys;
+        plan.additions = additions;
+    }))
 }
 
 /// Makes the plan of an extension: no resource changes, only the time.
@@ -184,6 +198,7 @@ fn assemble(
         corrections: Vec::new(),
         extend_seconds: None,
         access: None,
+        additions: ClusterAdditions::default(),
         break_glass: occasion.break_glass,
     };
     complete(&mut plan);
@@ -207,7 +222,12 @@ fn destroyed(node: &Node) -> Option<Destroy> {
     })
 }
 
-fn teardown_nodes(zone: &Zone, recorded: Vec<Recorded>, discovered: Vec<Discovered>) -> Vec<Node> {
+fn teardown_nodes(
+    zone: &Zone,
+    recorded: Vec<Recorded>,
+    discovered: Vec<Discovered>,
+    added: &[ClusterObject],
+) -> Vec<Node> {
     let kept: BTreeSet<NodeKey> = recorded.iter().map(|recorded| recorded.node.key.clone()).collect();
     let pools: Vec<NodeKey> = keys_of(&recorded, Kind::SksNodepool);
     let clusters: Vec<NodeKey> = keys_of(&recorded, Kind::SksCluster);
@@ -245,6 +265,12 @@ fn teardown_nodes(zone: &Zone, recorded: Vec<Recorded>, discovered: Vec<Discover
         balancers.push(node.key.clone());
         nodes.push(node);
     }
+    let services = added.iter().filter(|object| object.kind == Kind::Service).enumerate();
+    if let Some(cluster) = clusters.first() {
+        let before: Vec<NodeKey> = std::iter::once(cluster).chain(&balancers).cloned().collect();
+        let node = |(number, object)| added_service(zone, object, number + 1, (cluster, before.clone()));
+        nodes.extend(services.filter_map(node));
+    }
     // A service or a claim goes before what the cluster's controllers made for
     // it: they remove that themselves, and would make it again.
     for recorded in inside {
@@ -281,6 +307,47 @@ fn keys_of(recorded: &[Recorded], kind: Kind) -> Vec<NodeKey> {
         .filter(|recorded| recorded.node.kind == kind)
         .map(|recorded| recorded.node.key.clone())
         .collect()
+}
+
+/// The node of a service that a user added. It goes before its load balancer,
+/// which the cluster's controllers would make again. None for a name that is no
+/// part of a path; then only the load balancer is removed.
+fn added_service(
+    zone: &Zone,
+    object: &ClusterObject,
+    number: usize,
+    (cluster, depends_on): (&NodeKey, Vec<NodeKey>),
+) -> Option<Node> {
+    let (namespace, name) = (object.namespace.raw(), object.name.raw());
+    if !is_dns_name(namespace) || !is_dns_name(name) {
+        return None;
+    }
+    let behaviour = exokit_kinds::of(Kind::Service);
+    Some(Node {
+        key: format!("added-service-{number}").parse().ok()?,
+        kind: Kind::Service,
+        name: format!("{namespace}/{name}"),
+        zone: zone.clone(),
+        token: None,
+        depends_on,
+        desired: Presence::Absent,
+        existing: Some(object.id.clone()),
+        create: None,
+        delete: vec![exokit_kinds::kubernetes::delete(Kind::Service, cluster, Some(namespace), name)],
+        protects_data: false,
+        predicted_seconds: behaviour.predicted.delete_seconds,
+    })
+}
+
+/// Whether a text can be a name in a cluster: an RFC 1123 subdomain.
+fn is_dns_name(text: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    text.len() <= 253
+        && text.bytes().all(is_inner)
+        && ends(text.bytes().next())
+        && ends(text.bytes().last())
+        && !text.contains("..")
 }
 
 #[expect(clippy::expect_used, reason = "a kind's name and a number are always a valid key")]

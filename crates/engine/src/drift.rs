@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use exokit_cloud::cluster::ClusterAccess;
 use exokit_kinds::{Lifecycle, Observed};
+use exokit_model::additions::ClusterObject;
 use exokit_model::event::{Difference, Event};
 use exokit_model::graph::Node;
 use exokit_model::ids::{EnvironmentName, ResourceId, Zone};
@@ -62,6 +63,10 @@ impl Engine {
             let listed = lists.get(&place).is_some_and(|all| all.iter().any(|found| found.id == item.id));
             differences.extend(self.differences_of(provision, node, &item.id, listed).await?);
         }
+        if let Some(cluster) = recorded.iter().find(|item| item.node.kind == Kind::SksCluster) {
+            let added = self.additions(provision, &recorded).await?.unwrap_or_default();
+            differences.extend(added.iter().map(|object| added_to(&cluster.node, object)));
+        }
         let event = Event::DriftObserved { differences: differences.clone() };
         self.append(&Condition::default(), vec![self.entry(Some(name), None, event)]).await?;
         Ok(Drift { differences, compared: recorded.len() })
@@ -103,6 +108,20 @@ impl Engine {
             },
         };
         observe::object(&self.parts().client, access, node, Some(id), &read).await
+    }
+}
+
+/// An object that a user added, as a difference of its cluster.
+fn added_to(cluster: &Node, object: &ClusterObject) -> Difference {
+    let place = match object.namespace.raw() {
+        "" => object.name.raw().to_owned(),
+        namespace => format!("{namespace}/{}", object.name.raw()),
+    };
+    Difference {
+        node: cluster.key.clone(),
+        field: format!("{} {place}", object.kind).as_str().into(),
+        planned: "absent".into(),
+        observed: "added by a user of the cluster".into(),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod access;
 pub mod catalog;
 mod certificate;
 mod cluster_access;
+mod cluster_additions;
 mod contention_backoff;
 mod daily_requests;
 pub mod drift;

@@ -180,6 +180,24 @@ pub(crate) async fn object(
     Ok(Some(shown).filter(|shown| id.is_none_or(|id| shown.id == *id)))
 }
 
+/// One page of the objects of a kind inside a cluster, and where the next one
+/// begins.
+///
+/// # Errors
+/// When they cannot be read.
+pub(crate) async fn objects(
+    client: &Client,
+    access: &ClusterAccess,
+    kind: Kind,
+    zone: &Zone,
+    read: &Read,
+) -> Result<(Vec<Observed>, Option<String>), ObserveError> {
+    let reply = client.read_cluster(access, read.operation, &read.path).await;
+    let reply = reply.map_err(|source| ObserveError::cluster(read.operation, zone, source))?;
+    let listed = exokit_kinds::kubernetes::parse_list(kind, reply.value());
+    listed.map_err(|source| ObserveError::decode(read.operation, zone, source))
+}
+
 /// How a cloud operation stands.
 ///
 /// # Errors

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use exokit_core::cost::{estimate, for_seconds};
 use exokit_core::level::DailySums;
-use exokit_core::plan_build::{self, Discovered, Occasion};
+use exokit_core::plan_build::{self, Discovered, Occasion, Unrecorded};
 use exokit_core::preflight;
 use exokit_core::start::{self, PolicyViolation};
 use exokit_kinds::Observed;
 use exokit_ledger::{Condition, LedgerError, OperationState};
+use exokit_model::additions::ClusterAdditions;
 use exokit_model::approval::Roster;
 use exokit_model::break_glass::BreakGlass;
 use exokit_model::canonical::Digest;
@@ -135,12 +136,14 @@ impl Engine {
         let recorded = environment.recorded();
         let zone = provision.plan.zone.clone();
         self.check_account(&zone).await?;
-        let discovered = self.discover(&environment, &zone).await?;
+        let additions = self.additions_if_reachable(provision, &recorded).await;
+        let discovered = self.discover(&environment, &additions, &zone).await?;
+        let unrecorded = Unrecorded { discovered, additions };
         let roster = self.roster().await?;
         let cost = nothing(&provision.plan.cost);
         let plan_id = self.plan_id(keyed)?;
         let occasion = self.occasion_like(plan_id, provision, requester, &roster, environment.last_seq);
-        Ok(plan_build::teardown(occasion, (name.clone(), zone), recorded, discovered, cost)?)
+        Ok(plan_build::teardown(occasion, (name.clone(), zone), recorded, unrecorded, cost)?)
     }
 
     /// Plans a longer life for an environment. The hours that are added are
@@ -253,6 +256,7 @@ impl Engine {
     async fn discover(
         &self,
         environment: &EnvironmentState,
+        additions: &ClusterAdditions,
         zone: &Zone,
     ) -> Result<Vec<Discovered>, EngineError> {
         if planted(Mutant::NoDiscovery) {
@@ -260,6 +264,7 @@ impl Engine {
         }
         let recorded = environment.recorded();
         let known = recorded.iter().map(|recorded| &recorded.id).chain(environment.doomed());
+        let known = known.chain(additions.objects.iter().map(|object| &object.id));
         let mut ids: BTreeSet<String> = known.map(ToString::to_string).collect();
         let pools = self.observed(Kind::SksNodepool, zone).await?;
         let pools = pools.iter().filter(|pool| ids.contains(pool.id.as_str())).filter_map(instance_pool_of);

@@ -6,6 +6,7 @@
 //! contract with ledgers written by earlier versions.
 
 pub mod access;
+pub mod additions;
 pub mod approval;
 pub mod break_glass;
 pub mod candidate;

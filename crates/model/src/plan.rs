@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::access::AccessTerms;
+use crate::additions::ClusterAdditions;
 use crate::break_glass::BreakGlass;
 use crate::canonical::{CanonicalError, Digest, to_canonical_bytes};
 use crate::cost::{ApprovalLevel, CostBand, CostEstimate, LevelReason};
@@ -108,6 +109,9 @@ pub struct Plan {
     pub level_reasons: Vec<LevelReason>,
     /// What it destroys when it succeeds.
     pub destroys: Vec<Destroy>,
+    /// What users added to the cluster that it removes.
+    #[serde(default, skip_serializing_if = "ClusterAdditions::is_empty")]
+    pub additions: ClusterAdditions,
     /// Data-bearing nodes that a rollback of this plan may destroy: only such
     /// as this very operation made.
     pub rollback_destroys: Vec<NodeKey>,

@@ -2,6 +2,7 @@
 
 use exokit_core::level::removal;
 use exokit_model::access::AccessTerms;
+use exokit_model::additions::ClusterAdditions;
 use exokit_model::approval::{Person, Roster};
 use exokit_model::canonical::Digest;
 use exokit_model::cost::{ApprovalLevel, UnknownPrice};
@@ -27,6 +28,26 @@ pub fn text(plan: &Plan, digest: &Digest, roster: &Roster, speed: f64) -> String
     }
     text.push_str(&format!("\nDigest {digest}\nPlan   {}\n", plan.plan_id));
     text
+}
+
+/// Formats what users added to the cluster; empty when they added nothing.
+fn additions(added: &ClusterAdditions) -> String {
+    if let Some(why) = &added.unreadable {
+        return format!("The cluster could not be asked what its users added: {why}\n");
+    }
+    if added.objects.is_empty() {
+        return String::new();
+    }
+    let rows = added
+        .objects
+        .iter()
+        .map(|object| [format!("  {}", object.kind), object.namespace.to_string(), object.name.to_string()]);
+    let more = match added.more {
+        0 => String::new(),
+        more => format!("  and {more} more\n"),
+    };
+    let rows = table(["  KIND", "NAMESPACE", "NAME"], rows);
+    format!("Users of the cluster added this, and it goes too\n{rows}{more}")
 }
 
 /// Formats what a plan does to which environment, in one line.
@@ -229,6 +250,7 @@ pub fn destroys(plan: &Plan) -> String {
         });
         text.push_str(&table(["  KIND", "NAME", "ID", ""], rows));
     }
+    text.push_str(&additions(&plan.additions));
     text
 }
 

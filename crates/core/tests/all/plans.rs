@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use exokit_core::forecast::History;
 use exokit_core::level::DailySums;
-use exokit_core::plan_build::{Discovered, Occasion, Recorded, provision, teardown};
+use exokit_core::plan_build::{Discovered, Occasion, Recorded, Unrecorded, provision, teardown};
 use exokit_core::preflight::{PreflightError, check};
+use exokit_model::additions::{ClusterAdditions, ClusterObject};
 use exokit_model::approval::Roster;
 use exokit_model::canonical::Digest;
 use exokit_model::catalog::{Catalog, DatabaseOffer};
@@ -131,7 +132,7 @@ fn a_fixed_plan_has_the_digest_of_its_bytes() {
 fn every_node_has_a_mark_a_request_and_a_way_back() {
     let plan = plan();
     let keys: Vec<&str> = plan.graph.nodes().iter().map(|node| node.key.as_str()).collect();
-    assert_eq!(keys.len(), 22);
+    assert_eq!(keys.len(), 24);
     for node in plan.graph.nodes() {
         let token = node.token.as_ref().unwrap();
         let request = serde_json::to_string(node.create.as_ref().unwrap()).unwrap();
@@ -160,13 +161,33 @@ fn a_teardown_removes_users_before_what_they_use() {
         found(Kind::LoadBalancer, "k8s-1"),
     ];
     let place = ("store".parse().unwrap(), "ch-dk-2".parse().unwrap());
-    let down = teardown(occasion(&roster()), place, recorded, discovered, cost()).unwrap();
+    let object = |kind, name: &str| ClusterObject {
+        kind,
+        id: "a-uid".parse().unwrap(),
+        namespace: "theirs".into(),
+        name: name.into(),
+    };
+    let objects =
+        vec![object(Kind::Service, "shop"), object(Kind::Service, "../x"), object(Kind::Namespace, "n")];
+    let additions = ClusterAdditions { objects, ..ClusterAdditions::default() };
+    let unrecorded = Unrecorded { discovered, additions: additions.clone() };
+    let down = teardown(occasion(&roster()), place, recorded, unrecorded, cost()).unwrap();
+    assert_eq!(down.additions, additions);
+    let services: Vec<&str> = down
+        .graph
+        .nodes()
+        .iter()
+        .filter(|node| node.key.as_str().starts_with("added-"))
+        .map(|node| node.delete[0].path.as_str())
+        .collect();
+    assert_eq!(services, ["/{cluster}/api/v1/namespaces/theirs/services/shop"], "no other name is a path");
     assert!(down.graph.nodes().iter().all(|node| node.desired == Presence::Absent && node.create.is_none()));
     let depends = |node: &str, on: &str| {
         let node = down.graph.node(&node.parse().unwrap()).unwrap();
         node.depends_on.contains(&on.parse().unwrap())
     };
     assert!(depends("found-load-balancer-1", "nodepool"), "the balancer goes before the pool that it locks");
+    assert!(depends("added-service-1", "found-load-balancer-1"), "it would be made again");
     assert!(depends("nodepool", "found-block-volume-1"), "the volume goes after the machines that use it");
     assert!(depends("found-block-snapshot-2", "found-block-volume-1"));
     assert!(depends("nodepool", "cluster"));

@@ -111,6 +111,7 @@ pub fn plan(number: u8, action: Action) -> Plan {
         critical_path_seconds: 10,
         corrections: Vec::new(),
         access: None,
+        additions: Default::default(),
         extend_seconds: (action == Action::Extend).then_some(3600),
         break_glass: None,
     }

@@ -1,8 +1,11 @@
 //! The workload inside the cluster: what people change there, pods that never
 //! become ready, and an API server that cannot be reached.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use exokit_kube_sim::User;
+use exokit_model::kind::Kind as ModelKind;
 use exokit_model::phase::Phase;
 use exokit_sim::{Config, Fault, FaultRule, Kind, Matcher, Policies, World};
 use exokit_simtest::rig::Rig;
@@ -58,6 +61,52 @@ async fn drift_names_each_field_that_somebody_changed_in_the_cluster() {
 
     let teardown = setup::approved_teardown(&rig, &state).await.unwrap();
     assert_eq!(rig.engine().run(&teardown.operation).await.unwrap(), Phase::Succeeded);
+    assert_eq!(oracle::leftovers(&rig), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn what_users_added_to_the_cluster_is_named_and_goes_with_it() {
+    let rig = rig(Config::default()).await;
+    let (state, _) = setup::provisioned(&rig, 3).await.unwrap();
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "theirs"}});
+    administer(&rig, "POST", "/api/v1/namespaces", &namespace);
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"},
+        "spec": {"type": "LoadBalancer", "selector": {"app": "shop"}, "ports": [{"port": 80}]},
+    });
+    administer(&rig, "POST", "/api/v1/namespaces/theirs/services", &service);
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "cart"},
+        "spec": {"storageClassName": "exoscale-sbs", "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    administer(&rig, "POST", "/api/v1/namespaces/theirs/persistentvolumeclaims", &claim);
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cart"},
+        "spec": {
+            "containers": [{"name": "c", "image": "i:1", "volumeMounts": [{"name": "d", "mountPath": "/d"}]}],
+            "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "cart"}}],
+        },
+    });
+    administer(&rig, "POST", "/api/v1/namespaces/theirs/pods", &pod);
+    // Until the controllers have made a load balancer and a volume.
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let engine = rig.engine();
+    let drift = engine.drift(&state.plan.environment).await.unwrap();
+    let fields: Vec<String> = drift.differences.iter().map(|d| d.field.to_string()).collect();
+    let added = ["namespace theirs", "service theirs/shop", "persistent-volume-claim theirs/cart"];
+    assert_eq!(fields, added);
+    let count = |kind| rig.cloud(|world| world.live().iter().filter(|r| r.kind == kind).count());
+    assert_eq!((count(Kind::LoadBalancer), count(Kind::BlockStorageVolume)), (1 + 1, 1 + 1));
+
+    let teardown = setup::approved_teardown(&rig, &state).await.unwrap();
+    let names: Vec<String> =
+        teardown.plan.additions.objects.iter().map(|object| object.name.to_string()).collect();
+    assert_eq!(names, ["theirs", "shop", "cart"]);
+    let data = teardown.plan.destroys.iter().filter(|destroy| destroy.kind == ModelKind::BlockVolume);
+    assert_eq!(data.count(), 2, "the claim's volume is among what is destroyed");
+    assert_eq!(engine.run(&teardown.operation).await.unwrap(), Phase::Succeeded);
+    assert_eq!(rig.cloud(|world| world.calls()["delete-service"]), 2 + 1);
     assert_eq!(oracle::leftovers(&rig), Vec::<String>::new());
 }
 
