@@ -1,10 +1,11 @@
 //! One connection of a client to the served cloud.
 
-use crate::world::{ClientCertificate, Face, is_simulated};
+use crate::watch_body::{ResponseBody, watching, whole};
+use crate::world::{ClientCertificate, Face, OpenWatch, is_simulated};
 use crate::{InProcess, SimError};
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -64,10 +65,10 @@ async fn answer(
     request: Request<Incoming>,
     peer: Peer,
     service: &InProcess,
-) -> Result<Response<Full<Bytes>>, SimError> {
+) -> Result<Response<ResponseBody>, SimError> {
     let (mut parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        let mut response = Response::new(Full::new(Bytes::from_static(b"{\"message\":\"body\"}")));
+        let mut response = Response::new(whole(Bytes::from_static(b"{\"message\":\"body\"}")));
         *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
         return Ok(response);
     };
@@ -88,5 +89,10 @@ async fn answer(
         );
     }
     let request = Request::from_parts(parts, body.to_bytes());
-    Ok(service.send(request).await?.map(Full::new))
+    let (mut parts, first) = service.send(request).await?.into_parts();
+    let body = match parts.extensions.remove::<OpenWatch>() {
+        Some(watch) => watching(first, watch, service.world().clone()),
+        None => whole(first),
+    };
+    Ok(Response::from_parts(parts, body))
 }

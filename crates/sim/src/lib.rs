@@ -24,6 +24,7 @@ mod spec;
 #[cfg(any(test, feature = "testing"))]
 mod testing;
 mod tls;
+mod watch_body;
 mod world;
 
 pub use config::{Config, EndpointUrls, Policies};

@@ -11,6 +11,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::watch;
 
 /// Where the time comes from: milliseconds since the Unix epoch.
 pub type NowMs = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -22,7 +24,12 @@ pub struct SharedWorld {
     now: NowMs,
     file: Option<Arc<StateFile>>,
     on_the_way: Arc<Mutex<OnTheWay>>,
+    changes: watch::Sender<()>,
 }
+
+/// Another process that changes a world in a file cannot signal it, so those who
+/// wait for changes look this often.
+const FILE_POLL: Duration = Duration::from_millis(100);
 
 /// Requests that have left their client and not arrived yet, in the order in
 /// which they left.
@@ -60,7 +67,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl SharedWorld {
     /// A world in memory.
     pub fn in_memory(world: World, now: NowMs) -> Self {
-        Self { world: Arc::new(Mutex::new(world)), now, file: None, on_the_way: Arc::default() }
+        let (changes, _) = watch::channel(());
+        Self { world: Arc::new(Mutex::new(world)), now, file: None, on_the_way: Arc::default(), changes }
     }
 
     /// A world in the file `path`, made from `config` when it does not exist
@@ -87,6 +95,18 @@ impl SharedWorld {
         (self.now)()
     }
 
+    /// A signal after each change of the world by this process.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// How long to wait at most for what is due at a time.
+    pub(crate) fn wait_max(&self, due_ms: i64) -> Duration {
+        let left = u64::try_from(due_ms.saturating_sub(self.now_ms())).unwrap_or(0).max(1);
+        let left = Duration::from_millis(left);
+        if self.file.is_some() { left.min(FILE_POLL) } else { left }
+    }
+
     /// Takes a request on its way.
     pub(crate) fn depart(&self, request: Request<Bytes>) -> u64 {
         let mut on_the_way = locked(&self.on_the_way);
@@ -106,7 +126,11 @@ impl SharedWorld {
         let mut world = locked(&self.world);
         let Some(file) = &self.file else {
             world.advance(self.now_ms());
-            return Ok(work(&mut world));
+            let result = work(&mut world);
+            if world.take_dirty() {
+                self.changes.send_replace(());
+            }
+            return Ok(result);
         };
         let mut lock = file.acquire()?;
         file.reload(&mut lock, &mut world)?;
@@ -114,6 +138,7 @@ impl SharedWorld {
         let result = work(&mut world);
         if world.take_dirty() {
             file.save(&mut lock, &world)?;
+            self.changes.send_replace(());
         }
         Ok(result)
     }

@@ -21,8 +21,8 @@ const SECONDS_MAX: i64 = 86_400;
 const BOOKMARK_MS: i64 = 60_000;
 
 /// A watch in progress. The owner drains it after each change of the cluster
-/// and closes it at [`Watch::until_ms`].
-#[derive(Debug)]
+/// and at [`Watch::next_due_ms`], and closes it at [`Watch::until_ms`].
+#[derive(Clone, Debug)]
 pub struct Watch {
     kind: Kind,
     namespace: Option<String>,
@@ -103,6 +103,13 @@ impl Watch {
     /// When the watch ends.
     pub fn until_ms(&self) -> i64 {
         if self.ended { self.last_event_ms } else { self.until_ms }
+    }
+
+    /// When the watch has something to do although nothing changes: its next
+    /// bookmark, or its end.
+    pub fn next_due_ms(&self) -> i64 {
+        let bookmark = self.last_event_ms + BOOKMARK_MS;
+        if self.bookmarks { self.until_ms().min(bookmark) } else { self.until_ms() }
     }
 
     /// Whether the watch has ended with an error and delivers no more events.

@@ -246,6 +246,8 @@ impl World {
                 let body = done.response.body().slice(..half);
                 *done.response.body_mut() = body;
                 *done.response.status_mut() = http::StatusCode::OK;
+                // A watch does not go on after a body that was cut.
+                done.response.extensions_mut().clear();
                 Outcome::Reply(done.response)
             }
             Some(fault) => Outcome::Reply(injected(fault)),

@@ -7,8 +7,10 @@
 mod load_balancers;
 mod visit;
 mod volumes;
+mod watching;
 
 pub(crate) use visit::is_simulated;
+pub(crate) use watching::{OpenWatch, WatchProgress};
 
 use super::dispatch::{Executed, Target};
 use super::kinds::instance_type;
@@ -49,10 +51,7 @@ impl World {
         let reply = self.open_cluster(&id).map(|cluster| cluster.handle(now, &user, request));
         let response = match reply {
             Some(Reply::Whole(response)) => response,
-            Some(Reply::Watch(mut watch)) => {
-                let events = self.clusters.get(&id).map(|cluster| watch.drain(cluster)).unwrap_or_default();
-                Response::new(Bytes::from(events.concat()))
-            }
+            Some(Reply::Watch(watch)) => self.open_watch(&id, watch, identity.not_after_ms),
             None => unauthorized(),
         };
         self.serve_cluster(&id);

@@ -26,7 +26,7 @@ pub(crate) use dispatch::{Call, Executed};
 pub use journal::{Effect, JournalEntry, LiveResource};
 pub use kinds::served_operations;
 pub use kubernetes::ClientCertificate;
-pub(crate) use kubernetes::is_simulated;
+pub(crate) use kubernetes::{OpenWatch, WatchProgress, is_simulated};
 pub use object::Kind;
 pub(crate) use object::{NewObject, Object, ids_in, references};
 pub(crate) use reply::{HandlerReply, PendingOperation, Refusal, response};
@@ -92,7 +92,7 @@ pub struct World {
     /// Faults that bear on the request being handled.
     #[serde(skip)]
     active: Vec<Fault>,
-    /// Whether something worth saving changed since the last save.
+    /// Whether something worth saving changed since this was last asked.
     #[serde(skip)]
     dirty: bool,
 }
@@ -176,6 +176,11 @@ impl World {
             self.apply(next.change);
         }
         self.now = self.now.max(now_ms);
+    }
+
+    /// The time of the next scheduled change, if any.
+    pub fn next_change_ms(&self) -> Option<i64> {
+        self.queue.first().map(|next| next.at)
     }
 
     /// Handles one request at `now_ms`.

@@ -8,11 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl World {
-    /// The time of the next scheduled change, if any.
-    pub fn next_change_ms(&self) -> Option<i64> {
-        self.queue.first().map(|next| next.at)
-    }
-
     /// All mutating requests so far.
     pub fn journal(&self) -> &[Arc<JournalEntry>] {
         &self.journal

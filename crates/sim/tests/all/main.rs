@@ -8,3 +8,4 @@ mod in_process;
 mod kinds;
 mod routes;
 mod storage;
+mod watches;
