@@ -29,27 +29,26 @@ pub(crate) fn json_patch(document: &mut Value, patch: &Value) -> Result<(), Refu
     for operation in operations {
         let field = |name: &str| operation.get(name).and_then(Value::as_str).unwrap_or_default();
         let (verb, path, from) = (field("op"), field("path"), field("from"));
-        let missing = || Refusal::json_patch(verb, path);
         match verb {
             "add" | "replace" | "test" => {
                 let value = operation.get("value").cloned().unwrap_or_default();
                 match verb {
-                    "add" => add(document, path, value).ok_or_else(missing)?,
-                    "replace" => *document.pointer_mut(path).ok_or_else(missing)? = value,
+                    "add" => add(document, path, value).ok_or_else(Refusal::json_patch)?,
+                    "replace" => *document.pointer_mut(path).ok_or_else(Refusal::json_patch)? = value,
                     _ if document.pointer(path).unwrap_or(&Value::Null) == &value => {}
-                    _ => return Err(Refusal::json_patch_test(path)),
+                    _ => return Err(Refusal::json_patch()),
                 }
             }
-            "remove" => drop(take(document, path).ok_or_else(missing)?),
+            "remove" => drop(take(document, path).ok_or_else(Refusal::json_patch)?),
             "move" => {
-                let value = take(document, from).ok_or_else(missing)?;
-                add(document, path, value).ok_or_else(missing)?;
+                let value = take(document, from).ok_or_else(Refusal::json_patch)?;
+                add(document, path, value).ok_or_else(Refusal::json_patch)?;
             }
             "copy" => {
-                let value = document.pointer(from).cloned().ok_or_else(missing)?;
-                add(document, path, value).ok_or_else(missing)?;
+                let value = document.pointer(from).cloned().ok_or_else(Refusal::json_patch)?;
+                add(document, path, value).ok_or_else(Refusal::json_patch)?;
             }
-            other => return Err(Refusal::bad_request(format!("Unexpected kind: {other}"))),
+            _ => return Err(Refusal::json_patch()),
         }
     }
     Ok(())

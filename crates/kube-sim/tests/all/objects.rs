@@ -76,6 +76,24 @@ fn updates_carry_resource_versions() {
 }
 
 #[test]
+fn a_json_patch_that_does_not_apply_changes_nothing() {
+    let mut world = World::new();
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": "1"}});
+    world.post(CONFIG_MAPS, &map);
+    let path = format!("{CONFIG_MAPS}/x");
+    for last in [
+        json!({"op": "test", "path": "/data/a", "value": "1"}),
+        json!({"op": "replace", "path": "/data/none/a", "value": "2"}),
+        json!({"op": "turn", "path": "/data/a"}),
+    ] {
+        let got = world.patch("json", &path, &json!([{"op": "add", "path": "/data/a", "value": "2"}, last]));
+        let message = "the server rejected our request due to an error in our request";
+        assert_eq!((got.code, got.message()), (422, message), "{last}");
+        assert_eq!(world.get(&path).body["data"]["a"], "1");
+    }
+}
+
+#[test]
 fn unknown_fields_are_dropped_with_a_warning_or_refused() {
     let mut world = World::new();
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "date": {"a": "1"}});
