@@ -60,7 +60,7 @@ impl Cluster {
             }
             ["api", "v1"] => resource_list("", "v1"),
             ["apis", group, version] if GROUPS.contains(&(group, version)) => resource_list(group, version),
-            ["openapi", "v2"] => return Ok(openapi::second(call)),
+            ["openapi", "v2"] => return Ok(openapi::second(self, call)),
             ["openapi", "v3", rest @ ..] => return openapi::third(self, rest),
             _ => return Err(Refusal::no_such_path()),
         };

@@ -7,6 +7,7 @@ mod delete;
 pub(crate) mod discovery;
 mod metrics;
 mod openapi;
+mod openapi_v2;
 mod patch;
 mod prepare;
 mod protobuf;
@@ -30,7 +31,9 @@ use body::Answer;
 use bytes::Bytes;
 use call::Call;
 use query::Query;
+use rbac::Access;
 use route::{Route, Target};
+use serde_json::json;
 use watch::Watch;
 
 /// The answer to a request.
@@ -96,14 +99,7 @@ impl Cluster {
                 self.answer_metrics(call, pods, namespace.as_deref(), name.as_deref())
             }
             Route::Discovery => self.answer_discovery(call),
-            Route::Unserved { group, resource } => {
-                let what = if group.is_empty() { resource } else { format!("{resource}.{group}") };
-                tracing::warn!(
-                    path = call.request.uri().path(),
-                    "request for a resource that is not simulated"
-                );
-                Err(Refusal::not_simulated(&what))
-            }
+            Route::Unserved { group, resource } => self.answer_unserved(call, &group, &resource),
             Route::Unknown => {
                 tracing::warn!(path = call.request.uri().path(), "request for an unknown path");
                 Err(Refusal::no_such_path())
@@ -132,6 +128,35 @@ impl Cluster {
             ("deletecollection", None) => self.delete_collection(call, target),
             _ => Err(Refusal::method_not_allowed()),
         }
+    }
+
+    /// Refuses a resource that is not simulated. Definitions of custom resources
+    /// can be listed, because clients look there for a kind they do not know:
+    /// there are none.
+    fn answer_unserved(&self, call: &Call<'_>, group: &str, resource: &str) -> Result<Answer, Refusal> {
+        let path = call.request.uri().path();
+        let is_list = call.request.method() == http::Method::GET
+            && path.ends_with("/customresourcedefinitions")
+            && !call.query.flag("watch");
+        if !is_list {
+            tracing::warn!(path, "request for a resource that is not simulated");
+            let what = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+            return Err(Refusal::not_simulated(&what));
+        }
+        let access = Access { verb: "list", group, resource, ..Access::default() };
+        if !self.is_allowed(call.user, &access) {
+            let why = format!(
+                "User \"{}\" cannot list resource \"{resource}\" in API group \"{group}\" at the cluster scope",
+                call.user.name
+            );
+            return Err(Refusal::forbidden_resource(group, resource, &why));
+        }
+        let metadata = json!({"resourceVersion": self.store.revision().to_string()});
+        let list = json!({
+            "kind": "CustomResourceDefinitionList", "apiVersion": "apiextensions.k8s.io/v1",
+            "metadata": metadata, "items": [],
+        });
+        Ok(Answer::object(200, list))
     }
 
     fn refuse_subresource(

@@ -2,37 +2,20 @@
 
 use super::body::{Answer, Content};
 use super::call::Call;
+use super::openapi_v2;
 use crate::cluster::Cluster;
 use crate::refusal::Refusal;
 use serde_json::{Value, json};
 
-/// The document of OpenAPI version 2: valid and empty, so that kubectl leaves
-/// validation to the server. In protobuf, only the fields `swagger` and `info`.
-pub(crate) fn second(call: &Call<'_>) -> Answer {
+/// The document of OpenAPI version 2, as JSON or in protobuf.
+pub(crate) fn second(cluster: &Cluster, call: &Call<'_>) -> Answer {
+    let document = openapi_v2::document(cluster.schema());
     if call.header("accept").contains("proto-openapi") {
-        let mut info = Vec::new();
-        write_text(&mut info, 1, "Kubernetes");
-        write_text(&mut info, 2, "v1");
-        let mut document = Vec::new();
-        write_text(&mut document, 1, "2.0");
-        write_bytes(&mut document, 2, &info);
         // The type of the request has an `@`, which is not valid in a reply.
         let content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-        return Answer::content(Content::Other(content_type, document));
+        return Answer::content(Content::Other(content_type, openapi_v2::encode(&document)));
     }
-    let document = json!({"swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1"}, "paths": {}});
     Answer::object(200, document)
-}
-
-fn write_text(out: &mut Vec<u8>, field: u8, text: &str) {
-    write_bytes(out, field, text.as_bytes());
-}
-
-/// A field of protobuf with a length; all lengths here are below 128.
-fn write_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    out.push(field << 3 | 2);
-    out.push(u8::try_from(bytes.len()).unwrap_or(0));
-    out.extend_from_slice(bytes);
 }
 
 /// The index or a document of OpenAPI version 3.

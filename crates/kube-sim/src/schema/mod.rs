@@ -158,6 +158,11 @@ impl Schema {
         self.places.get(name).map_or(Type::Any, |place| Type::Struct(*place))
     }
 
+    /// All structures.
+    pub(crate) fn structures(&self) -> &[Struct] {
+        &self.structs
+    }
+
     /// The structure at a place.
     pub(crate) fn structure(&self, place: usize) -> Option<&Struct> {
         self.structs.get(place)

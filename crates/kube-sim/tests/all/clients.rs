@@ -50,7 +50,22 @@ fn schemas_are_served_as_far_as_kubectl_needs() {
     assert_eq!(world.get(&url).body["openapi"], "3.0.0");
     let accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
     let got = world.request("GET", "/openapi/v2", &[("accept", accept)], "");
-    assert_eq!(got.body, "\n\u{3}2.0\u{12}\u{10}\n\nKubernetes\u{12}\u{2}v1");
+    let text = got.body.as_str().unwrap();
+    assert!(text.starts_with("\n\u{3}2.0\u{12}\u{10}\n\nKubernetes\u{12}\u{2}v1"));
+    let document = world.get("/openapi/v2").body;
+    let mut names = document["definitions"].as_object().unwrap().keys();
+    assert!(names.all(|name| text.contains(name)));
+}
+
+#[test]
+fn custom_resources_are_listed_and_not_defined() {
+    let mut world = World::new();
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let got = world.get(path);
+    assert_eq!((got.code, &got.body["items"]), (200, &json!([])));
+    for (method, path) in [("POST", path), ("GET", &format!("{path}/gizmos.example.org"))] {
+        assert_eq!(world.request(method, path, &[], "{}").code, 501, "{method} {path}");
+    }
 }
 
 #[test]
