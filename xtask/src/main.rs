@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod count;
 mod fuzz;
+mod kubectl;
 mod lint;
 mod outcome;
 mod parallel;

@@ -7,6 +7,7 @@
 //! `tests/requirements.txt`.
 
 use crate::count::Count;
+use crate::kubectl;
 use crate::outcome::Outcome;
 use crate::parallel;
 use crate::process::{captured, program, run as run_command};
@@ -19,6 +20,7 @@ const REQUIREMENTS: &str = "tests/requirements.txt";
 const CLIENTS: &[&str] = &[
     "tests/clients/test_official_clients.py",
     "tests/clients/test_every_operation.py",
+    "tests/clients/test_kubectl.py",
     "tests/clients/test_openapi.py",
 ];
 /// In any order: each starts servers of its own. The longest begins first.
@@ -43,8 +45,14 @@ const PLATFORM: &[&str] = &[
 const AT_ONCE: usize = 2;
 
 /// Makes the virtual environment under the target directory, if it is not
-/// there yet as wanted, and gives the path of its Python.
+/// there yet as wanted, and gives the path of its Python. The tests' kubectl is
+/// made beside it.
 pub(crate) fn prepare(repo: &Repo) -> Outcome<PathBuf> {
+    kubectl::prepare(repo)?;
+    prepare_environment(repo)
+}
+
+fn prepare_environment(repo: &Repo) -> Outcome<PathBuf> {
     let wanted = fs::read_to_string(repo.root.join(REQUIREMENTS))
         .map_err(|error| format!("cannot read {REQUIREMENTS}: {error}"))?;
     let folder = repo.target.join("python");
@@ -122,7 +130,7 @@ fn run_one(repo: &Repo, python: &Path, test: &str, exchanges: &Path) -> (Count, 
 fn captured_one(repo: &Repo, python: &Path, test: &str, exchanges: &Path) -> Outcome<(String, Outcome)> {
     let mut command = program(repo, python, &["-u", test, "-v"]);
     command.env("EXOKIT_BIN", quoted(&repo.release("exokit"))?).env("EXOKIT_EXCHANGES", exchanges);
-    command.envs(variables(python));
+    command.envs(variables(python)).env(kubectl::VARIABLE, kubectl::path(repo));
     captured(command)
 }
 

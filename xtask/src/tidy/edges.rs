@@ -18,7 +18,11 @@ const LAYERS: &[Layer] = &[
     Layer { package: "exokit-mutant", normal: &[], tests: &[] },
     Layer { package: "exokit-kube-sim", normal: &[], tests: &[] },
     Layer { package: "exokit-kinds", normal: &["exokit-model"], tests: &[] },
-    Layer { package: "exokit-workload", normal: &["exokit-model"], tests: &["exokit-templates"] },
+    Layer {
+        package: "exokit-workload",
+        normal: &["exokit-model"],
+        tests: &["exokit-kube-sim", "exokit-templates"],
+    },
     Layer {
         package: "exokit-core",
         normal: &["exokit-model", "exokit-kinds", "exokit-workload", "exokit-mutant"],

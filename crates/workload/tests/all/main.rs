@@ -12,4 +12,5 @@ mod ingress;
 mod pod_security;
 mod quantities;
 mod references;
+mod schemas;
 mod table;
