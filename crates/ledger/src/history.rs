@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use exokit_model::canonical::Digest;
 use exokit_model::certificate::Certificate;
 use exokit_model::event::{Difference, Entry, Event, Record};
 use exokit_model::ids::{NodeKey, OperationId};
@@ -120,9 +121,7 @@ impl Teller {
             Event::DriftObserved { differences } => drift(differences),
             Event::KeptAlive { by, until } => format!("{by} keeps it until {until}."),
             Event::AccessGranted { by, proof, access, expires_at, plan } => {
-                let until = expires_at.map(|end| format!(", until {end:.0}")).unwrap_or_default();
-                let plan = plan.map(|digest| format!(", by plan {}", digest.short())).unwrap_or_default();
-                format!("{by} ({proof}) got {access}{until}{plan}.")
+                format!("{by} ({proof}) got {access}{}.", terms(*expires_at, plan.as_ref()))
             }
             Event::ExpiryWarned { expires_at } => format!("It expires at {expires_at}."),
             Event::ExpiryNoticed { expired_at, digest } => {
@@ -254,6 +253,13 @@ fn proof(certificate: &Certificate) -> String {
         true => format!("certificate {digest}: {} listings, nothing of it was left", body.checked.len()),
         false => format!("certificate {digest}: {found} resources of it were left"),
     }
+}
+
+/// Until when, and by which approved plan, somebody has access.
+fn terms(expires_at: Option<Timestamp>, plan: Option<&Digest>) -> String {
+    let until = expires_at.map(|end| format!(", until {end:.0}")).unwrap_or_default();
+    let by = plan.map(|digest| format!(", by plan {}", digest.short())).unwrap_or_default();
+    format!("{until}{by}")
 }
 
 fn drift(differences: &[Difference]) -> String {
