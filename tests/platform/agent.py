@@ -30,7 +30,7 @@ EXOKIT = shlex.split(os.environ.get("EXOKIT_BIN", "exokit"))
 PASSPHRASE = "correct horse battery"
 # Longest wait for anything.
 PATIENCE = 60
-SCOPES = ("read", "request", "approve-forward", "admin")
+SCOPES = ("read", "request", "access", "approve-forward", "admin")
 # Person and role. dana asks; alex and lee have the same role.
 VOTERS = (
     ("dana", "developer"),

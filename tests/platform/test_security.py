@@ -40,6 +40,8 @@ UNKNOWN = "/api/v1/none"
 STRANGERS_RATE, OPEN_RATE = 20, 50
 NEVER_LIMITED = "/healthz"
 LISTENERS_OF_TOKEN = 32
+# The public half of a key pair of X25519: that of RFC 7748, section 6.1.
+RECIPIENT = "hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo"
 HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -152,6 +154,25 @@ class World:
             "history": ({"environment": there}, 200),
             "history.events": ({"environment": there}, 200),
             "outputs": ({"environment": there}, 200),
+            "access": (
+                {
+                    "idempotency_key": f"{way}/admin",
+                    "access": {
+                        "environment": there,
+                        "terms": {
+                            "access": {"kubeconfig": {"role": "admin", "ttl_seconds": 60}},
+                            "recipient": RECIPIENT,
+                        },
+                    },
+                },
+                200,
+            ),
+            # Over NATS nothing proves who asks, so a person must approve.
+            "secrets": ({"environment": there, "recipient": RECIPIENT}, 200 if way == "http" else 422),
+            "kubeconfig": (
+                {"environment": there, "ttl_seconds": 60, "recipient": RECIPIENT},
+                200 if way == "http" else 422,
+            ),
             "drift": ({"environment": there}, 200),
             "orphans": ({}, 200),
             "operations": ({}, 200),
@@ -440,7 +461,7 @@ class OverHttp(Over, unittest.TestCase):
             self.good_shapes(table, operation)
         print(f"\n{table}")
         self.assertEqual(self.wrong, [])
-        self.assertEqual(len(table.cells), len(operations) * 7 * len(SHAPES))
+        self.assertEqual(len(table.cells), len(operations) * len(WORLD.secrets) * len(SHAPES))
 
     def wrong_shapes(self, table, operation):
         """Malformed and oversize, by one who may."""
@@ -524,7 +545,7 @@ class OverHttp(Over, unittest.TestCase):
         self.assertEqual(WORLD.head(), before, "nothing of it leaves a record")
         print(f"\n{table}")
         self.assertEqual(wrong, [])
-        self.assertEqual(len(table.cells), len(rows) * 7 * len(SHAPES))
+        self.assertEqual(len(table.cells), len(rows) * len(WORLD.secrets) * len(SHAPES))
 
     def beside(self, path, credential):
         """How each shape of a request for what is no operation is answered."""
@@ -728,7 +749,7 @@ def once(name, first, again):
     """What is wrong with the answer to a message that came twice."""
     if "error" in first:
         return [] if first == again else [(name, "other refusal", first, again)]
-    if name in ("provision", "teardown", "extend"):
+    if name in ("provision", "teardown", "extend", "access"):
         same = first["result"]["operation"] == again["result"]["operation"]
         return [] if same else [(name, "two operations", first, again)]
     if name in ("approve", "deny", "select", "roster", "plan.show"):
@@ -904,7 +925,9 @@ class OverNats(Over, unittest.IsolatedAsyncioTestCase):
             self.assertNotIn(b"unheard", message.data)
 
     async def test_nobody_asks_for_a_change(self):
-        for name in ("plan", "provision", "teardown", "extend", "keep-alive", "resume"):
+        for name in (
+            "plan", "provision", "teardown", "extend", "access", "secrets", "kubeconfig", "keep-alive", "resume"
+        ):
             good, _ = self.good("nats", name)
             good.pop("idempotency_key", None)
             answer = await self.send("requester", f"infra.{name}", json.dumps(good).encode())

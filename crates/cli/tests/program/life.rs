@@ -24,7 +24,7 @@ fn t1_lives_and_dies_in_separate_processes() {
     assert_eq!(state_of(&shown, "nodepool"), "ready");
 
     let drift = place.json(0, &["drift", "first"]);
-    assert_eq!((&drift["drifted"], &drift["compared"]), (&false.into(), &15.into()));
+    assert_eq!((&drift["drifted"], &drift["compared"]), (&false.into(), &17.into()));
     assert_eq!(place.json(0, &["orphans"]), Value::Array(Vec::new()));
 
     let asked = place.json(3, &["down", "first"]);

@@ -14,7 +14,7 @@ fn t3_lives_and_dies_over_the_network() {
     served.expect(0, &["watch", "store", "--once"]);
     let shown: Value = serde_json::from_str(&served.expect(0, &["show", "store", "-o", "json"])).unwrap();
     let resources = shown["resources"].as_array().unwrap();
-    assert_eq!((resources.len(), &shown["phase"]), (32, &"ready".into()));
+    assert_eq!((resources.len(), &shown["phase"]), (34, &"ready".into()));
     assert!(resources.iter().all(|resource| resource["state"] == "ready"), "{shown}");
     served.expect(0, &["drift", "store"]);
 
