@@ -76,9 +76,10 @@ pub(crate) fn exec_credential(credentials: &ClusterCredentials, expires_at: Opti
     })
 }
 
-/// A kubeconfig as YAML.
+/// A kubeconfig as YAML. Certificates stand on one line, as kubectl writes them.
 pub(crate) fn yaml(config: &Value) -> Result<String, CliError> {
-    serde_saphyr::to_string(config).map_err(|error| {
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    serde_saphyr::to_string_with_options(config, options).map_err(|error| {
         CliError::new("encoding", "writing", "the kubeconfig", error, crate::error::OUR_MISTAKE)
     })
 }

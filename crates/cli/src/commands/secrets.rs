@@ -56,7 +56,8 @@ pub(crate) async fn run(connection: &Connection<'_>, args: &SecretsArgs) -> Resu
 
 fn text(args: &SecretsArgs, secrets: &BTreeMap<String, String>) -> String {
     match (args.names.as_slice(), secrets.len()) {
-        (_, 0) => format!("{} has no such secrets.\n", args.environment),
+        ([], 0) => format!("{} has no secrets.\n", args.environment),
+        (_, 0) => format!("{} has no such secret.\n", args.environment),
         // Alone, so that a script can take it as it is.
         ([_], _) => secrets.values().map(|value| format!("{}\n", Escaped(value))).collect(),
         _ => {

@@ -73,6 +73,13 @@ impl Watched {
     /// Runs the program, with changes of its variables, and keeps what it
     /// writes and with which arguments it and its children run.
     fn run(&mut self, change: &[(&str, &str)], args: &[&str]) -> Ended {
+        let ended = self.run_apart(change, args);
+        self.hunt.sink(&format!("stdout of {}", args.join(" ")), &ended.out);
+        ended
+    }
+
+    /// The same without what it prints: it is meant to hold secrets.
+    fn run_apart(&mut self, change: &[(&str, &str)], args: &[&str]) -> Ended {
         let mut command = self.place.command(args);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.envs(change.iter().copied());
@@ -89,9 +96,7 @@ impl Watched {
         };
         let text = |path: &Path| std::fs::read_to_string(path).unwrap();
         let ended = Ended { code: status.code().unwrap(), out: text(&out), err: text(&err) };
-        let line = args.join(" ");
-        self.hunt.sink(&format!("stdout of {line}"), &ended.out);
-        self.hunt.sink(&format!("stderr of {line}"), &ended.err);
+        self.hunt.sink(&format!("stderr of {}", args.join(" ")), &ended.err);
         assert!(!ended.err.contains("panicked at"), "{}", ended.err);
         ended
     }
@@ -130,6 +135,7 @@ impl Watched {
         self.expect(3, &["up", "T3", "--name", "store"]);
         self.expect(0, &["approve", "store", "--as", "alex", "--yes", "-o", "json"]);
         self.expect(0, &["watch", "store", "--once"]);
+        self.hand_out();
         for look in LOOKS {
             self.expect(0, look);
             self.expect(0, &[look, &["-o", "json"]].concat());
@@ -141,6 +147,38 @@ impl Watched {
         self.expect(0, &["approve", "store", "--as", "kim", "--yes"]);
         self.expect(0, &["watch", "store", "--once", "-o", "json"]);
         self.expect(0, &["history", "store", "-o", "yaml"]);
+    }
+
+    /// Looks for the secrets that are handed out on demand everywhere else.
+    fn hand_out(&mut self) {
+        let mut printed = |args: &[&str]| {
+            let ended = self.run_apart(&[], args);
+            assert_eq!(ended.code, 0, "exokit {}\n{}", args.join(" "), ended.err);
+            ended.out
+        };
+        let secrets: Value = serde_json::from_str(&printed(&["secrets", "store", "-o", "json"])).unwrap();
+        let all = printed(&["secrets", "store"]);
+        let kubeconfig = printed(&["kubeconfig", "store"]);
+        let credential = printed(&["kubeconfig", "store", "--credential"]);
+        let secret_ones: Vec<(&String, &str)> = secrets["secrets"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "id" | "database-user"))
+            .map(|(name, value)| (name, value.as_str().unwrap()))
+            .collect();
+        assert!(secret_ones.len() >= 3, "{secret_ones:?}");
+        for (name, value) in secret_ones {
+            assert!(all.contains(value), "{name}");
+            self.hunt.plant(name, value);
+        }
+        let encoded = kubeconfig.split("client-key-data:").nth(1).unwrap().split_whitespace().next().unwrap();
+        let pem = data_encoding::BASE64.decode(encoded.trim_matches('"').as_bytes()).unwrap();
+        self.hunt.plant("the key of a kubeconfig", pem);
+        let credential: Value = serde_json::from_str(&credential).unwrap();
+        self.hunt.plant("the key of a credential", credential["status"]["clientKeyData"].as_str().unwrap());
+        // Also those that the program makes for itself, and those in other forms.
+        self.hunt.plant("a private key", "PRIVATE KEY-----");
     }
 
     /// Nothing was found, and there was something to find it in.
