@@ -35,6 +35,7 @@ mod selector;
 mod settings;
 mod store;
 mod time;
+mod traffic;
 mod triggers;
 mod value;
 
@@ -42,6 +43,7 @@ pub use api::Reply;
 pub use api::watch::Watch;
 pub use cloud::{CloudAnswer, CloudCall, LoadBalancerPort};
 pub use cluster::Cluster;
-pub use controllers::endpoints::HttpTarget;
+
 pub use schema::check::validate;
 pub use settings::{Machine, Settings, User};
+pub use traffic::HttpTarget;

@@ -80,6 +80,9 @@ pub struct Running {
     pub endpoint: String,
     /// The base URL of object storage.
     pub sos_endpoint: String,
+    /// The base URL of the clusters' API servers, which the name in a TLS
+    /// connection tells apart.
+    pub kubernetes_endpoint: String,
     /// The default zone.
     pub zone: String,
     /// The unrestricted key.
@@ -155,6 +158,7 @@ pub async fn serve(options: ServeOptions) -> Result<Running, SimError> {
     Ok(Running {
         endpoint: format!("http://{api_address}/v2"),
         sos_endpoint: format!("http://{sos_address}"),
+        kubernetes_endpoint: format!("https://{kubernetes_address}"),
         zone: config.default_zone().to_owned(),
         api_key: config.api_key,
         api_secret: config.api_secret,

@@ -1,6 +1,8 @@
 //! `exokit demo`: the whole story, each step by the command that a user would
 //! type, run as a process of its own.
 
+mod kubectl;
+
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -78,7 +80,15 @@ const BEGINNING: &[Step] = &[
     ),
     step("Now it runs, as fast as the cloud allows.", &["watch", "store", "--as", "dana"], Exit::Done),
     step("How is it reached?", &["outputs", NAME], Exit::Done),
+    step(
+        "A kubeconfig that ends by itself, for one who looks and reads no secrets.",
+        &["kubeconfig", NAME, "--ttl", "10m", "--merge"],
+        Exit::Done,
+    ),
 ];
+
+/// What to do when the story does not go as told.
+const HINT: &str = "run it by hand with --keep to look into it";
 
 /// What is done after a visit to its workload.
 const END: &[Step] = &[
@@ -120,7 +130,9 @@ pub(crate) async fn run(settings: &Settings, args: &DemoArgs) -> Result<Exit, Cl
     for step in BEGINNING {
         teller.tell(step)?;
     }
-    teller.visit().await?;
+    let outputs = teller.outputs()?;
+    kubectl::look(&settings.output, &state, &teller.kubeconfig(), &outputs).await?;
+    teller.visit(&outputs).await?;
     for step in END {
         teller.tell(step)?;
     }
@@ -164,13 +176,7 @@ impl Teller<'_> {
         let expected = step.ends as u8;
         if exit.code() != Some(i32::from(expected)) {
             let why = format!("it ended with {exit}, expected was {expected}");
-            return Err(CliError::new(
-                "demo",
-                "running",
-                &typed,
-                why,
-                "run it by hand with --keep to look into it",
-            ));
+            return Err(CliError::new("demo", "running", &typed, why, HINT));
         }
         if step.ends != Exit::Done {
             output.raw(format!("(exit code {expected}, as it should be)\n").as_bytes())?;
@@ -178,16 +184,21 @@ impl Teller<'_> {
         Ok(())
     }
 
-    /// Opens the workload through its load balancer, as a browser would.
-    async fn visit(&self) -> Result<(), CliError> {
-        let output = &self.settings.output;
-        let failed = |why: &dyn Display| {
-            let hint = "run it by hand with --keep to look into it";
-            CliError::new("demo", "visiting", "the workload", why, hint)
-        };
-        let asked = self.command(output, &["outputs", NAME, "-o", "json"]).output();
+    fn kubeconfig(&self) -> PathBuf {
+        self.state.join("kubeconfig")
+    }
+
+    fn outputs(&self) -> Result<Outputs, CliError> {
+        let asked = self.command(&self.settings.output, &["outputs", NAME, "-o", "json"]).output();
         let asked = asked.doing("asking for", "the outputs")?;
-        let outputs: Outputs = serde_json::from_slice(&asked.stdout).map_err(|error| failed(&error))?;
+        serde_json::from_slice(&asked.stdout)
+            .map_err(|error| CliError::new("demo", "reading", "the outputs", error, HINT))
+    }
+
+    /// Opens the workload through its load balancer, as a browser would.
+    async fn visit(&self, outputs: &Outputs) -> Result<(), CliError> {
+        let output = &self.settings.output;
+        let failed = |why: &dyn Display| CliError::new("demo", "visiting", "the workload", why, HINT);
         let mut urls = outputs.services.iter().flat_map(|service| &service.urls).map(ForeignText::raw);
         let url = urls.find(|url| url.starts_with("http://")).ok_or_else(|| failed(&"it has no address"))?;
         let title = output.paint(Style::new().bold()).apply_to("# Does the workload answer?");
@@ -216,7 +227,8 @@ impl Teller<'_> {
             .env("EXOKIT_CLOUD", "sim")
             .env("EXOKIT_STATE", self.state)
             .env("EXOKIT_SIM_SPEED", SPEED)
-            .env("EXOKIT_PASSPHRASE", self.passphrase);
+            .env("EXOKIT_PASSPHRASE", self.passphrase)
+            .env("KUBECONFIG", self.kubeconfig());
         command
     }
 }

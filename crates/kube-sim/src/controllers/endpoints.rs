@@ -1,4 +1,4 @@
-//! Endpoints of services, and who serves a node port.
+//! Endpoints of services.
 
 use crate::cluster::Cluster;
 use crate::controllers::pods::{is_finished, is_ready};
@@ -10,19 +10,6 @@ use crate::value::{at, flag, is_deleting, items, name, namespace, number, set, t
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The container that serves a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpTarget {
-    /// Namespace of the pod.
-    pub namespace: String,
-    /// Name of the pod.
-    pub pod: String,
-    /// Image of the container that has the port, or of the first container.
-    pub image: String,
-    /// Port of the container.
-    pub port: u16,
-}
 
 impl Cluster {
     /// Writes the endpoints of a service from the pods that it selects.
@@ -90,7 +77,7 @@ impl Cluster {
     }
 
     /// The pods of a service that have an address, ready or not.
-    fn selected_pods(&self, service: &Value) -> Vec<Arc<Value>> {
+    pub(crate) fn selected_pods(&self, service: &Value) -> Vec<Arc<Value>> {
         let selector = LabelSelector::of_map(at(service, "spec.selector"));
         self.store
             .within(Kind::Pod, namespace(service))
@@ -100,34 +87,6 @@ impl Cluster {
             .cloned()
             .collect()
     }
-
-    /// The ready pod that serves a connection to a node port, if any.
-    pub fn http_answer(&self, node_port: u16) -> Option<HttpTarget> {
-        let wanted = i64::from(node_port);
-        for service in self.store.all(Kind::Service).filter(|service| !is_deleting(service)) {
-            let ports = items(service, "spec.ports");
-            let Some(port) = ports.iter().find(|port| number(port, "nodePort") == wanted) else {
-                continue;
-            };
-            let pods = self.selected_pods(service);
-            let pod = pods.iter().find(|pod| is_ready(pod) && !is_deleting(pod))?;
-            let target = target_port(port, pod)?;
-            let containers = items(pod, "spec.containers");
-            let has_port = |container: &&Value| {
-                items(container, "ports")
-                    .iter()
-                    .any(|port| number(port, "containerPort") == i64::from(target))
-            };
-            let container = containers.iter().find(has_port).or_else(|| containers.first())?;
-            return Some(HttpTarget {
-                namespace: namespace(pod).to_owned(),
-                pod: name(pod).to_owned(),
-                image: text(container, "image").to_owned(),
-                port: target,
-            });
-        }
-        None
-    }
 }
 
 fn has_selector(service: &Value) -> bool {
@@ -136,7 +95,7 @@ fn has_selector(service: &Value) -> bool {
 }
 
 /// The port of the container that a port of a service leads to.
-fn target_port(port: &Value, pod: &Value) -> Option<u16> {
+pub(crate) fn target_port(port: &Value, pod: &Value) -> Option<u16> {
     match at(port, "targetPort") {
         Value::String(wanted) => items(pod, "spec.containers")
             .iter()

@@ -110,10 +110,10 @@ fn a_load_balancer_comes_and_goes_with_its_service() {
         got.body["metadata"]["annotations"]["service.beta.kubernetes.io/exoscale-loadbalancer-id"],
         "lb-1"
     );
-    assert_eq!(world.cluster.http_answer(node_port), None);
+    assert_eq!(world.cluster.http_answer(node_port, "198.51.100.7"), None);
     world.apply(&format!("{DEPLOYMENTS}/web"), &deployment("web", 1, "nginx:1"));
     world.run(10_000);
-    let target = world.cluster.http_answer(node_port).unwrap();
+    let target = world.cluster.http_answer(node_port, "198.51.100.7").unwrap();
     assert_eq!((target.image.as_str(), target.port), ("nginx:1", 8080));
     assert_eq!(world.delete(&format!("{SERVICES}/web")).code, 200);
     world.run(1000);
@@ -121,6 +121,37 @@ fn a_load_balancer_comes_and_goes_with_its_service() {
     world.run(10_000);
     assert_eq!(world.get(&format!("{SERVICES}/web")).code, 404);
     assert_eq!(world.calls.last(), Some(&CloudCall::DeleteLoadBalancer { service_uid: own }));
+}
+
+#[test]
+fn an_ingress_controller_passes_requests_on_to_where_ingresses_lead() {
+    let mut world = World::with_nodes(1);
+    let serves = |world: &mut World, name: &str, image: &str, kind: &str| {
+        world.apply(&format!("{DEPLOYMENTS}/{name}"), &deployment(name, 1, image));
+        let mut service = service(kind);
+        service["metadata"]["name"] = json!(name);
+        service["spec"]["selector"]["app"] = json!(name);
+        assert_eq!(world.post(SERVICES, &service).code, 201);
+    };
+    serves(&mut world, "web", "hello-app:1.0", "ClusterIP");
+    serves(&mut world, "entry", "docker.io/library/traefik:v3@sha256:00", "NodePort");
+    world.run(30_000);
+    let entry = world.get(&format!("{SERVICES}/entry")).body;
+    let node_port = u16::try_from(entry["spec"]["ports"][0]["nodePort"].as_u64().unwrap()).unwrap();
+    let answers = |world: &World, host: &str| world.cluster.http_answer(node_port, host).unwrap();
+    assert!(answers(&world, "a.example").is_ingress_controller(), "no Ingress is about it");
+    let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
+    let ingress = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web"},
+        "spec": {"rules": [{
+            "host": "a.example",
+            "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]},
+        }]},
+    });
+    let path = "/apis/networking.k8s.io/v1/namespaces/default/ingresses";
+    assert_eq!(world.post(path, &ingress).code, 201);
+    assert_eq!(answers(&world, "a.example").image, "hello-app:1.0");
+    assert!(answers(&world, "b.example").is_ingress_controller());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::world::request::authority;
 use crate::world::{Kind, Object, Outcome, World, ids_in};
 use bytes::Bytes;
 use exokit_kube_sim::HttpTarget;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 /// The addresses that simulated machines and load balancers have: those that are
@@ -22,6 +22,12 @@ impl World {
         let (host, port) = authority.split_once(':').unwrap_or((&authority, "80"));
         let Ok(port) = port.parse() else { return Outcome::Unreachable };
         match self.pod_at(host, port) {
+            // The host of no Ingress: what Traefik answers.
+            Some(target) if target.is_ingress_controller() => {
+                let mut reply = Response::new(Bytes::from_static(b"404 page not found\n"));
+                *reply.status_mut() = StatusCode::NOT_FOUND;
+                Outcome::Reply(reply)
+            }
             // What the image that templates use by default answers.
             Some(target) => {
                 let text = format!("Hello, world!\nVersion: 1.0.0\nHostname: {}\n", target.pod);
@@ -51,7 +57,7 @@ impl World {
         machines.find(|machine| machine.state() == "running" && self.admits(machine, node_port))?;
         let nodepool = self.find(Kind::InstancePool, &pool)?.parent.clone()?;
         let cluster = self.find(Kind::SksNodepool, &nodepool)?.parent.clone()?;
-        self.clusters.get(&cluster)?.http_answer(node_port)
+        self.clusters.get(&cluster)?.http_answer(node_port, address)
     }
 
     /// Whether a machine's security groups let TCP from anywhere to a port.
