@@ -106,7 +106,7 @@ pub enum EngineError {
     #[error("{0} was approved for another access: other contents, requester or recipient key")]
     OtherAccess(PlanId),
     /// A kubeconfig would live too long, or too short to be used.
-    #[error("a kubeconfig lives from {KUBECONFIG_SECONDS_MIN} to {KUBECONFIG_SECONDS_MAX} s, not {asked} s")]
+    #[error("a kubeconfig cannot live for {asked} s")]
     KubeconfigLife {
         /// What was asked for, in seconds.
         asked: u32,
@@ -250,7 +250,9 @@ impl EngineError {
             }
             EngineError::OtherAccess(_) => "ask for a plan of this access".to_owned(),
             EngineError::KubeconfigLife { .. } => {
-                format!("ask for {KUBECONFIG_SECONDS_MAX} s at most; a new one can be had at any time")
+                format!(
+                    "ask for {KUBECONFIG_SECONDS_MIN} to {KUBECONFIG_SECONDS_MAX} s; a new one can be had at any time"
+                )
             }
             EngineError::EndsSoon(name) => format!("let it live longer with `exokit extend {name} --ttl`"),
             EngineError::NoCluster(name) => format!("see what is there with `exokit show {name}`"),
