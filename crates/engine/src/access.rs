@@ -283,7 +283,7 @@ fn slots(provision: &OperationState) -> impl Iterator<Item = SecretSlot> {
             Kind::DbaasPg | Kind::DbaasValkey => {
                 &[SecretValue::DatabaseUri, SecretValue::DatabaseUser, SecretValue::DatabasePassword]
             }
-            Kind::ApiKey => &[SecretValue::Id, SecretValue::AccessSecret],
+            Kind::ApiKey => &[SecretValue::AccessKey, SecretValue::SecretKey],
             _ => &[],
         };
         values.iter().map(|value| SecretSlot { node: node.key.clone(), value: *value })

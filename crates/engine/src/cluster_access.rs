@@ -9,6 +9,7 @@ use exokit_model::graph::Node;
 use exokit_model::ids::{ResourceId, Zone};
 use exokit_model::kind::Kind;
 use exokit_model::needs_human::NeedsHuman;
+use exokit_mutant::{Mutant, planted};
 use jiff::SignedDuration;
 
 use crate::engine::Engine;
@@ -49,7 +50,11 @@ impl Run<'_> {
         let mut earlier = ISSUE_TIME;
         loop {
             self.ensure_lease().await?;
-            let ends_at = || self.lease().until(&ClockReading::at(self.engine.now())) - SKEW_MARGIN;
+            let more = match planted(Mutant::OutliveLeaseInside) {
+                true => SignedDuration::from_mins(10),
+                false => SignedDuration::ZERO,
+            };
+            let ends_at = || self.lease().until(&ClockReading::at(self.engine.now())) - SKEW_MARGIN + more;
             let ttl = ends_at().duration_since(self.engine.now()) - earlier;
             if ttl < USABLE_MIN {
                 let what = "the clock of the cloud is too far ahead of this host's for access to a cluster";

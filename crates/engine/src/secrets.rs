@@ -66,8 +66,10 @@ impl Engine {
         };
         let Some(id) = facts.id() else { return Ok(None) };
         match slot.value {
-            SecretValue::Id => return Ok(Some(SecretString::from(id.to_string()))),
-            SecretValue::AccessSecret => {
+            SecretValue::BucketName | SecretValue::AccessKey => {
+                return Ok(Some(SecretString::from(id.to_string())));
+            }
+            SecretValue::SecretKey => {
                 let open = |sealed| self.parts().keyring.open(&state.operation, &slot.node, sealed).ok();
                 let secret = facts.sealed.as_ref().and_then(open);
                 return Ok(secret.map(|secret| SecretString::from(secret.as_str())));

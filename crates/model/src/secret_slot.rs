@@ -29,20 +29,23 @@ pub enum SecretValue {
     DatabaseUser,
     /// Password of that user.
     DatabasePassword,
-    /// Its id: the name of a bucket, the public half of an API key.
-    Id,
-    /// Secret of an API key.
-    AccessSecret,
+    /// Name of a bucket.
+    BucketName,
+    /// Public half of the key to a bucket.
+    AccessKey,
+    /// Secret half of the key to a bucket.
+    SecretKey,
 }
 
 impl SecretValue {
     /// Every value.
-    pub const ALL: [SecretValue; 5] = [
+    pub const ALL: [SecretValue; 6] = [
         SecretValue::DatabaseUri,
         SecretValue::DatabaseUser,
         SecretValue::DatabasePassword,
-        SecretValue::Id,
-        SecretValue::AccessSecret,
+        SecretValue::BucketName,
+        SecretValue::AccessKey,
+        SecretValue::SecretKey,
     ];
 }
 

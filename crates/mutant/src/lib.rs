@@ -67,6 +67,10 @@ mistakes! {
         DriftBlind: "does not see what is gone";
         NoBudget: "ignores the API budget";
         NoDiscovery: "overlooks the controllers' resources";
+        ForceApply: "takes fields of others over";
+        AnyUid: "deletes whatever has the name of an object";
+        OutliveLeaseInside: "asks for certificates that outlive the lease";
+        SecretInLedger: "records a password that it read";
     }
     over_a_bus: {
         AnswerEarly: "answers a vote before its record is durable";

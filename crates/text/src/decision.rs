@@ -2,11 +2,12 @@
 
 use exokit_model::approval::{Decision, Roster};
 use exokit_model::canonical::Digest;
+use exokit_model::graph::Node;
 use exokit_model::ids::PersonId;
 use exokit_model::plan::{Action, Plan};
 
 use crate::format::{moment, table};
-use crate::plan;
+use crate::{objects, plan};
 
 /// Formats the page before a vote.
 #[must_use]
@@ -43,9 +44,15 @@ pub fn announcement(plan: &Plan, digest: &Digest, roster: &Roster) -> String {
 fn body(plan: &Plan, roster: &Roster) -> String {
     let mut text = format!("{}\n\n", plan::heading(plan));
     if plan.action == Action::Provision {
-        text.push_str(&format!("Makes {} resources\n", plan.graph.nodes().len()));
-        let rows = plan.graph.nodes().iter().map(|node| [format!("  {}", node.kind), node.name.clone()]);
+        let others: Vec<&Node> =
+            plan.graph.nodes().iter().filter(|node| objects::made(node).is_none()).collect();
+        text.push_str(&format!("Makes {} resources in the account\n", others.len()));
+        let rows = others.into_iter().map(|node| [format!("  {}", node.kind), node.name.clone()]);
         text.push_str(&format!("{}\n", table(["  KIND", "NAME"], rows)));
+        text.push_str(&match objects::text(plan) {
+            text if text.is_empty() => text,
+            text => format!("{text}\n"),
+        });
     }
     text.push_str(&format!("{}\n", plan::destroys(plan)));
     text.push_str(&format!("{}{}\n", plan::total(plan), plan::unknown(plan)));

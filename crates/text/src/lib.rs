@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod decision;
 pub mod environment;
 pub mod format;
+mod objects;
 pub mod operation;
 pub mod plan;
 mod tree;

@@ -10,13 +10,14 @@ use exokit_model::plan::{Action, Plan};
 use exokit_model::text::Escaped;
 
 use crate::format::{amount, duration, table};
-use crate::tree;
+use crate::{objects, tree};
 
 /// Formats a whole plan.
 pub fn text(plan: &Plan, digest: &Digest, roster: &Roster, speed: f64) -> String {
     let mut text = format!("{}\n", heading(plan));
     if !plan.graph.nodes().is_empty() {
         text.push_str(&format!("\n{}", resources(plan)));
+        text.push_str(&in_cluster(plan));
         text.push_str(&format!("\n{}", order(plan, speed)));
     }
     text.push_str(&recipient(plan));
@@ -75,9 +76,18 @@ fn recipient(plan: &Plan) -> String {
     plan.access.as_ref().map(line).unwrap_or_default()
 }
 
-/// Formats the resources as a table.
-pub fn resources(plan: &Plan) -> String {
-    let rows = plan.graph.nodes().iter().map(|node| {
+/// Formats what is made inside the cluster; empty when that is nothing.
+fn in_cluster(plan: &Plan) -> String {
+    match objects::text(plan) {
+        text if text.is_empty() => text,
+        text => format!("\n{text}"),
+    }
+}
+
+/// Formats the other resources as a table.
+fn resources(plan: &Plan) -> String {
+    let others = plan.graph.nodes().iter().filter(|node| objects::made(node).is_none());
+    let rows = others.map(|node| {
         let after: Vec<&str> = node.depends_on.iter().map(|key| key.as_str()).collect();
         [
             node.key.to_string(),

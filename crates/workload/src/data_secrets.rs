@@ -43,9 +43,9 @@ pub(crate) fn add(builder: &mut Builder<'_>) {
     }
     if spec.bucket.is_some() {
         let slots = [
-            ("bucket", BUCKET_NODE, SecretValue::Id),
-            ("access-key", BUCKET_KEY_NODE, SecretValue::Id),
-            ("secret-key", BUCKET_KEY_NODE, SecretValue::AccessSecret),
+            ("bucket", BUCKET_NODE, SecretValue::BucketName),
+            ("access-key", BUCKET_KEY_NODE, SecretValue::AccessKey),
+            ("secret-key", BUCKET_KEY_NODE, SecretValue::SecretKey),
         ];
         let known = BTreeMap::from([("endpoint".to_owned(), ByteString(endpoint(spec).into_bytes()))]);
         let secret = secret(spec, BUCKET_NAME, known);

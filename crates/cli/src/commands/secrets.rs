@@ -70,8 +70,8 @@ fn text(args: &SecretsArgs, secrets: &BTreeMap<String, String>) -> String {
 /// The name of a variable that clients read, or that of the secret in capitals.
 fn variable(name: &str) -> String {
     match name {
-        "id" => "AWS_ACCESS_KEY_ID".to_owned(),
-        "access-secret" => "AWS_SECRET_ACCESS_KEY".to_owned(),
+        "access-key" => "AWS_ACCESS_KEY_ID".to_owned(),
+        "secret-key" => "AWS_SECRET_ACCESS_KEY".to_owned(),
         other => other.to_ascii_uppercase().replace('-', "_"),
     }
 }

@@ -164,7 +164,7 @@ impl Watched {
             .as_object()
             .unwrap()
             .iter()
-            .filter(|(name, _)| !matches!(name.as_str(), "id" | "database-user"))
+            .filter(|(name, _)| !matches!(name.as_str(), "access-key" | "database-user"))
             .map(|(name, value)| (name, value.as_str().unwrap()))
             .collect();
         assert!(secret_ones.len() >= 3, "{secret_ones:?}");

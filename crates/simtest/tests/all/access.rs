@@ -85,7 +85,7 @@ async fn a_reading_is_recorded_and_the_secrets_are_not() {
     );
     let records = life.rig.ledger.read(Filter::All, 0).await.unwrap();
     let ledger = serde_json::to_string(&records).unwrap();
-    let hidden = [SecretValue::DatabasePassword, SecretValue::DatabaseUri, SecretValue::AccessSecret];
+    let hidden = [SecretValue::DatabasePassword, SecretValue::DatabaseUri, SecretValue::SecretKey];
     for value in hidden {
         let secret = found[&value].expose_secret();
         assert!(secret.len() > 8 && !ledger.contains(secret), "{value} is in the ledger");

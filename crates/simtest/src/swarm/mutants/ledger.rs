@@ -147,9 +147,12 @@ fn written(entries: Vec<Entry>) -> Vec<Entry> {
             }
             _ => {}
         }
-        let gone = gone.map(|event| Entry { event, ..entry.clone() });
+        let noted = super::taken_password()
+            .map(|password| Event::ApprovalRefused { code: "noted".into(), why: password.into() });
+        let more: Vec<Entry> =
+            gone.into_iter().chain(noted).map(|event| Entry { event, ..entry.clone() }).collect();
         written.push(entry);
-        written.extend(gone);
+        written.extend(more);
     }
     written
 }

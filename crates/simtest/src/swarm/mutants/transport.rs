@@ -5,8 +5,13 @@ use exokit_cloud::signing::{Credentials, sign};
 use exokit_cloud::transport::{Transport, TransportError};
 use exokit_mutant::{Mutant, planted};
 use exokit_sim::SharedWorld;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, Uri};
+use serde_json::Value;
 use tower::ServiceExt as _;
+
+/// The mistakes that are made here.
+const PLANTED_HERE: [Mutant; 5] =
+    [Mutant::SendAgain, Mutant::SignLong, Mutant::ForceApply, Mutant::AnyUid, Mutant::SecretInLedger];
 
 /// How much longer changes are signed for.
 const SIGNATURE_STRETCH_SECONDS: i64 = 570;
@@ -15,7 +20,7 @@ const SIGNATURE_STRETCH_SECONDS: i64 = 570;
 /// the way itself.
 #[must_use]
 pub(in crate::swarm) fn wrapped(inner: Transport, world: &SharedWorld) -> Transport {
-    if !planted(Mutant::SendAgain) && !planted(Mutant::SignLong) {
+    if !PLANTED_HERE.into_iter().any(planted) {
         return inner;
     }
     let credentials = credentials(world);
@@ -37,16 +42,43 @@ async fn send(
     mut request: Request<Bytes>,
 ) -> Result<Response<Bytes>, TransportError> {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
-        return inner.oneshot(request).await;
+        let reply = inner.oneshot(request).await?;
+        if planted(Mutant::SecretInLedger) {
+            super::read_password(reply.body());
+        }
+        return Ok(reply);
     }
     if planted(Mutant::SignLong) {
         sign_longer(&credentials, &mut request);
+    }
+    if planted(Mutant::ForceApply) && *request.method() == Method::PATCH {
+        *request.uri_mut() = forced(request.uri());
+    }
+    if planted(Mutant::AnyUid) && *request.method() == Method::DELETE {
+        *request.body_mut() = without_preconditions(request.body());
     }
     let again = request.clone();
     match inner.clone().oneshot(request).await {
         Err(_) if planted(Mutant::SendAgain) => inner.oneshot(again).await,
         reply => reply,
     }
+}
+
+/// The address of an apply that conflicts with nobody.
+fn forced(uri: &Uri) -> Uri {
+    match format!("{uri}&force=true").parse() {
+        Ok(forced) => forced,
+        Err(error) => panic!("an address with one more parameter is one: {error}"),
+    }
+}
+
+/// The body of a delete request that does not say of which object.
+fn without_preconditions(body: &Bytes) -> Bytes {
+    let Ok(mut options) = serde_json::from_slice::<Value>(body) else { return body.clone() };
+    if let Some(fields) = options.as_object_mut() {
+        fields.remove("preconditions");
+    }
+    Bytes::from(options.to_string())
 }
 
 /// Signs a change of the API anew. Object storage has another signature.
