@@ -17,16 +17,19 @@ use crate::request::RequestError;
 pub struct SecretValues(BTreeMap<String, SecretString>);
 
 impl SecretValues {
-    /// The value of each slot of `request`, as `value_of` says.
+    /// The value of each slot, by its place, as `value_of` says.
     ///
     /// # Errors
     /// The first error of `value_of`.
-    pub async fn read<F, E>(request: &ConcreteRequest, value_of: impl Fn(SecretSlot) -> F) -> Result<Self, E>
+    pub async fn read<F, E>(
+        slots: &BTreeMap<String, SecretSlot>,
+        value_of: impl Fn(SecretSlot) -> F,
+    ) -> Result<Self, E>
     where
         F: Future<Output = Result<SecretString, E>>,
     {
         let mut values = BTreeMap::new();
-        for (pointer, slot) in &request.secrets {
+        for (pointer, slot) in slots {
             values.insert(pointer.clone(), value_of(slot.clone()).await?);
         }
         Ok(Self(values))
@@ -68,7 +71,7 @@ mod tests {
             body: br#"{"data":{"password":null}}"#.to_vec(),
             secrets: [("/data/password".to_owned(), slot.clone())].into(),
         };
-        let values = SecretValues::read(&request, |asked| {
+        let values = SecretValues::read(&request.secrets, |asked| {
             assert_eq!(asked, slot);
             std::future::ready(Ok::<_, ()>(SecretString::from("pass")))
         });

@@ -9,7 +9,6 @@ use exokit_ledger::OperationState;
 use exokit_model::graph::Node;
 use exokit_model::ids::ResourceId;
 use exokit_model::needs_human::NeedsHuman;
-use exokit_model::request::ConcreteRequest;
 use exokit_model::secret_slot::{SecretSlot, SecretValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -26,16 +25,16 @@ struct Revealed {
 }
 
 impl Run<'_> {
-    /// The values of a request's secret slots.
+    /// The values of the secret slots of the request that makes a node.
     ///
     /// # Errors
     /// When one cannot be read.
-    pub(crate) async fn secret_values(&self, request: &ConcreteRequest) -> Result<SecretValues, StepEnd> {
-        if request.secrets.is_empty() {
+    pub(crate) async fn secret_values(&self, node: &Node) -> Result<SecretValues, StepEnd> {
+        let Some(create) = node.create.as_ref().filter(|create| !create.secrets.is_empty()) else {
             return Ok(SecretValues::default());
-        }
+        };
         let state = self.state().clone();
-        SecretValues::read(request, |slot| {
+        SecretValues::read(&create.secrets, |slot| {
             let (engine, state) = (self.engine, &state);
             async move {
                 let value = Patience::insist(|| engine.secret(state, &slot)).await?;

@@ -38,6 +38,7 @@ pub(crate) struct Permitted {
     /// When the signature, or the certificate, must expire.
     pub(crate) expires: Timestamp,
     destination: Destination,
+    secrets: SecretValues,
 }
 
 /// Where a request goes.
@@ -67,6 +68,10 @@ pub(crate) async fn permit(
     intent: Intent,
 ) -> Result<Result<Permitted, Refusal>, StepEnd> {
     let destination = destination(run, node).await?;
+    let secrets = match (&destination, intent) {
+        (Destination::Cluster(_), Intent::Create) => run.secret_values(node).await?,
+        _ => SecretValues::default(),
+    };
     run.ensure_lease().await?;
     run.refresh().await?;
     let verifier = run.engine.verifier().await?;
@@ -98,10 +103,11 @@ pub(crate) async fn permit(
         Destination::Cluster(access) => access.expires(),
         Destination::Account | Destination::Nowhere => expires,
     };
-    Ok(result.map(|(permit, request)| Permitted { permit, request, expires, destination }))
+    Ok(result.map(|(permit, request)| Permitted { permit, request, expires, destination, secrets }))
 }
 
-/// Makes an intent durable, then sends the request once.
+/// Makes an intent durable, then sends the request once. Nothing is waited for
+/// between the permit and the record: the operation could end meanwhile.
 ///
 /// The clock may have been set meanwhile, and the lease with it. A signature
 /// that would outlive the lease is not used.
@@ -110,12 +116,8 @@ pub(crate) async fn send(
     permitted: Permitted,
     intent: Event,
 ) -> Result<Result<Reply, MutationError>, StepEnd> {
-    let Permitted { permit, request, expires, destination } = permitted;
+    let Permitted { permit, request, expires, destination, secrets } = permitted;
     let client = &run.engine.parts().client;
-    let secrets = match destination {
-        Destination::Cluster(_) => run.secret_values(&request).await?,
-        Destination::Account | Destination::Nowhere => SecretValues::default(),
-    };
     run.record(intent).await?;
     let deadline = run.lease().until(&ClockReading::at(run.engine.now()));
     if expires > deadline {
