@@ -308,6 +308,10 @@ pub struct IngressSpec {
     /// Mail address for certificates, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cert_email: Option<String>,
+    /// A `ClusterIssuer` of cert-manager that makes the certificate instead, if
+    /// any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert_issuer: Option<String>,
 }
 
 /// A change that exokit made to what was asked, and why.

@@ -236,6 +236,9 @@ impl Service {
             image: shape.image,
             domain: shape.domain,
             cert_email: shape.cert_email,
+            cert_issuer: shape.cert_issuer,
+            port: shape.port,
+            replicas: shape.replicas,
             ..InstantiateOptions::new(today)
         }
     }

@@ -55,7 +55,7 @@ pub(crate) const NODES_MAX: u32 = 100;
 /// Smallest and largest local disk of a node in GiB.
 pub(crate) const DISK_GB: (u32, u32) = (20, 51_200);
 /// Most replicas of the workload.
-const REPLICAS_MAX: u32 = 1_000;
+pub(crate) const REPLICAS_MAX: u32 = 1_000;
 /// Largest volume in GiB.
 pub(crate) const BLOCK_GB_MAX: u32 = 10_000;
 /// Longest suffix of a bucket name.
@@ -105,7 +105,7 @@ pub(crate) fn decode(root: &Fields<'_>, identity: Identity) -> Result<Environmen
         bucket: bucket(root)?,
         block_storage,
         workload: WorkloadSpec {
-            namespace: values::dns_label(&namespace)?,
+            namespace: values::namespace(&namespace)?,
             service,
             image,
             replicas,
@@ -218,12 +218,18 @@ fn load_balancer(root: &Fields<'_>) -> Result<bool, DecodeError> {
 const INGRESS: &str = "traefik";
 
 fn ingress(root: &Fields<'_>) -> Result<Option<IngressSpec>, DecodeError> {
-    let known = ["enabled", "provider", "tls", "domain", "cert_email"];
+    let known = ["enabled", "provider", "tls", "domain", "cert_email", "cert_issuer"];
     let Some(section) = root.enabled("ingress", &known)? else {
         return Ok(None);
     };
     let domain = section.text("domain")?;
     let cert_email = section.text("cert_email")?;
+    let cert_issuer = section.text("cert_issuer")?;
+    let tls = section.flag_or("tls", false)?;
+    if let Some(issuer) = &cert_issuer {
+        let why = "an issuer takes a domain and `tls: true`";
+        issuer.ensure(domain.is_some() && tls, why, "add them, or leave it out")?;
+    }
     let mut provider = section.text_or("provider", INGRESS)?;
     if provider.value == "nginx" {
         let why = "the community's ingress-nginx was retired in March 2026";
@@ -232,9 +238,10 @@ fn ingress(root: &Fields<'_>) -> Result<Option<IngressSpec>, DecodeError> {
     }
     Ok(Some(IngressSpec {
         provider: provider.word(&[INGRESS])?.to_owned(),
-        tls: section.flag_or("tls", false)?,
+        tls,
         domain: domain.as_ref().map(values::host_name).transpose()?,
         cert_email: cert_email.as_ref().map(values::mail).transpose()?,
+        cert_issuer: cert_issuer.as_ref().map(values::dns_label).transpose()?,
     }))
 }
 

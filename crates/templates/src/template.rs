@@ -6,7 +6,7 @@ use exokit_model::candidate::{Candidate, NodeShape};
 use exokit_model::canonical::{Digest, to_canonical_bytes};
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::ids::{EnvironmentName, InvalidId, TemplateId, Zone};
-use exokit_model::spec::{EnvironmentClass, EnvironmentSpec, SksLevel};
+use exokit_model::spec::{EnvironmentClass, EnvironmentSpec, SksLevel, WorkloadSpec};
 use exokit_model::text::is_hazardous;
 use jiff::civil::Date;
 use serde::Serialize;
@@ -90,6 +90,12 @@ pub struct InstantiateOptions {
     pub domain: Option<String>,
     /// Mail address for certificates.
     pub cert_email: Option<String>,
+    /// A `ClusterIssuer` of cert-manager for the certificate.
+    pub cert_issuer: Option<String>,
+    /// Port of the workload's container.
+    pub port: Option<u16>,
+    /// Replicas of the workload; where it scales, the least.
+    pub replicas: Option<u32>,
 }
 
 impl InstantiateOptions {
@@ -316,7 +322,41 @@ fn override_workload(
         let ingress = part(ingress, spec.template, ("ingress", "mail"))?;
         ingress.cert_email = Some(checked("mail", mail.clone(), values::mail)?);
     }
+    if let Some(issuer) = &options.cert_issuer {
+        let ingress = part(ingress, spec.template, ("ingress", "issuer"))?;
+        ensure(
+            ingress.domain.is_some(),
+            || "an issuer needs a host name".to_owned(),
+            "choose the domain as well",
+        )?;
+        ingress.tls = true;
+        ingress.cert_issuer = Some(checked("issuer", issuer.clone(), values::dns_label)?);
+    }
+    if let Some(port) = options.port {
+        spec.workload.port = checked("port", u32::from(port), |at| values::port(at, 1, u16::MAX))?;
+    }
+    match options.replicas {
+        Some(replicas) => override_replicas(&mut spec.workload, replicas),
+        None => Ok(()),
+    }
+}
+
+fn override_replicas(workload: &mut WorkloadSpec, replicas: u32) -> Result<(), InstantiateError> {
+    workload.replicas = checked("replicas", replicas, |at| values::within(at, 1, body::REPLICAS_MAX))?;
+    let least = workload.min_available.unwrap_or(0);
+    let why = || format!("{replicas} replicas are fewer than the {least} that must stay available");
+    ensure(replicas >= least, why, "choose more, or another template")?;
+    if let Some(autoscaling) = &mut workload.autoscaling {
+        let most = autoscaling.max_replicas;
+        let why = || format!("{replicas} replicas are more than the {most} that it can grow to");
+        ensure(replicas <= most, why, "choose fewer, or another template")?;
+        autoscaling.min_replicas = replicas;
+    }
     Ok(())
+}
+
+fn ensure(holds: bool, why: impl FnOnce() -> String, hint: &str) -> Result<(), InstantiateError> {
+    if holds { Ok(()) } else { Err(InstantiateError { why: why(), hint: hint.to_owned() }) }
 }
 
 fn build(root: &Fields<'_>, header: &Fields<'_>) -> Result<Template, DecodeError> {

@@ -175,6 +175,16 @@ pub(crate) fn label_value(text: &str) -> String {
     mapped.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
 }
 
+/// A namespace that the environment gets for itself. Those of the cluster are
+/// not: a quota and policies there would bring it to a halt.
+pub(crate) fn namespace(at: &At<String>) -> Result<String, DecodeError> {
+    let name = dns_label(at)?;
+    let of_the_cluster = name == "default" || name.starts_with("kube-");
+    let why = format!("{name} belongs to the cluster itself");
+    at.ensure(!of_the_cluster, why, "choose a name of its own, or leave it out")?;
+    Ok(name)
+}
+
 /// A label key: an optional prefix that is a host name, and a name.
 pub(crate) fn label_key(at: &At<String>) -> Result<String, DecodeError> {
     let (prefix, name) = match at.value.split_once('/') {

@@ -131,6 +131,15 @@ pub struct Shape {
     /// Mail address for certificates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cert_email: Option<String>,
+    /// A `ClusterIssuer` of cert-manager that makes the certificate instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert_issuer: Option<String>,
+    /// Port of the workload's container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Replicas of the workload; where it scales, the least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
 }
 
 impl Shape {
@@ -149,6 +158,9 @@ impl Shape {
             ("image", self.image.is_some()),
             ("domain", self.domain.is_some()),
             ("cert_email", self.cert_email.is_some()),
+            ("cert_issuer", self.cert_issuer.is_some()),
+            ("port", self.port.is_some()),
+            ("replicas", self.replicas.is_some()),
         ];
         set.into_iter().find(|(_, is_set)| *is_set).map(|(name, _)| name)
     }

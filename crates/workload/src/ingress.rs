@@ -6,7 +6,7 @@ use exokit_model::kind::Kind;
 use exokit_model::spec::{EnvironmentSpec, IngressSpec as IngressChoice};
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend,
-    IngressSpec, ServiceBackendPort,
+    IngressSpec, IngressTLS, ServiceBackendPort,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -16,6 +16,9 @@ use crate::labels::metadata;
 use crate::observability::{self, GRAFANA_PATH};
 use crate::service::{HTTP, PODS_SERVICE};
 use crate::traefik::{CLASS, EntryPoints};
+
+/// Annotation by which cert-manager makes a certificate for an Ingress.
+const ISSUER: &str = "cert-manager.io/cluster-issuer";
 
 /// Adds the routes.
 ///
@@ -40,6 +43,7 @@ pub(crate) fn add(builder: &mut Builder<'_>, choice: &IngressChoice) {
                 host: choice.domain.clone(),
                 http: Some(HTTPIngressRuleValue { paths }),
             }]),
+            tls: certificate(spec, choice),
             ..IngressSpec::default()
         }),
         ..Ingress::default()
@@ -47,18 +51,28 @@ pub(crate) fn add(builder: &mut Builder<'_>, choice: &IngressChoice) {
     builder.add("ingress", Kind::Ingress, &ingress, &after);
 }
 
-/// Class and entry points of the routes.
+/// Where the issuer puts the certificate, and Traefik finds it.
+fn certificate(spec: &EnvironmentSpec, choice: &IngressChoice) -> Option<Vec<IngressTLS>> {
+    choice.cert_issuer.as_ref()?;
+    let secret_name = Some(format!("{}-tls", spec.workload.service));
+    Some(vec![IngressTLS { hosts: choice.domain.clone().map(|domain| vec![domain]), secret_name }])
+}
+
+/// Class, entry points and issuer of the routes.
 ///
 /// The class is an annotation, because Traefik ignores `ingressClassName` when
 /// it cannot read the cluster's ingress classes.
 fn annotations(spec: &EnvironmentSpec, choice: &IngressChoice) -> BTreeMap<String, String> {
-    BTreeMap::from([
+    let mut annotations = BTreeMap::from([
         ("kubernetes.io/ingress.class".to_owned(), CLASS.to_owned()),
         (
             "traefik.ingress.kubernetes.io/router.entrypoints".to_owned(),
             EntryPoints::of(spec, choice).names(),
         ),
-    ])
+    ]);
+    let issuer = choice.cert_issuer.iter().map(|name| (ISSUER.to_owned(), name.clone()));
+    annotations.extend(issuer);
+    annotations
 }
 
 fn path(prefix: &str, service: &str) -> HTTPIngressPath {

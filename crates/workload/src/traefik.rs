@@ -95,8 +95,9 @@ pub(crate) fn add(builder: &mut Builder<'_>, ingress: &IngressSpec) {
     if let Some(mail) = acme {
         use_acme(builder, &mut plan, mail);
     } else if entry_points.secure {
-        // An authority needs a host name and a mail address. Without them
-        // Traefik serves its self-signed certificate.
+        // An authority needs a host name and a mail address. Without them, and
+        // until an issuer has made one, Traefik serves its self-signed
+        // certificate.
         plan.args.push(format!("--entryPoints.{}.http.tls=true", SECURE.0));
     }
     plan.add_to(builder);
@@ -105,7 +106,8 @@ pub(crate) fn add(builder: &mut Builder<'_>, ingress: &IngressSpec) {
 /// The mail address for certificates, if there is also a host name.
 fn acme_mail(ingress: &IngressSpec, entry_points: EntryPoints) -> Option<&str> {
     ingress.domain.as_ref()?;
-    ingress.cert_email.as_deref().filter(|_| entry_points.secure)
+    let by_traefik = entry_points.secure && ingress.cert_issuer.is_none();
+    ingress.cert_email.as_deref().filter(|_| by_traefik)
 }
 
 fn plan(spec: &EnvironmentSpec, entry_points: EntryPoints) -> DeploymentPlan {

@@ -223,9 +223,18 @@ pub(crate) struct ShapeArgs {
     /// Host name of the ingress
     #[arg(long)]
     domain: Option<String>,
-    /// Mail address for certificates
+    /// Mail address for certificates of Let's Encrypt
     #[arg(long, value_name = "ADDRESS")]
     cert_email: Option<String>,
+    /// A ClusterIssuer of cert-manager, which you install, makes the certificate instead
+    #[arg(long, value_name = "NAME", conflicts_with = "cert_email")]
+    cert_issuer: Option<String>,
+    /// Port of the workload's container
+    #[arg(long)]
+    port: Option<u16>,
+    /// Replicas of the workload; where it scales, the least
+    #[arg(long, value_name = "N")]
+    replicas: Option<u32>,
 }
 
 /// Remove an environment and prove that nothing is left

@@ -143,6 +143,12 @@ fn what_cannot_be_used_is_refused_at_its_place() {
         "run.yaml:2:18: database.type: mysql is refused: no template offers it",
         "pg or valkey",
     );
+    for of_the_cluster in ["default", "kube-system"] {
+        let yaml = format!("project_name: p\nk8s_namespace: {of_the_cluster}");
+        check(&yaml, "run.yaml:2:16: k8s_namespace: ", "name of its own");
+    }
+    let issuer = "project_name: p\ningress: {enabled: true, cert_issuer: corp}";
+    check(issuer, "an issuer takes a domain and `tls: true`", "add them");
     check("project_name: p\ndatabase: {enabled: true}", "database.type: this key is missing", "state it");
     check(
         "project_name: p\nnode_count: two",

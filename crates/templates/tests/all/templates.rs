@@ -90,6 +90,9 @@ fn an_instance_is_named_labelled_and_overridden() {
     options.zone = Some("de-fra-1".parse().unwrap());
     options.node_count = Some(4);
     options.database_plan = Some("business-8".to_owned());
+    (options.port, options.replicas) = (Some(8080), Some(3));
+    options.domain = Some("a.example.org".to_owned());
+    options.cert_issuer = Some("corp".to_owned());
     let spec = set.find("T3").unwrap().instantiate(&options).unwrap();
     assert_eq!(spec.environment.as_str(), "stargate-t3-20260223");
     let labels: Vec<String> = spec.nodes.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -104,6 +107,11 @@ fn an_instance_is_named_labelled_and_overridden() {
         ]
     );
     assert_eq!(spec.nodes.count, 4);
+    let workload = &spec.workload;
+    assert_eq!((workload.port, workload.replicas), (8080, 3));
+    assert_eq!(workload.autoscaling.as_ref().unwrap().min_replicas, 3);
+    let ingress = workload.ingress.as_ref().unwrap();
+    assert_eq!((ingress.tls, ingress.cert_issuer.as_deref()), (true, Some("corp")));
     let database = spec.database.unwrap();
     assert_eq!(database.plan, "business-8");
     assert!(database.termination_protection, "production is protected");
@@ -126,6 +134,10 @@ fn options_that_cannot_be_are_refused_with_a_hint() {
     check("T1", |o| o.node_count = Some(0), "0 is not from 1 to", "number");
     check("T1", |o| o.block_storage_gb = Some(5), "no block storage", "leave");
     check("T1", |o| o.domain = Some("a.example.org".into()), "no ingress", "leave");
+    check("T7", |o| o.cert_issuer = Some("corp".into()), "needs a host name", "domain");
+    check("T1", |o| o.port = Some(0), "0 is not from 1 to 65535", "number");
+    check("T7", |o| o.replicas = Some(1), "fewer than the 2", "more");
+    check("T3", |o| o.replicas = Some(900), "more than the", "fewer");
     check("T3", |o| o.image = Some("a b".into()), "not a container image", "user/service");
     check("T3", |o| o.project = Some("a\u{202e}b".into()), "not a name", "visible");
 }

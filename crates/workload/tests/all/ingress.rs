@@ -89,6 +89,23 @@ fn certificates_are_asked_for_only_with_a_name_and_an_address() {
 }
 
 #[test]
+fn an_issuer_of_the_cluster_makes_the_certificate_instead() {
+    let environment = changed("T7", "T7", |spec| {
+        let ingress = spec.workload.ingress.as_mut().unwrap();
+        (ingress.tls, ingress.domain) = (true, Some("a.example.org".to_owned()));
+        (ingress.cert_email, ingress.cert_issuer) =
+            (Some("a@example.org".to_owned()), Some("corp".to_owned()));
+    });
+    let ingress = environment.get("ingress").unwrap();
+    assert_eq!(ingress.body["metadata"]["annotations"]["cert-manager.io/cluster-issuer"], "corp");
+    let secret = format!("{}-tls", ingress.body["metadata"]["name"].as_str().unwrap());
+    assert_eq!(ingress.body["spec"]["tls"], json!([{"hosts": ["a.example.org"], "secretName": secret}]));
+    assert!(!arguments(&environment).iter().any(|one| one.contains("acme")));
+    assert!(arguments(&environment).contains(&"--entryPoints.websecure.http.tls=true".to_owned()));
+    assert!(environment.get("traefik-claim").is_none());
+}
+
+#[test]
 fn certificates_are_kept_on_a_volume_where_there_are_volumes() {
     let environment = by_name("T7 certified");
     let claim = environment.at("traefik-claim", "/spec");
