@@ -17,6 +17,7 @@ mod log;
 mod nats;
 mod output;
 mod progress;
+mod registry_logins;
 mod report;
 mod request_args;
 mod session;

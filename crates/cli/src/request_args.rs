@@ -125,12 +125,12 @@ mod tests {
         assert_eq!(all.hourly_max, Some("1.5".parse().unwrap()));
         assert_eq!(given(&all).unwrap().len(), 16);
         let shape = "--project p --sks-level pro --kubernetes 1.35 --nodes 3 --node-size medium --node-disk 50 \
-                     --database-plan startup-8 --volume-size 20 --image i --domain d --cert-email e --port 8080 \
+                     --database-plan startup-8 --volume-size 20 --image i --registry-login r --domain d --cert-email e --port 8080 \
                      --replicas 2";
         let Command::Plan(args) = parsed("plan", shape) else { panic!("plan") };
         let asked = ask(&args.change).unwrap();
         assert_eq!((asked.shape.node_disk_gib, asked.shape.volume_gib), (Some(50), Some(20)));
-        assert_eq!(given(&asked.shape).unwrap().len(), 13);
+        assert_eq!(given(&asked.shape).unwrap().len(), 14);
         assert_eq!(asked.requirements, Requirements::default());
     }
 }

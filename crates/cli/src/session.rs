@@ -67,6 +67,7 @@ impl Session {
             steps_at_once: None,
             watcher: Arc::new(NoWatcher),
             roster_cache: RosterCache::default(),
+            registry_logins: Arc::new(state.clone()),
         };
         Ok(Self { engine: Engine::new(parts), state: state.clone(), zone: cloud.account.zone })
     }

@@ -57,6 +57,11 @@ impl StateDir {
         self.root.join("keys").join(format!("{name}.pem"))
     }
 
+    /// A login to an image registry.
+    pub(crate) fn registry_login(&self, name: &str) -> PathBuf {
+        self.root.join("registry-logins").join(format!("{name}.json"))
+    }
+
     /// The bearer tokens of the agent, as digests.
     pub(crate) fn tokens(&self) -> PathBuf {
         self.root.join("tokens.json")

@@ -392,6 +392,7 @@ pub(crate) mod tests {
                 namespace: "n".to_owned(),
                 service: "s".to_owned(),
                 image: "i".to_owned(),
+                registry_login: None,
                 replicas: 1,
                 port: 5000,
                 service_port: 5000,

@@ -23,6 +23,7 @@ use crate::entropy::Entropy;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
 use crate::keyring::Keyring;
+use crate::registry_logins::RegistryLogins;
 use crate::roster_cache::RosterCache;
 use crate::timing::Timing;
 
@@ -67,6 +68,8 @@ pub struct Parts {
     pub watcher: Arc<dyn Watcher>,
     /// Rosters that were proven before.
     pub roster_cache: RosterCache,
+    /// Logins to image registries.
+    pub registry_logins: Arc<dyn RegistryLogins>,
 }
 
 /// The engine. Clones share everything.

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use crate::entropy::EntropyError;
 use crate::observe::ObserveError;
+use crate::registry_logins::NoLogin;
 
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +106,15 @@ pub enum EngineError {
     /// The plan is for another access.
     #[error("{0} was approved for another access: other contents, requester or recipient key")]
     OtherAccess(PlanId),
+    /// The login for the workload's image cannot be used.
+    #[error("the registry login {name} cannot be used")]
+    RegistryLogin {
+        /// Its name.
+        name: String,
+        /// The reason.
+        #[source]
+        source: NoLogin,
+    },
     /// A kubeconfig would live too long, or too short to be used.
     #[error("a kubeconfig cannot live for {asked} s")]
     KubeconfigLife {
@@ -188,6 +198,7 @@ impl EngineError {
             EngineError::NoKeepAlive(_) => "no-keep-alive",
             EngineError::AccessNeedsApproval { .. } => "approval-needed",
             EngineError::OtherAccess(_) => "other-access",
+            EngineError::RegistryLogin { .. } => "registry-login",
             EngineError::KubeconfigLife { .. } => "kubeconfig-life",
             EngineError::EndsSoon(_) => "ends-soon",
             EngineError::NoCluster(_) => "no-cluster",
@@ -249,6 +260,7 @@ impl EngineError {
                 "ask for it with --wait, and let somebody else approve the plan".to_owned()
             }
             EngineError::OtherAccess(_) => "ask for a plan of this access".to_owned(),
+            EngineError::RegistryLogin { source, .. } => source.hint.clone(),
             EngineError::KubeconfigLife { .. } => {
                 format!(
                     "ask for {KUBECONFIG_SECONDS_MIN} to {KUBECONFIG_SECONDS_MAX} s; a new one can be had at any time"

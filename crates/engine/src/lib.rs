@@ -25,6 +25,7 @@ pub mod observe;
 pub mod outputs;
 mod prior_approval;
 pub mod propose;
+pub mod registry_logins;
 pub mod roster_cache;
 mod run;
 mod sealed_plan;

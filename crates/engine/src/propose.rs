@@ -87,6 +87,7 @@ impl Engine {
             return Err(EngineError::Exists(spec.environment));
         }
         self.check_account(&spec.zone).await?;
+        self.check_registry_login(&spec)?;
         let offer = preflight::check(&spec, &self.catalog(&spec.zone).await?)?;
         let history = self.history(&spec.zone).await?;
         let roster = self.roster().await?;
@@ -144,6 +145,12 @@ impl Engine {
         let plan_id = self.plan_id(keyed)?;
         let occasion = self.occasion_like(plan_id, provision, requester, &roster, environment.last_seq);
         Ok(plan_build::teardown(occasion, (name.clone(), zone), recorded, unrecorded, cost)?)
+    }
+
+    fn check_registry_login(&self, spec: &EnvironmentSpec) -> Result<(), EngineError> {
+        let Some(name) = &spec.workload.registry_login else { return Ok(()) };
+        let login = self.parts().registry_logins.read(name);
+        login.map(drop).map_err(|source| EngineError::RegistryLogin { name: name.clone(), source })
     }
 
     /// Plans a longer life for an environment. The hours that are added are

@@ -59,6 +59,10 @@ impl Engine {
         state: &OperationState,
         slot: &SecretSlot,
     ) -> Result<Option<SecretString>, ObserveError> {
+        if slot.value == SecretValue::RegistryLogin {
+            let name = state.plan.spec.as_ref().and_then(|spec| spec.workload.registry_login.as_deref());
+            return Ok(name.and_then(|name| self.parts().registry_logins.read(name).ok()));
+        }
         let (Some(node), Some(facts)) = (state.plan.graph.node(&slot.node), state.facts.get(&slot.node))
         else {
             return Ok(None);
@@ -73,7 +77,10 @@ impl Engine {
                 let secret = facts.sealed.as_ref().and_then(open);
                 return Ok(secret.map(|secret| SecretString::from(secret.as_str())));
             }
-            SecretValue::DatabaseUser | SecretValue::DatabasePassword | SecretValue::DatabaseUri => {}
+            SecretValue::DatabaseUser
+            | SecretValue::DatabasePassword
+            | SecretValue::DatabaseUri
+            | SecretValue::RegistryLogin => {}
         }
         let Some(connection) = self.connection(node, id).await? else { return Ok(None) };
         if slot.value == SecretValue::DatabaseUser {

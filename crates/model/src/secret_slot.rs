@@ -13,7 +13,7 @@ use crate::ids::NodeKey;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecretSlot {
-    /// The resource that has the secret.
+    /// The resource that has the secret; for a login, the object that gets it.
     pub node: NodeKey,
     /// Which of its secrets.
     pub value: SecretValue,
@@ -35,15 +35,16 @@ pub enum SecretValue {
     AccessKey,
     /// Secret half of the key to a bucket.
     SecretKey,
+    /// The login to an image registry that the engine's host has.
+    RegistryLogin,
 }
 
 impl SecretValue {
-    /// Every value.
-    pub const ALL: [SecretValue; 6] = [
+    /// Those that are handed out to people.
+    pub const FOR_PEOPLE: [SecretValue; 5] = [
         SecretValue::DatabaseUri,
         SecretValue::DatabaseUser,
         SecretValue::DatabasePassword,
-        SecretValue::BucketName,
         SecretValue::AccessKey,
         SecretValue::SecretKey,
     ];

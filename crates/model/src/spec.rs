@@ -233,6 +233,9 @@ pub struct WorkloadSpec {
     pub service: String,
     /// Container image with tag.
     pub image: String,
+    /// Name of the login to the registry of the image, if it takes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry_login: Option<String>,
     /// Replicas at start.
     pub replicas: u32,
     /// Container port.

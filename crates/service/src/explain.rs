@@ -98,6 +98,7 @@ fn engine_class(error: &EngineError) -> Class {
         | EngineError::Preflight(_)
         | EngineError::LivesTooLong { .. }
         | EngineError::AccessNeedsApproval { .. }
+        | EngineError::RegistryLogin { .. }
         | EngineError::Rejected { .. } => Class::Refused,
         EngineError::Canonical(_) | EngineError::Graph(_) => Class::Internal,
         EngineError::NoEnvironment(_) => Class::NotFound,

@@ -234,6 +234,7 @@ impl Service {
             database_plan: shape.database_plan,
             block_storage_gb: shape.volume_gib,
             image: shape.image,
+            registry_login: shape.registry_login,
             domain: shape.domain,
             cert_email: shape.cert_email,
             cert_issuer: shape.cert_issuer,

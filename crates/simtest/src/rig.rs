@@ -19,6 +19,7 @@ use exokit_engine::engine::{Engine, NoWatcher, Parts};
 use exokit_engine::entropy::{Entropy, EntropyError};
 use exokit_engine::keyring::Keyring;
 use exokit_engine::propose::{ExtensionRequest, ProvisionRequest};
+use exokit_engine::registry_logins::{NoLogin, RegistryLogins};
 use exokit_engine::roster_cache::RosterCache;
 use exokit_engine::timing::Timing;
 use exokit_ledger::OperationState;
@@ -32,6 +33,7 @@ use exokit_templates::InstantiateOptions;
 use exokit_templates::{TemplateSet, prices};
 use jiff::civil::date;
 use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 
@@ -140,6 +142,20 @@ static KEYS: LazyLock<BTreeMap<PersonId, Vec<SecretKey>>> = LazyLock::new(|| {
     let people = PEOPLE.iter().enumerate();
     people.map(|(at, (name, _, number, _))| (person(name), keys(at, *number))).collect()
 });
+
+/// The registry login that engines of a rig have.
+pub const LOGIN: (&str, &str) = ("corp", r#"{"auths":{"registry.example":{"auth":"Y2FuYXJ5OmxvZ2lu"}}}"#);
+
+struct OneLogin;
+
+impl RegistryLogins for OneLogin {
+    fn read(&self, name: &str) -> Result<SecretString, NoLogin> {
+        match name == LOGIN.0 {
+            true => Ok(SecretString::from(LOGIN.1)),
+            false => Err(NoLogin { why: format!("no login {name}"), hint: "none".to_owned() }),
+        }
+    }
+}
 
 /// The keys of every engine here.
 pub(crate) fn keyring() -> Keyring {
@@ -281,6 +297,7 @@ impl Rig {
             steps_at_once: self.steps_at_once,
             watcher: Arc::new(NoWatcher),
             roster_cache: self.roster_cache.clone(),
+            registry_logins: Arc::new(OneLogin),
         })
     }
 

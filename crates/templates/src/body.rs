@@ -108,6 +108,7 @@ pub(crate) fn decode(root: &Fields<'_>, identity: Identity) -> Result<Environmen
             namespace: values::namespace(&namespace)?,
             service,
             image,
+            registry_login: None,
             replicas,
             port,
             service_port: values::port(&service_port, 1, u16::MAX)?,

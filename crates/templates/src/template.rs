@@ -86,6 +86,8 @@ pub struct InstantiateOptions {
     pub block_storage_gb: Option<u32>,
     /// Container image of the workload.
     pub image: Option<String>,
+    /// Name of the login to the registry of the image.
+    pub registry_login: Option<String>,
     /// Host name of the ingress.
     pub domain: Option<String>,
     /// Mail address for certificates.
@@ -312,6 +314,9 @@ fn override_workload(
 ) -> Result<(), InstantiateError> {
     if let Some(image) = &options.image {
         spec.workload.image = checked("image", image.clone(), values::image)?;
+    }
+    if let Some(login) = &options.registry_login {
+        spec.workload.registry_login = Some(checked("registry login", login.clone(), values::dns_label)?);
     }
     let ingress = &mut spec.workload.ingress;
     if let Some(domain) = &options.domain {

@@ -125,6 +125,9 @@ pub struct Shape {
     /// Container image of the workload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Name of a login to the registry of the image, which the engine's host has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry_login: Option<String>,
     /// Host name of the ingress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
@@ -156,6 +159,7 @@ impl Shape {
             ("database_plan", self.database_plan.is_some()),
             ("volume_gib", self.volume_gib.is_some()),
             ("image", self.image.is_some()),
+            ("registry_login", self.registry_login.is_some()),
             ("domain", self.domain.is_some()),
             ("cert_email", self.cert_email.is_some()),
             ("cert_issuer", self.cert_issuer.is_some()),

@@ -1,4 +1,5 @@
-//! Secrets with the credentials of the database and of the bucket.
+//! Secrets with the credentials of the database and of the bucket, and with the
+//! login to the registry of the image.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,11 @@ pub(crate) const DATABASE_SECRET: &str = "database-secret";
 /// Key of the secret with the credentials of the bucket.
 pub(crate) const BUCKET_SECRET: &str = "bucket-secret";
 
+/// Key of the secret with the login to the registry of the image.
+const LOGIN_SECRET: &str = "registry-login";
+
 /// Names of the secrets in the cluster.
+const LOGIN_NAME: &str = "registry-login";
 const DATABASE_NAME: &str = "db-credentials";
 const BUCKET_NAME: &str = "sos-credentials";
 
@@ -28,7 +33,8 @@ const DATABASE_NODE: &str = "database";
 const BUCKET_NODE: &str = "bucket";
 const BUCKET_KEY_NODE: &str = "bucket-key";
 
-/// Adds a secret for the database and one for the bucket, where they exist.
+/// Adds a secret for the database, one for the bucket and one for the login,
+/// where they exist.
 pub(crate) fn add(builder: &mut Builder<'_>) {
     let spec = builder.spec;
     if spec.database.is_some() {
@@ -52,13 +58,26 @@ pub(crate) fn add(builder: &mut Builder<'_>) {
         let object = describe(BUCKET_SECRET, Kind::Secret, &secret, &[]);
         builder.push(with_slots(object, &slots, vec![BUCKET_NODE, BUCKET_KEY_NODE]));
     }
+    if spec.workload.registry_login.is_some() {
+        let slots = [(".dockerconfigjson", LOGIN_SECRET, SecretValue::RegistryLogin)];
+        let type_ = Some("kubernetes.io/dockerconfigjson".to_owned());
+        let secret = Secret { type_, ..secret(spec, LOGIN_NAME, BTreeMap::new()) };
+        let object = describe(LOGIN_SECRET, Kind::Secret, &secret, &[]);
+        builder.push(with_slots(object, &slots, Vec::new()));
+    }
 }
 
 /// Keys of the secrets that the workload uses.
 pub(crate) fn used(spec: &EnvironmentSpec) -> Vec<&'static str> {
     let database = spec.database.is_some().then_some(DATABASE_SECRET);
     let bucket = spec.bucket.is_some().then_some(BUCKET_SECRET);
-    database.into_iter().chain(bucket).collect()
+    let login = spec.workload.registry_login.is_some().then_some(LOGIN_SECRET);
+    database.into_iter().chain(bucket).chain(login).collect()
+}
+
+/// The secret that the workload's image is pulled with, if it takes one.
+pub(crate) fn pulled_with(spec: &EnvironmentSpec) -> Option<&'static str> {
+    spec.workload.registry_login.is_some().then_some(LOGIN_NAME)
 }
 
 /// Environment variables with the credentials, under the names that database

@@ -6,8 +6,8 @@ use exokit_model::kind::Kind;
 use exokit_model::spec::{Quantities, ResourcesSpec};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    Affinity, Container, EnvVar, PodAffinity, PodAffinityTerm, PodSpec, PodTemplateSpec,
-    ResourceRequirements, TopologySpreadConstraint,
+    Affinity, Container, EnvVar, LocalObjectReference, PodAffinity, PodAffinityTerm, PodSpec,
+    PodTemplateSpec, ResourceRequirements, TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -74,6 +74,8 @@ pub(crate) struct DeploymentPlan {
     pub(crate) pod_annotations: BTreeMap<String, String>,
     /// Keys of the config maps, secrets and claims that its pods use.
     pub(crate) uses: Vec<&'static str>,
+    /// Name of the secret that the image is pulled with, if it takes one.
+    pub(crate) pulled_with: Option<&'static str>,
 }
 
 impl DeploymentPlan {
@@ -98,6 +100,7 @@ impl DeploymentPlan {
             annotations: BTreeMap::new(),
             pod_annotations: BTreeMap::new(),
             uses: Vec::new(),
+            pulled_with: None,
         }
     }
 
@@ -182,6 +185,9 @@ impl DeploymentPlan {
             termination_grace_period_seconds: Some(30),
             affinity: (self.placement == Placement::Together).then_some(affinity),
             topology_spread_constraints: (self.placement == Placement::Spread).then(|| vec![spread]),
+            image_pull_secrets: self
+                .pulled_with
+                .map(|name| vec![LocalObjectReference { name: name.to_owned() }]),
             containers: vec![self.container()],
             volumes: Some(self.mounts.iter().map(Mount::volume).collect()),
             ..PodSpec::default()

@@ -74,6 +74,7 @@ fn deployment(spec: &EnvironmentSpec) -> DeploymentPlan {
     plan.env = vec![variable("PORT", workload.port.to_string())];
     plan.env.extend(data_secrets::variables(spec));
     plan.uses = data_secrets::used(spec);
+    plan.pulled_with = data_secrets::pulled_with(spec);
     plan.placement = Placement::Spread;
     if observability::workload_is_grafana(spec) {
         observability::provision(spec, &mut plan, workload.port);

@@ -79,7 +79,7 @@ pub(crate) struct KubeconfigArgs {
 }
 
 fn parse_secret(text: &str) -> Result<SecretValue, String> {
-    let names: Vec<String> = SecretValue::ALL.iter().map(ToString::to_string).collect();
-    let found = SecretValue::ALL.into_iter().find(|value| value.to_string() == text);
+    let names: Vec<String> = SecretValue::FOR_PEOPLE.iter().map(ToString::to_string).collect();
+    let found = SecretValue::FOR_PEOPLE.into_iter().find(|value| value.to_string() == text);
     found.ok_or_else(|| format!("there is no such secret: use {}", names.join(", ")))
 }

@@ -220,6 +220,9 @@ pub(crate) struct ShapeArgs {
     /// Container image of the workload
     #[arg(long)]
     image: Option<String>,
+    /// Login to the registry of the image: registry-logins/NAME.json of the engine's state directory
+    #[arg(long, value_name = "NAME")]
+    registry_login: Option<String>,
     /// Host name of the ingress
     #[arg(long)]
     domain: Option<String>,

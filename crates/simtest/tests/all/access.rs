@@ -74,7 +74,7 @@ async fn a_reading_is_recorded_and_the_secrets_are_not() {
     let life = Life::new(3).await;
     let granted = life.grant(&life.request(&SECRETS, RequesterProof::Bearer)).await.unwrap();
     let Granted::Secrets(found) = granted else { panic!("{granted:?}") };
-    assert_eq!(found.keys().copied().collect::<Vec<_>>(), SecretValue::ALL);
+    assert_eq!(found.keys().copied().collect::<Vec<_>>(), SecretValue::FOR_PEOPLE);
     let one = Access::Secrets { values: [SecretValue::DatabasePassword].into() };
     let granted = life.grant(&life.request(&one, RequesterProof::Local)).await.unwrap();
     let Granted::Secrets(again) = granted else { panic!("{granted:?}") };

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use data_encoding::BASE64;
 use exokit_kube_sim::User;
 use exokit_model::kind::Kind as ModelKind;
 use exokit_model::phase::Phase;
@@ -62,6 +63,31 @@ async fn drift_names_each_field_that_somebody_changed_in_the_cluster() {
     let teardown = setup::approved_teardown(&rig, &state).await.unwrap();
     assert_eq!(rig.engine().run(&teardown.operation).await.unwrap(), Phase::Succeeded);
     assert_eq!(oracle::leftovers(&rig), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn an_image_of_a_private_registry_is_pulled_with_a_login_that_is_recorded_nowhere() {
+    let rig = rig(Config::default()).await;
+    let mut request = exokit_simtest::rig::request(2);
+    request.spec.workload.registry_login = Some("none".to_owned());
+    let refused = rig.engine().plan_provision(request.clone(), None).await.unwrap_err();
+    assert!(refused.to_string().contains("registry login none"), "{refused}");
+    let (name, login) = exokit_simtest::rig::LOGIN;
+    request.spec.workload.registry_login = Some(name.to_owned());
+    let state = setup::approved(&rig, request).await.unwrap();
+    assert_eq!(rig.engine().run(&state.operation).await.unwrap(), Phase::Succeeded);
+    let secret = rig.cloud(|world| {
+        let mut objects = world.objects_in_clusters();
+        objects.find(|object| object["metadata"]["name"] == "registry-login").unwrap().clone()
+    });
+    assert_eq!(secret["type"], "kubernetes.io/dockerconfigjson");
+    let stored = secret["data"][".dockerconfigjson"].as_str().unwrap();
+    assert_eq!(BASE64.decode(stored.as_bytes()).unwrap(), login.as_bytes());
+    let ledger = serde_json::to_string(&rig.ledger.durable()).unwrap();
+    assert!(ledger.contains("registry-login") && !ledger.contains("Y2FuYXJ5OmxvZ2lu"));
+    let drift = rig.engine().drift(&state.plan.environment).await.unwrap();
+    assert_eq!(drift.differences, []);
+    assert_eq!(oracle::judge(&rig), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]

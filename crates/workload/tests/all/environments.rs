@@ -107,6 +107,9 @@ pub(crate) fn all() -> Vec<Environment> {
     all.push(changed("T7 certified", "T7", certified));
     all.push(changed("T5 certified", "T5", certified));
     all.push(changed("T7 hardened", "T7", |spec| spec.hardened = true));
+    all.push(changed("T2 of a private registry", "T2", |spec| {
+        spec.workload.registry_login = Some("corp".to_owned());
+    }));
     all.push(changed("T7 observed", "T7", |spec| spec.observability = true));
     all.push(changed("T7 observed and hardened", "T7", |spec| {
         spec.observability = true;

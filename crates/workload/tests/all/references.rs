@@ -21,6 +21,9 @@ fn what_pods_use_is_there_and_comes_first() {
         for deployment in environment.of(Kind::Deployment) {
             let spec = &pod(deployment)["spec"];
             needs(&environment, deployment, Kind::ServiceAccount, &spec["serviceAccountName"]);
+            for secret in list(&spec["imagePullSecrets"]) {
+                needs(&environment, deployment, Kind::Secret, &secret["name"]);
+            }
             for volume in list(&spec["volumes"]) {
                 if let Some(source) = volume.get("configMap") {
                     needs(&environment, deployment, Kind::ConfigMap, &source["name"]);
