@@ -24,6 +24,7 @@ use exokit_model::graph::{Node, Presence};
 use exokit_model::ids::{NodeKey, ResourceId};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::request::ConcreteRequest;
+use exokit_mutant::{Mutant, planted};
 use jiff::Timestamp;
 
 use crate::held_lease::ClockReading;
@@ -120,7 +121,7 @@ pub(crate) async fn send(
     let client = &run.engine.parts().client;
     run.record(intent).await?;
     let deadline = run.lease().until(&ClockReading::at(run.engine.now()));
-    if expires > deadline {
+    if expires > deadline && !planted(Mutant::OutliveLeaseInside) {
         let operation = request.operation.clone();
         let why = NotSent::OutlivesPermit { expires, deadline };
         return Ok(Err(MutationError::NotSent { operation, why }));

@@ -23,16 +23,6 @@ impl World {
         &self.effects
     }
 
-    /// The secrets of all API keys and the passwords of all databases, for tests
-    /// that look for them where they must not be.
-    pub fn secrets(&self) -> Vec<String> {
-        let keys = self.keys.values().map(|key| key.secret.clone());
-        let users = self.all(Kind::DbaasService).into_iter().flat_map(|service| service.hidden.values());
-        let passwords =
-            users.filter_map(|user| user.split_once(' ')).map(|(_, password)| password.to_owned());
-        keys.chain(passwords).collect()
-    }
-
     /// Everything that exists, except what every organisation has: the root
     /// key, the default and the public security groups, the owner role.
     pub fn live(&self) -> Vec<LiveResource> {

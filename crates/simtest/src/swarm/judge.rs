@@ -60,7 +60,7 @@ pub(super) fn judge(simulation: &Simulation) -> Vec<String> {
     wrong.extend(case.rolled_back_is_empty());
     wrong.extend(case.rejected_did_nothing());
     wrong.extend(case.calls_are_within_the_budget(simulation.rig.budget_per_second));
-    wrong.extend(case.no_secret_is_in_the_ledger(&simulation.secrets()));
+    wrong.extend(case.no_secret_is_in_the_ledger());
     wrong
 }
 
@@ -417,15 +417,20 @@ impl Case<'_> {
     }
 
     /// Invariant 23.
-    fn no_secret_is_in_the_ledger(&self, secrets: &[String]) -> Vec<String> {
+    fn no_secret_is_in_the_ledger(&self) -> Vec<String> {
         let text = match serde_json::to_string(&self.records) {
             Ok(text) => text,
             Err(error) => return vec![format!("I23 the ledger cannot be searched: {error}")],
         };
-        let found = secrets.iter().filter(|secret| text.contains(secret.as_str())).count();
+        let keys = PRIVATE_KEY.iter().map(|text| (*text).to_owned());
+        let secrets = self.witness.secrets.iter().cloned().chain(keys);
+        let found = secrets.filter(|secret| text.contains(secret)).count();
         (found > 0).then(|| format!("I23 {found} secrets are in the ledger")).into_iter().collect()
     }
 }
+
+/// How a private key begins in PEM, and in base64 of PEM as a kubeconfig has it.
+const PRIVATE_KEY: [&str; 2] = ["PRIVATE KEY-----", "LS0tLS1CRUdJTiBQUklWQVRF"];
 
 /// Longest time for which a change is signed. The signature counts in whole
 /// seconds.

@@ -564,11 +564,6 @@ impl Simulation {
         }
     }
 
-    /// The secrets that the cloud gave away and those that it was given.
-    pub(super) fn secrets(&self) -> Vec<String> {
-        self.rig.cloud(World::secrets)
-    }
-
     /// Counts keys that were replaced because their secret was lost.
     pub(super) fn note_lost_secrets(&self) {
         for record in self.records() {

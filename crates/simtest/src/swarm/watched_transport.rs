@@ -7,10 +7,14 @@ use bytes::Bytes;
 use exokit_cloud::transport::{Transport, TransportError};
 use exokit_sim::SharedWorld;
 use http::{Method, Request, Response};
+use serde::Deserialize;
 
 use crate::rig;
 
 use super::witness::{Sent, Witness, request_digest};
+
+/// Longest reply that is made for a secret.
+const REVEALED_BYTES_MAX: usize = 2048;
 
 /// A watched transport to a simulated cloud.
 #[must_use]
@@ -40,7 +44,25 @@ async fn send(
     }
     let reply = rig::send(world.clone(), request).await;
     witness.note_cloud(world);
+    if let Ok(reply) = &reply {
+        witness.lock().secrets.extend(secrets_in(reply.body()));
+    }
     reply
+}
+
+/// The secrets in a reply that is made for one: the secret of an API key, or
+/// the password of a database.
+fn secrets_in(reply: &[u8]) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Revealed {
+        secret: Option<String>,
+        password: Option<String>,
+    }
+    if reply.len() > REVEALED_BYTES_MAX {
+        return Vec::new();
+    }
+    let Ok(Revealed { secret, password }) = serde_json::from_slice(reply) else { return Vec::new() };
+    secret.into_iter().chain(password).collect()
 }
 
 /// A change leaves: what was acknowledged as durable at that moment?

@@ -2,7 +2,7 @@
 //! what was acknowledged and sent, the orders for the disk, and the table of
 //! effects.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -68,6 +68,8 @@ pub(super) struct Inner {
     pub(super) stopped: bool,
     /// Records that the ledger refused because they cannot follow.
     pub(super) illegal_records: Vec<String>,
+    /// Secrets that the cloud told, of resources that are gone as well.
+    pub(super) secrets: BTreeSet<String>,
     leases: BTreeMap<(OperationId, u64), i64>,
     world_effects: BTreeMap<String, u64>,
     journal_seen: usize,
