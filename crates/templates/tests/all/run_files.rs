@@ -114,14 +114,26 @@ fn values_are_read_as_the_kit_meant_them() {
     check("sks_level: pro", |run| run.spec.cluster.level.to_string(), "pro");
 }
 
+#[track_caller]
+fn check_refused(yaml: &str, expected: &str, hint: &str) {
+    let error = decode(yaml, false).unwrap_err();
+    assert!(error.to_string().contains(expected), "{yaml:?}: {error}");
+    assert!(error.hint().contains(hint), "{yaml:?}: {}", error.hint());
+}
+
+#[test]
+fn what_would_harm_or_miss_the_cluster_is_refused() {
+    for of_the_cluster in ["default", "kube-system"] {
+        let yaml = format!("project_name: p\nk8s_namespace: {of_the_cluster}");
+        check_refused(&yaml, "run.yaml:2:16: k8s_namespace: ", "name of its own");
+    }
+    let issuer = "project_name: p\ningress: {enabled: true, cert_issuer: corp}";
+    check_refused(issuer, "an issuer takes a domain and `tls: true`", "add them");
+}
+
 #[test]
 fn what_cannot_be_used_is_refused_at_its_place() {
-    #[track_caller]
-    fn check(yaml: &str, expected: &str, hint: &str) {
-        let error = decode(yaml, false).unwrap_err();
-        assert!(error.to_string().contains(expected), "{yaml:?}: {error}");
-        assert!(error.hint().contains(hint), "{yaml:?}: {}", error.hint());
-    }
+    let check = check_refused;
     check("{}", "project_name: this key is missing", "state it");
     check("[]", "expected a mapping, found a list", "project_name");
     check("", "expected a mapping, found nothing", "project_name");
@@ -143,12 +155,6 @@ fn what_cannot_be_used_is_refused_at_its_place() {
         "run.yaml:2:18: database.type: mysql is refused: no template offers it",
         "pg or valkey",
     );
-    for of_the_cluster in ["default", "kube-system"] {
-        let yaml = format!("project_name: p\nk8s_namespace: {of_the_cluster}");
-        check(&yaml, "run.yaml:2:16: k8s_namespace: ", "name of its own");
-    }
-    let issuer = "project_name: p\ningress: {enabled: true, cert_issuer: corp}";
-    check(issuer, "an issuer takes a domain and `tls: true`", "add them");
     check("project_name: p\ndatabase: {enabled: true}", "database.type: this key is missing", "state it");
     check(
         "project_name: p\nnode_count: two",
