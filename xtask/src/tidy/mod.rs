@@ -6,6 +6,7 @@
 mod circles;
 mod docs;
 mod edges;
+mod images;
 mod length;
 mod purity;
 mod ratchet;
@@ -63,6 +64,7 @@ fn findings(repo: &Repo) -> Outcome<Vec<Finding>> {
     let mut found = edges::check(&edges::of(&repo.metadata));
     found.extend(purity::check(repo)?);
     found.extend(words::check(&sources));
+    found.extend(images::check(&sources));
     found.extend(circles::check(&sources));
     found.extend(ratchet.check(&length::measure(&sources)));
     found.extend(docs::check(repo)?);
