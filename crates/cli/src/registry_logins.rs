@@ -41,7 +41,7 @@ fn check(path: &Path, text: SecretString) -> Result<SecretString, NoLogin> {
     match config.auths.values().any(has_login) {
         true => Ok(text),
         // A credential helper keeps them elsewhere.
-        false => Err(refused(path, &"it holds no login, perhaps because a credential helper has them")),
+        false => Err(refused(path, &"it has no login with `auth`; a credential helper may store them")),
     }
 }
 

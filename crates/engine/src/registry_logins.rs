@@ -1,5 +1,5 @@
-//! Logins to image registries. Whoever runs the engine keeps them on its host;
-//! plans name them, and the engine reads them when it makes a Secret of one.
+//! Logins to image registries. The operator keeps them on the engine's host. A
+//! plan names one, and the engine reads it when it makes the Secret.
 
 use secrecy::SecretString;
 

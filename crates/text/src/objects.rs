@@ -68,7 +68,7 @@ fn images(objects: &[(&Node, &Value)]) -> String {
     images.sort_unstable();
     images.dedup();
     let rows = images.into_iter().map(|image| {
-        let (name, digest) = image.split_once('@').unwrap_or((image, "none: the tag may move"));
+        let (name, digest) = image.split_once('@').unwrap_or((image, "none (the tag may move)"));
         [format!("  {name}"), digest.to_owned()]
     });
     format!("\n{}", table(["  IMAGE", "DIGEST"], rows))
@@ -88,7 +88,7 @@ fn secrets(objects: &[(&Node, &Value)]) -> String {
         return String::new();
     }
     format!(
-        "\nFilled in when it runs, and recorded nowhere\n{}",
+        "\nFilled in at run time and never recorded\n{}",
         table(["  SECRET", "FIELD", "VALUE", "OF"], rows)
     )
 }

@@ -48,7 +48,7 @@ fn additions(added: &ClusterAdditions) -> String {
         more => format!("  and {more} more\n"),
     };
     let rows = table(["  KIND", "NAMESPACE", "NAME"], rows);
-    format!("Users of the cluster added this, and it goes too\n{rows}{more}")
+    format!("Users of the cluster added these objects; they are deleted too\n{rows}{more}")
 }
 
 /// Formats what a plan does to which environment, in one line.

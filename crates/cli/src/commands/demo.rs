@@ -81,7 +81,7 @@ const BEGINNING: &[Step] = &[
     step("Now it runs, as fast as the cloud allows.", &["watch", "store", "--as", "dana"], Exit::Done),
     step("How is it reached?", &["outputs", NAME], Exit::Done),
     step(
-        "A kubeconfig that ends by itself, for one who looks and reads no secrets.",
+        "Get a kubeconfig: read-only, without secrets, valid for ten minutes.",
         &["kubeconfig", NAME, "--ttl", "10m", "--merge"],
         Exit::Done,
     ),
