@@ -60,6 +60,34 @@ fn a_plan_can_be_read_by_people() {
 }
 
 #[test]
+fn objects_of_a_plan_are_grouped_by_application_with_their_images_and_secrets() {
+    let place = Place::new();
+    let plan = ["plan", "T7", "--name", "big", "--registry-login", "corp"];
+    let refused = place.expect(1, &plan);
+    assert!(refused.err.contains("registry-logins/corp.json"), "{}", refused.err);
+    std::fs::create_dir(place.path("registry-logins")).unwrap();
+    let login = r#"{"auths":{"registry.example":{"auth":"ZGFuYTpodW50ZXIy"}}}"#;
+    std::fs::write(place.path("registry-logins/corp.json"), login).unwrap();
+    let text = place.expect(0, &plan).out;
+    let (table, objects) = text.split_once("Makes 23 objects in the cluster").expect(&text);
+    let (objects, order) = objects.split_once("Order, done after").expect(objects);
+    assert!(table.contains("nodepool") && !table.contains("deployment") && order.contains("workload"));
+    let groups: Vec<&str> = objects
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter_map(|line| line.split(' ').next().filter(|group| !group.is_empty()))
+        .collect();
+    assert_eq!(groups[..4], ["APP", "all", "exokit-traefik", "stargate-full"], "{objects}");
+    for part in ["docker.io/library/traefik:v", "sha256:", "hello-app:1.0", "none (the tag may move)"] {
+        assert!(objects.contains(part), "{part}: {objects}");
+    }
+    for part in [".dockerconfigjson", "registry-login", "database-password", "secret-key"] {
+        assert!(objects.contains(part), "{part}: {objects}");
+    }
+    assert!(!text.contains("ZGFuYTpodW50ZXIy"));
+}
+
+#[test]
 fn every_run_file_names_its_template_and_reports_corrections() {
     let place = Place::new();
     for number in 1..=7 {
