@@ -366,6 +366,9 @@ def normalised(value, numbers, field=""):
         return [normalised(each, numbers) for each in value]
     if field in ("predicted_seconds", "critical_path_seconds"):
         return "<seconds>"
+    # Of all environments of the account, which come and go meanwhile.
+    if field == "listed":
+        return "<count>"
     if not isinstance(value, str):
         return value
     if field == "plan" and value.startswith("{"):
