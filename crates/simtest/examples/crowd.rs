@@ -33,7 +33,7 @@ struct Args {
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=7))]
     template: u16,
     /// API budgets in requests per second, with bursts of as many, ascending.
-    #[arg(long, value_delimiter = ',', default_values_t = [400, 800, 1200, 1600, 2000])]
+    #[arg(long, value_delimiter = ',', default_values_t = [400, 800])]
     budgets: Vec<u32>,
     /// Most time of the slowest, in its critical paths.
     #[arg(long, default_value_t = 1.10)]
