@@ -1,0 +1,32 @@
+//! Checks of an environment against what its template promised.
+//!
+//! The expectation of each check comes from the approved description of the
+//! environment, the observation from cloud, cluster and ledger. Neither comes
+//! from the requests that made the environment, so a mistake in those is found.
+//!
+//! # Guarantees
+//! - Every check compares two texts that are formatted by the same function, one
+//!   from the expectation and one from the observation. No check passes without
+//!   an observation.
+//! - The same description and evidence give the same checks.
+#![forbid(unsafe_code)]
+
+mod check;
+mod evidence;
+mod pods;
+mod template_checks;
+mod universal_checks;
+
+pub use check::Check;
+pub use evidence::{BucketEvidence, Evidence, ProvisionEvidence};
+
+use exokit_model::spec::EnvironmentSpec;
+
+/// All checks of an environment: U01 to U10, and one for each promise of its
+/// template.
+#[must_use]
+pub fn checks(spec: &EnvironmentSpec, evidence: &Evidence) -> Vec<Check> {
+    let mut checks = universal_checks::checks(spec, evidence);
+    checks.extend(template_checks::checks(spec, evidence));
+    checks
+}
