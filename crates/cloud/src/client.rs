@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use exokit_model::ids::Zone;
+use exokit_model::ids::{ResourceId, Zone};
 use jiff::Timestamp;
 use tower::ServiceExt;
 use tracing::Instrument as _;
@@ -21,7 +21,7 @@ use crate::cluster_identity::ClusterIdentity;
 use crate::config::CloudConfig;
 use crate::endpoint::Endpoints;
 use crate::outcome::{CallError, Fault};
-use crate::reply::{Reply, message, retry_after};
+use crate::reply::{DecodeError, Reply, message, retry_after};
 use crate::request::{RequestError, api_request, storage_request};
 use crate::signing::Credentials;
 use crate::span;
@@ -142,6 +142,17 @@ impl Client {
         let call = storage::call("head-bucket", rusty_s3::Method::Head, path.to_owned());
         self.read_storage(zone, &call).await?;
         Ok(Reply::empty(call.operation))
+    }
+
+    /// Whether everyone has a right on a bucket, by its access control list.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn is_public_bucket(&self, zone: &Zone, bucket: &ResourceId) -> Result<bool, CallError> {
+        let call = storage::get_acl(bucket);
+        let reply = self.read_storage(zone, &call).await?;
+        let unreadable = |why| DecodeError { operation: call.operation.to_owned(), why };
+        Ok(storage::parse_is_public(reply.body()).map_err(unreadable)?)
     }
 
     /// One reading call to object storage.

@@ -217,7 +217,33 @@ enum Document {
     ListVersionsResult(Listing),
     ListMultipartUploadsResult(Listing),
     DeleteResult(DeleteResult),
+    AccessControlPolicy(AccessControlPolicy),
     Error(Failure),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AccessControlPolicy {
+    access_control_list: AccessControlList,
+}
+
+#[derive(Deserialize)]
+struct AccessControlList {
+    #[serde(rename = "Grant", default)]
+    grants: Vec<Grant>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Grant {
+    grantee: Grantee,
+}
+
+#[derive(Deserialize)]
+struct Grantee {
+    /// The name of a group. A person has an id instead.
+    #[serde(rename = "URI", default)]
+    group: Option<String>,
 }
 
 /// The elements of a list, in any order.
@@ -271,6 +297,24 @@ pub(crate) fn parse_versions(body: &[u8]) -> Result<Page<ObjectVersion>, String>
         return Err(other_document());
     };
     listing.page(|element| if let ListElement::Version(version) = element { Some(version) } else { None })
+}
+
+/// The groups of everyone, by the ends of their names: with an account, and
+/// without.
+const EVERYONE: [&str; 2] = ["/AllUsers", "/AuthenticatedUsers"];
+
+/// Reads the access control list of a bucket.
+pub(crate) fn get_acl(bucket: &ResourceId) -> Call {
+    call("get-bucket-acl", S3Method::Get, format!("/{bucket}?acl="))
+}
+
+/// Decodes an access control list: whether it gives everyone a right.
+pub(crate) fn parse_is_public(body: &[u8]) -> Result<bool, String> {
+    let Document::AccessControlPolicy(policy) = decode(body)? else {
+        return Err(other_document());
+    };
+    let groups = policy.access_control_list.grants.into_iter().filter_map(|grant| grant.grantee.group);
+    Ok(groups.into_iter().any(|group| EVERYONE.iter().any(|everyone| group.ends_with(everyone))))
 }
 
 /// Decodes a page of unfinished uploads.

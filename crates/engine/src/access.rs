@@ -277,7 +277,7 @@ fn check_terms(access: &Access) -> Result<(), EngineError> {
 }
 
 /// The secrets of an environment's resources, each once.
-fn slots(provision: &OperationState) -> impl Iterator<Item = SecretSlot> {
+pub(crate) fn slots(provision: &OperationState) -> impl Iterator<Item = SecretSlot> {
     provision.plan.graph.nodes().iter().flat_map(|node| {
         let values: &[SecretValue] = match node.kind {
             Kind::DbaasPg | Kind::DbaasValkey => {

@@ -36,4 +36,5 @@ mod steps;
 mod survey;
 pub mod sweep;
 pub mod timing;
+pub mod verify;
 pub mod vote;

@@ -14,6 +14,9 @@ use exokit_model::kind::Kind;
 use exokit_model::request::Api;
 use serde_json::Value;
 
+/// The most pages of one list.
+const ITEM_PAGES_MAX: usize = 100;
+
 /// Why something could not be observed.
 #[derive(Debug, thiserror::Error)]
 #[error("reading {what} in {zone}")]
@@ -70,6 +73,34 @@ impl ObserveError {
             _ => None,
         }
     }
+}
+
+/// Every item of a list inside a cluster, page by page.
+///
+/// # Errors
+/// When it cannot be read, or has more pages than any environment.
+pub(crate) async fn all_items(
+    client: &Client,
+    access: &ClusterAccess,
+    (operation, path): (&'static str, &str),
+    cluster: &ResourceId,
+    zone: &Zone,
+) -> Result<Vec<Value>, ObserveError> {
+    let unreadable = |source| ObserveError::decode(operation, zone, source);
+    let mut found = Vec::new();
+    let mut from: Option<String> = None;
+    for _ in 0..ITEM_PAGES_MAX {
+        let read = exokit_kinds::kubernetes::page(operation, path, cluster, from.as_deref());
+        let reply = client.read_cluster(access, operation, &read.path).await;
+        let reply = reply.map_err(|source| ObserveError::cluster(operation, zone, source))?;
+        let (items, next) = exokit_kinds::kubernetes::parse_page(reply.value()).map_err(unreadable)?;
+        found.extend_from_slice(items);
+        from = next;
+        if from.is_none() {
+            return Ok(found);
+        }
+    }
+    Err(unreadable(DecodeError { field: "metadata.continue".to_owned() }))
 }
 
 /// How a cloud operation stands.

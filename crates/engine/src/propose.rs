@@ -269,6 +269,20 @@ impl Engine {
         if planted(Mutant::NoDiscovery) {
             return Ok(Vec::new());
         }
+        let found = self.made_by_controllers(environment, additions, zone).await?;
+        let described =
+            |found: Observed| Discovered { kind: found.kind, id: found.id, name: found.name.into() };
+        Ok(found.into_iter().map(described).collect())
+    }
+
+    /// Volumes, snapshots and load balancers that hang on an environment's nodepool
+    /// or on objects in its cluster.
+    pub(crate) async fn made_by_controllers(
+        &self,
+        environment: &EnvironmentState,
+        additions: &ClusterAdditions,
+        zone: &Zone,
+    ) -> Result<Vec<Observed>, EngineError> {
         let recorded = environment.recorded();
         let known = recorded.iter().map(|recorded| &recorded.id).chain(environment.doomed());
         let known = known.chain(additions.objects.iter().map(|object| &object.id));
@@ -284,13 +298,12 @@ impl Engine {
                 found.iter().filter(|found| belongings.include(found)).map(|found| found.id.to_string()),
             );
         }
-        let mut discovered = Vec::new();
+        let mut made = Vec::new();
         for kind in [Kind::BlockVolume, Kind::BlockSnapshot, Kind::LoadBalancer] {
             let found = self.observed(kind, zone).await?;
-            let ours = found.into_iter().filter(|found| ids.contains(found.id.as_str()));
-            discovered.extend(ours.map(|found| Discovered { kind, id: found.id, name: found.name.into() }));
+            made.extend(found.into_iter().filter(|found| ids.contains(found.id.as_str())));
         }
-        Ok(discovered)
+        Ok(made)
     }
 
     async fn observed(&self, kind: Kind, zone: &Zone) -> Result<Vec<Observed>, EngineError> {

@@ -119,12 +119,17 @@ pub fn get(node: &Node, cluster: &ResourceId) -> Option<Read> {
 /// that the page before it named; `cluster` is the id of the cluster.
 #[must_use]
 pub fn list(kind: Kind, cluster: &ResourceId, from: Option<&str>) -> Read {
+    page(crate::of(kind).operations[0], &collection(kind, None), cluster, from)
+}
+
+/// The request that reads a page of the list at a path of the API server.
+#[must_use]
+pub fn page(operation: &'static str, path: &str, cluster: &ResourceId, from: Option<&str>) -> Read {
     let params =
         ListParams { limit: Some(PAGE), continue_token: from.map(str::to_owned), ..ListParams::default() };
     // Without a selector nothing in it can be refused.
-    let uri = Request::new(collection(kind, None)).list(&params).map(|request| request.uri().to_string());
-    let uri = uri.unwrap_or_else(|_| collection(kind, None));
-    let operation = crate::of(kind).operations[0];
+    let uri = Request::new(path).list(&params).map(|request| request.uri().to_string());
+    let uri = uri.unwrap_or_else(|_| path.to_owned());
     Read { operation, api: Api::Kubernetes, path: format!("/{cluster}{uri}") }
 }
 
@@ -133,9 +138,18 @@ pub fn list(kind: Kind, cluster: &ResourceId, from: Option<&str>) -> Read {
 /// # Errors
 /// When the reply is not what the API promises.
 pub fn parse_list(kind: Kind, body: &Value) -> Result<(Vec<Observed>, Option<String>), DecodeError> {
+    let (items, next) = parse_page(body)?;
+    let objects = items.iter().map(|raw| crate::of(kind).parse_object(raw));
+    Ok((objects.collect::<Result<_, _>>()?, next))
+}
+
+/// Reads the reply to [`page`], and where the next page begins.
+///
+/// # Errors
+/// When the reply is not what the API promises.
+pub fn parse_page(body: &Value) -> Result<(&[Value], Option<String>), DecodeError> {
     let next = body.pointer("/metadata/continue").and_then(Value::as_str).filter(|next| !next.is_empty());
-    let objects = crate::decode::array(body, "items")?.iter().map(|raw| crate::of(kind).parse_object(raw));
-    Ok((objects.collect::<Result<_, _>>()?, next.map(str::to_owned)))
+    Ok((crate::decode::array(body, "items")?, next.map(str::to_owned)))
 }
 
 /// The path of all objects of a kind, of a namespace or of all of them.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use exokit_model::cost::ApprovalLevel;
-use exokit_model::ids::TemplateId;
 use serde_json::Value;
 
 /// Everything that was observed. Documents are as cloud and cluster gave them; a
@@ -39,12 +38,8 @@ pub struct Evidence {
 pub struct ProvisionEvidence {
     /// Whether the operation succeeded.
     pub succeeded: bool,
-    /// The template.
-    pub template: Option<TemplateId>,
-    /// The level at which it was approved, and the level that its template has.
-    pub levels: Option<(ApprovalLevel, ApprovalLevel)>,
-    /// Persons who approved it.
-    pub approvals: usize,
+    /// The level for which its votes verified when it began, if they did.
+    pub approved_level: Option<ApprovalLevel>,
     /// Names of its secrets that stand in a record of the ledger.
     pub secrets_in_ledger: Vec<String>,
 }

@@ -20,13 +20,14 @@ mod universal_checks;
 pub use check::Check;
 pub use evidence::{BucketEvidence, Evidence, ProvisionEvidence};
 
+use exokit_model::cost::ApprovalLevel;
 use exokit_model::spec::EnvironmentSpec;
 
 /// All checks of an environment: U01 to U10, and one for each promise of its
-/// template.
+/// template, whose approval level is `default_level`.
 #[must_use]
-pub fn checks(spec: &EnvironmentSpec, evidence: &Evidence) -> Vec<Check> {
+pub fn checks(spec: &EnvironmentSpec, default_level: ApprovalLevel, evidence: &Evidence) -> Vec<Check> {
     let mut checks = universal_checks::checks(spec, evidence);
-    checks.extend(template_checks::checks(spec, evidence));
+    checks.extend(template_checks::checks(spec, default_level, evidence));
     checks
 }

@@ -17,7 +17,11 @@ const HINT: &str = "`exokit drift` shows what else differs";
 /// Applications that a template with observability runs.
 const OBSERVABILITY: [&str; 3] = ["alloy", "loki", "prometheus"];
 
-pub(crate) fn checks(spec: &EnvironmentSpec, evidence: &Evidence) -> Vec<Check> {
+pub(crate) fn checks(
+    spec: &EnvironmentSpec,
+    default_level: ApprovalLevel,
+    evidence: &Evidence,
+) -> Vec<Check> {
     let rows = [
         ("nodes in the nodepool", nodes(spec), seen_nodes(evidence)),
         ("local disk of the nodes", format!("{} GiB", spec.nodes.disk_gb), seen_disk(evidence)),
@@ -33,7 +37,7 @@ pub(crate) fn checks(spec: &EnvironmentSpec, evidence: &Evidence) -> Vec<Check> 
         ("the disruption budget", budget(spec), seen_budget(spec, evidence)),
         ("load balancer, ingress and TLS", entry(spec), seen_entry(spec, evidence)),
         ("agents, clearance and observability", special(spec), seen_special(evidence)),
-        ("approval", "as its template demands".to_owned(), seen_approval(evidence)),
+        ("approval", approval(default_level), seen_approval(default_level, evidence)),
         ("ports that are open to the world", exposure(spec), seen_exposure(evidence)),
         ("rights to change the namespace", "exokit-editors: edit".to_owned(), seen_rights(spec, evidence)),
         ("isolation of the pods", isolation(spec), seen_isolation(spec, evidence)),
@@ -294,14 +298,16 @@ fn seen_special(evidence: &Evidence) -> String {
     listed(labels.chain(running).collect())
 }
 
-fn seen_approval(evidence: &Evidence) -> String {
-    let provision = &evidence.provision;
-    let Some((approved, default)) = provision.levels else { return "not recorded".to_owned() };
-    let enough = |level: ApprovalLevel| provision.approvals >= level.persons();
-    match approved >= default && enough(approved) {
-        true => "as its template demands".to_owned(),
-        false => format!("level {approved} of {default}, by {} persons", provision.approvals),
+fn seen_approval(default: ApprovalLevel, evidence: &Evidence) -> String {
+    match evidence.provision.approved_level {
+        Some(level) if level >= default => approval(default),
+        Some(level) => format!("level {level}"),
+        None => "the votes do not verify".to_owned(),
     }
+}
+
+fn approval(default: ApprovalLevel) -> String {
+    format!("level {default} or higher")
 }
 
 fn exposure(spec: &EnvironmentSpec) -> String {
