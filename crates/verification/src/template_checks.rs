@@ -352,32 +352,44 @@ fn seen_rights(spec: &EnvironmentSpec, evidence: &Evidence) -> String {
 }
 
 fn isolation(spec: &EnvironmentSpec) -> String {
-    let base = "all traffic denied by default, no service account token";
-    if spec.hardened { format!("{base}, read-only root") } else { base.to_owned() }
+    match spec.hardened {
+        true => "denied by default: egress and ingress; no service account token; read-only root".to_owned(),
+        false => "denied by default: ingress; no service account token".to_owned(),
+    }
 }
 
 fn seen_isolation(spec: &EnvironmentSpec, evidence: &Evidence) -> String {
-    let denies_all = evidence.of_kind("NetworkPolicy").into_iter().any(|policy| {
-        let types = list(policy, "/spec/policyTypes");
-        let both = ["Ingress", "Egress"].iter().all(|wanted| types.iter().any(|found| found == wanted));
-        let selects_all = policy["spec"]["podSelector"].as_object().is_some_and(serde_json::Map::is_empty);
-        let has_rules = !list(policy, "/spec/ingress").is_empty() || !list(policy, "/spec/egress").is_empty();
-        both && selects_all && !has_rules
-    });
+    let policies = evidence.of_kind("NetworkPolicy");
+    let denied: Vec<&str> = [("Egress", "egress"), ("Ingress", "ingress")]
+        .into_iter()
+        .filter(|(type_, rules)| policies.iter().any(|policy| denies_all(policy, type_, rules)))
+        .map(|(_, rules)| rules)
+        .collect();
+    // Stricter than promised is as promised.
+    let denied = match (spec.hardened, denied.as_slice()) {
+        (_, []) => "nothing".to_owned(),
+        (false, denied) if denied.contains(&"ingress") => "ingress".to_owned(),
+        _ => denied.join(" and "),
+    };
     let pod = evidence
         .object("Deployment", &spec.workload.service)
         .and_then(|found| found.pointer("/spec/template/spec"));
-    let no_token = pod.is_some_and(|pod| pod["automountServiceAccountToken"] == false);
-    let read_only = pod.is_some_and(|pod| {
-        let containers = list(pod, "/containers");
-        let all = |container: &Value| container["securityContext"]["readOnlyRootFilesystem"] == true;
-        !containers.is_empty() && containers.iter().all(all)
-    });
-    let parts = [
-        if denies_all { "all traffic denied by default" } else { "traffic not denied by default" },
-        if no_token { "no service account token" } else { "a service account token" },
-        if read_only { "read-only root" } else { "writable root" },
-    ];
-    let shown = if spec.hardened { &parts[..] } else { &parts[..2] };
-    shown.join(", ")
+    let has_token = pod.is_none_or(|pod| pod["automountServiceAccountToken"] != false);
+    let is_read_only = |container: &Value| container["securityContext"]["readOnlyRootFilesystem"] == true;
+    let containers = pod.map_or(&[][..], |pod| list(pod, "/containers"));
+    let token = if has_token { "a service account token" } else { "no service account token" };
+    let shown = format!("denied by default: {denied}; {token}");
+    match (spec.hardened, !containers.is_empty() && containers.iter().all(is_read_only)) {
+        (false, _) => shown,
+        (true, true) => format!("{shown}; read-only root"),
+        (true, false) => format!("{shown}; writable root"),
+    }
+}
+
+/// Whether a policy denies all traffic of a direction to or from all pods.
+fn denies_all(policy: &Value, type_: &str, rules: &str) -> bool {
+    let spec = &policy["spec"];
+    list(spec, "/policyTypes").iter().any(|found| found == type_)
+        && spec["podSelector"].as_object().is_none_or(serde_json::Map::is_empty)
+        && list(spec, &format!("/{rules}")).is_empty()
 }

@@ -18,6 +18,7 @@ mod step_limit;
 mod steps;
 mod swarm;
 mod torn;
+mod verify;
 mod workload;
 
 /// The work is made of small allocations; the product keeps the system's.
