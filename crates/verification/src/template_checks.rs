@@ -51,16 +51,11 @@ pub(crate) fn checks(
 }
 
 fn nodes(spec: &EnvironmentSpec) -> String {
-    format!("{} of {}.{}", spec.nodes.count, spec.nodes.family, spec.nodes.size)
+    spec.nodes.count.to_string()
 }
 
 fn seen_nodes(evidence: &Evidence) -> String {
-    let shown = evidence.nodepools.iter().map(|pool| {
-        let id = text(pool, "/instance-type/id");
-        let type_ = evidence.instance_types.get(id).map_or(id, String::as_str);
-        format!("{} of {type_}", number(pool, "/size"))
-    });
-    listed(shown.collect())
+    listed(evidence.nodepools.iter().map(|pool| number(pool, "/size")).collect())
 }
 
 fn seen_disk(evidence: &Evidence) -> String {

@@ -105,6 +105,11 @@ impl World {
         self.edit(kind, id, "labels", json!(labels))
     }
 
+    /// Someone changes a field of a resource's document.
+    pub fn human_change(&mut self, kind: Kind, id: &str, field: &str, value: Value) -> bool {
+        self.edit(kind, id, field, value)
+    }
+
     /// Someone renames a resource.
     pub fn human_rename(&mut self, kind: Kind, id: &str, name: &str) -> bool {
         self.edit(kind, id, "name", json!(name))
