@@ -6,6 +6,15 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 
 impl Store {
+    /// Changes a setting of a bucket of ours.
+    pub(crate) fn change_setting(&mut self, bucket: &str, name: &str, value: &str) -> bool {
+        let Some(bucket) = self.buckets.get_mut(bucket).filter(|bucket| !bucket.foreign) else {
+            return false;
+        };
+        bucket.settings.insert(name.to_owned(), value.to_owned());
+        true
+    }
+
     /// Puts an object into a bucket of ours; `when` is its time and the id of
     /// its version where the bucket keeps versions.
     pub(crate) fn put_plain(

@@ -128,6 +128,16 @@ impl World {
         self.sos.put_plain(bucket, key, data, (modified_ms, fresh))
     }
 
+    /// A field of a resource's document.
+    pub fn field(&self, kind: Kind, id: &str, field: &str) -> Option<&Value> {
+        self.find(kind, id)?.doc.get(field)
+    }
+
+    /// Someone lets everyone read a bucket. False when there is no such bucket.
+    pub fn human_publish(&mut self, bucket: &str) -> bool {
+        self.sos.change_setting(bucket, "acl", "public-read")
+    }
+
     fn edit(&mut self, kind: Kind, id: &str, key: &str, value: Value) -> bool {
         match self.find_mut(kind, id) {
             Some(object) => {
