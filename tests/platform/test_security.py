@@ -154,6 +154,7 @@ class World:
             "history": ({"environment": there}, 200),
             "history.events": ({"environment": there}, 200),
             "outputs": ({"environment": there}, 200),
+            "verify": ({"environment": there}, 200),
             "access": (
                 {
                     "idempotency_key": f"{way}/admin",

@@ -128,7 +128,7 @@ class Alone:
         do("select", "--database", "pg", "--object-storage")
         do("plan", "T1", "--name", one)
         holds(do("up", "T1", "--name", one, "--ttl", "8h"), succeeded)
-        for line in (["list"], ["show", one], ["outputs", one], ["drift", one], ["orphans"], ["history", one]):
+        for line in (["list"], ["show", one], ["outputs", one], ["verify", one], ["drift", one], ["orphans"], ["history", one]):
             do(*line)
         made = plan_id(do("up", "T3", "--name", store, code=3))
         do("show", store)

@@ -11,6 +11,7 @@ mod error;
 mod exit;
 mod follow;
 mod interrupt;
+mod junit;
 mod keys;
 mod kubeconfig_file;
 mod log;

@@ -13,7 +13,8 @@ use exokit_model::ids::{EnvironmentName, ResourceId, TemplateId, Zone};
 use exokit_model::kind::Kind;
 use exokit_model::phase::Phase;
 use exokit_model::secret_slot::SecretValue;
-use exokit_verification::{BucketEvidence, Check, Evidence, ProvisionEvidence, checks};
+use exokit_model::verification::Check;
+use exokit_verification::{BucketEvidence, Evidence, ProvisionEvidence, checks};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
@@ -77,7 +78,8 @@ pub struct Verification {
 
 impl Engine {
     /// Checks an environment against what its template promised. It records
-    /// nothing. `default_level` is the approval level of the template.
+    /// nothing. `level_of` knows the approval levels of templates; for one that it
+    /// does not know the level of the plan counts.
     ///
     /// # Errors
     /// When there is no such environment, or cloud, cluster or ledger cannot be
@@ -85,7 +87,7 @@ impl Engine {
     pub async fn verify(
         &self,
         name: &EnvironmentName,
-        default_level: ApprovalLevel,
+        level_of: impl Fn(TemplateId) -> Option<ApprovalLevel>,
     ) -> Result<Verification, EngineError> {
         let environment = self.environment(name).await?;
         let no_environment = || EngineError::NoEnvironment(name.clone());
@@ -106,6 +108,7 @@ impl Engine {
         }
         evidence.security_groups = self.security_groups(&evidence.nodepools, zone).await?;
         self.add_made_by_controllers(&mut evidence, &environment, zone).await?;
+        let default_level = level_of(spec.template).unwrap_or(provision.plan.level);
         let checks = checks(spec, default_level, &evidence);
         Ok(Verification { environment: name.clone(), template: spec.template, checks })
     }

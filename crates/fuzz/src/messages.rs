@@ -10,7 +10,7 @@ use exokit_wire::request::{
     ExportRequest, ExtendRequest, HistoryRequest, KeepAliveRequest, KubeconfigRequest, ListRequest,
     OperationsRequest, OrphansRequest, OutputsRequest, PlanRequest, PricesRequest, ProvisionRequest,
     ResumeRequest, RosterRequest, SecretsRequest, SelectRequest, ShowPlanRequest, StatusRequest,
-    TeardownRequest, VerifyPricesRequest,
+    TeardownRequest, VerifyPricesRequest, VerifyRequest,
 };
 use exokit_wire::verb::{Message, Verb};
 use serde::Serialize;
@@ -59,6 +59,7 @@ fn read_as(verb: Verb, meta: &Meta, fields: &Map<String, Value>) -> bool {
         Verb::Roster => reader::<RosterRequest>(),
         Verb::History => reader::<HistoryRequest>(),
         Verb::Events => reader::<EventsRequest>(),
+        Verb::Verify => reader::<VerifyRequest>(),
         Verb::Outputs => reader::<OutputsRequest>(),
         Verb::Drift => reader::<DriftRequest>(),
         Verb::Orphans => reader::<OrphansRequest>(),

@@ -29,3 +29,4 @@ pub mod secret_slot;
 pub mod selection;
 pub mod spec;
 pub mod text;
+pub mod verification;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use exokit_engine::error::EngineError;
+use exokit_engine::verify::Verification;
 use exokit_ledger::history::history;
 use exokit_ledger::{Environments, Filter, Operations};
 use exokit_model::cost::PriceList;
@@ -13,11 +14,12 @@ use exokit_wire::event::EventMessage;
 use exokit_wire::failure::Failure;
 use exokit_wire::reply::{
     DriftReply, Environment, EventsReply, ExportReply, HistoryLine, HistoryReply, ListReply, OperationsReply,
-    OrphansReply, RosterReply, ShowPlanReply, StatusReply,
+    OrphansReply, RosterReply, ShowPlanReply, StatusReply, VerifyReply,
 };
 use exokit_wire::request::{
     DriftRequest, EventsRequest, ExportRequest, HistoryRequest, ListRequest, OperationsRequest,
     OrphansRequest, OutputsRequest, PricesRequest, RosterRequest, ShowPlanRequest, StatusRequest,
+    VerifyRequest,
 };
 use serde::Serialize;
 
@@ -186,6 +188,15 @@ impl Service {
             drifted: !drift.differences.is_empty(),
             differences: drift.differences,
         })
+    }
+
+    pub(crate) async fn verify(&self, request: VerifyRequest) -> Result<VerifyReply, Failure> {
+        let name = &request.environment;
+        let level = |template| self.parts.templates.get(template).map(|template| template.level);
+        let Verification { environment, template, checks } =
+            self.engine().verify(name, level).await.doing("verifying", name)?;
+        let passed = checks.iter().filter(|check| check.passed).count();
+        Ok(VerifyReply { environment, template, passed, failed: checks.len() - passed, checks })
     }
 
     pub(crate) async fn outputs(&self, request: OutputsRequest) -> Result<Outputs, Failure> {

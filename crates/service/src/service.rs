@@ -174,6 +174,7 @@ impl Service {
             Verb::Roster => Box::pin(run(fields, on, |m| self.roster(m))),
             Verb::History => Box::pin(run(fields, on, |m| self.history(m))),
             Verb::Events => Box::pin(run(fields, on, |m| self.events(m))),
+            Verb::Verify => Box::pin(run(fields, on, |m| self.verify(m))),
             Verb::Outputs => Box::pin(run(fields, on, |m| self.outputs(m))),
             Verb::Drift => Box::pin(run(fields, on, |m| self.drift(m))),
             Verb::Orphans => Box::pin(run(fields, on, |m| self.orphans(m))),

@@ -11,17 +11,16 @@
 //! - The same description and evidence give the same checks.
 #![forbid(unsafe_code)]
 
-mod check;
 mod evidence;
 mod pods;
 mod template_checks;
 mod universal_checks;
 
-pub use check::Check;
 pub use evidence::{BucketEvidence, Evidence, ProvisionEvidence};
 
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::spec::EnvironmentSpec;
+use exokit_model::verification::Check;
 
 /// All checks of an environment: U01 to U10, and one for each promise of its
 /// template, whose approval level is `default_level`.

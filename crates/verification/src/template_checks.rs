@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::spec::{BucketAcl, DatabaseSpec, EnvironmentSpec};
+use exokit_model::verification::Check;
 use serde_json::Value;
 
-use crate::check::Check;
 use crate::evidence::{Evidence, list, name, number, text};
 use crate::pods::{amounts, container_amounts};
 use crate::universal_checks::{SPECIAL_LABELS, joined, label};

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use exokit_model::spec::EnvironmentSpec;
+use exokit_model::verification::Check;
 use serde_json::Value;
 
-use crate::check::Check;
 use crate::evidence::{Evidence, list, name, text};
 
 /// The label that names the template. It has a check of its own.
@@ -28,23 +28,17 @@ pub(crate) fn checks(spec: &EnvironmentSpec, evidence: &Evidence) -> Vec<Check> 
         names => names.join(", "),
     };
     vec![
-        Check::new("U01", "the provision succeeded", "succeeded", succeeded, "run `exokit history`"),
-        Check::new("U02", "the cluster exists", cluster(spec), seen_cluster(spec, evidence), LOOK_AT_DRIFT),
-        Check::new(
-            "U03",
-            "all nodes are ready",
-            "all ready",
-            readiness(&nodes),
-            "run `kubectl describe nodes`",
-        ),
-        Check::new(
+        check("U01", "the provision succeeded", "succeeded", succeeded, "run `exokit history`"),
+        check("U02", "the cluster exists", cluster(spec), seen_cluster(spec, evidence), LOOK_AT_DRIFT),
+        check("U03", "all nodes are ready", "all ready", readiness(&nodes), "run `kubectl describe nodes`"),
+        check(
             "U04",
             "the number of nodes",
             spec.nodes.count.to_string(),
             nodes.len().to_string(),
             LOOK_AT_DRIFT,
         ),
-        Check::new(
+        check(
             "U05",
             "the type of the nodes",
             format!("{}.{}", spec.nodes.family, spec.nodes.size),
@@ -55,7 +49,7 @@ pub(crate) fn checks(spec: &EnvironmentSpec, evidence: &Evidence) -> Vec<Check> 
         service(spec, evidence),
         node_labels(spec, &nodes),
         template_label(spec, &nodes),
-        Check::new(
+        check(
             "U10",
             "no secret stands in a record",
             "none",
@@ -63,6 +57,16 @@ pub(crate) fn checks(spec: &EnvironmentSpec, evidence: &Evidence) -> Vec<Check> 
             "rotate these secrets, and report it as a mistake in exokit",
         ),
     ]
+}
+
+fn check(
+    id: &str,
+    title: &str,
+    expected: impl Into<String>,
+    observed: impl Into<String>,
+    hint: &str,
+) -> Check {
+    Check::new(id.to_owned(), title, expected.into(), observed.into(), hint)
 }
 
 /// Different texts, sorted; `none` when there are none.
@@ -110,7 +114,7 @@ fn namespace(spec: &EnvironmentSpec, evidence: &Evidence) -> Check {
     let wanted = &spec.workload.namespace;
     let phase = evidence.object("Namespace", wanted).map_or("missing", |found| text(found, "/status/phase"));
     let expected = format!("{wanted}: Active");
-    Check::new("U06", "the namespace", expected, format!("{wanted}: {phase}"), LOOK_AT_DRIFT)
+    check("U06", "the namespace", expected, format!("{wanted}: {phase}"), LOOK_AT_DRIFT)
 }
 
 fn service(spec: &EnvironmentSpec, evidence: &Evidence) -> Check {
@@ -127,7 +131,7 @@ fn service(spec: &EnvironmentSpec, evidence: &Evidence) -> Check {
             format!("{} {}, port {port}", text(service, "/spec/type"), workload.service)
         }
     };
-    Check::new("U07", "the Service and its port", expected, observed, LOOK_AT_DRIFT)
+    check("U07", "the Service and its port", expected, observed, LOOK_AT_DRIFT)
 }
 
 fn node_labels(spec: &EnvironmentSpec, nodes: &[&Value]) -> Check {
@@ -147,13 +151,13 @@ fn node_labels(spec: &EnvironmentSpec, nodes: &[&Value]) -> Check {
         true => "there are no nodes".to_owned(),
         false => observed.into_iter().collect::<Vec<_>>().join("; "),
     };
-    Check::new("U08", "labels of the nodes", expected.join(", "), observed, LOOK_AT_DRIFT)
+    check("U08", "labels of the nodes", expected.join(", "), observed, LOOK_AT_DRIFT)
 }
 
 fn template_label(spec: &EnvironmentSpec, nodes: &[&Value]) -> Check {
     let expected = spec.nodes.labels.get(TEMPLATE_LABEL).cloned().unwrap_or_default();
     let observed = joined(nodes.iter().map(|node| label(node, TEMPLATE_LABEL)));
-    Check::new("U09", "the label of the template", expected, observed, LOOK_AT_DRIFT)
+    check("U09", "the label of the template", expected, observed, LOOK_AT_DRIFT)
 }
 
 /// A label of an object; empty when it does not have it.

@@ -17,6 +17,7 @@ use exokit_model::plan::{Action, Destroy};
 use exokit_model::selection::Selection;
 use exokit_model::spec::Correction;
 use exokit_model::text::ForeignText;
+use exokit_model::verification::Check;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -339,6 +340,21 @@ pub struct EventsReply {
     pub head: u64,
     /// Up to which record this answers: ask again after it.
     pub next: u64,
+}
+
+/// Whether an environment keeps what its template promised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VerifyReply {
+    /// Which environment.
+    pub environment: EnvironmentName,
+    /// What it is made from.
+    pub template: TemplateId,
+    /// How many checks passed.
+    pub passed: usize,
+    /// How many failed.
+    pub failed: usize,
+    /// Every check.
+    pub checks: Vec<Check>,
 }
 
 /// How the cloud differs from what was planned.

@@ -425,6 +425,14 @@ pub struct DriftRequest {
     pub environment: EnvironmentName,
 }
 
+/// Does an environment keep what its template promised?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyRequest {
+    /// Which environment.
+    pub environment: EnvironmentName,
+}
+
 /// How can an environment be reached?
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -10,14 +10,14 @@ use serde::de::DeserializeOwned;
 use crate::reply::{
     AuditReply, DoctorReply, DriftReply, EventsReply, ExportReply, HistoryReply, KeepAliveReply, ListReply,
     OperationReply, OperationsReply, OrphansReply, PlanReply, RosterReply, ShowPlanReply, StatusReply,
-    VerifyPricesReply, VoteReply,
+    VerifyPricesReply, VerifyReply, VoteReply,
 };
 use crate::request::{
     AccessRequest, ApproveRequest, AuditRequest, DenyRequest, DoctorRequest, DriftRequest, EventsRequest,
     ExportRequest, ExtendRequest, HistoryRequest, KeepAliveRequest, KubeconfigRequest, ListRequest,
     OperationsRequest, OrphansRequest, OutputsRequest, PlanRequest, PricesRequest, ProvisionRequest,
     ResumeRequest, RosterRequest, SecretsRequest, SelectRequest, ShowPlanRequest, StatusRequest,
-    TeardownRequest, VerifyPricesRequest,
+    TeardownRequest, VerifyPricesRequest, VerifyRequest,
 };
 use crate::sealed::SealedReply;
 
@@ -200,6 +200,8 @@ verbs! {
     History = "history", Get "history", Read, Ledger, HistoryRequest => HistoryReply;
     /// What was recorded after a point.
     Events = "history.events", Get "events", Read, Ledger, EventsRequest => EventsReply;
+    /// Checks an environment against what its template promised.
+    Verify = "verify", Get "environments/{environment}/verify", Read, Cloud, VerifyRequest => VerifyReply;
     /// How to reach an environment.
     Outputs = "outputs", Get "environments/{environment}/outputs", Read, Cloud, OutputsRequest => Outputs;
     /// How the cloud differs from what was planned; the comparison is recorded.

@@ -18,6 +18,7 @@ const LAYERS: &[Layer] = &[
     Layer { package: "exokit-mutant", normal: &[], tests: &[] },
     Layer { package: "exokit-kube-sim", normal: &[], tests: &[] },
     Layer { package: "exokit-kinds", normal: &["exokit-model"], tests: &[] },
+    Layer { package: "exokit-verification", normal: &["exokit-model"], tests: &[] },
     Layer {
         package: "exokit-workload",
         normal: &["exokit-model"],
@@ -43,6 +44,7 @@ const LAYERS: &[Layer] = &[
             "exokit-cloud",
             "exokit-ledger",
             "exokit-mutant",
+            "exokit-verification",
         ],
         tests: &["exokit-sim", "exokit-templates"],
     },

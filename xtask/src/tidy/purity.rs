@@ -9,7 +9,14 @@ use crate::process::{cargo, output};
 use crate::repo::Repo;
 
 /// Crates that must give the same answer to the same question, always.
-const PURE: &[&str] = &["exokit-model", "exokit-kinds", "exokit-core", "exokit-templates", "exokit-approval"];
+const PURE: &[&str] = &[
+    "exokit-model",
+    "exokit-kinds",
+    "exokit-core",
+    "exokit-templates",
+    "exokit-approval",
+    "exokit-verification",
+];
 
 /// What none of them may have below it. `rand_core` is only traits, so that
 /// the signatures of the approval crate may have it.

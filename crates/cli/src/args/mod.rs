@@ -7,6 +7,7 @@ mod approval;
 mod environment;
 mod plan;
 mod tools;
+mod verify;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub(crate) use plan::{ChangeArgs, ExtendArgs, PlanArgs, ProvisionArgs, SelectArg
 pub(crate) use tools::{
     AuditCommand, CompletionsArgs, DemoArgs, ManArgs, PricesCommand, RegistryCommand, SimArgs,
 };
+pub(crate) use verify::VerifyArgs;
 
 /// Environments on Exoscale: chosen, priced, approved, built, proved and
 /// removed without a trace.
@@ -185,6 +187,7 @@ pub(crate) enum Command {
     ///   exokit drift first -o json
     #[command(verbatim_doc_comment)]
     Drift(EnvironmentArgs),
+    Verify(VerifyArgs),
     /// Show how to reach an environment
     ///
     /// Addresses and ports of its services, database, bucket and cluster. Secrets

@@ -29,6 +29,7 @@ mod show;
 mod sim;
 mod teardown;
 mod token;
+mod verify;
 mod watch;
 
 use std::sync::Arc;
@@ -66,6 +67,7 @@ pub(crate) async fn run(
         Command::Resume(args) => resume::run(&connect(args.pace.steps_at_once).await?, &args).await,
         Command::History(args) => history::run(&connect(None).await?, &args).await,
         Command::Outputs(args) => outputs::run(&connect(None).await?, &args).await,
+        Command::Verify(args) => verify::run(&connect(None).await?, &args).await,
         Command::Secrets(args) => secrets::run(&connect(None).await?, &args).await,
         Command::Kubeconfig(args) => kubeconfig::run(&connect(None).await?, &args).await,
         Command::Drift(args) => drift::run(&connect(None).await?, &args).await,

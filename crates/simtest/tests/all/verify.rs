@@ -34,7 +34,7 @@ impl Scene {
 
     async fn verify(&self) -> Verification {
         let level = request(self.template).template_level;
-        self.rig.engine().verify(&self.environment, level).await.unwrap()
+        self.rig.engine().verify(&self.environment, |_| Some(level)).await.unwrap()
     }
 
     async fn failed(&self) -> Vec<String> {

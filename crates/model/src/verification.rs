@@ -1,8 +1,9 @@
-//! One check: what was expected, what was observed, and what to do.
+//! Checks of an environment against what its template promised.
 
-use exokit_model::text::ForeignText;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::text::ForeignText;
 
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,17 +26,11 @@ pub struct Check {
 
 impl Check {
     /// A check that passes when both texts are equal.
-    pub(crate) fn new(
-        id: impl Into<String>,
-        title: &str,
-        expected: impl Into<String>,
-        observed: impl Into<String>,
-        hint: &str,
-    ) -> Self {
-        let (expected, observed) = (expected.into(), observed.into());
+    #[must_use]
+    pub fn new(id: String, title: &str, expected: String, observed: String, hint: &str) -> Self {
         let passed = expected == observed;
         Self {
-            id: id.into(),
+            id,
             title: title.to_owned(),
             expected,
             observed: observed.into(),
