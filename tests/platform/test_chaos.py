@@ -613,10 +613,10 @@ class Test(unittest.TestCase):
         wanted = {d for seq, d, _ in world.ledger.records if seq > chaos.before}
 
         async def whole():
-            ids = await stream_ids(world)
+            ids = await stream_ids(world, least=len(wanted))
             return ids if wanted <= set(ids) else None
 
-        ids = await until(whole, 30, "the stream is not filled again", pause=1)
+        ids = await until(whole, 120, "the stream is not filled again", pause=1)
         self.assertEqual(len(ids), len(set(ids)), "twice in the stream")
 
     async def remove_all(self, world, chaos):
