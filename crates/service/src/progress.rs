@@ -19,7 +19,7 @@ pub struct Progress {
 pub struct Mark {
     /// Sequence number of the record.
     pub record: u64,
-    /// The position of its last message; 0 when that is not known. Positions
+    /// The highest position that was told; 0 when that is not known. Positions
     /// count from 1 and only grow, unless the stream loses what it had.
     pub position: u64,
 }
@@ -37,7 +37,13 @@ impl Progress {
         let Some(kept) = kept else { return Self { published: last, ..self } };
         match self.whole(from, kept) {
             whole if whole < from => Self::at(whole),
-            _ => Self { published: last, stream: Mark { record: last, position: kept.last } },
+            // What is published again may end with a message that the stream has at
+            // an early position. The mark must not fall back to that: another loss
+            // would go unnoticed.
+            _ => {
+                let position = kept.last.max(self.stream.position);
+                Self { published: last, stream: Mark { record: last, position } }
+            }
         }
     }
 
@@ -97,6 +103,10 @@ mod tests {
         assert_eq!(progress(12, 12, 12).after(11, 12, kept(Some(1), 1)), Progress::at(0));
         // What is new comes where there was something else.
         assert_eq!(progress(12, 12, 10).after(12, 13, kept(Some(9), 9)), Progress::at(2));
+        // Filled again up to the message that came first, it is emptied once more.
+        let filled = progress(10, 10, 300).after(10, 12, kept(Some(301), 1));
+        assert_eq!(filled, progress(12, 12, 300));
+        assert_eq!(filled.after(11, 12, kept(Some(1), 1)), Progress::at(0));
         // What is published again after that need not be new.
         assert_eq!(Progress::at(2).after(2, 13, kept(Some(10), 9)), progress(13, 13, 9));
     }
