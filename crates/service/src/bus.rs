@@ -28,8 +28,8 @@ pub struct Kept {
     /// The first position of what it did not have before; none when it had all
     /// of it. What is kept and was not told before counts too.
     pub first_new: Option<u64>,
-    /// The position of the last message, new or not.
-    pub last: u64,
+    /// The highest position of these messages, new or not.
+    pub highest: u64,
 }
 
 /// A bus.

@@ -37,11 +37,10 @@ impl Progress {
         let Some(kept) = kept else { return Self { published: last, ..self } };
         match self.whole(from, kept) {
             whole if whole < from => Self::at(whole),
-            // What is published again may end with a message that the stream has at
-            // an early position. The mark must not fall back to that: another loss
-            // would go unnoticed.
+            // The stream may have the last messages of what is published again at early
+            // positions. With such a mark another loss would go unnoticed.
             _ => {
-                let position = kept.last.max(self.stream.position);
+                let position = kept.highest.max(self.stream.position);
                 Self { published: last, stream: Mark { record: last, position } }
             }
         }
@@ -55,7 +54,7 @@ impl Progress {
         let Mark { record, position } = self.stream;
         let is_again = from < record;
         let lost = match kept.first_new {
-            _ if is_again => kept.last < position,
+            _ if is_again => kept.highest < position,
             first => first.is_some_and(|first| first <= position),
         };
         match (lost, is_again) {
@@ -70,8 +69,8 @@ impl Progress {
 mod tests {
     use super::*;
 
-    fn kept(first_new: Option<u64>, last: u64) -> Option<Kept> {
-        Some(Kept { first_new, last })
+    fn kept(first_new: Option<u64>, highest: u64) -> Option<Kept> {
+        Some(Kept { first_new, highest })
     }
 
     fn progress(published: u64, record: u64, position: u64) -> Progress {
@@ -104,11 +103,11 @@ mod tests {
         // What is new comes where there was something else.
         assert_eq!(progress(12, 12, 10).after(12, 13, kept(Some(9), 9)), Progress::at(2));
         // Filled again up to the message that came first, it is emptied once more.
-        let filled = progress(10, 10, 300).after(10, 12, kept(Some(301), 1));
+        let filled = progress(10, 10, 300).after(10, 12, kept(None, 1));
         assert_eq!(filled, progress(12, 12, 300));
         assert_eq!(filled.after(11, 12, kept(Some(1), 1)), Progress::at(0));
         // What is published again after that need not be new.
-        assert_eq!(Progress::at(2).after(2, 13, kept(Some(10), 9)), progress(13, 13, 9));
+        assert_eq!(Progress::at(2).after(2, 13, kept(Some(10), 10)), progress(13, 13, 10));
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl StreamAcks {
             (self.connection, self.stream) = (connection, Stream::Unknown);
         }
         let first = std::mem::replace(&mut self.first, self.next);
-        let (began, mut missing, mut last) = (Instant::now(), self.next - first, None);
+        let (began, mut missing, mut highest) = (Instant::now(), self.next - first, None);
         while missing > 0 {
             let Ok(Some(message)) = timeout_at(began + self.stream.timeout(), self.acks.next()).await else {
                 self.set_absent("it does not answer");
@@ -113,8 +113,8 @@ impl StreamAcks {
                     if is_new {
                         self.first_new = Some(self.first_new.map_or(position, |first| first.min(position)));
                     }
-                    if number == Some(self.next - 1) {
-                        last = Some(position);
+                    if number.is_some() {
+                        highest = highest.max(Some(position));
                     }
                 }
                 Ack::NotKept(why) => {
@@ -126,7 +126,7 @@ impl StreamAcks {
                 }
             }
         }
-        Some(Kept { last: last?, first_new: self.first_new.take() })
+        Some(Kept { highest: highest?, first_new: self.first_new.take() })
     }
 
     /// Logs once that no stream keeps the events.

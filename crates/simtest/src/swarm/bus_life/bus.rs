@@ -303,7 +303,7 @@ impl State {
     fn kept(&mut self) -> Option<Kept> {
         let kept = std::mem::take(&mut self.kept);
         let first_new = kept.iter().filter(|(_, is_new)| *is_new).map(|(at, _)| *at).min();
-        kept.last().map(|(last, _)| Kept { first_new, last: *last })
+        kept.iter().map(|(at, _)| *at).max().map(|highest| Kept { first_new, highest })
     }
 }
 
