@@ -230,6 +230,7 @@ class Kubectl(unittest.TestCase):
         self.kubectl("api-versions", shows="apps/v1")
         self.kubectl("get nodes -o wide", shows="containerd")
         self.kubectl("describe nodes", shows="KubeletReady")
+        self.kubectl("top nodes", shows="MEMORY")
         self.kubectl("get --raw /readyz", shows="ok")
         self.matches_transcript()
 

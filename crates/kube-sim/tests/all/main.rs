@@ -9,8 +9,6 @@ mod clients;
 mod fixture;
 mod garbage;
 mod hostile;
-mod http;
-mod kubectl;
 mod objects;
 mod scheduling;
 mod state;
