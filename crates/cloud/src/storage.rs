@@ -299,8 +299,8 @@ pub(crate) fn parse_versions(body: &[u8]) -> Result<Page<ObjectVersion>, String>
     listing.page(|element| if let ListElement::Version(version) = element { Some(version) } else { None })
 }
 
-/// The groups of everyone, by the ends of their names: with an account, and
-/// without.
+/// The groups of everyone, by the ends of their names: without an account at
+/// Exoscale, and with one.
 const EVERYONE: [&str; 2] = ["/AllUsers", "/AuthenticatedUsers"];
 
 /// Reads the access control list of a bucket.
@@ -313,8 +313,8 @@ pub(crate) fn parse_is_public(body: &[u8]) -> Result<bool, String> {
     let Document::AccessControlPolicy(policy) = decode(body)? else {
         return Err(other_document());
     };
-    let groups = policy.access_control_list.grants.into_iter().filter_map(|grant| grant.grantee.group);
-    Ok(groups.into_iter().any(|group| EVERYONE.iter().any(|everyone| group.ends_with(everyone))))
+    let mut groups = policy.access_control_list.grants.into_iter().filter_map(|grant| grant.grantee.group);
+    Ok(groups.any(|group| EVERYONE.iter().any(|everyone| group.ends_with(everyone))))
 }
 
 /// Decodes a page of unfinished uploads.

@@ -23,6 +23,7 @@ pub mod needs_human;
 pub mod outputs;
 pub mod phase;
 pub mod plan;
+pub mod quantity;
 pub mod ready_time;
 pub mod request;
 pub mod secret_slot;

@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 
 use exokit_model::cost::ApprovalLevel;
+use exokit_model::quantity::{read_cpu, read_memory, write_cpu, write_memory};
 use exokit_model::spec::{BucketAcl, DatabaseSpec, EnvironmentSpec};
 use exokit_model::verification::Check;
 use serde_json::Value;
 
 use crate::evidence::{Evidence, list, name, number, text};
-use crate::pods::{amounts, container_amounts};
 use crate::universal_checks::{SPECIAL_LABELS, joined, label};
 
 const NONE: &str = "none";
 const HINT: &str = "`exokit drift` shows what else differs";
+
+/// The claim in which Traefik keeps certificates.
+const CERTIFICATES: &str = "exokit-traefik-acme";
 
 /// Applications that a template with observability runs.
 const OBSERVABILITY: [&str; 3] = ["alloy", "loki", "prometheus"];
@@ -118,7 +121,7 @@ fn volume(spec: &EnvironmentSpec) -> String {
 /// The volumes that hold data of the workload: all but that of certificates.
 fn seen_volume(evidence: &Evidence) -> String {
     let claims = evidence.of_kind("PersistentVolumeClaim");
-    let of_certificates = claims.iter().filter(|claim| name(claim).ends_with("-acme"));
+    let of_certificates = claims.iter().filter(|claim| name(claim) == CERTIFICATES);
     let apart: BTreeSet<String> =
         of_certificates.map(|claim| format!("pvc-{}", text(claim, "/metadata/uid"))).collect();
     let mode = |volume: &Value| {
@@ -216,9 +219,17 @@ fn requests(spec: &EnvironmentSpec) -> String {
     amounts(&requests.cpu, &requests.memory)
 }
 
+/// CPU and memory in canonical form; an API server may have changed the unit.
+fn amounts(cpu: &str, memory: &str) -> String {
+    let cpu = read_cpu(cpu).map_or_else(|| format!("{cpu:?}"), write_cpu);
+    let memory = read_memory(memory).map_or_else(|| format!("{memory:?}"), write_memory);
+    format!("{cpu} CPU, {memory} of memory")
+}
+
 fn seen_amounts(spec: &EnvironmentSpec, evidence: &Evidence, which: &str) -> String {
-    main_container(spec, evidence)
-        .map_or("there is no workload".to_owned(), |container| container_amounts(container, which))
+    let Some(container) = main_container(spec, evidence) else { return "there is no workload".to_owned() };
+    let amount = |name: &str| container["resources"][which][name].as_str().unwrap_or_default();
+    amounts(amount("cpu"), amount("memory"))
 }
 
 fn budget(spec: &EnvironmentSpec) -> String {

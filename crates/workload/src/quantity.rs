@@ -1,22 +1,16 @@
-//! Kubernetes quantities: parsing, sums and the canonical form.
+//! Kubernetes quantities: sums, and amounts as objects have them.
 //!
 //! The API server rewrites quantities to their canonical form, for instance
 //! `1000m` to `1`. A body in another form would differ at every comparison.
 
 use std::collections::BTreeMap;
 
+use exokit_model::quantity::{canonical_memory, read_cpu, read_memory, write_cpu, write_memory};
 use exokit_model::spec::Quantities;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 /// Quantities by the name of the resource.
 pub(crate) type Amounts = BTreeMap<String, Quantity>;
-
-/// Suffixes of powers of 1024, largest first.
-const BINARY: [(&str, u64); 4] = [("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
-
-/// Suffixes of powers of 1000, largest first.
-const DECIMAL: [(&str, u64); 4] =
-    [("T", 1_000_000_000_000), ("G", 1_000_000_000), ("M", 1_000_000), ("k", 1_000)];
 
 /// CPU in thousandths of a core, and memory in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,53 +66,6 @@ pub(crate) fn amounts(quantities: &Quantities) -> Amounts {
 /// A number of GiB.
 pub(crate) fn gibibytes(count: u32) -> Quantity {
     Quantity(write_memory(u64::from(count) << 30))
-}
-
-/// Thousandths of a core in `500m` or `2`.
-fn read_cpu(text: &str) -> Option<u64> {
-    match text.strip_suffix('m') {
-        Some(digits) => digits.parse().ok(),
-        None => text.parse::<u64>().ok()?.checked_mul(1000),
-    }
-}
-
-fn write_cpu(millicores: u64) -> String {
-    match millicores % 1000 {
-        0 => (millicores / 1000).to_string(),
-        _ => format!("{millicores}m"),
-    }
-}
-
-/// A number and the suffix after it.
-fn split(text: &str) -> Option<(u64, &str)> {
-    let suffix = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let count = text[..text.len() - suffix.len()].parse().ok()?;
-    Some((count, suffix))
-}
-
-/// Bytes in `512Mi`, `5M` or `1024`.
-fn read_memory(text: &str) -> Option<u64> {
-    let (count, suffix) = split(text)?;
-    let unit = BINARY.iter().chain(&DECIMAL).find(|unit| unit.0 == suffix).map(|unit| unit.1);
-    count.checked_mul(if suffix.is_empty() { 1 } else { unit? })
-}
-
-fn write_memory(bytes: u64) -> String {
-    // Kubernetes takes a number without suffix as decimal.
-    with_suffix(bytes, &BINARY).or_else(|| with_suffix(bytes, &DECIMAL)).unwrap_or_else(|| bytes.to_string())
-}
-
-/// The amount in the largest unit of which it is a whole number.
-fn with_suffix(bytes: u64, units: &[(&str, u64)]) -> Option<String> {
-    let (suffix, unit) = units.iter().find(|unit| bytes > 0 && bytes.is_multiple_of(unit.1))?;
-    Some(format!("{}{suffix}", bytes / unit))
-}
-
-/// The canonical form, which keeps the base of the suffix, 1000 or 1024.
-fn canonical_memory(text: &str) -> Option<String> {
-    let bytes = read_memory(text)?;
-    let units = if text.ends_with('i') { &BINARY } else { &DECIMAL };
-    Some(with_suffix(bytes, units).unwrap_or_else(|| bytes.to_string()))
 }
 
 #[cfg(test)]
