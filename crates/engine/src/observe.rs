@@ -17,6 +17,9 @@ use serde_json::Value;
 /// The most pages of one list.
 const ITEM_PAGES_MAX: usize = 100;
 
+/// The operation of such a list, whatever the kind.
+const LIST_ITEMS: &str = "list-objects";
+
 /// Why something could not be observed.
 #[derive(Debug, thiserror::Error)]
 #[error("reading {what} in {zone}")]
@@ -75,24 +78,24 @@ impl ObserveError {
     }
 }
 
-/// Every item of a list inside a cluster, page by page.
+/// Every object of a kind at the path of its list, page by page.
 ///
 /// # Errors
 /// When it cannot be read, or has more pages than any environment.
 pub(crate) async fn all_items(
     client: &Client,
     access: &ClusterAccess,
-    (operation, path): (&'static str, &str),
+    (kind, path): (&str, &str),
     cluster: &ResourceId,
     zone: &Zone,
 ) -> Result<Vec<Value>, ObserveError> {
-    let unreadable = |source| ObserveError::decode(operation, zone, source);
+    let unreadable = |source| ObserveError::decode(kind, zone, source);
     let mut found = Vec::new();
     let mut from: Option<String> = None;
     for _ in 0..ITEM_PAGES_MAX {
-        let read = exokit_kinds::kubernetes::page(operation, path, cluster, from.as_deref());
-        let reply = client.read_cluster(access, operation, &read.path).await;
-        let reply = reply.map_err(|source| ObserveError::cluster(operation, zone, source))?;
+        let read = exokit_kinds::kubernetes::page(LIST_ITEMS, path, cluster, from.as_deref());
+        let reply = client.read_cluster(access, read.operation, &read.path).await;
+        let reply = reply.map_err(|source| ObserveError::cluster(kind, zone, source))?;
         let (items, next) = exokit_kinds::kubernetes::parse_page(reply.value()).map_err(unreadable)?;
         found.extend_from_slice(items);
         from = next;

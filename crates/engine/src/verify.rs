@@ -8,6 +8,7 @@ use exokit_core::plan_build::Recorded;
 use exokit_kinds::Observed;
 use exokit_ledger::{Filter, OperationState};
 use exokit_model::additions::ClusterAdditions;
+use exokit_model::canonical::to_canonical_bytes;
 use exokit_model::cost::ApprovalLevel;
 use exokit_model::ids::{EnvironmentName, ResourceId, TemplateId, Zone};
 use exokit_model::kind::Kind;
@@ -23,47 +24,6 @@ use crate::engine::Engine;
 use crate::environment::EnvironmentState;
 use crate::error::EngineError;
 use crate::observe::{self, ObserveError};
-
-/// Lists of objects that are evidence: kind, operation, and path below the
-/// cluster, where `{namespace}` stands for that of the environment.
-const OBJECTS: [(&str, &str, &str); 12] = [
-    ("Node", "list-node", "/api/v1/nodes"),
-    ("Namespace", "list-namespace", "/api/v1/namespaces"),
-    ("Service", "list-service", "/api/v1/namespaces/{namespace}/services"),
-    (
-        "PersistentVolumeClaim",
-        "list-persistentvolumeclaim",
-        "/api/v1/namespaces/{namespace}/persistentvolumeclaims",
-    ),
-    ("Deployment", "list-deployment", "/apis/apps/v1/namespaces/{namespace}/deployments"),
-    ("DaemonSet", "list-daemonset", "/apis/apps/v1/namespaces/{namespace}/daemonsets"),
-    (
-        "HorizontalPodAutoscaler",
-        "list-horizontalpodautoscaler",
-        "/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers",
-    ),
-    (
-        "PodDisruptionBudget",
-        "list-poddisruptionbudget",
-        "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets",
-    ),
-    ("Ingress", "list-ingress", "/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"),
-    (
-        "NetworkPolicy",
-        "list-networkpolicy",
-        "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
-    ),
-    (
-        "RoleBinding",
-        "list-rolebinding",
-        "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",
-    ),
-    (
-        "ClusterRoleBinding",
-        "list-clusterrolebinding",
-        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-    ),
-];
 
 /// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,8 +112,9 @@ impl Engine {
         &self,
         provision: &OperationState,
     ) -> Result<ProvisionEvidence, EngineError> {
-        let records = self.parts().ledger.read(Filter::Operation(provision.operation.clone()), 0).await?;
-        let text = serde_json::to_string(&records).unwrap_or_default();
+        let environment = Filter::Environment(provision.plan.environment.clone());
+        let records = self.parts().ledger.read(environment, 0).await?;
+        let text = String::from_utf8_lossy(&to_canonical_bytes("the records", &records)?).into_owned();
         let mut secrets_in_ledger = Vec::new();
         for slot in slots(provision) {
             if matches!(slot.value, SecretValue::AccessKey | SecretValue::DatabaseUser) {
@@ -188,13 +149,12 @@ impl Engine {
         zone: &Zone,
     ) -> Result<Vec<Value>, ObserveError> {
         let mut objects = Vec::new();
-        for (kind, operation, path) in OBJECTS {
-            let path = path.replace("{namespace}", namespace);
+        for (kind, path) in exokit_kinds::kubernetes::lists_for_verification(namespace) {
             let client = &self.parts().client;
-            let found = observe::all_items(client, access, (operation, &path), cluster, zone).await?;
+            let found = observe::all_items(client, access, (&kind, &path), cluster, zone).await?;
             objects.extend(found.into_iter().map(|mut object| {
                 // Items of a list do not say their kind.
-                object["kind"] = Value::from(kind);
+                object["kind"] = Value::from(&*kind);
                 object
             }));
         }

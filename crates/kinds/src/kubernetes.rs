@@ -6,6 +6,8 @@ pub(crate) mod compare;
 mod lifecycle;
 pub(crate) mod observe;
 
+use std::borrow::Cow;
+
 use exokit_model::graph::Node;
 use exokit_model::ids::{NodeKey, ResourceId};
 use exokit_model::kind::Kind;
@@ -150,6 +152,30 @@ pub fn parse_list(kind: Kind, body: &Value) -> Result<(Vec<Observed>, Option<Str
 pub fn parse_page(body: &Value) -> Result<(&[Value], Option<String>), DecodeError> {
     let next = body.pointer("/metadata/continue").and_then(Value::as_str).filter(|next| !next.is_empty());
     Ok((crate::decode::array(body, "items")?, next.map(str::to_owned)))
+}
+
+/// The kinds that a verification looks at, each with the path of its list: those
+/// of the cluster, and those inside a namespace.
+#[must_use]
+pub fn lists_for_verification(namespace: &str) -> [(Cow<'static, str>, String); 12] {
+    fn list<K: Resource<DynamicType = ()>>(namespace: Option<&str>) -> (Cow<'static, str>, String) {
+        (K::kind(&()), K::url_path(&(), namespace))
+    }
+    let inside = Some(namespace);
+    [
+        list::<core::v1::Node>(None),
+        list::<core::v1::Namespace>(None),
+        list::<rbac::v1::ClusterRoleBinding>(None),
+        list::<rbac::v1::RoleBinding>(inside),
+        list::<core::v1::Service>(inside),
+        list::<core::v1::PersistentVolumeClaim>(inside),
+        list::<apps::v1::Deployment>(inside),
+        list::<apps::v1::DaemonSet>(inside),
+        list::<autoscaling::v2::HorizontalPodAutoscaler>(inside),
+        list::<policy::v1::PodDisruptionBudget>(inside),
+        list::<networking::v1::Ingress>(inside),
+        list::<networking::v1::NetworkPolicy>(inside),
+    ]
 }
 
 /// The path of all objects of a kind, of a namespace or of all of them.
