@@ -1,15 +1,15 @@
 //! Verification: each promise of every template is checked, and a promise that
 //! is broken by hand fails its own check and no other.
 
-use bytes::Bytes;
 use exokit_engine::verify::Verification;
-use exokit_kube_sim::User;
 use exokit_model::ids::EnvironmentName;
 use exokit_model::phase::Phase;
 use exokit_sim::{Config, Kind};
 use exokit_simtest::rig::{Rig, request};
 use exokit_simtest::setup;
 use serde_json::{Value, json};
+
+use crate::administrator::administer;
 
 /// An environment of a template, and somebody with rights on the account and in
 /// the cluster.
@@ -53,19 +53,8 @@ impl Scene {
         assert!(self.rig.cloud_mut(|world| world.human_change(kind, &id, field, value)));
     }
 
-    /// Someone with all rights changes the cluster.
     fn administer(&self, method: &str, path: &str, body: &Value) {
-        let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-        let request = http::Request::builder().method(method).uri(path).header("content-type", content);
-        let request = request.body(Bytes::from(body.to_string())).unwrap();
-        let user = User { name: "kim".into(), groups: vec!["system:masters".into()] };
-        let cluster = self.id(Kind::SksCluster);
-        self.rig.cloud_mut(|world| {
-            let now = world.now_ms();
-            let reply = world.cluster_mut(&cluster).unwrap().handle(now, &user, &request);
-            let exokit_kube_sim::Reply::Whole(reply) = reply else { panic!("no watch was asked for") };
-            assert!(reply.status().is_success(), "{method} {path}: {reply:?}");
-        });
+        administer(&self.rig, method, path, body);
     }
 
     /// The path of an object in the namespace.

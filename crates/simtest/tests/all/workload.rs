@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use data_encoding::BASE64;
-use exokit_kube_sim::User;
 use exokit_model::kind::Kind as ModelKind;
 use exokit_model::phase::Phase;
 use exokit_sim::{Config, Fault, FaultRule, Kind, Matcher, Policies, World};
 use exokit_simtest::rig::Rig;
 use exokit_simtest::{oracle, setup};
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crate::administrator::administer;
 
 const IN_NAMESPACE: &str = "namespaces/exo-stargate-store";
 
@@ -19,25 +19,6 @@ async fn rig(config: Config) -> Rig {
     let rig = Rig::new(config);
     rig.install_roster().await;
     rig
-}
-
-/// An administrator does something in the only cluster.
-fn administer(rig: &Rig, method: &str, path: &str, body: &Value) {
-    let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-    let request = http::Request::builder()
-        .method(method)
-        .uri(path)
-        .header("content-type", content)
-        .body(Bytes::from(body.to_string()))
-        .unwrap();
-    let user = User { name: "kim".into(), groups: vec!["system:masters".into()] };
-    rig.cloud_mut(|world| {
-        let cluster = world.live().into_iter().find(|r| r.kind == Kind::SksCluster).unwrap().id;
-        let now = world.now_ms();
-        let reply = world.cluster_mut(&cluster).unwrap().handle(now, &user, &request);
-        let exokit_kube_sim::Reply::Whole(reply) = reply else { panic!("no watch was asked for") };
-        assert!(reply.status().is_success(), "{reply:?}");
-    });
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]
