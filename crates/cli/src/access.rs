@@ -25,7 +25,7 @@ const NEEDS_APPROVAL: &str = "approval-needed";
 /// Pause between two looks at the votes.
 const POLL: Duration = Duration::from_millis(500);
 
-/// What was handed out, opened.
+/// An access in clear text.
 pub(crate) struct Obtained {
     pub(crate) text: SecretString,
     pub(crate) expires_at: Option<Timestamp>,

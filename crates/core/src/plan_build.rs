@@ -110,7 +110,7 @@ pub fn provision(
 pub struct Unrecorded {
     /// What the cloud made.
     pub discovered: Vec<Discovered>,
-    /// What users added to the cluster.
+    /// Objects that users added to the cluster.
     pub additions: ClusterAdditions,
 }
 

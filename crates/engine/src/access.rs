@@ -32,17 +32,17 @@ const SERVES_AGAIN: SignedDuration = SignedDuration::from_mins(15);
 pub struct GrantRequest {
     /// Of which environment.
     pub environment: EnvironmentName,
-    /// Who asks.
+    /// The requester.
     pub by: PersonId,
     /// How they were authenticated.
     pub proof: RequesterProof,
-    /// What for, and for whom.
+    /// The access and its recipient.
     pub terms: AccessTerms,
     /// The approved plan, where one is needed.
     pub plan: Option<PlanId>,
 }
 
-/// What was handed out.
+/// The secrets or credentials that a request gets.
 #[derive(Debug)]
 pub enum Granted {
     /// Secret values. Those that are not there yet are left out.

@@ -26,7 +26,8 @@ const PAGES_MAX: usize = 20;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Engine {
-    /// What users added to the cluster of an environment. None without a cluster.
+    /// Lists the objects that users added to the cluster of an environment; none
+    /// without a cluster.
     ///
     /// # Errors
     /// When the cluster cannot be asked.

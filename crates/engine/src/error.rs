@@ -118,7 +118,7 @@ pub enum EngineError {
     /// A kubeconfig would live too long, or too short to be used.
     #[error("a kubeconfig cannot live for {asked} s")]
     KubeconfigLife {
-        /// What was asked for, in seconds.
+        /// The requested life, in seconds.
         asked: u32,
     },
     /// The environment ends before a kubeconfig could be used.

@@ -133,7 +133,7 @@ text_form!(RecipientKey, "An X25519 public key: 32 bytes in unpadded base64url",
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccessTerms {
-    /// What.
+    /// The secrets or the kubeconfig.
     pub access: Access,
     /// The key that it is sealed to, so that the approval covers the recipient.
     pub recipient: RecipientKey,

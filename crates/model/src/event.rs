@@ -277,11 +277,11 @@ pub enum Event {
     },
     /// Secrets or a kubeconfig are about to be handed out.
     AccessGranted {
-        /// Who asked.
+        /// The requester.
         by: PersonId,
         /// How they were authenticated.
         proof: RequesterProof,
-        /// What.
+        /// The secrets or the kubeconfig.
         access: Access,
         /// When a certificate in it ends.
         #[serde(default, skip_serializing_if = "Option::is_none")]

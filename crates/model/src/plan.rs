@@ -109,7 +109,7 @@ pub struct Plan {
     pub level_reasons: Vec<LevelReason>,
     /// What it destroys when it succeeds.
     pub destroys: Vec<Destroy>,
-    /// What users added to the cluster that it removes.
+    /// Objects that users added to the cluster, which goes.
     #[serde(default, skip_serializing_if = "ClusterAdditions::is_empty")]
     pub additions: ClusterAdditions,
     /// Data-bearing nodes that a rollback of this plan may destroy: only such

@@ -37,7 +37,7 @@ pub(super) async fn look(
         output.raw(format!("{}\n", output.paint(Style::new().cyan()).apply_to(prompt)).as_bytes())?;
         let mut command = Command::new("kubectl");
         command.args(typed).args(["--server", &server, "--tls-server-name", cluster.endpoint.raw()]);
-        // What kubectl remembers goes with the story.
+        // kubectl caches below HOME; the cache goes with the state directory.
         command.env("KUBECONFIG", kubeconfig).env("HOME", state);
         match status(command).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
