@@ -22,7 +22,7 @@ use crate::keys;
 /// Code of a refusal that an approved plan lifts.
 const NEEDS_APPROVAL: &str = "approval-needed";
 
-/// Pause between two looks at the votes.
+/// Pause between two polls of the votes.
 const POLL: Duration = Duration::from_millis(500);
 
 /// An access in clear text.
@@ -60,7 +60,7 @@ pub(crate) async fn obtain<M: Message<Reply = SealedReply>>(
     };
     let opened = recipient.open(wanted.environment, &reply.sealed);
     let text = opened.map_err(|error| {
-        let hint = "ask again; if it happens again, do not trust what is between you and the agent";
+        let hint = "ask again; if it happens again, check the connection to the agent";
         CliError::new("sealed", "opening", "the reply", error, hint)
     })?;
     Ok(Some(Obtained { text, expires_at: reply.expires_at }))
@@ -98,7 +98,7 @@ async fn approved(
         tokio::select! {
             biased;
             () = interrupted() => {
-                output.note("\nNo longer waiting. The plan can serve nobody now; ask again.");
+                output.note("\nStopped waiting. The key for the reply is gone, so run the command again.");
                 return Ok(None);
             }
             () = tokio::time::sleep(POLL) => {}

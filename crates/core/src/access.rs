@@ -23,7 +23,7 @@ pub fn needs_approval(
     };
     match access {
         Access::Kubeconfig { role: ClusterRole::Admin, .. } => Some("it administers the cluster"),
-        _ if proof == RequesterProof::None => Some("nothing proves who asks"),
+        _ if proof == RequesterProof::None => Some("the requester is not authenticated"),
         _ if reads_secrets && class == EnvironmentClass::Production => {
             Some("it reads secrets of an environment in production")
         }

@@ -1,12 +1,12 @@
 //! Hands out secrets and kubeconfigs. Each is recorded before it is read, and
 //! what needs an approval is checked against the approved plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use exokit_cloud::cluster::Holder;
 use exokit_core::access::{KUBECONFIG_SECONDS_MAX, KUBECONFIG_SECONDS_MIN, needs_approval};
 use exokit_core::plan_build;
-use exokit_ledger::{Condition, LedgerError, OperationState, environment_view};
+use exokit_ledger::{Condition, Filter, LedgerError, OperationState, environment_view};
 use exokit_model::access::{Access, AccessTerms, ClusterCredentials, ClusterRole, RequesterProof};
 use exokit_model::event::{Entry, Event};
 use exokit_model::ids::{EnvironmentName, PersonId, PlanId};
@@ -51,6 +51,24 @@ pub enum Granted {
     Cluster(Box<ClusterCredentials>, Timestamp),
 }
 
+/// An access that is about to be handed out.
+enum Grant<'a> {
+    /// These secrets; all where none is named.
+    Secrets(&'a BTreeSet<SecretValue>),
+    /// A kubeconfig for a role, valid for so long.
+    Kubeconfig(ClusterRole, SignedDuration),
+}
+
+impl Grant<'_> {
+    /// How long a kubeconfig is valid; none for secrets.
+    fn ttl(&self) -> Option<SignedDuration> {
+        match self {
+            Grant::Secrets(_) => None,
+            Grant::Kubeconfig(_, ttl) => Some(*ttl),
+        }
+    }
+}
+
 impl Engine {
     /// Plans an access that needs approval. It costs nothing and changes nothing.
     ///
@@ -89,10 +107,10 @@ impl Engine {
             let environment = self.environment(name).await?;
             let provision = provision_of(&environment, name)?;
             self.check_account(&provision.plan.zone).await?;
-            let ttl = self.kubeconfig_ttl(asked).await?;
-            let (entries, head) = self.entries_of_grant(asked, &environment, ttl).await?;
+            let grant = self.grant_of(asked).await?;
+            let (entries, head) = self.entries_of_grant(asked, &environment, &grant).await?;
             match self.append(&Condition::environment(name, head), entries).await {
-                Ok(_) => return self.hand_out(asked, provision, ttl).await,
+                Ok(_) => return self.hand_out(asked, provision, grant).await,
                 Err(error @ EngineError::Ledger(LedgerError::Stale { .. })) => backoff.wait(error).await?,
                 Err(error) => return Err(error),
             }
@@ -105,7 +123,7 @@ impl Engine {
         &self,
         asked: &GrantRequest,
         environment: &EnvironmentState,
-        ttl: Option<SignedDuration>,
+        grant: &Grant<'_>,
     ) -> Result<(Vec<Entry>, u64), EngineError> {
         let name = &asked.environment;
         let class = class_of(provision_of(environment, name)?);
@@ -120,7 +138,7 @@ impl Engine {
             by: asked.by.clone(),
             proof: asked.proof,
             access: asked.terms.access.clone(),
-            expires_at: ttl.and_then(|ttl| self.now().checked_add(ttl).ok()),
+            expires_at: grant.ttl().and_then(|ttl| self.now().checked_add(ttl).ok()),
             plan: approved.as_ref().map(|(state, _)| state.digest),
         };
         let mut entries = Vec::new();
@@ -182,19 +200,22 @@ impl Engine {
         Ok(())
     }
 
-    /// How long the kubeconfig may be valid: no longer than asked for, and not
-    /// past the end of the environment. None for secrets.
-    async fn kubeconfig_ttl(&self, asked: &GrantRequest) -> Result<Option<SignedDuration>, EngineError> {
-        let Access::Kubeconfig { ttl_seconds, .. } = asked.terms.access else { return Ok(None) };
+    /// What a request may have. A kubeconfig is valid no longer than asked for, and
+    /// not past the end of the environment.
+    async fn grant_of<'a>(&self, asked: &'a GrantRequest) -> Result<Grant<'a>, EngineError> {
+        let (role, ttl_seconds) = match &asked.terms.access {
+            Access::Secrets { values } => return Ok(Grant::Secrets(values)),
+            Access::Kubeconfig { role, ttl_seconds } => (*role, *ttl_seconds),
+        };
         let wanted = SignedDuration::from_secs(i64::from(ttl_seconds));
         let name = &asked.environment;
-        let records = self.parts().ledger.read(exokit_ledger::Filter::Environment(name.clone()), 0).await?;
+        let records = self.parts().ledger.read(Filter::Environment(name.clone()), 0).await?;
         let view = environment_view(self.parts().ledger.plans(), name, &records)?;
         let left = |end: Timestamp| SignedDuration::from_secs(end.duration_since(self.now()).as_secs());
         let left = view.and_then(|view| view.expires_at).map(left);
         let ttl = left.map_or(wanted, |left| left.min(wanted));
         match ttl >= SignedDuration::from_secs(i64::from(KUBECONFIG_SECONDS_MIN)) {
-            true => Ok(Some(ttl)),
+            true => Ok(Grant::Kubeconfig(role, ttl)),
             false => Err(EngineError::EndsSoon(name.clone())),
         }
     }
@@ -203,24 +224,19 @@ impl Engine {
         &self,
         asked: &GrantRequest,
         provision: &OperationState,
-        ttl: Option<SignedDuration>,
+        grant: Grant<'_>,
     ) -> Result<Granted, EngineError> {
-        match (&asked.terms.access, ttl) {
-            (Access::Kubeconfig { role, .. }, Some(ttl)) => {
-                self.kubeconfig(asked, provision, *role, ttl).await
-            }
-            (Access::Kubeconfig { .. }, None) => Err(EngineError::EndsSoon(asked.environment.clone())),
-            (Access::Secrets { values }, _) => {
-                let mut found = BTreeMap::new();
-                for slot in slots(provision).filter(|slot| values.is_empty() || values.contains(&slot.value))
-                {
-                    if let Some(value) = self.secret(provision, &slot).await? {
-                        found.insert(slot.value, value);
-                    }
-                }
-                Ok(Granted::Secrets(found))
+        let values = match grant {
+            Grant::Kubeconfig(role, ttl) => return self.kubeconfig(asked, provision, role, ttl).await,
+            Grant::Secrets(values) => values,
+        };
+        let mut found = BTreeMap::new();
+        for slot in slots(provision).filter(|slot| values.is_empty() || values.contains(&slot.value)) {
+            if let Some(value) = self.secret(provision, &slot).await? {
+                found.insert(slot.value, value);
             }
         }
+        Ok(Granted::Secrets(found))
     }
 
     async fn kubeconfig(

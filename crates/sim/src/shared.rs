@@ -27,8 +27,8 @@ pub struct SharedWorld {
     changes: watch::Sender<()>,
 }
 
-/// Another process that changes a world in a file cannot signal it, so those who
-/// wait for changes look this often.
+/// Poll interval for a world in a file, which another process can change without
+/// a signal.
 const FILE_POLL: Duration = Duration::from_millis(100);
 
 /// Requests that have left their client and not arrived yet, in the order in
