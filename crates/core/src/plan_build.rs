@@ -15,7 +15,7 @@ use exokit_model::ids::{
 use exokit_model::kind::Kind;
 use exokit_model::plan::{Action, Destroy, PLAN_SCHEMA, Plan};
 use exokit_model::spec::{Correction, EnvironmentClass, EnvironmentSpec};
-use exokit_model::text::ForeignText;
+use exokit_model::text::{ForeignText, is_dns_label};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cost::band;
@@ -341,13 +341,7 @@ fn added_service(
 
 /// Whether a text can be a name in a cluster: an RFC 1123 subdomain.
 fn is_dns_name(text: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
-    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    text.len() <= 253
-        && text.bytes().all(is_inner)
-        && ends(text.bytes().next())
-        && ends(text.bytes().last())
-        && !text.contains("..")
+    text.len() <= 253 && text.split('.').all(is_dns_label)
 }
 
 #[expect(clippy::expect_used, reason = "a kind's name and a number are always a valid key")]

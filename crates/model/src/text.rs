@@ -35,6 +35,16 @@ pub fn is_hazardous(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Whether a text is a DNS label (RFC 1123), as names in a cluster are made of.
+#[must_use]
+pub fn is_dns_label(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && !text.is_empty()
+        && text.len() <= 63
+}
+
 /// Shows text on one line: hazardous characters are escaped as `\n` or
 /// `\u{202e}`, and long text is cut. Escaping twice changes nothing.
 #[derive(Clone, Copy)]

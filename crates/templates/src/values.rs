@@ -1,5 +1,7 @@
 //! Checks of single values: names, quantities, labels, paths.
 
+use exokit_model::text::is_dns_label;
+
 use crate::error::{DecodeError, hint_words};
 use crate::fields::At;
 use crate::known::{FAMILIES, PLAN_TIERS, sizes};
@@ -7,14 +9,6 @@ use crate::yaml::shorten;
 
 /// Longest label value and name part of a label key.
 const LABEL_CHARS_MAX: usize = 63;
-
-fn is_name(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-        && !text.is_empty()
-        && text.len() <= 63
-}
 
 /// A number within bounds.
 pub(crate) fn within(at: &At<u32>, least: u32, most: u32) -> Result<u32, DecodeError> {
@@ -31,7 +25,7 @@ pub(crate) fn port(at: &At<u32>, least: u16, most: u16) -> Result<u16, DecodeErr
 /// Name of a namespace or an ingress class.
 pub(crate) fn dns_label(at: &At<String>) -> Result<String, DecodeError> {
     let hint = "use 1 to 63 lower-case letters, digits and inner hyphens";
-    at.accept(is_name(&at.value), "a name that Kubernetes accepts", hint)
+    at.accept(is_dns_label(&at.value), "a name that Kubernetes accepts", hint)
 }
 
 /// Name of a Service, which may not begin with a digit.
@@ -44,7 +38,7 @@ pub(crate) fn service_name(at: &At<String>) -> Result<String, DecodeError> {
 /// A host name such as `app.example.org`.
 pub(crate) fn host_name(at: &At<String>) -> Result<String, DecodeError> {
     let name = at.value.to_ascii_lowercase();
-    let good = name.len() <= 253 && name.contains('.') && name.split('.').all(is_name);
+    let good = name.len() <= 253 && name.contains('.') && name.split('.').all(is_dns_label);
     at.accept(good, "a host name", "write one such as app.example.org").map(|_| name)
 }
 
@@ -191,7 +185,7 @@ pub(crate) fn label_key(at: &At<String>) -> Result<String, DecodeError> {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, at.value.as_str()),
     };
-    let good_prefix = prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(is_name));
+    let good_prefix = prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(is_dns_label));
     let good_name = !name.is_empty() && name.len() <= LABEL_CHARS_MAX && label_value(name) == name;
     at.accept(good_prefix && good_name, "a label key", "write one such as stargate.io/role")
 }
