@@ -328,6 +328,7 @@ fn earliest_sufficient(level: ApprovalLevel, votes: &[Vote<'_>]) -> Option<Vec<A
 }
 
 /// Whether each of two persons can stand for a role of their own.
-fn have_two_roles(a: &Person, b: &Person) -> bool {
+#[must_use]
+pub fn have_two_roles(a: &Person, b: &Person) -> bool {
     a.roles.iter().any(|role| b.roles.iter().any(|other| role != other))
 }

@@ -39,7 +39,8 @@ pub(crate) async fn start(connection: &Connection<'_>, id: &PlanId, wait: bool) 
     carry_out(connection, &plan, &recorded, wait).await
 }
 
-async fn record(
+/// Records a plan.
+pub(crate) async fn record(
     connection: &Connection<'_>,
     action: Action,
     plan_id: Option<PlanId>,

@@ -34,9 +34,7 @@ pub(crate) async fn follow(
     unlimited: bool,
 ) -> Result<Exit, CliError> {
     let progress = Progress::new(&connection.settings.output);
-    let operation = plan.plan_id.operation();
-    progress.begin(plan, connection.speed);
-    let settled = tokio::select! {
+    let finished = tokio::select! {
         biased;
         () = interrupted() => {
             progress.close();
@@ -46,11 +44,29 @@ pub(crate) async fn follow(
             ));
             return Ok(Exit::Detached);
         }
+        finished = finish(connection, plan, unlimited, &progress) => finished,
+    };
+    report(connection.settings, &finished?)
+}
+
+/// Runs an operation, where this process is the one that runs operations, and
+/// shows it until it ends or parks. A plan that does not start is waited for
+/// for a while only, unless `unlimited`.
+pub(crate) async fn finish(
+    connection: &Connection<'_>,
+    plan: &Plan,
+    unlimited: bool,
+    progress: &Progress,
+) -> Result<OperationReply, CliError> {
+    let operation = plan.plan_id.operation();
+    progress.begin(plan, connection.speed);
+    let settled = tokio::select! {
+        biased;
         Err(failure) = connection.client.transport.run(&operation) => Err(failure.into()),
-        settled = settled(connection, plan, unlimited, &progress) => settled,
+        settled = settled(connection, plan, unlimited, progress) => settled,
     };
     progress.end(&operation);
-    report(connection.settings, &settled?)
+    settled
 }
 
 /// Shows the events of an operation until it ends or parks.

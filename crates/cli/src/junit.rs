@@ -13,8 +13,9 @@ struct Suites {
     testsuite: Vec<Suite>,
 }
 
+/// Cases that belong together.
 #[derive(Serialize)]
-struct Suite {
+pub(crate) struct Suite {
     #[serde(rename = "@name")]
     name: String,
     #[serde(rename = "@tests")]
@@ -24,12 +25,15 @@ struct Suite {
     testcase: Vec<Case>,
 }
 
+/// One case.
 #[derive(Serialize)]
-struct Case {
+pub(crate) struct Case {
     #[serde(rename = "@classname")]
     class: String,
     #[serde(rename = "@name")]
     name: String,
+    #[serde(rename = "@time", skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
 }
@@ -40,29 +44,49 @@ struct Failure {
     message: String,
 }
 
-/// Writes the checks of an environment.
-pub(crate) fn write(path: &Path, reply: &VerifyReply) -> Result<(), CliError> {
-    let text = xml(reply).map_err(|error| {
+impl Suite {
+    pub(crate) fn new(name: String, testcase: Vec<Case>) -> Self {
+        let failures = testcase.iter().filter(|case| case.failure.is_some()).count();
+        Self { name, tests: testcase.len(), failures, testcase }
+    }
+
+    /// The checks of an environment.
+    pub(crate) fn of_checks(reply: &VerifyReply) -> Self {
+        Self::new(format!("{} ({})", reply.environment, reply.template), cases(reply).collect())
+    }
+}
+
+impl Case {
+    /// A case that failed where there is a message.
+    pub(crate) fn new(class: &str, name: String, failure: Option<String>) -> Self {
+        let failure = failure.map(|message| Failure { message });
+        Self { class: class.to_owned(), name, seconds: None, failure }
+    }
+
+    pub(crate) fn lasting(self, seconds: f64) -> Self {
+        Self { seconds: Some(seconds), ..self }
+    }
+}
+
+/// A case for each check of an environment.
+pub(crate) fn cases(reply: &VerifyReply) -> impl Iterator<Item = Case> {
+    reply.checks.iter().map(|check| {
+        let failure = || format!("expected {}, observed {}", check.expected, check.observed);
+        let failure = (!check.passed).then(failure);
+        Case::new(reply.environment.as_str(), format!("{} {}", check.id, check.title), failure)
+    })
+}
+
+/// Writes suites to a file.
+pub(crate) fn write(path: &Path, suites: Vec<Suite>) -> Result<(), CliError> {
+    let text = xml(suites).map_err(|error| {
         CliError::new("encoding", "writing", path.display(), error, crate::error::OUR_MISTAKE)
     })?;
     std::fs::write(path, text).doing("writing", path.display())
 }
 
-fn xml(reply: &VerifyReply) -> Result<String, quick_xml::SeError> {
-    let cases = reply.checks.iter().map(|check| Case {
-        class: reply.environment.to_string(),
-        name: format!("{} {}", check.id, check.title),
-        failure: (!check.passed).then(|| Failure {
-            message: format!("expected {}, observed {}", check.expected, check.observed),
-        }),
-    });
-    let suite = Suite {
-        name: format!("{} ({})", reply.environment, reply.template),
-        tests: reply.checks.len(),
-        failures: reply.failed,
-        testcase: cases.collect(),
-    };
-    let body = quick_xml::se::to_string(&Suites { testsuite: vec![suite] })?;
+fn xml(testsuite: Vec<Suite>) -> Result<String, quick_xml::SeError> {
+    let body = quick_xml::se::to_string(&Suites { testsuite })?;
     Ok(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}\n"))
 }
 
@@ -84,7 +108,7 @@ mod tests {
             failed: 1,
             checks,
         };
-        let xml = xml(&reply).unwrap();
+        let xml = xml(vec![Suite::of_checks(&reply)]).unwrap();
         assert!(xml.contains(r#"<testsuite name="first (T1)" tests="2" failures="1">"#), "{xml}");
         assert!(xml.contains(r#"name="U03 nodes"/>"#), "{xml}");
         assert!(xml.contains("&lt;/failure&gt;&lt;x a=") && !xml.contains('\u{1b}'), "{xml}");

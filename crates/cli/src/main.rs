@@ -26,6 +26,7 @@ mod settings;
 mod state_dir;
 mod transport;
 mod variables;
+mod vote;
 
 use std::process::ExitCode;
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use exokit_kinds::{Lifecycle, Observed};
 use exokit_ledger::Filter;
-use exokit_model::canonical::{Digest, to_canonical_bytes};
 use exokit_model::certificate::{Certificate, CertificateBody, Checked};
 use exokit_model::needs_human::NeedsHuman;
 use exokit_model::text::ForeignText;
@@ -78,6 +77,6 @@ fn certify(
         clean: checked.iter().all(|checked| checked.found == 0),
         checked,
     };
-    let digest = Digest::of("exokit-certificate/v1", &to_canonical_bytes("a certificate", &body)?);
+    let digest = body.digest()?;
     Ok(Certificate { body, digest })
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::canonical::Digest;
+use crate::canonical::{CanonicalError, Digest, to_canonical_bytes};
 use crate::ids::{EnvironmentName, OperationId, Zone};
 use crate::kind::Kind;
 use crate::text::ForeignText;
@@ -44,6 +44,16 @@ pub struct CertificateBody {
     pub checked: Vec<Checked>,
     /// True when nothing of ours was found anywhere.
     pub clean: bool,
+}
+
+impl CertificateBody {
+    /// SHA-256 over the canonical form.
+    ///
+    /// # Errors
+    /// When it has no canonical form.
+    pub fn digest(&self) -> Result<Digest, CanonicalError> {
+        Ok(Digest::of("exokit-certificate/v1", &to_canonical_bytes("a certificate", self)?))
+    }
 }
 
 /// A certificate with the digest over its body.

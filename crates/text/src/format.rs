@@ -84,6 +84,14 @@ pub fn from_now(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// A number of things: `1 test`, `2 tests`.
+pub fn counted(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
 /// An amount with at least two and at most five decimal places.
 pub fn amount(value: Decimal) -> String {
     let rounded = value.round_dp(5).normalize();

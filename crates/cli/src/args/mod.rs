@@ -6,6 +6,7 @@ mod agent;
 mod approval;
 mod environment;
 mod plan;
+mod test;
 mod tools;
 mod verify;
 
@@ -22,6 +23,7 @@ pub(crate) use approval::{
 };
 pub(crate) use environment::{EnvironmentArgs, HistoryArgs, ListArgs, OrphansArgs, ResumeArgs, WatchArgs};
 pub(crate) use plan::{ChangeArgs, ExtendArgs, PlanArgs, ProvisionArgs, SelectArgs, TeardownArgs};
+pub(crate) use test::{ApproverKey, TestArgs};
 pub(crate) use tools::{
     AuditCommand, CompletionsArgs, DemoArgs, ManArgs, PricesCommand, RegistryCommand, SimArgs,
 };
@@ -188,6 +190,7 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     Drift(EnvironmentArgs),
     Verify(VerifyArgs),
+    Test(TestArgs),
     /// Show how to reach an environment
     ///
     /// Addresses and ports of its services, database, bucket and cluster. Secrets

@@ -4,22 +4,16 @@
 
 use std::path::Path;
 
-use exokit_approval::keys::{PublicKey, SecretKey};
+use exokit_approval::keys::PublicKey;
 use exokit_approval::refusal::Refusal;
-use exokit_approval::token::{inspect, sign_vote};
-use exokit_cloud::clock::{Clock as _, SystemClock};
-use exokit_core::cost::estimate;
-use exokit_core::start::check_policy;
-use exokit_model::approval::{ApprovalClaims, Decision, Roster, VOTE_SECONDS_MAX};
+use exokit_approval::token::inspect;
+use exokit_model::approval::{Decision, Roster};
 use exokit_model::canonical::Digest;
 use exokit_model::ids::{OperationId, PersonId, PlanId};
-use exokit_model::plan::{Action, Plan};
-use exokit_templates::prices;
+use exokit_model::plan::Plan;
 use exokit_text::decision;
 use exokit_wire::reply::VoteReply;
 use exokit_wire::request::{ApproveRequest, DenyRequest};
-use jiff::SignedDuration;
-use rust_decimal::Decimal;
 
 use crate::args::VoteArgs;
 use crate::connection::{Connection, RecordedPlan};
@@ -29,6 +23,7 @@ use crate::keys;
 use crate::output::{Output, say};
 use crate::settings::Settings;
 use crate::state_dir::read;
+use crate::vote::{Voter, check_plan};
 
 pub(crate) async fn run(
     connection: &Connection<'_>,
@@ -108,30 +103,6 @@ fn check_target(connection: &Connection<'_>, target: &str, found: &RecordedPlan)
     }
 }
 
-/// Computes level, life and price again, from the text of the plan. None can be
-/// lower than what the rules and the known prices give.
-fn check_plan(connection: &Connection<'_>, plan: &Plan, roster: &Roster) -> Result<(), CliError> {
-    check_policy(plan, roster).doing("holding against the policy", &plan.plan_id)?;
-    let known = prices::embedded().doing("reading", "the prices")?;
-    let least = match (&plan.spec, plan.action) {
-        (Some(spec), Action::Provision) => {
-            let estimate = estimate(spec, &known);
-            // An assumed price can be too high.
-            let assumed: Decimal = estimate.unknown.iter().map(|unknown| unknown.assumed_hourly).sum();
-            estimate.hourly - assumed
-        }
-        _ => return Ok(()),
-    };
-    match plan.cost.hourly >= least {
-        true => Ok(()),
-        false => {
-            let says = plan.cost.hourly;
-            let why = format!("it says {says} per hour, and the known prices give {least}");
-            Err(connection.contradiction(plan.plan_id.as_str(), &why))
-        }
-    }
-}
-
 /// Refuses a token that says the opposite of the command.
 fn check_decision(token: &str, vote: Decision) -> Result<(), Refusal> {
     match inspect(token)?.claims.decision == vote {
@@ -156,33 +127,12 @@ fn sign(
             return Err(CliError::unusable("key", "finding", "your key", why, hint));
         }
     };
-    let key = keys::open(settings, &path, settings.person.as_str())?;
-    let person = owner(roster, &key).unwrap_or_else(|| settings.person.clone());
-    say(&decision::page(plan, digest, roster, (&person, vote)));
+    let voter = Voter::open(settings, &path, &settings.person, roster)?;
+    say(&decision::page(plan, digest, roster, (&voter.person, vote)));
     if !args.yes {
-        confirm(settings, &person, vote)?;
+        confirm(settings, &voter.person, vote)?;
     }
-    let now = SystemClock.now();
-    let claims = ApprovalClaims {
-        plan_digest: *digest,
-        decision: vote,
-        action: plan.action,
-        level: plan.level,
-        environment: plan.environment.clone(),
-        person,
-        key_id: key.public().id(),
-        issued_at: now,
-        expires_at: now + SignedDuration::from_secs(VOTE_SECONDS_MAX),
-        nonce: data_encoding::BASE64URL_NOPAD.encode(&keys::random::<16>()?),
-    };
-    sign_vote(&key, &claims).map_err(Refusal::from).doing("signing", &plan.plan_id)
-}
-
-/// The person to whom the roster says that a key belongs.
-fn owner(roster: &Roster, key: &SecretKey) -> Option<PersonId> {
-    let id = key.public().id();
-    let owner = roster.persons.iter().find(|person| person.keys.iter().any(|key| key.id == id));
-    owner.map(|person| person.id.clone())
+    voter.token(plan, digest, vote)
 }
 
 fn confirm(settings: &Settings, person: &PersonId, vote: Decision) -> Result<(), CliError> {

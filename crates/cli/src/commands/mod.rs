@@ -28,6 +28,7 @@ mod serve;
 mod show;
 mod sim;
 mod teardown;
+mod test;
 mod token;
 mod verify;
 mod watch;
@@ -68,6 +69,7 @@ pub(crate) async fn run(
         Command::History(args) => history::run(&connect(None).await?, &args).await,
         Command::Outputs(args) => outputs::run(&connect(None).await?, &args).await,
         Command::Verify(args) => verify::run(&connect(None).await?, &args).await,
+        Command::Test(args) => test::run(settings, args).await,
         Command::Secrets(args) => secrets::run(&connect(None).await?, &args).await,
         Command::Kubeconfig(args) => kubeconfig::run(&connect(None).await?, &args).await,
         Command::Drift(args) => drift::run(&connect(None).await?, &args).await,

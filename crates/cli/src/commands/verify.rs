@@ -9,12 +9,12 @@ use crate::args::VerifyArgs;
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::junit;
+use crate::junit::{self, Suite};
 
 pub(crate) async fn run(connection: &Connection<'_>, args: &VerifyArgs) -> Result<Exit, CliError> {
     let reply = connection.call(&VerifyRequest { environment: args.environment.clone() }).await?;
     if let Some(path) = &args.junit {
-        junit::write(path, &reply)?;
+        junit::write(path, vec![Suite::of_checks(&reply)])?;
     }
     connection.settings.output.data(&reply, || text(&reply))?;
     Ok(Exit::of_comparison(reply.failed > 0))
