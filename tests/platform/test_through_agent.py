@@ -33,9 +33,9 @@ DIFFERS = (
 )
 # Numbers that are measured, and the cloud's own numbering.
 MEASURED = {"age_seconds", "seq", "records", "base_seq"}
-# Commands without an agent's part, and those that over NATS take an approval,
-# which are in test_kubeconfig.py.
-HERE = {"serve", "orchestrator", "token", "schema", "sim", "demo", "completions", "man", "help", "secrets", "kubeconfig"}
+# Commands without an agent's part, and those whose part is tested elsewhere: in
+# test_kubeconfig.py and test_template_tests.py.
+HERE = set("serve orchestrator token schema sim demo completions man help secrets kubeconfig test".split())
 PROGRAMS = ("-o", "json")
 PEOPLE = ()
 

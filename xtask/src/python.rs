@@ -39,6 +39,7 @@ const PLATFORM: &[&str] = &[
     "tests/platform/test_metrics.py",
     "tests/platform/test_through_agent.py",
     "tests/platform/test_kubeconfig.py",
+    "tests/platform/test_template_tests.py",
     "tests/platform/test_micro.py",
     "tests/platform/test_presence.py",
 ];

@@ -15,4 +15,6 @@ mod over_http;
 mod plans;
 #[cfg(unix)]
 mod secrets;
+#[cfg(unix)]
+mod template_tests;
 mod tools;
