@@ -1,6 +1,8 @@
 //! Verification: each promise of every template is checked, and a promise that
 //! is broken by hand fails its own check and no other.
 
+use std::collections::BTreeSet;
+
 use exokit_engine::verify::Verification;
 use exokit_model::ids::EnvironmentName;
 use exokit_model::phase::Phase;
@@ -209,4 +211,17 @@ async fn a_broken_promise_fails_its_own_check_and_no_other() {
         harm(&scene);
         assert_eq!(scene.failed().await, [*id]);
     }
+}
+
+/// Checks whose evidence nobody can change from outside without changing other
+/// evidence, too: `crates/verification/tests/all/evidence.rs` changes it alone.
+const BROKEN_IN_THE_CRATE: [&str; 6] = ["U01", "U04", "U06", "U10", "T6-14", "T3-15"];
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn each_check_is_broken_by_a_test() {
+    let number = |id: &str| id.rsplit('-').next().unwrap().to_owned();
+    let broken: BTreeSet<String> =
+        BREAKS.iter().map(|(id, ..)| *id).chain(BROKEN_IN_THE_CRATE).map(number).collect();
+    let all = Scene::new(3).await.verify().await.checks;
+    assert_eq!(all.iter().map(|check| number(&check.id)).collect::<BTreeSet<_>>(), broken);
 }
