@@ -18,7 +18,7 @@ const LAYERS: &[Layer] = &[
     Layer { package: "exokit-mutant", normal: &[], tests: &[] },
     Layer { package: "exokit-kube-sim", normal: &[], tests: &[] },
     Layer { package: "exokit-kinds", normal: &["exokit-model"], tests: &[] },
-    Layer { package: "exokit-verification", normal: &["exokit-model"], tests: &[] },
+    Layer { package: "exokit-verification", normal: &["exokit-model"], tests: &["exokit-templates"] },
     Layer {
         package: "exokit-workload",
         normal: &["exokit-model"],
