@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use exokit_model::text::Escaped;
 use exokit_wire::reply::VerifyReply;
 use serde::Serialize;
 
@@ -71,9 +72,10 @@ impl Case {
 /// A case for each check of an environment.
 pub(crate) fn cases(reply: &VerifyReply) -> impl Iterator<Item = Case> {
     reply.checks.iter().map(|check| {
-        let failure = || format!("expected {}, observed {}", check.expected, check.observed);
+        let [id, title, expected] = [&check.id, &check.title, &check.expected].map(|text| Escaped(text));
+        let failure = || format!("expected {expected}, observed {}", check.observed);
         let failure = (!check.passed).then(failure);
-        Case::new(reply.environment.as_str(), format!("{} {}", check.id, check.title), failure)
+        Case::new(reply.environment.as_str(), format!("{id} {title}"), failure)
     })
 }
 

@@ -57,6 +57,7 @@ struct Test<'s> {
 pub(crate) async fn run(settings: &Settings, args: TestArgs) -> Result<Exit, CliError> {
     let set = session::templates(settings)?;
     let templates = chosen(&set, &args)?;
+    check_folders(&args)?;
     let journal = Journal::open(&args.runs)?;
     let is_own = account::is_own(settings, &args)?;
     let (own, args) = match is_own {
@@ -84,6 +85,18 @@ fn chosen(set: &TemplateSet, args: &TestArgs) -> Result<BTreeSet<TemplateId>, Cl
         set.find(&id.to_string()).doing("choosing", id)?;
     }
     Ok(args.templates.iter().copied().collect())
+}
+
+/// Refuses reports that could not be written in the end.
+fn check_folders(args: &TestArgs) -> Result<(), CliError> {
+    for path in [&args.report, &args.junit].into_iter().flatten() {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if !folder.is_none_or(Path::is_dir) {
+            let (why, hint) = ("its folder does not exist", "make the folder first");
+            return Err(CliError::unusable("io", "preparing", path.display(), why, hint));
+        }
+    }
+    Ok(())
 }
 
 async fn in_account(
@@ -117,7 +130,8 @@ async fn in_account(
     };
     let was_stopped = *stop.borrow();
     let results = results?;
-    report(settings, args, set, &results)?;
+    settings.output.data(&results, || text(&results, &args.runs))?;
+    write_reports(args, set, &results)?;
     Ok(match was_stopped {
         true => Exit::Detached,
         false => {
@@ -183,7 +197,6 @@ impl Test<'_> {
             self.live(*template, environment_name(*template)?).await.map(Some)
         });
         let mut lives = lives.buffer_unordered(args.parallel.get());
-        let mut failed = Ok(());
         while let Some(result) = lives.next().await {
             match result {
                 Ok(Some(result)) => {
@@ -191,12 +204,12 @@ impl Test<'_> {
                     results.push(result);
                 }
                 Ok(None) => {}
-                // The others are not given up for it.
-                Err(error) => failed = Err(error),
+                // The others go on; one without a result counts as failed.
+                Err(error) => say(&error.text()),
             }
         }
         results.sort_by_key(|result| result.template);
-        failed.map(|()| results)
+        Ok(results)
     }
 
     /// Runs an operation to its end.
@@ -239,20 +252,13 @@ fn environment_name(template: TemplateId) -> Result<EnvironmentName, CliError> {
     format!("test-t{}-{random}", template.0).parse().doing("naming", "an environment")
 }
 
-/// Writes what is asked for, and shows the results.
-fn report(
-    settings: &Settings,
-    args: &TestArgs,
-    set: &TemplateSet,
-    results: &[RunFile],
-) -> Result<(), CliError> {
+fn write_reports(args: &TestArgs, set: &TemplateSet, results: &[RunFile]) -> Result<(), CliError> {
     if let Some(path) = &args.junit {
         junit::write(path, results.iter().map(suite).collect())?;
     }
     if let Some(path) = &args.report {
         checkpoint::write(path, &args.runs, set, SystemClock.now())?;
     }
-    settings.output.data(&results, || text(results, &args.runs))?;
     Ok(())
 }
 

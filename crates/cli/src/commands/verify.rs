@@ -1,5 +1,6 @@
 //! `exokit verify`: whether an environment keeps what its template promised.
 
+use exokit_model::text::Escaped;
 use exokit_model::verification::Check;
 use exokit_text::format::table;
 use exokit_wire::reply::VerifyReply;
@@ -27,8 +28,9 @@ fn text(reply: &VerifyReply) -> String {
     });
     let mut text = table(["CHECK", "RESULT", "WHAT", "OBSERVED"], rows);
     for check in reply.checks.iter().filter(|check| !check.passed) {
-        let hint = check.hint.as_deref().unwrap_or_default();
-        text.push_str(&format!("\n{}: expected {}\nhint: {hint}\n", check.id, check.expected));
+        let [id, expected, hint] =
+            [&check.id, &check.expected, check.hint.as_deref().unwrap_or_default()].map(Escaped);
+        text.push_str(&format!("\n{id}: expected {expected}\nhint: {hint}\n"));
     }
     let (environment, template) = (&reply.environment, reply.template);
     match reply.failed {
