@@ -186,6 +186,7 @@ fn sim_hint(error: &SimError) -> &'static str {
         SimError::State { .. } => "check the disk and the rights on the state directory",
         SimError::Record { .. } => "check the disk and the rights on the file, or leave out --record",
         SimError::Format { .. } => "remove the file, or use another state; it was changed or is damaged",
+        SimError::ControlPlane { hint, .. } => hint,
         SimError::Listen { .. } => "choose another address with --listen; port 0 takes a free one",
         _ => "see `exokit sim --help`",
     }

@@ -12,7 +12,14 @@ use serde_json::json;
 impl Cluster {
     /// A cluster without nodes, with what every cluster contains.
     pub fn new(settings: Settings, now_ms: i64) -> Self {
-        let mut cluster = Self {
+        let mut cluster = Self::empty(settings, now_ms);
+        create(&mut cluster);
+        cluster
+    }
+
+    /// A cluster without anything in it.
+    pub(crate) fn empty(settings: Settings, now_ms: i64) -> Self {
+        Self {
             now: now_ms,
             rng: Rng::new(settings.seed),
             settings,
@@ -20,10 +27,9 @@ impl Cluster {
             queue: Queue::default(),
             calls: Vec::new(),
             cloud: CloudState::default(),
+            mirror: None,
             addresses: Addresses::default(),
-        };
-        create(&mut cluster);
-        cluster
+        }
     }
 }
 
@@ -63,7 +69,8 @@ fn service(cluster: &mut Cluster) {
     cluster.create_object(Kind::Service, service);
 }
 
-fn storage(cluster: &mut Cluster) {
+/// What the CSI driver brings with it.
+pub(crate) fn storage(cluster: &mut Cluster) {
     for (name, policy, is_default) in
         [("exoscale-sbs", "Delete", "true"), ("exoscale-bs-retain", "Retain", "false")]
     {

@@ -2,6 +2,7 @@
 
 use crate::cloud::CloudCall;
 use crate::controllers::cloud_state::CloudState;
+use crate::mirror::Mirror;
 use crate::queue::{Queue, Task};
 use crate::rng::Rng;
 use crate::settings::Settings;
@@ -25,6 +26,10 @@ pub struct Cluster {
     pub(crate) queue: Queue,
     pub(crate) calls: Vec<CloudCall>,
     pub(crate) cloud: CloudState,
+    /// Absent: the cluster has its own control plane. Not saved, since the real
+    /// API server has the objects.
+    #[serde(skip)]
+    pub(crate) mirror: Option<Box<Mirror>>,
     /// Addresses given to pods and services so far.
     pub(crate) addresses: Addresses,
 }
@@ -78,6 +83,9 @@ impl Cluster {
 
     /// Queues a task in `delay_ms` from now.
     pub(crate) fn schedule(&mut self, delay_ms: i64, task: Task) {
+        if self.is_mirror() && !task.is_of_actor() {
+            return;
+        }
         self.queue.add(self.now.saturating_add(delay_ms.max(0)), task);
     }
 
@@ -103,6 +111,7 @@ impl Cluster {
             Task::DisruptionBudget(key) => self.reconcile_disruption_budget(&key),
             Task::Quota(namespace) => self.reconcile_quotas(&namespace),
             Task::RetryCloud(subject) => self.retry_cloud(&subject),
+            Task::RenewLease(node) => self.renew_lease(&node),
         }
     }
 }

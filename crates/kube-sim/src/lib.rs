@@ -25,6 +25,7 @@ mod cluster;
 mod controllers;
 mod defaults;
 mod kind;
+mod mirror;
 mod objects;
 mod quantity;
 mod queue;
@@ -43,6 +44,7 @@ pub use api::Reply;
 pub use api::watch::Watch;
 pub use cloud::{CloudAnswer, CloudCall, LoadBalancerPort};
 pub use cluster::Cluster;
+pub use mirror::{MirroredKind, Outcome, Write};
 
 pub use schema::check::validate;
 pub use settings::{Machine, Settings, User};

@@ -26,6 +26,7 @@ impl Cluster {
         if info.has_generation {
             set(&mut object, "metadata.generation", 1);
         }
+        self.write_creation(kind, &object);
         let object = self.store.put(self.now, kind, object);
         self.notify(kind, None, Some(&object));
         object
@@ -51,17 +52,26 @@ impl Cluster {
             let generation = number(old, "metadata.generation") + 1;
             set(&mut new, "metadata.generation", generation);
         }
+        self.write_change(kind, old, &new);
         let may_go = is_deleting(&new) && !is_held(kind, &new);
         let new = self.store.put(self.now, kind, new);
         self.notify(kind, Some(old), Some(&new));
         if may_go {
-            self.remove_object(kind, &key_of(&new));
+            self.drop_object(kind, &key_of(&new));
         }
         new
     }
 
     /// Removes an object at once.
     pub(crate) fn remove_object(&mut self, kind: Kind, key: &str) {
+        if let Some(old) = self.store.get(kind, key).map(Arc::clone) {
+            self.write_deletion(kind, &old, Some(0));
+            self.drop_object(kind, key);
+        }
+    }
+
+    /// An object is gone.
+    pub(crate) fn drop_object(&mut self, kind: Kind, key: &str) {
         if let Some(old) = self.store.remove(self.now, kind, key) {
             self.notify(kind, Some(&old), None);
         }
@@ -98,8 +108,9 @@ impl Cluster {
         if kind == Kind::Namespace {
             set(&mut new, "status.phase", "Terminating");
         }
+        self.write_deletion(kind, &old, deletion.grace_seconds);
         if !is_held(kind, &new) {
-            self.remove_object(kind, key);
+            self.drop_object(kind, key);
             return;
         }
         if *old != new {
@@ -107,10 +118,15 @@ impl Cluster {
             self.notify(kind, Some(&old), Some(&new));
         }
         if kind == Kind::Pod && grace > 0 {
-            let limit = u64::try_from(grace.saturating_mul(1000)).unwrap_or(0);
-            let delay = self.rng.between(limit.min(500), limit.min(2000));
-            self.schedule(i64::try_from(delay).unwrap_or(0), Task::RemovePod(key.to_owned()));
+            self.stop_pod(key, grace);
         }
+    }
+
+    /// Has the kubelet of a deleted pod stop its containers.
+    pub(crate) fn stop_pod(&mut self, key: &str, grace_seconds: i64) {
+        let limit = u64::try_from(grace_seconds.saturating_mul(1000)).unwrap_or(0);
+        let delay = self.rng.between(limit.min(500), limit.min(2000));
+        self.schedule(i64::try_from(delay).unwrap_or(0), Task::RemovePod(key.to_owned()));
     }
 
     /// Seconds that a deleted object has left: only pods on a node have any.

@@ -53,6 +53,8 @@ pub(crate) enum Task {
     Quota(String),
     /// Repeat a call to the cloud for this service uid, claim uid or volume id.
     RetryCloud(String),
+    /// Renew the lease of a node of this name.
+    RenewLease(String),
 }
 
 /// Tasks by the time they are due; a task is in it at most once.

@@ -8,6 +8,12 @@ pub(crate) fn rfc3339(ms: i64) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// RFC 3339 with microseconds, as in leases.
+pub(crate) fn rfc3339_micro(ms: i64) -> String {
+    let at = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}
+
 /// Milliseconds since 1970 of an RFC 3339 text.
 pub(crate) fn parse(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
@@ -42,6 +48,7 @@ mod tests {
     fn times_are_written_and_read_in_whole_seconds() {
         assert_eq!(rfc3339(1_800_000_000_999), "2027-01-15T08:00:00Z");
         assert_eq!(parse("2027-01-15T08:00:00Z"), Some(1_800_000_000_000));
+        assert_eq!(rfc3339_micro(1_800_000_000_999), "2027-01-15T08:00:00.999000Z");
         assert_eq!(parse("yesterday"), None);
     }
 

@@ -67,7 +67,11 @@ impl Cluster {
                     );
                 }
                 self.schedule(REACTION_MS, Task::Volume(own));
+                if self.is_mirror() {
+                    self.schedule(REACTION_MS, Task::Attachments);
+                }
             }
+            Kind::VolumeAttachment if self.is_mirror() => self.schedule(REACTION_MS, Task::Attachments),
             Kind::StorageClass => self.notify_claims(),
             Kind::ServiceAccount | Kind::ConfigMap if new.is_none() => {
                 self.schedule(REACTION_MS, Task::Namespace(namespace(object).to_owned()));
@@ -131,7 +135,9 @@ impl Cluster {
     fn notify_pod(&mut self, old: Option<&Value>, new: Option<&Value>, pod: &Value) {
         self.notify_controller(pod);
         self.schedule(REACTION_MS, Task::Schedule);
-        if old.is_none() && !text(pod, "spec.nodeName").is_empty() {
+        if self.is_mirror() {
+            self.notify_kubelet(old, new);
+        } else if old.is_none() && !text(pod, "spec.nodeName").is_empty() {
             self.schedule(LATE_REACTION_MS, Task::StartPod(key_of(pod)));
         }
         let is_same = |path: &str| old.map(|pod| at(pod, path)) == new.map(|pod| at(pod, path));

@@ -24,6 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         state: None,
         faults: None,
         record: None,
+        control_plane: exokit_sim::ControlPlane::Simulated,
         config: Config::default(),
         now: Arc::new(wall_clock),
     };

@@ -31,6 +31,10 @@ pub struct Config {
     pub sks_versions: Vec<String>,
     /// Where clients are told to go; absent: the real cloud's names.
     pub endpoints: Option<EndpointUrls>,
+    /// Whether the clusters have real control planes, which the server starts.
+    /// Not saved: their objects are not either.
+    #[serde(skip)]
+    pub has_real_control_planes: bool,
     /// Behaviours on which sources disagree or are silent.
     pub policies: Policies,
 }
@@ -116,6 +120,7 @@ impl Default for Config {
             faults: Vec::new(),
             sks_versions: texts(&["1.35.1", "1.34.4", "1.33.8"]),
             endpoints: None,
+            has_real_control_planes: false,
             policies: Policies::default(),
         }
     }

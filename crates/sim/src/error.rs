@@ -46,6 +46,14 @@ pub enum SimError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// The programs of real control planes cannot be run.
+    #[error("{cause}")]
+    ControlPlane {
+        /// What is missing.
+        cause: String,
+        /// One thing to change.
+        hint: &'static str,
+    },
     /// The options contradict each other.
     #[error("{0}")]
     Options(String),

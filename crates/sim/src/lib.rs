@@ -10,6 +10,7 @@ mod auth;
 mod codec;
 mod config;
 mod connection;
+mod control_plane;
 mod error;
 mod fault;
 mod inprocess;
@@ -28,6 +29,7 @@ mod watch_body;
 mod world;
 
 pub use config::{Config, EndpointUrls, Policies};
+pub use control_plane::ControlPlane;
 pub use error::SimError;
 pub use fault::{Fault, FaultRule, Matcher, Schedule};
 pub use inprocess::{InProcess, RoundTrip};

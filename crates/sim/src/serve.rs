@@ -1,6 +1,7 @@
 //! The cloud behind loopback listeners, for clients of other processes.
 
 use crate::connection::{Peer, connection, next};
+use crate::control_plane::{ControlPlane, Supervisor, listener};
 use crate::fault::Schedule;
 use crate::tls;
 use crate::world::Face;
@@ -67,6 +68,8 @@ pub struct ServeOptions {
     pub faults: Option<PathBuf>,
     /// Where exchanges of the API are written down.
     pub record: Option<PathBuf>,
+    /// How the control planes of clusters are made.
+    pub control_plane: ControlPlane,
     /// Seed, zones, key pair and the rest.
     pub config: Config,
     /// The clock.
@@ -92,6 +95,7 @@ pub struct Running {
     /// The world being served.
     pub world: SharedWorld,
     stop: watch::Sender<bool>,
+    control_planes: Option<Supervisor>,
 }
 
 impl std::fmt::Debug for Running {
@@ -104,6 +108,15 @@ impl Running {
     /// Stops accepting and closes all connections.
     pub fn shutdown(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// Shuts down, and waits until the processes of real control planes have
+    /// ended and their folders are removed.
+    pub async fn finish(mut self) {
+        self.shutdown();
+        if let Some(supervisor) = self.control_planes.take() {
+            supervisor.finished().await;
+        }
     }
 
     /// The line that `exokit sim` prints.
@@ -141,7 +154,12 @@ pub async fn serve(options: ServeOptions) -> Result<Running, SimError> {
         config.faults = schedule.faults;
         config.latency.by_operation.extend(schedule.latencies);
     }
+    config.has_real_control_planes = options.control_plane != ControlPlane::Simulated;
     let world = match options.state {
+        Some(_) if config.has_real_control_planes => {
+            let rule = "a real control plane is not kept in a state file: give either --state or --control-plane real";
+            return Err(SimError::Options(rule.to_owned()));
+        }
         Some(path) => SharedWorld::in_file(&path, config, options.now)?,
         None => SharedWorld::in_memory(World::new(config), options.now),
     };
@@ -153,8 +171,18 @@ pub async fn serve(options: ServeOptions) -> Result<Running, SimError> {
     for (listener, face) in [(api, Face::Api), (sos, Face::Sos)] {
         tokio::spawn(accept(listener, face, service.clone(), stopped.clone()));
     }
-    let acceptor = tls::acceptor(world.clone())?;
-    tokio::spawn(tls::accept(kubernetes, acceptor, service, stopped));
+    let control_planes = match options.control_plane {
+        ControlPlane::Simulated => {
+            let acceptor = tls::acceptor(world.clone())?;
+            tokio::spawn(tls::accept(kubernetes, acceptor, service, stopped));
+            None
+        }
+        ControlPlane::Real { assets } => {
+            let (supervisor, servers) = Supervisor::start(assets, world.clone(), stopped.clone())?;
+            tokio::spawn(listener::accept(kubernetes, servers, stopped));
+            Some(supervisor)
+        }
+    };
     Ok(Running {
         endpoint: format!("http://{api_address}/v2"),
         sos_endpoint: format!("http://{sos_address}"),
@@ -164,6 +192,7 @@ pub async fn serve(options: ServeOptions) -> Result<Running, SimError> {
         api_secret: config.api_secret,
         world,
         stop,
+        control_planes,
     })
 }
 

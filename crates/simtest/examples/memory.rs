@@ -176,6 +176,7 @@ async fn cloud() -> Result<(), Failure> {
         state: None,
         faults: None,
         record: None,
+        control_plane: exokit_sim::ControlPlane::Simulated,
         config: without_quotas(Config { latency, ..Config::default() }),
         now: Arc::new(move || exokit_cloud::clock::Clock::now(&clock).as_millisecond()),
     })

@@ -25,7 +25,8 @@ pub(crate) use environment::{EnvironmentArgs, HistoryArgs, ListArgs, OrphansArgs
 pub(crate) use plan::{ChangeArgs, ExtendArgs, PlanArgs, ProvisionArgs, SelectArgs, TeardownArgs};
 pub(crate) use test::{ApproverKey, TestArgs};
 pub(crate) use tools::{
-    AuditCommand, CompletionsArgs, DemoArgs, ManArgs, PricesCommand, RegistryCommand, SimArgs,
+    AuditCommand, CompletionsArgs, ControlPlaneName, DemoArgs, ManArgs, PricesCommand, RegistryCommand,
+    SimArgs,
 };
 pub(crate) use verify::VerifyArgs;
 

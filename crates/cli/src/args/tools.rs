@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use exokit_model::ids::Zone;
 use secrecy::SecretString;
 
@@ -85,6 +85,7 @@ pub(crate) enum RegistryCommand {
 /// Examples:
 ///   exokit sim
 ///   exokit sim --listen 127.0.0.1:8117 --speed max --state cloud.json
+///   KUBEBUILDER_ASSETS=/opt/kubernetes/bin exokit sim --control-plane real
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct SimArgs {
@@ -105,6 +106,11 @@ pub(crate) struct SimArgs {
     /// without signatures and with secrets replaced
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
+    /// What runs behind each SKS cluster: a simulated Kubernetes, or real etcd,
+    /// kube-apiserver, kube-controller-manager and kube-scheduler from the folder
+    /// in the variable KUBEBUILDER_ASSETS
+    #[arg(long, value_enum, value_name = "KIND", default_value_t)]
+    pub(crate) control_plane: ControlPlaneName,
     /// The API key to accept
     #[arg(long, value_name = "K", allow_hyphen_values = true)]
     pub(crate) api_key: Option<String>,
@@ -114,6 +120,16 @@ pub(crate) struct SimArgs {
     /// The default zone
     #[arg(long)]
     pub(crate) zone: Option<Zone>,
+}
+
+/// What runs behind each SKS cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ControlPlaneName {
+    /// A simulated Kubernetes
+    #[default]
+    Simulated,
+    /// The programs of a real control plane
+    Real,
 }
 
 /// Tell the whole story on the embedded cloud, in half a minute

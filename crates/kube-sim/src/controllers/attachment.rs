@@ -2,10 +2,11 @@
 
 use crate::cloud::CloudCall;
 use crate::cluster::Cluster;
-use crate::controllers::claim::{DRIVER, volume_id};
+use crate::controllers::claim::{ATTACHER_FINALIZER, DRIVER, volume_id};
 use crate::controllers::cloud_state::{Attachment, AttachmentState};
 use crate::controllers::pods::is_finished;
 use crate::kind::Kind;
+use crate::objects::{add_finalizer, remove_finalizer};
 use crate::queue::Task;
 use crate::rng::name_hash;
 use crate::store::{key, key_of};
@@ -46,14 +47,7 @@ impl Cluster {
                 state: AttachmentState::Attaching,
             };
             self.cloud.attachments.insert(id.clone(), attachment);
-            self.create_object(
-                Kind::VolumeAttachment,
-                json!({
-                    "metadata": {"name": attachment_name(&id, node)},
-                    "spec": {"attacher": DRIVER, "nodeName": node, "source": {"persistentVolumeName": volume}},
-                    "status": {"attached": false},
-                }),
-            );
+            self.take_attachment(&id, node, &volume);
             self.call(CloudCall::AttachVolume { id, machine });
         }
     }
@@ -61,6 +55,9 @@ impl Cluster {
     /// The volumes that pods need, by id: name of the persistent volume, and
     /// nodes in the order of the pods.
     fn wanted_attachments(&self) -> BTreeMap<String, (String, Vec<String>)> {
+        if self.is_mirror() {
+            return self.requested_attachments();
+        }
         let mut wanted: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
         for pod in self.store.all(Kind::Pod) {
             let node = text(pod, "spec.nodeName");
@@ -83,6 +80,31 @@ impl Cluster {
         wanted
     }
 
+    /// Creates the object of an attachment, or takes the one that the controller
+    /// manager made.
+    fn take_attachment(&mut self, id: &str, node: &str, volume: &str) {
+        if !self.is_mirror() {
+            let object = json!({
+                "metadata": {"name": attachment_name(id, node)},
+                "spec": {"attacher": DRIVER, "nodeName": node, "source": {"persistentVolumeName": volume}},
+                "status": {"attached": false},
+            });
+            self.create_object(Kind::VolumeAttachment, object);
+        } else if let Some(object) = self.requested_attachment(id, node) {
+            self.change_object(Kind::VolumeAttachment, &object, |object| {
+                add_finalizer(object, ATTACHER_FINALIZER);
+            });
+        }
+    }
+
+    /// The name of the object of an attachment.
+    fn attachment_object(&self, id: &str, node: &str) -> Option<String> {
+        match self.is_mirror() {
+            true => self.requested_attachment(id, node),
+            false => Some(attachment_name(id, node)),
+        }
+    }
+
     fn set_attachment_state(&mut self, id: &str, state: AttachmentState) {
         if let Some(attachment) = self.cloud.attachments.get_mut(id) {
             attachment.state = state;
@@ -99,8 +121,11 @@ impl Cluster {
         }
         attachment.state = AttachmentState::Attached;
         let node = attachment.node.clone();
-        let object = attachment_name(id, &node);
-        self.change_object(Kind::VolumeAttachment, &object, |object| set(object, "status.attached", true));
+        if let Some(object) = self.attachment_object(id, &node) {
+            self.change_object(Kind::VolumeAttachment, &object, |object| {
+                set(object, "status.attached", true);
+            });
+        }
         let pods: Vec<String> = self
             .store
             .all(Kind::Pod)
@@ -121,9 +146,18 @@ impl Cluster {
         if attachment.state != AttachmentState::Detaching {
             return;
         }
-        let object = attachment_name(id, &attachment.node);
+        let object = self.attachment_object(id, &attachment.node);
         self.cloud.attachments.remove(id);
-        self.remove_object(Kind::VolumeAttachment, &object);
+        match object {
+            Some(object) if self.is_mirror() => {
+                self.change_object(Kind::VolumeAttachment, &object, |object| {
+                    remove_finalizer(object, ATTACHER_FINALIZER);
+                    set(object, "status.attached", false);
+                });
+            }
+            Some(object) => self.remove_object(Kind::VolumeAttachment, &object),
+            None => {}
+        }
         self.reconcile_attachments();
         let volumes: Vec<String> = self
             .store

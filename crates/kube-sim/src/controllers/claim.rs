@@ -16,6 +16,8 @@ use std::sync::Arc;
 const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
 const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
 const PROVISIONER_FINALIZER: &str = "external-provisioner.volume.kubernetes.io/finalizer";
+/// The finalizer of the driver that attaches volumes.
+pub(crate) const ATTACHER_FINALIZER: &str = "external-attacher/csi-exoscale-com";
 /// The CSI driver that the cluster has.
 pub(crate) const DRIVER: &str = "csi.exoscale.com";
 const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
@@ -27,6 +29,9 @@ impl Cluster {
         let Some(claim) = self.store.get(Kind::PersistentVolumeClaim, own).cloned() else {
             return;
         };
+        if self.is_mirror() {
+            return self.reconcile_mirrored_claim(own, &claim);
+        }
         if is_deleting(&claim) {
             if !self.is_claim_used(&claim) {
                 self.change_object(Kind::PersistentVolumeClaim, own, |claim| {
@@ -50,7 +55,7 @@ impl Cluster {
     }
 
     /// The volume that a claim names or that was made for it.
-    fn volume_for(&self, claim: &Value) -> Option<Arc<Value>> {
+    pub(crate) fn volume_for(&self, claim: &Value) -> Option<Arc<Value>> {
         let named = text(claim, "spec.volumeName");
         let volume = match named.is_empty() {
             true => self.store.all(Kind::PersistentVolume).find(|volume| {
@@ -88,7 +93,7 @@ impl Cluster {
     }
 
     /// Asks the cloud for a volume, once the storage class allows it.
-    fn provision(&mut self, own: &str, claim: &Value) {
+    pub(crate) fn provision(&mut self, own: &str, claim: &Value) {
         let class = text(claim, "spec.storageClassName");
         let Some(class) = self.store.get(Kind::StorageClass, class).cloned() else {
             return;
@@ -136,7 +141,7 @@ impl Cluster {
             true => json!(["ReadWriteOnce"]),
             false => at(&claim, "spec.accessModes").clone(),
         };
-        let mut finalizers = vec![VOLUME_FINALIZER, "external-attacher/csi-exoscale-com"];
+        let mut finalizers = vec![VOLUME_FINALIZER, ATTACHER_FINALIZER];
         if policy == "Delete" {
             finalizers.insert(0, PROVISIONER_FINALIZER);
         }
@@ -168,6 +173,9 @@ impl Cluster {
         let Some(volume) = self.store.get(Kind::PersistentVolume, own).cloned() else {
             return;
         };
+        if self.is_mirror() {
+            return self.reconcile_mirrored_volume(own, &volume);
+        }
         let reserved = at(&volume, "spec.claimRef");
         let claim_key = key(text(reserved, "namespace"), text(reserved, "name"));
         let claim = self.store.get(Kind::PersistentVolumeClaim, &claim_key);
@@ -184,16 +192,21 @@ impl Cluster {
         } else {
             self.change_object(Kind::PersistentVolume, own, |volume| set(volume, "status.phase", "Released"));
         }
-        let id = volume_id(&volume).to_owned();
-        let is_reclaimed =
-            !reserved.is_null() && text(&volume, "spec.persistentVolumeReclaimPolicy") == "Delete";
+        self.reclaim(own, &volume);
+    }
+
+    /// Has an unclaimed volume deleted, if its policy says so.
+    pub(crate) fn reclaim(&mut self, own: &str, volume: &Value) {
+        let id = volume_id(volume).to_owned();
+        let is_reclaimed = !at(volume, "spec.claimRef").is_null()
+            && text(volume, "spec.persistentVolumeReclaimPolicy") == "Delete";
         if is_reclaimed && !id.is_empty() {
             let is_attached = self.cloud.attachments.contains_key(&id);
             if !is_attached && !self.cloud.deleting.contains_key(&id) {
                 self.cloud.deleting.insert(id.clone(), own.to_owned());
                 self.call(CloudCall::DeleteVolume { id });
             }
-        } else if is_deleting(&volume) {
+        } else if is_deleting(volume) {
             self.release_volume(own);
         }
     }
@@ -214,12 +227,13 @@ impl Cluster {
             .get(Kind::PersistentVolume, own)
             .is_some_and(|volume| is_deleting(volume) || has_provisioner(volume))
         {
+            let is_mirror = self.is_mirror();
             self.change_object(Kind::PersistentVolume, own, |volume| {
-                for finalizer in
-                    [PROVISIONER_FINALIZER, VOLUME_FINALIZER, "external-attacher/csi-exoscale-com"]
-                {
-                    remove_finalizer(volume, finalizer);
+                remove_finalizer(volume, PROVISIONER_FINALIZER);
+                if !is_mirror {
+                    remove_finalizer(volume, VOLUME_FINALIZER);
                 }
+                remove_finalizer(volume, ATTACHER_FINALIZER);
             });
         }
     }

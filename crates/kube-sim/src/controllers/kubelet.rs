@@ -217,6 +217,9 @@ impl Cluster {
         if !self.store.get(Kind::Pod, key).is_some_and(|pod| is_deleting(pod)) {
             return;
         }
+        if self.is_mirror() {
+            return self.remove_object(Kind::Pod, key);
+        }
         self.change_object(Kind::Pod, key, |pod| {
             set(pod, "metadata.deletionGracePeriodSeconds", 0);
         });

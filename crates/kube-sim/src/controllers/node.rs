@@ -14,7 +14,8 @@ impl Cluster {
     pub fn join(&mut self, now_ms: i64, machine: &Machine) {
         self.advance(now_ms);
         self.cloud.machines.insert(machine.id.clone(), machine.name.clone());
-        let node = self.node_of(machine);
+        let mut node = self.node_of(machine);
+        self.complete_mirrored_node(&mut node);
         if self.store.contains(Kind::Node, &machine.name) {
             self.remove_node(&machine.name);
         }
@@ -28,11 +29,10 @@ impl Cluster {
             }]},
         });
         self.create_object(Kind::CsiNode, csi);
-        let lease = json!({
-            "metadata": {"name": machine.name, "namespace": "kube-node-lease"},
-            "spec": {"holderIdentity": machine.name, "leaseDurationSeconds": 40},
-        });
-        self.create_object(Kind::Lease, lease);
+        self.create_object(Kind::Lease, lease_of(&machine.name));
+        if self.is_mirror() {
+            self.renew_lease(&machine.name);
+        }
     }
 
     /// Removes the node of a destroyed machine, and its pods.
@@ -47,6 +47,10 @@ impl Cluster {
         self.remove_object(Kind::Node, name);
         self.remove_object(Kind::CsiNode, name);
         self.remove_object(Kind::Lease, &crate::store::key("kube-node-lease", name));
+        if self.is_mirror() {
+            // The real garbage collector of pods removes them.
+            return;
+        }
         let pods: Vec<String> = self
             .store
             .all(Kind::Pod)
@@ -157,6 +161,14 @@ impl Cluster {
     pub(crate) fn has_ready_node(&self) -> bool {
         self.store.all(Kind::Node).any(|node| is_true(node, "Ready"))
     }
+}
+
+/// The lease by which a kubelet tells that it lives.
+pub(crate) fn lease_of(node: &str) -> Value {
+    json!({
+        "metadata": {"name": node, "namespace": "kube-node-lease"},
+        "spec": {"holderIdentity": node, "leaseDurationSeconds": 40},
+    })
 }
 
 fn capacity(machine: &Machine) -> Value {

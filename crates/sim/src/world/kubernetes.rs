@@ -5,6 +5,7 @@
 //! balancers and volumes that its controllers made stay, as on the real cloud.
 
 mod load_balancers;
+mod mirror;
 mod visit;
 mod volumes;
 mod watching;
@@ -113,7 +114,10 @@ impl World {
                 pod_start_ms: (scaled(range.low_ms), scaled(range.high_ms)),
                 broken_images: self.config.policies.broken_images.clone(),
             };
-            let cluster = Cluster::new(settings, self.now);
+            let cluster = match self.config.has_real_control_planes {
+                true => Cluster::mirror(settings, self.now),
+                false => Cluster::new(settings, self.now),
+            };
             self.clusters.insert(id.to_owned(), Arc::new(cluster));
         }
         self.clusters.get_mut(id).map(Arc::make_mut)

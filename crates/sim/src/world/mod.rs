@@ -25,6 +25,7 @@ pub(crate) use change::{Change, OperationRecord, Scheduled};
 pub(crate) use dispatch::{Call, Executed};
 pub use journal::{Effect, JournalEntry, LiveResource};
 pub use kinds::served_operations;
+pub(crate) use kinds::sks_cluster::{ControlPlaneIdentities, Issued};
 pub use kubernetes::ClientCertificate;
 pub(crate) use kubernetes::{OpenWatch, WatchProgress, is_simulated};
 pub use object::Kind;

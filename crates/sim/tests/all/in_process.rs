@@ -92,6 +92,7 @@ async fn a_server_announces_itself_and_stops() {
         state: None,
         faults: None,
         record: None,
+        control_plane: exokit_sim::ControlPlane::Simulated,
         config: config(),
         now: Arc::new(|| T0),
     })

@@ -58,6 +58,7 @@ impl Served {
             state,
             faults: None,
             record: None,
+            control_plane: exokit_sim::ControlPlane::Simulated,
             config: config.clone(),
             now: Arc::new(now),
         };

@@ -66,6 +66,7 @@ async fn serve_cloud(state: &Path) -> Result<Running, CliError> {
         state: Some(StateDir::new(state.to_owned()).embedded_cloud()),
         faults: None,
         record: None,
+        control_plane: exokit_sim::ControlPlane::Simulated,
         config: embedded::config(speed),
         now: embedded::now_ms(Arc::new(SystemClock)),
     };

@@ -236,6 +236,36 @@ pub(crate) fn server_identity(cluster: &Object) -> Option<Issued> {
     authority_of(cluster, API_SERVER).ok()?.issue_server(&seed, cluster.text("endpoint"), valid).ok()
 }
 
+/// The certificates with which a real control plane of a cluster runs.
+pub(crate) struct ControlPlaneIdentities {
+    /// The certificate of the authority, in PEM.
+    pub(crate) authority: String,
+    /// The host name of the API server.
+    pub(crate) host: String,
+    pub(crate) server: Issued,
+    /// An administrator, for the actors outside the control plane.
+    pub(crate) admin: Issued,
+    pub(crate) controller_manager: Issued,
+    pub(crate) scheduler: Issued,
+}
+
+/// Certificates and keys for the programs of a cluster's control plane.
+pub(crate) fn control_plane_identities(cluster: &Object) -> Option<ControlPlaneIdentities> {
+    let authority = authority_of(cluster, API_SERVER).ok()?;
+    let ca = cluster.hidden.get("ca")?;
+    let valid = [cluster.created_ms, cluster.created_ms + certificates::AUTHORITY_MS];
+    let client =
+        |user: &str, groups: &[&str]| authority.issue(&format!("{user} {ca}"), user, groups, valid).ok();
+    Some(ControlPlaneIdentities {
+        authority: authority.pem().ok()?,
+        host: cluster.text("endpoint").to_owned(),
+        server: server_identity(cluster)?,
+        admin: client("exokit-sim", &["system:masters"])?,
+        controller_manager: client("system:kube-controller-manager", &[])?,
+        scheduler: client("system:kube-scheduler", &[])?,
+    })
+}
+
 /// Life of a kubeconfig in seconds where the request does not say: 30 days.
 const KUBECONFIG_SECONDS: i64 = 30 * 86_400;
 
