@@ -298,12 +298,12 @@ class Http:
 class Cloud(Process):
     """`exokit sim`: a simulated Exoscale with a journal of what is asked of it."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *options, **variables):
         self.journal = pathlib.Path(folder) / "journal.jsonl"
         self.journal.touch()
-        arguments = ["sim", "--speed", "max", "--record", str(self.journal)]
-        path = {"PATH": os.environ.get("PATH", "")}
-        super().__init__(arguments, path, pathlib.Path(folder) / "sim.log")
+        arguments = ["sim", "--speed", "max", "--record", str(self.journal), *options]
+        own = {"PATH": os.environ.get("PATH", ""), **variables}
+        super().__init__(arguments, own, pathlib.Path(folder) / "sim.log")
 
     def variables(self):
         """What leads the program to it, as to Exoscale."""

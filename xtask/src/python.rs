@@ -26,6 +26,7 @@ const CLIENTS: &[&str] = &[
 /// In any order: each starts servers of its own. The longest begins first.
 const PLATFORM: &[&str] = &[
     "tests/platform/test_chaos.py",
+    "tests/platform/test_control_plane.py",
     "tests/platform/test_nats_conf.py",
     "tests/platform/test_orchestrator.py",
     "tests/platform/test_traces.py",

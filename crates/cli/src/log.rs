@@ -19,6 +19,8 @@ pub(crate) fn log(command: &Command, settings: &Settings, exporter: Option<&Expo
     let (filter, format) = match (command, settings.variable("EXOKIT_LOG")) {
         (Command::Serve(args), filter) => (filter.unwrap_or("info"), args.log_format),
         (Command::Orchestrator(args), filter) => (filter.unwrap_or("info"), args.log_format),
+        // That a control plane does not start is shown nowhere else.
+        (Command::Sim(_), filter) => (filter.unwrap_or("error"), LogFormat::Text),
         (_, Some(filter)) => (filter, LogFormat::Text),
         (_, None) => return None,
     };

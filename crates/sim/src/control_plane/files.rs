@@ -3,7 +3,7 @@
 use crate::world::{ControlPlaneIdentities, Issued};
 use data_encoding::BASE64;
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +20,7 @@ impl Files {
     pub(super) const CERTIFICATE: &str = "server.crt";
     pub(super) const KEY: &str = "server.key";
     pub(super) const ACCOUNTS: &str = "service-accounts.key";
+    pub(super) const ACCOUNTS_PUBLIC: &str = "service-accounts.pub";
     pub(super) const CONTROLLER_MANAGER: &str = "controller-manager.kubeconfig";
     pub(super) const SCHEDULER: &str = "scheduler.kubeconfig";
 
@@ -36,12 +37,13 @@ impl Files {
         let files = Self { folder };
         let controller_manager = kubeconfig(identities, server, &identities.controller_manager);
         let scheduler = kubeconfig(identities, server, &identities.scheduler);
-        let accounts = account_key()?;
+        let [accounts, accounts_public] = account_keys()?;
         for (name, text) in [
             (Self::AUTHORITY, &identities.authority),
             (Self::CERTIFICATE, &identities.server.certificate),
             (Self::KEY, &identities.server.key),
             (Self::ACCOUNTS, &accounts),
+            (Self::ACCOUNTS_PUBLIC, &accounts_public),
             (Self::CONTROLLER_MANAGER, &controller_manager),
             (Self::SCHEDULER, &scheduler),
         ] {
@@ -69,12 +71,26 @@ impl Drop for Files {
     }
 }
 
-/// The key that signs the tokens of service accounts, in PEM. Kubernetes takes
-/// no Ed25519 key for these.
-fn account_key() -> io::Result<String> {
-    let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
-    let key = key.map_err(|_| io::Error::other("no randomness for a key"))?;
-    Ok(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", BASE64.encode(key.as_ref())))
+/// What stands before the point in the public key of P-256 (RFC 5480).
+const PUBLIC_KEY_P256: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+
+/// A key that signs the tokens of service accounts, and its public key, in PEM.
+/// Kubernetes takes no Ed25519 key for these.
+fn account_keys() -> io::Result<[String; 2]> {
+    let (algorithm, random) = (&ECDSA_P256_SHA256_ASN1_SIGNING, SystemRandom::new());
+    let fail = |_| io::Error::other("no randomness for a key");
+    let private = EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(fail)?;
+    let pair = EcdsaKeyPair::from_pkcs8(algorithm, private.as_ref(), &random)
+        .map_err(|why| io::Error::other(why.to_string()))?;
+    let public = [&PUBLIC_KEY_P256, pair.public_key().as_ref()].concat();
+    Ok([pem("PRIVATE KEY", private.as_ref()), pem("PUBLIC KEY", &public)])
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64.encode(der))
 }
 
 fn kubeconfig(identities: &ControlPlaneIdentities, server: SocketAddr, client: &Issued) -> String {

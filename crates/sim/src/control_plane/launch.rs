@@ -136,7 +136,7 @@ fn api_server(files: &Files, etcd: SocketAddr, address: SocketAddr) -> Vec<Strin
         "--authorization-mode=RBAC".to_owned(),
         "--allow-privileged=true".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-        files.argument("service-account-key-file", Files::ACCOUNTS),
+        files.argument("service-account-key-file", Files::ACCOUNTS_PUBLIC),
         files.argument("service-account-signing-key-file", Files::ACCOUNTS),
         "--endpoint-reconciler-type=none".to_owned(),
     ]
