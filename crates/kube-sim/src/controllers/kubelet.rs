@@ -36,7 +36,7 @@ impl Cluster {
             return;
         };
         let is_waiting = text(&pod, "status.phase") == "Pending" && !text(&pod, "spec.nodeName").is_empty();
-        if !is_waiting || is_deleting(&pod) || self.is_pod_starting(key) {
+        if !is_waiting || is_deleting(&pod) || self.is_pod_starting(key) || self.is_left_behind(&pod) {
             return;
         }
         let obstacle = self.obstacle(&pod);
@@ -148,7 +148,7 @@ impl Cluster {
         let Some(pod) = self.store.get(Kind::Pod, key).cloned() else {
             return;
         };
-        if is_deleting(&pod) || is_finished(&pod) {
+        if is_deleting(&pod) || is_finished(&pod) || self.is_left_behind(&pod) {
             return;
         }
         if self.obstacle(&pod).is_some() {

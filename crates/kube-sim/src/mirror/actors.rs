@@ -62,8 +62,15 @@ impl Cluster {
         }
     }
 
-    fn has_machine(&self, node: &str) -> bool {
+    /// Whether the machine of a node is there, and with it a kubelet.
+    pub(crate) fn has_machine(&self, node: &str) -> bool {
         self.cloud.machines.values().any(|name| name == node)
+    }
+
+    /// Whether no kubelet takes care of a pod any more. The simulated control
+    /// plane removes such pods at once.
+    pub(crate) fn is_left_behind(&self, pod: &Value) -> bool {
+        self.is_mirror() && !self.has_machine(text(pod, "spec.nodeName"))
     }
 
     /// A kubelet renews the lease of its node, as long as the machine is there.

@@ -1,7 +1,7 @@
 //! Keeps the mirror of a cluster and its API server in step: lists and watches
 //! for the actors, and sends what they write.
 
-use super::client::{Client, Lines, Reply};
+use super::client::{Client, Lines};
 use crate::{SharedWorld, SimError};
 use exokit_kube_sim::{MirroredKind, Outcome, Write};
 use futures_util::future::join_all;
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// After a failure, the next attempt comes this much later.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// A write that the API server cannot decide on is sent this often.
+const ATTEMPTS_MAX: u32 = 10;
 
 /// Follows a cluster for as long as this is polled.
 pub(super) async fn follow(world: &SharedWorld, id: &str, client: &Client) {
@@ -92,12 +95,19 @@ impl Follower<'_> {
 
     /// Sends a write until the API server has decided on it.
     async fn outcome(&self, write: &Write) -> Outcome {
+        let mut attempts = 0;
         loop {
-            match self.send(write).await {
+            let sent = match attempts < ATTEMPTS_MAX {
+                true => self.send(write).await,
+                // It holds up the others: the actor decides again.
+                false => self.look(write).await,
+            };
+            match sent {
                 Ok(Some(outcome)) => return outcome,
                 Ok(None) => {}
                 Err(why) => tracing::debug!(cluster = self.id, path = write.path(), %why, "a write failed"),
             }
+            attempts += 1;
             tokio::time::sleep(RETRY).await;
         }
     }
@@ -114,22 +124,23 @@ impl Follower<'_> {
             _ => {
                 let message = reply["message"].as_str().unwrap_or_default();
                 tracing::debug!(path = write.path(), %status, message, "a write was refused");
-                decided(self.client.get(&write.object_path()).await?)
+                self.look(write).await
             }
         }
+    }
+
+    /// What the API server has where a write was to go.
+    async fn look(&self, write: &Write) -> io::Result<Option<Outcome>> {
+        let (status, object) = self.client.get(&write.object_path()).await?;
+        Ok(match status.as_u16() {
+            200..=299 => Some(Outcome::Present(object)),
+            404 => Some(Outcome::Gone),
+            _ => None,
+        })
     }
 
     fn tell(&self, tell: impl FnOnce(&mut exokit_kube_sim::Cluster, i64)) -> io::Result<()> {
         let told: Result<(), SimError> = self.world.with(|world| world.tell_mirror(self.id, tell));
         told.map_err(io::Error::other)
-    }
-}
-
-/// What the API server has instead of what was refused.
-fn decided((status, object): Reply) -> io::Result<Option<Outcome>> {
-    match status.as_u16() {
-        200..=299 => Ok(Some(Outcome::Present(object))),
-        404 => Ok(Some(Outcome::Gone)),
-        _ => Ok(None),
     }
 }

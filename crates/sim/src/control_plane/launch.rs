@@ -12,6 +12,8 @@ use tokio::net::TcpListener;
 
 /// How often a program that starts is asked whether it is ready.
 const POLL: Duration = Duration::from_millis(50);
+/// How often running programs are checked.
+const CHECK: Duration = Duration::from_secs(1);
 /// An API server that is not ready after this long is given up.
 const READY_MAX: Duration = Duration::from_secs(90);
 /// The addresses of services, as in the simulated cluster.
@@ -23,7 +25,7 @@ const SERVICES: &str = "10.96.0.0/16";
 pub(super) struct Running {
     address: SocketAddr,
     client: Client,
-    _processes: Vec<Process>,
+    processes: Vec<Process>,
     // After the processes, which write there.
     _files: Files,
 }
@@ -35,6 +37,16 @@ impl Running {
 
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Waits until a program ends by itself; gives what it said last.
+    pub(super) async fn first_end(&mut self) -> String {
+        loop {
+            if let Some(ended) = first_ended(&mut self.processes) {
+                return ended.last_words();
+            }
+            tokio::time::sleep(CHECK).await;
+        }
     }
 
     /// Starts the programs for a cluster of the world.
@@ -57,7 +69,7 @@ impl Running {
             .map_err(|_| io::Error::other("the API server was not ready in time"))??;
         launch.start(Programs::CONTROLLER_MANAGER, controller_manager(&launch.files)).await?;
         launch.start(Programs::SCHEDULER, scheduler(&launch.files)).await?;
-        Ok(Self { address, client, _processes: launch.processes, _files: launch.files })
+        Ok(Self { address, client, processes: launch.processes, _files: launch.files })
     }
 }
 
@@ -79,21 +91,17 @@ impl Launch<'_> {
     /// Waits until the API server answers, or a program has ended.
     async fn ready(&mut self, client: &Client) -> io::Result<()> {
         while !client.is_ready().await {
-            if self.processes.iter_mut().any(Process::has_ended) {
-                let logs = [Programs::ETCD, Programs::API_SERVER].map(|program| self.last_lines(program));
-                return Err(io::Error::other(format!("a program ended: {}", logs.concat())));
+            if let Some(ended) = first_ended(&mut self.processes) {
+                return Err(io::Error::other(ended.last_words()));
             }
             tokio::time::sleep(POLL).await;
         }
         Ok(())
     }
+}
 
-    /// The end of the log of a program.
-    fn last_lines(&self, program: &str) -> String {
-        let log = std::fs::read_to_string(self.files.path(&format!("{program}.log"))).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().rev().take(3).collect();
-        lines.into_iter().rev().map(|line| format!("\n{program}: {line}")).collect()
-    }
+fn first_ended(processes: &mut [Process]) -> Option<&Process> {
+    processes.iter_mut().find_map(|process| process.has_ended().then_some(&*process))
 }
 
 /// Addresses that no program listens at. All are held until all are known, so

@@ -8,7 +8,7 @@ use super::ApiServers;
 use crate::connection::{ended, next};
 use std::io;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -46,7 +46,7 @@ async fn pass(mut client: TcpStream, servers: &ApiServers) -> io::Result<()> {
 }
 
 /// The server name that a client asks for, and the bytes read so far.
-async fn hello(client: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+async fn hello(client: &mut (impl AsyncRead + Unpin)) -> io::Result<(String, Vec<u8>)> {
     let mut acceptor = rustls::server::Acceptor::default();
     let mut first = Vec::new();
     let mut fresh = [0; 4096];
@@ -68,6 +68,51 @@ async fn hello(client: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
                 return Ok((name, first));
             }
             Err((why, _)) => return Err(io::Error::other(why)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::crypto::ring;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+    use std::sync::Arc;
+
+    /// What a client for a server name says first.
+    fn first_message(host: &'static str) -> Vec<u8> {
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let mut client = ClientConnection::new(Arc::new(config), host.try_into().unwrap()).unwrap();
+        let mut message = Vec::new();
+        client.write_tls(&mut message).unwrap();
+        message
+    }
+
+    #[tokio::test]
+    async fn the_server_name_is_found_however_the_message_is_cut() {
+        let message = first_message("id.sks-ch-gva-2.exo.io");
+        for size in [1, 7, message.len()] {
+            let (mut client, mut server) = tokio::io::duplex(size);
+            let sent = message.clone();
+            let sender = tokio::spawn(async move {
+                client.write_all(&sent).await.unwrap();
+                client
+            });
+            let (host, first) = hello(&mut server).await.unwrap();
+            assert_eq!((host.as_str(), &first), ("id.sks-ch-gva-2.exo.io", &message), "{size}");
+            sender.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_tls_is_refused() {
+        for text in ["GET / HTTP/1.1\r\n\r\n", ""] {
+            let refused = hello(&mut text.as_bytes()).await;
+            assert!(refused.is_err(), "{refused:?}");
         }
     }
 }

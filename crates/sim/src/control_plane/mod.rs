@@ -180,11 +180,17 @@ impl Supervision {
         async move {
             for attempt in 1..=ATTEMPTS {
                 match Running::launch(&programs, &starter, &world, &id).await {
-                    Ok(running) => {
+                    Ok(mut running) => {
                         published.send_modify(|addresses| {
                             addresses.insert(id.clone(), Progress::Ready(running.address()));
                         });
-                        return follow::follow(&world, &id, running.client()).await;
+                        let client = running.client().clone();
+                        let why = tokio::select! {
+                            () = follow::follow(&world, &id, &client) => return,
+                            why = running.first_end() => why,
+                        };
+                        tracing::error!(cluster = %id, why, "a control plane broke down");
+                        break;
                     }
                     Err(why) => tracing::error!(cluster = %id, attempt, %why, "control plane did not start"),
                 }

@@ -86,7 +86,7 @@ impl Starter {
         let (reply, started) = oneshot::channel();
         let gone = || io::Error::other("the thread that starts programs is gone");
         self.jobs.send((command, reply)).map_err(|_| gone())?;
-        Ok(Process { child: started.await.map_err(|_| gone())?? })
+        Ok(Process { child: started.await.map_err(|_| gone())??, log: log.to_owned() })
     }
 }
 
@@ -103,12 +103,21 @@ impl Drop for Starter {
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
+    log: PathBuf,
 }
 
 impl Process {
     /// Whether it has ended by itself.
     pub(super) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The end of what it has said.
+    pub(super) fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(3).collect();
+        let lines: String = lines.into_iter().rev().map(|line| format!("\n{line}")).collect();
+        format!("{} ended:{lines}", self.log.file_stem().unwrap_or_default().display())
     }
 }
 
@@ -123,5 +132,36 @@ fn end(child: &mut Child) {
     // One that has ended already is not killed.
     if let Err(why) = child.kill().and_then(|()| child.wait()) {
         tracing::warn!(%why, process = child.id(), "a process was perhaps not ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_and_its_folder_go_with_their_owners() {
+        let starter = Starter::new().unwrap();
+        let folder = starter.folder("c");
+        std::fs::create_dir(&folder).unwrap();
+        let log = folder.join("sleep.log");
+        let mut process = starter.start(Path::new("sleep"), &["1000".to_owned()], &log).await.unwrap();
+        assert!(!process.has_ended());
+        let id = process.child.id();
+        drop(process);
+        assert!(!Path::new(&format!("/proc/{id}")).exists());
+        drop(starter);
+        assert!(!folder.parent().unwrap().exists());
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ended_is_told_with_its_last_words() {
+        let starter = Starter::new().unwrap();
+        let log = starter.folder("sh.log");
+        let script = ["-c".to_owned(), "echo early; echo late >&2".to_owned()];
+        let mut process = starter.start(Path::new("sh"), &script, &log).await.unwrap();
+        process.child.wait().unwrap();
+        assert!(process.has_ended());
+        assert_eq!(process.last_words(), "sh ended:\nearly\nlate");
     }
 }
