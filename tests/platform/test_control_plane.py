@@ -87,6 +87,13 @@ class Refusals(unittest.TestCase):
         self.assertIn("KUBEBUILDER_ASSETS", said)
         self.assertIn("hint: build the programs with `cargo xtask control-plane`", said)
 
+    def test_a_state_file_cannot_keep_it(self):
+        with agent.folder() as folder:
+            state = str(folder / "cloud.json")
+            said = self.refusal("--state", state, KUBEBUILDER_ASSETS=str(folder))
+        self.assertIn("--state", said)
+        self.assertFalse(pathlib.Path(state).exists())
+
     def test_each_program_is_needed(self):
         with agent.folder() as folder:
             said = self.refusal(KUBEBUILDER_ASSETS=str(folder))

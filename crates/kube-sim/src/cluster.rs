@@ -2,7 +2,7 @@
 
 use crate::cloud::CloudCall;
 use crate::controllers::cloud_state::CloudState;
-use crate::mirror::Mirror;
+use crate::mirror::state::Mirror;
 use crate::queue::{Queue, Task};
 use crate::rng::Rng;
 use crate::settings::Settings;

@@ -12,43 +12,16 @@
 mod actors;
 mod observe;
 mod patch;
-mod write;
+mod record;
+mod request;
+pub(crate) mod state;
 
 pub use observe::MirroredKind;
-pub use write::{Outcome, Write};
+pub use record::Outcome;
+pub use request::Write;
 
 use crate::cluster::Cluster;
-use crate::kind::Kind;
 use crate::settings::Settings;
-use observe::Seen;
-use std::collections::BTreeMap;
-
-/// An object by kind and key.
-pub(crate) type Target = (Kind, String);
-
-/// What a mirror knows beside the copies themselves.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Mirror {
-    /// Writes that nobody has taken yet, oldest first.
-    writes: Vec<Write>,
-    /// Objects with writes that are not confirmed.
-    pending: BTreeMap<Target, Pending>,
-    /// What the server last said of an object.
-    known: BTreeMap<Target, Known>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Pending {
-    writes: usize,
-    /// The newest observation that came meanwhile.
-    held: Option<Seen>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    version: u64,
-    exists: bool,
-}
 
 impl Cluster {
     /// The mirror of an API server that serves nothing yet. The first writes

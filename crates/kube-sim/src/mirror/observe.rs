@@ -1,7 +1,8 @@
 //! What the API server tells a mirror: lists, events and replies to writes.
 
-use super::write::{Outcome, Write, collection};
-use super::{Known, Target};
+use super::record::Outcome;
+use super::request::{Target, Write, collection};
+use super::state::{Known, Seen};
 use crate::cluster::Cluster;
 use crate::kind::Kind;
 use crate::store::key_of;
@@ -37,14 +38,6 @@ impl MirroredKind {
     pub fn path(self) -> String {
         collection(self.0, "")
     }
-}
-
-/// An observation of one object.
-#[derive(Clone, Debug)]
-pub(super) struct Seen {
-    version: u64,
-    /// Absent: the object is gone.
-    object: Option<Value>,
 }
 
 /// The version of an object, which the API server counts up.

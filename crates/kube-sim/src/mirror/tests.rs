@@ -3,8 +3,10 @@
 use super::*;
 use crate::CloudAnswer;
 use crate::CloudCall;
+use crate::kind::Kind;
 use crate::settings::Machine;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 const NOW: i64 = 1_800_000_000_000;
 

@@ -1,23 +1,14 @@
 //! What the actors of a mirror change, as requests to the API server.
 
 use super::patch;
-use super::{Known, Mirror, Target};
+use super::request::{Write, collection, path_of};
 use crate::cluster::Cluster;
 use crate::kind::Kind;
 use crate::objects::is_held;
-use crate::store::{key_of, split_key};
+use crate::store::key_of;
 use crate::value::{object, place, remove, text, uid};
 use http::Method;
 use serde_json::{Value, json};
-
-/// A request that changes one object.
-#[derive(Clone, Debug)]
-pub struct Write {
-    target: Target,
-    method: Method,
-    path: String,
-    body: Value,
-}
 
 /// What became of a [`Write`].
 #[derive(Clone, Debug)]
@@ -29,73 +20,11 @@ pub enum Outcome {
 }
 
 impl Write {
-    /// The method.
-    pub fn method(&self) -> &Method {
-        &self.method
-    }
-
-    /// The path, of the object, its kind or a subresource.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// The body.
-    pub fn body(&self) -> &Value {
-        &self.body
-    }
-
-    /// The type of the body.
-    pub fn content_type(&self) -> &'static str {
-        match self.method {
-            Method::PATCH => "application/strategic-merge-patch+json",
-            _ => "application/json",
-        }
-    }
-
-    /// The path of the object itself.
-    pub fn object_path(&self) -> String {
-        path_of(self.target.0, &self.target.1)
-    }
-
     /// What a successful reply to the write says.
     pub fn outcome(&self, reply: Value) -> Outcome {
         let is_gone = text(&reply, "kind") == "Status"
             || (self.method == Method::DELETE && !is_held(self.target.0, &reply));
         if is_gone { Outcome::Gone } else { Outcome::Present(reply) }
-    }
-
-    pub(super) fn target(&self) -> &Target {
-        &self.target
-    }
-}
-
-/// The path of all objects of a kind, in one namespace or in all.
-pub(super) fn collection(kind: Kind, namespace: &str) -> String {
-    let info = kind.info();
-    let root = match info.group {
-        "" => format!("/api/{}", info.version),
-        group => format!("/apis/{group}/{}", info.version),
-    };
-    match namespace {
-        "" => format!("{root}/{}", info.plural),
-        namespace => format!("{root}/namespaces/{namespace}/{}", info.plural),
-    }
-}
-
-fn path_of(kind: Kind, key: &str) -> String {
-    let (namespace, name) = split_key(key);
-    format!("{}/{name}", collection(kind, namespace))
-}
-
-impl Mirror {
-    fn push(&mut self, target: Target, method: Method, path: String, body: Value) {
-        self.pending.entry(target.clone()).or_default().writes += 1;
-        self.writes.push(Write { target, method, path, body });
-    }
-
-    /// Whether the server has told of the object, so that its uid is real.
-    fn is_confirmed(&self, target: &Target) -> bool {
-        matches!(self.known.get(target), Some(Known { exists: true, .. }))
     }
 }
 
