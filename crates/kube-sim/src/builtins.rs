@@ -69,7 +69,7 @@ fn service(cluster: &mut Cluster) {
     cluster.create_object(Kind::Service, service);
 }
 
-/// What the CSI driver brings with it.
+/// The objects that come with the CSI driver.
 pub(crate) fn storage(cluster: &mut Cluster) {
     for (name, policy, is_default) in
         [("exoscale-sbs", "Delete", "true"), ("exoscale-bs-retain", "Retain", "false")]

@@ -49,7 +49,7 @@ pub enum SimError {
     /// The programs of real control planes cannot be run.
     #[error("{cause}")]
     ControlPlane {
-        /// What is missing.
+        /// The missing thing.
         cause: String,
         /// One thing to change.
         hint: &'static str,

@@ -106,7 +106,7 @@ pub(crate) struct SimArgs {
     /// without signatures and with secrets replaced
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
-    /// What runs behind each SKS cluster: a simulated Kubernetes, or real etcd,
+    /// The Kubernetes behind each SKS cluster: a simulated one, or real etcd,
     /// kube-apiserver, kube-controller-manager and kube-scheduler from the folder
     /// in the variable KUBEBUILDER_ASSETS
     #[arg(long, value_enum, value_name = "KIND", default_value_t)]
@@ -122,7 +122,7 @@ pub(crate) struct SimArgs {
     pub(crate) zone: Option<Zone>,
 }
 
-/// What runs behind each SKS cluster.
+/// The Kubernetes behind each SKS cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ControlPlaneName {
     /// A simulated Kubernetes

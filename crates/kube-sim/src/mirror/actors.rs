@@ -1,4 +1,4 @@
-//! What the actors of a mirror do differently: a real controller manager decides
+//! How the actors of a mirror differ: a real controller manager decides
 //! on volumes and attachments, and pods come bound from a real scheduler.
 
 use crate::cluster::Cluster;
@@ -138,7 +138,7 @@ impl Cluster {
         self.store.get(Kind::PersistentVolume, volume).map(AsRef::as_ref)
     }
 
-    /// What the kubelet of a mirror says in addition about its node: that the
+    /// Adds to a node how the kubelet of a mirror describes it: the
     /// controller manager attaches its volumes.
     pub(crate) fn complete_mirrored_node(&self, node: &mut Value) {
         if self.is_mirror() {

@@ -1,4 +1,4 @@
-//! What the API server tells a mirror: lists, events and replies to writes.
+//! Observations of the API server: lists, events and replies to writes.
 
 use super::record::Outcome;
 use super::request::{Target, Write, collection};

@@ -55,7 +55,7 @@ fn finalizers(old: &Value, new: &Value, metadata: &mut Map<String, Value>) {
     }
 }
 
-/// What turns `old` into `new`; none when they are equal.
+/// The patch from `old` to `new`; none when they are equal.
 fn difference(old: &Value, new: &Value) -> Option<Value> {
     if old == new {
         return None;

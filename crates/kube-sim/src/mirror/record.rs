@@ -1,4 +1,4 @@
-//! What the actors of a mirror change, as requests to the API server.
+//! Records the changes of actors as requests to the API server.
 
 use super::patch;
 use super::request::{Write, collection, path_of};
@@ -10,7 +10,7 @@ use crate::value::{object, place, remove, text, uid};
 use http::Method;
 use serde_json::{Value, json};
 
-/// What became of a [`Write`].
+/// The result of a [`Write`].
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// The object as the server has it now.
@@ -20,7 +20,7 @@ pub enum Outcome {
 }
 
 impl Write {
-    /// What a successful reply to the write says.
+    /// The outcome of a write with a successful reply.
     pub fn outcome(&self, reply: Value) -> Outcome {
         let is_gone = text(&reply, "kind") == "Status"
             || (self.method == Method::DELETE && !is_held(self.target.0, &reply));

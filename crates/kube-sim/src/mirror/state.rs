@@ -1,18 +1,18 @@
-//! What a mirror knows beside the copies of the objects.
+//! The state of a mirror beside the copies of the objects.
 
 use super::request::{Target, Write};
 use http::Method;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What a mirror knows beside the copies themselves.
+/// The state of a mirror beside the copies themselves.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mirror {
     /// Writes that nobody has taken yet, oldest first.
     pub(super) writes: Vec<Write>,
     /// Objects with writes that are not confirmed.
     pub(super) pending: BTreeMap<Target, Pending>,
-    /// What the server last said of an object.
+    /// The last observation of each object.
     pub(super) known: BTreeMap<Target, Known>,
 }
 

@@ -129,7 +129,7 @@ impl Follower<'_> {
         }
     }
 
-    /// What the API server has where a write was to go.
+    /// Reads the object that a write was to change.
     async fn look(&self, write: &Write) -> io::Result<Option<Outcome>> {
         let (status, object) = self.client.get(&write.object_path()).await?;
         Ok(match status.as_u16() {

@@ -79,7 +79,7 @@ mod tests {
     use rustls::{ClientConfig, ClientConnection, RootCertStore};
     use std::sync::Arc;
 
-    /// What a client for a server name says first.
+    /// The first message of a client for a server name.
     fn first_message(host: &'static str) -> Vec<u8> {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
