@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod control_plane;
 mod count;
 mod fuzz;
 mod kubectl;
@@ -55,6 +56,7 @@ fn dispatch(repo: &Repo, verb: &str, rest: &[String]) -> Outcome {
         "fuzz" => fuzz::run(repo, rest),
         "swarm" => swarm::run(repo, rest),
         "mutants" => swarm::mutants(repo, rest),
+        "control-plane" => control_plane::run(repo),
         "size" => size::run(repo),
         "bench" => bench::run(repo, rest),
         "ci" => ci::run(repo),

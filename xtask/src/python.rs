@@ -7,6 +7,7 @@
 //! `tests/requirements.txt`.
 
 use crate::count::Count;
+use crate::control_plane;
 use crate::kubectl;
 use crate::outcome::Outcome;
 use crate::parallel;
@@ -25,6 +26,8 @@ const CLIENTS: &[&str] = &[
 ];
 /// In any order: each starts servers of its own. The longest begins first.
 const PLATFORM: &[&str] = &[
+    "tests/clients/test_conformance.py",
+    "tests/clients/test_manifests.py",
     "tests/platform/test_chaos.py",
     "tests/platform/test_control_plane.py",
     "tests/platform/test_nats_conf.py",
@@ -93,13 +96,20 @@ fn create(repo: &Repo, folder: &Path) -> Outcome {
     })
 }
 
+/// What the tests run with.
+pub(crate) struct Tools {
+    pub(crate) python: PathBuf,
+    /// The folder of a real control plane; tests that need one skip without it.
+    pub(crate) control_plane: Option<PathBuf>,
+}
+
 /// Runs the tests and adds what they counted. One that fails does not hide
 /// the next.
-pub(crate) fn run(repo: &Repo, python: &Path, count: &mut Count) -> Outcome {
+pub(crate) fn run(repo: &Repo, tools: &Tools, count: &mut Count) -> Outcome {
     let exchanges = repo.target.join("exchanges.jsonl");
     // The tests append to it: those of an earlier run are of another program.
     fs::write(&exchanges, "").map_err(|error| format!("cannot write {}: {error}", exchanges.display()))?;
-    let one = |test: &&str| run_one(repo, python, test, &exchanges);
+    let one = |test: &&str| run_one(repo, tools, test, &exchanges);
     let results = std::thread::scope(|scope| {
         let platform = scope.spawn(|| parallel::map(PLATFORM, AT_ONCE, one));
         let mut results: Vec<(Count, Outcome)> = CLIENTS.iter().map(one).collect();
@@ -115,9 +125,9 @@ pub(crate) fn run(repo: &Repo, python: &Path, count: &mut Count) -> Outcome {
     if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
 }
 
-fn run_one(repo: &Repo, python: &Path, test: &str, exchanges: &Path) -> (Count, Outcome) {
+fn run_one(repo: &Repo, tools: &Tools, test: &str, exchanges: &Path) -> (Count, Outcome) {
     let mut tally = Tally::default();
-    let outcome = captured_one(repo, python, test, exchanges).and_then(|(text, ended)| {
+    let outcome = captured_one(repo, tools, test, exchanges).and_then(|(text, ended)| {
         text.lines().for_each(|line| tally.see(line));
         println!("{test}\n{text}");
         ended
@@ -130,10 +140,11 @@ fn run_one(repo: &Repo, python: &Path, test: &str, exchanges: &Path) -> (Count, 
     (ran, outcome)
 }
 
-fn captured_one(repo: &Repo, python: &Path, test: &str, exchanges: &Path) -> Outcome<(String, Outcome)> {
-    let mut command = program(repo, python, &["-u", test, "-v"]);
+fn captured_one(repo: &Repo, tools: &Tools, test: &str, exchanges: &Path) -> Outcome<(String, Outcome)> {
+    let mut command = program(repo, &tools.python, &["-u", test, "-v"]);
     command.env("EXOKIT_BIN", quoted(&repo.release("exokit"))?).env("EXOKIT_EXCHANGES", exchanges);
-    command.envs(variables(python)).env(kubectl::VARIABLE, kubectl::path(repo));
+    command.envs(variables(&tools.python)).env(kubectl::VARIABLE, kubectl::path(repo));
+    command.envs(tools.control_plane.iter().map(|folder| (control_plane::VARIABLE, folder)));
     captured(command)
 }
 

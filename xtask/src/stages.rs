@@ -58,7 +58,8 @@ fn word(ok: bool) -> &'static str {
     if ok { "ok" } else { "FAILED" }
 }
 
-fn seconds(duration: Duration) -> String {
+/// A duration as people read it.
+pub(crate) fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
 

@@ -10,10 +10,11 @@ use crate::count::Count;
 use crate::outcome::Outcome;
 use crate::process::{captured, cargo, run as run_command, watch};
 use crate::repo::Repo;
+use crate::python::Tools;
 use crate::stages::Stages;
-use crate::{python, size};
+use crate::{control_plane, python, size};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// Leaves the tests in Python out.
@@ -47,12 +48,13 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
         false => {
             // First, since tests in Rust run the NATS server in it.
             let python = stages.run("Python for the tests", || python::prepare(repo));
-            let python = python.as_deref();
-            stages.run("cargo test", || some(repo, python, arguments, &mut count));
+            stages.run("cargo test", || some(repo, python.as_deref(), arguments, &mut count));
             if let Some(python) = python.filter(|_| with_clients)
                 && stages.run("release build", || size::build(repo)).is_some()
+                && let Some(control_plane) = stages.run("control plane", || control_plane::prepare(repo))
             {
-                stages.run("tests in Python", || python::run(repo, python, &mut count));
+                let tools = Tools { python, control_plane };
+                stages.run("tests in Python", || python::run(repo, &tools, &mut count));
             }
         }
     }
@@ -67,9 +69,10 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Report {
 /// Every test of the workspace; those that wait for programs, the ones in
 /// Python among them where they are wanted, beside the others.
 fn all(repo: &Repo, with_clients: bool, stages: &mut Stages, count: &mut Count) {
-    let built = stages.run("build, and Python for the tests", || build(repo));
-    let Some(python) = built.as_deref() else { return };
-    let clients = Some(python).filter(|_| with_clients);
+    let built = stages.run("build, and what the tests run with", || build(repo, with_clients));
+    let Some(tools) = built else { return };
+    let python = tools.python.as_path();
+    let clients = Some(&tools).filter(|_| with_clients);
     let command = |options: &[&str]| {
         let mut command = cargo_test(repo, Some(python));
         command.arg("--workspace").args(options);
@@ -94,16 +97,21 @@ fn all(repo: &Repo, with_clients: bool, stages: &mut Stages, count: &mut Count) 
     });
 }
 
-/// Compiles all tests and the program while packages for Python are fetched,
-/// and gives that Python.
-fn build(repo: &Repo) -> Outcome<PathBuf> {
+/// Compiles all tests and the program while packages for Python are fetched
+/// and, for the tests in Python, Go builds a control plane.
+fn build(repo: &Repo, with_clients: bool) -> Outcome<Tools> {
     std::thread::scope(|scope| {
         let python = scope.spawn(|| python::prepare(repo));
+        let control_plane =
+            scope.spawn(|| if with_clients { control_plane::prepare(repo) } else { Ok(None) });
         // The examples are benchmarks: lint sees that they compile.
         let mut tests = cargo_test(repo, None);
         tests.args(["--workspace", "--no-run", "--lib", "--bins", "--tests"]);
         let built = run_command(tests).and_then(|()| size::build(repo));
-        built.and(python.join().map_err(broken_off)?)
+        let python = python.join().map_err(broken_off)?;
+        let control_plane = control_plane.join().map_err(broken_off)?;
+        built?;
+        Ok(Tools { python: python?, control_plane: control_plane? })
     })
 }
 
@@ -112,14 +120,14 @@ fn broken_off<E>(_: E) -> String {
 }
 
 /// Runs the tests that wait most of the time, first those of the command line.
-fn wait_for_programs(repo: &Repo, tests: Command, clients: Option<&Path>) -> (Count, Outcome) {
+fn wait_for_programs(repo: &Repo, tests: Command, clients: Option<&Tools>) -> (Count, Outcome) {
     let mut count = Count::default();
     let in_rust = captured(tests).and_then(|(printed, outcome)| {
         print!("{printed}");
         printed.lines().for_each(|line| count += result_line(line).unwrap_or_default());
         outcome
     });
-    let in_python = clients.map_or(Ok(()), |python| python::run(repo, python, &mut count));
+    let in_python = clients.map_or(Ok(()), |tools| python::run(repo, tools, &mut count));
     (count, in_rust.and(in_python))
 }
 

@@ -8,6 +8,10 @@ pub(crate) const VERBS: &[(&str, &str)] = &[
     ("fuzz", "the decoders of outside input under libFuzzer, after the proof that it finds something"),
     ("swarm", "seeded schedules of faults against the engine, judged from outside"),
     ("mutants", "mistakes planted on purpose, each of which the swarm must find"),
+    (
+        "control-plane",
+        "etcd, API server, controllers, scheduler and kubectl of Kubernetes, built with Go for the tests",
+    ),
     ("size", "the release binary is under 30 MB and `exokit --help` is quick"),
     (
         "bench",
@@ -21,7 +25,7 @@ pub(crate) const VERBS: &[(&str, &str)] = &[
 pub(crate) fn help() -> String {
     let mut text = String::from("Usage: cargo xtask VERB [ARGUMENTS]\n\nVerbs:\n");
     for (verb, what) in VERBS {
-        text.push_str(&format!("  {verb:<7} {what}\n"));
+        text.push_str(&format!("  {verb:<13} {what}\n"));
     }
     text.push_str(
         "\n`test` passes its arguments on to `cargo test --workspace`; with `-p CRATE` among them that crate\n\
