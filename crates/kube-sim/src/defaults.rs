@@ -16,7 +16,6 @@ pub(crate) fn apply(kind: Kind, object: &mut Value) {
         Kind::DaemonSet => daemon_set(object),
         Kind::StatefulSet => stateful_set(object),
         Kind::Service => service(object),
-        Kind::Namespace => set_default(object, "spec.finalizers", json!(["kubernetes"])),
         Kind::PersistentVolumeClaim => set_default(object, "spec.volumeMode", "Filesystem"),
         Kind::PersistentVolume => {
             set_default(object, "spec.volumeMode", "Filesystem");
@@ -28,6 +27,7 @@ pub(crate) fn apply(kind: Kind, object: &mut Value) {
             set_default(object, "reclaimPolicy", "Delete");
             set_default(object, "volumeBindingMode", "Immediate");
         }
+        Kind::Role | Kind::ClusterRole if items(object, "rules").is_empty() => set(object, "rules", Value::Null),
         Kind::NetworkPolicy => network_policy(object),
         Kind::RoleBinding | Kind::ClusterRoleBinding => binding(object),
         Kind::LimitRange => crate::admission::limit_range::defaults(object),
@@ -82,6 +82,13 @@ fn stateful_set(object: &mut Value) {
     set_default(object, "spec.revisionHistoryLimit", 10);
     set_default(object, "spec.podManagementPolicy", "OrderedReady");
     set_default(object, "spec.updateStrategy.type", "RollingUpdate");
+    if text(object, "spec.updateStrategy.type") == "RollingUpdate" {
+        set_default(object, "spec.updateStrategy.rollingUpdate.partition", 0);
+        set_default(object, "spec.updateStrategy.rollingUpdate.maxUnavailable", 1);
+    }
+    for event in ["whenDeleted", "whenScaled"] {
+        set_default(object, &format!("spec.persistentVolumeClaimRetentionPolicy.{event}"), "Retain");
+    }
     template(object);
 }
 

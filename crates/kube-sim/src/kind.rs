@@ -196,6 +196,23 @@ const fn row(
 }
 
 impl Kind {
+    /// Whether an update may create an object.
+    pub(crate) fn may_update_create(self) -> bool {
+        let kinds = [
+            Self::Service,
+            Self::Endpoints,
+            Self::LimitRange,
+            Self::ResourceQuota,
+            Self::Event,
+            Self::Lease,
+            Self::Role,
+            Self::RoleBinding,
+            Self::ClusterRole,
+            Self::ClusterRoleBinding,
+        ];
+        kinds.contains(&self)
+    }
+
     /// What the API says of this kind.
     pub(crate) fn info(self) -> &'static KindInfo {
         // The table has an entry for each kind, which a test checks.

@@ -17,7 +17,15 @@ pub(crate) const ORPHAN: &str = "orphan";
 impl Cluster {
     /// Adds an object. A name that is taken replaces the object, so requests
     /// check first.
-    pub(crate) fn create_object(&mut self, kind: Kind, mut object: Value) -> Arc<Value> {
+    pub(crate) fn create_object(&mut self, kind: Kind, object: Value) -> Arc<Value> {
+        let object = self.new_object(kind, object);
+        let object = self.store.put(self.now, kind, object);
+        self.notify(kind, None, Some(&object));
+        object
+    }
+
+    /// An object with the metadata of a new one, which is not stored.
+    pub(crate) fn new_object(&mut self, kind: Kind, mut object: Value) -> Value {
         let info = kind.info();
         set(&mut object, "apiVersion", info.api_version());
         set(&mut object, "kind", info.name);
@@ -29,6 +37,7 @@ impl Cluster {
         self.write_creation(kind, &object);
         let object = self.store.put(self.now, kind, object);
         self.notify(kind, None, Some(&object));
+
         object
     }
 

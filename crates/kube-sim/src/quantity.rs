@@ -86,6 +86,39 @@ pub(crate) fn format_bytes(milli: i128) -> String {
     bytes.to_string()
 }
 
+/// A quantity in the form that the server stores: the largest unit without a
+/// fraction, of the same family of units. `None` for units below thousandths
+/// and for exponents, which stay as they are.
+pub(crate) fn canonical(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let is_binary = text.ends_with('i');
+    let is_kept = text.ends_with(['n', 'u'])
+        || text.trim_end_matches(['i', 'E']).contains(['e', 'E'])
+        || text.starts_with('+');
+    let milli = parse_milli(&text).filter(|_| !is_kept)?;
+    let is_large = milli % 1000 == 0 && milli.unsigned_abs() >= 1_024_000;
+    Some(if is_binary && is_large { format_bytes(milli) } else { format_decimal(milli) })
+}
+
+fn format_decimal(milli: i128) -> String {
+    let whole = milli / 1000;
+    if milli % 1000 != 0 || whole == 0 {
+        return format_milli(milli);
+    }
+    let units = [("E", 18), ("P", 15), ("T", 12), ("G", 9), ("M", 6), ("k", 3)];
+    for (suffix, power) in units {
+        let unit = 10_i128.pow(power);
+        if whole % unit == 0 {
+            return format!("{}{suffix}", whole / unit);
+        }
+    }
+    whole.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +148,26 @@ mod tests {
             ("1e99", None),
         ] {
             assert_eq!(parse_milli(text), milli, "{text}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_stored_in_canonical_form() {
+        for (given, stored) in [
+            (serde_json::json!(2), Some("2")),
+            (serde_json::json!(0.5), Some("500m")),
+            ("1000m".into(), Some("1")),
+            ("1500m".into(), Some("1500m")),
+            ("1024Mi".into(), Some("1Gi")),
+            ("0.5Gi".into(), Some("512Mi")),
+            ("512Ki".into(), Some("512Ki")),
+            ("1000000".into(), Some("1M")),
+            ("0".into(), Some("0")),
+            ("-1".into(), Some("-1")),
+            ("1n".into(), None),
+            ("1e3".into(), None),
+        ] {
+            assert_eq!(canonical(&given).as_deref(), stored, "{given}");
         }
     }
 

@@ -47,6 +47,11 @@ impl Cause {
         Self { reason: "FieldValueDuplicate", field: field.to_owned(), message }
     }
 
+    pub(crate) fn too_long(field: &str, bytes: usize) -> Self {
+        let message = format!("Too long: may not be more than {bytes} bytes");
+        Self { reason: "FieldValueTooLong", field: field.to_owned(), message }
+    }
+
     pub(crate) fn not_found(field: &str, value: &Value) -> Self {
         let message = format!("Not found: {}", shown(value));
         Self { reason: "FieldValueNotFound", field: field.to_owned(), message }
@@ -221,11 +226,31 @@ impl Refusal {
         Self::new(405, "MethodNotAllowed", message, json!({}))
     }
 
-    pub(crate) fn unsupported_media_type(accepted: &str) -> Self {
-        let message = format!(
-            "the body of the request was in an unknown format - accepted media types include: {accepted}"
-        );
-        Self::new(415, "UnsupportedMediaType", message, json!({}))
+    pub(crate) fn unsupported_media_type() -> Self {
+        let message = "the body of the request was in an unknown format - accepted media types include: \
+                       application/json, application/yaml, application/vnd.kubernetes.protobuf";
+        Self::new(415, "UnsupportedMediaType", message, Value::Null)
+    }
+
+    /// A patch of an unknown content type.
+    pub(crate) fn unsupported_patch_type() -> Self {
+        Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type", json!({}))
+    }
+
+    /// A number of replicas that is not valid. The real server names the scale.
+    pub(crate) fn invalid_scale(name: &str, cause: &Cause) -> Self {
+        let message = format!("Scale.autoscaling \"{name}\" is invalid: {}: {}", cause.field, cause.message);
+        let causes = json!([{"reason": cause.reason, "message": cause.message, "field": cause.field}]);
+        let details = json!({"name": name, "group": "autoscaling", "kind": "Scale", "causes": causes});
+        Self::new(422, "Invalid", message, details)
+    }
+
+    /// A patch whose result does not decode. The real server shows all of it.
+    pub(crate) fn undecodable_patch(result: &Value, why: &str) -> Self {
+        let why = format!("Invalid value: {:?}: {why}", result.to_string());
+        let causes = json!([{"reason": "FieldValueInvalid", "message": why, "field": "patch"}]);
+        let message = format!(" \"\" is invalid: patch: {why}");
+        Self::new(422, "Invalid", message, json!({"causes": causes}))
     }
 
     /// A list continues or a watch starts at a version that is forgotten.

@@ -103,7 +103,7 @@ def walk(value, names, key, is_list):
         return walk_object(value, names, is_list)
     if isinstance(value, list):
         items = [walk(item, names, key, False) for item in value]
-        return sorted(items, key=manager) if key == "managedFields" else items
+        return by_manager(items) if key == "managedFields" else items
     if key == "nodePort" and isinstance(value, int):
         return value if str(value) in names.requested else names.of("port", str(value))
     if not isinstance(value, str):
@@ -131,9 +131,13 @@ def walk_object(value, names, is_list):
     return found
 
 
-def manager(entry):
-    """The order of managers: their own one is by time."""
-    return tuple(str(entry.get(key, "")) for key in ("operation", "manager", "subresource"))
+def by_manager(entries):
+    """Managers by name: their order is one of times, which seconds make a matter of chance."""
+
+    def name(entry):
+        return " ".join(str(entry.get(key, "")) for key in ("operation", "manager", "subresource")).strip()
+
+    return {name(entry): entry for entry in entries}
 
 
 def differences(left, right, path=""):

@@ -5,7 +5,7 @@ use super::protobuf;
 use crate::refusal::Refusal;
 use crate::schema::Schema;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -56,6 +56,7 @@ pub(crate) fn response(answer: Answer) -> http::Response<Bytes> {
     let mut response = http::Response::new(Bytes::from(bytes));
     *response.status_mut() = http::StatusCode::from_u16(answer.code).unwrap_or(http::StatusCode::OK);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     for warning in &answer.warnings {
         let text: String = warning.chars().filter(|letter| !letter.is_control()).collect();
         let text = text.replace('\\', "\\\\").replace('"', "\\\"");
@@ -75,17 +76,40 @@ pub(crate) fn refusal(refusal: &Refusal) -> http::Response<Bytes> {
 /// called `type_name`.
 pub(crate) fn read(call: &Call<'_>, schema: &Schema, type_name: &str) -> Result<Value, Refusal> {
     match call.header("content-type").split(';').next().unwrap_or_default().trim() {
-        "" | "application/json" => parse(call.request.body()),
+        "" | "application/json" => parse(call.request.body(), type_name),
         PROTOBUF => protobuf::decode(schema, type_name, call.request.body()).ok_or_else(|| {
             Refusal::bad_request("the object provided is unrecognized (must be of type protobuf)")
         }),
-        _ => Err(Refusal::unsupported_media_type("application/json, application/vnd.kubernetes.protobuf")),
+        _ => Err(Refusal::unsupported_media_type()),
     }
 }
 
-/// The body of a request as JSON.
-pub(crate) fn parse(body: &Bytes) -> Result<Value, Refusal> {
+/// The body of a request as JSON of a type.
+fn parse(body: &Bytes, type_name: &str) -> Result<Value, Refusal> {
     serde_json::from_slice(body).map_err(|error| {
-        Refusal::bad_request(format!("the object provided is unrecognized (must be of type JSON): {error}"))
+        let shown: String = body.iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+        let shown = match body.as_ref() {
+            [] => "<empty>",
+            [one] if one.is_ascii_graphic() => &char::from(*one).to_string(),
+            _ => shown.as_str(),
+        };
+        Refusal::bad_request(format!(
+            "the object provided is unrecognized (must be of type {type_name}): couldn't get version/kind; \
+             json parse error: {} ({shown})",
+            go_error(&error)
+        ))
     })
+}
+
+/// The body of a patch as JSON.
+pub(crate) fn patch(body: &Bytes) -> Result<Value, Refusal> {
+    let refuse = |error: serde_json::Error| {
+        Refusal::bad_request(format!("error decoding patch: {}", go_error(&error)))
+    };
+    serde_json::from_slice(body).map_err(refuse)
+}
+
+/// An error of JSON as Go words it.
+fn go_error(error: &serde_json::Error) -> String {
+    if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() }
 }

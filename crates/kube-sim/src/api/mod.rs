@@ -8,6 +8,7 @@ pub(crate) mod discovery;
 mod metrics;
 mod openapi;
 mod openapi_v2;
+mod options;
 mod patch;
 mod prepare;
 mod protobuf;

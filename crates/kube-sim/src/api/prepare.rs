@@ -23,19 +23,26 @@ pub(crate) fn clear_metadata(document: &mut Value) {
     metadata.retain(|name, value| !SYSTEM.contains(&name.as_str()) && !value.is_null());
 }
 
-/// Sets what a new object starts with.
-pub(crate) fn before_create(cluster: &mut Cluster, kind: Kind, document: &mut Value) {
+/// Forms what its writer manages of a new object.
+pub(crate) fn before_track(kind: Kind, document: &mut Value) {
     if kind.info().has_status {
         remove(document, "status");
     }
     match kind {
         Kind::Namespace => {
             let own = name(document).to_owned();
-            set(document, "metadata.labels", {
-                let mut labels = at(document, "metadata.labels").clone();
-                object(&mut labels).insert("kubernetes.io/metadata.name".to_owned(), json!(own));
-                labels
-            });
+            object(place(document, "metadata.labels")).insert("kubernetes.io/metadata.name".to_owned(), json!(own));
+        }
+        Kind::Secret => encode_strings(document),
+        _ => {}
+    }
+}
+
+/// Sets what a new object starts with.
+pub(crate) fn before_create(cluster: &mut Cluster, kind: Kind, document: &mut Value) {
+    match kind {
+        Kind::Namespace => {
+            set_default(document, "spec.finalizers", json!(["kubernetes"]));
             set(document, "status.phase", "Active");
         }
         Kind::Pod => cluster.prepare_pod(document),
@@ -59,13 +66,22 @@ pub(crate) fn before_create(cluster: &mut Cluster, kind: Kind, document: &mut Va
         Kind::PersistentVolume => set(document, "status.phase", "Pending"),
         Kind::Service => set(document, "status", json!({"loadBalancer": {}})),
         Kind::Ingress => set(document, "status", json!({"loadBalancer": {}})),
-        Kind::Secret => encode_strings(document),
         Kind::HorizontalPodAutoscaler => {
             set(document, "status", json!({"currentMetrics": null, "desiredReplicas": 0}));
-            remove(document, "status.currentMetrics");
         }
-        Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet => {
-            set_default(document, "status", json!({}));
+        Kind::Deployment | Kind::ResourceQuota => set(document, "status", json!({})),
+        Kind::ReplicaSet => set(document, "status", json!({"replicas": 0})),
+        Kind::StatefulSet => {
+            set_default(document, "spec.serviceName", "");
+            set(document, "status", json!({"replicas": 0, "availableReplicas": 0}));
+        }
+        Kind::DaemonSet => {
+            let counts = ["currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"];
+            counts.iter().for_each(|count| set(document, &format!("status.{count}"), 0));
+        }
+        Kind::PodDisruptionBudget => {
+            let counts = ["currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"];
+            counts.iter().for_each(|count| set(document, &format!("status.{count}"), 0));
         }
         _ => {}
     }
@@ -73,7 +89,7 @@ pub(crate) fn before_create(cluster: &mut Cluster, kind: Kind, document: &mut Va
 
 /// Keeps what an update cannot change: system metadata always, and all but the
 /// status through the subresource `status` or the status otherwise.
-pub(crate) fn before_update(kind: Kind, old: &Value, new: &mut Value, subresource: Option<&str>) {
+pub(crate) fn before_update(kind: Kind, old: &Value, new: &mut Value, subresource: Option<&str>, is_applied: bool) {
     let managed = at(new, "metadata.managedFields").clone();
     if subresource == Some("status") {
         let status = new.get("status").cloned();
@@ -103,15 +119,19 @@ pub(crate) fn before_update(kind: Kind, old: &Value, new: &mut Value, subresourc
         object(place(new, "metadata.labels")).insert("kubernetes.io/metadata.name".to_owned(), json!(own));
     }
     let metadata = object(place(new, "metadata"));
-    for field in SYSTEM.iter().chain(&["generateName"]) {
+    for field in &SYSTEM {
         match old.get("metadata").and_then(|metadata| metadata.get(field)) {
             Some(value) => metadata.insert((*field).to_owned(), value.clone()),
             None => metadata.remove(*field),
         };
     }
-    // Apply has computed the managers already; an update does so later.
-    if !managed.is_null() {
-        set(new, "metadata.managedFields", managed);
+    // Apply has computed the managers already; an update does so later. An
+    // update with one empty entry forgets them.
+    if is_applied || !managed.is_null() {
+        match managed.is_null() {
+            true => drop(remove(new, "metadata.managedFields")),
+            false => set(new, "metadata.managedFields", managed),
+        }
     }
     if kind == Kind::Secret {
         encode_strings(new);

@@ -27,7 +27,7 @@ impl Cluster {
             "get" => return Ok(Answer::object(200, current)),
             "update" => body::read(call, self.schema(), "Scale")?,
             _ => {
-                let changes = body::parse(call.request.body())?;
+                let changes = body::patch(call.request.body())?;
                 let mut patched = current;
                 match changes.is_array() {
                     true => patch::json_patch(&mut patched, &changes)?,
@@ -44,7 +44,7 @@ impl Cluster {
         if !(0..=i64::from(i32::MAX)).contains(&replicas) {
             let cause =
                 Cause::invalid("spec.replicas", &json!(replicas), "must be greater than or equal to 0");
-            return Err(Refusal::invalid(info, target.name(), &[cause]));
+            return Err(Refusal::invalid_scale(target.name(), &cause));
         }
         let mut new = Value::clone(&old);
         set(&mut new, "spec.replicas", replicas);
@@ -81,7 +81,8 @@ fn scale_of(object: &Value) -> Value {
             "name": at(metadata, "name"), "namespace": at(metadata, "namespace"), "uid": at(metadata, "uid"),
             "resourceVersion": at(metadata, "resourceVersion"), "creationTimestamp": at(metadata, "creationTimestamp"),
         },
-        "spec": {"replicas": number(object, "spec.replicas")},
+        // Go leaves a number out that is zero.
+        "spec": match number(object, "spec.replicas") { 0 => json!({}), replicas => json!({"replicas": replicas}) },
         "status": {"replicas": number(object, "status.replicas"), "selector": labels.join(",")},
     })
 }

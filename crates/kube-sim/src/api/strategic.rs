@@ -96,6 +96,7 @@ fn merge_items(schema: &Schema, element: &Type, key: &str, items: &mut Vec<Value
     if changes.iter().any(|change| replaces(change) && change.get(key).is_none()) {
         items.clear();
     }
+    let before: Vec<Value> = items.iter().filter_map(|item| item.get(key).cloned()).collect();
     for change in changes {
         let Some(wanted) = change.get(key) else {
             continue;
@@ -117,6 +118,27 @@ fn merge_items(schema: &Schema, element: &Type, key: &str, items: &mut Vec<Value
             }
         }
     }
+    order_as_patched(key, items, &before, changes);
+}
+
+/// Orders the items as the real server does: those of the patch as the patch
+/// has them, the others as they were. A new item comes before all others.
+fn order_as_patched(key: &str, items: &mut Vec<Value>, before: &[Value], changes: &[Value]) {
+    let place = |list: &[Value], item: &Value| list.iter().position(|known| Some(known) == item.get(key));
+    let patched: Vec<Value> = changes.iter().filter_map(|change| change.get(key).cloned()).collect();
+    let (mut right, left): (Vec<Value>, Vec<Value>) =
+        std::mem::take(items).into_iter().partition(|item| place(&patched, item).is_some());
+    right.sort_by_key(|item| place(&patched, item));
+    let mut left = left.into_iter().peekable();
+    for item in right {
+        if let Some(own) = place(before, &item) {
+            while let Some(other) = left.next_if(|other| place(before, other).is_some_and(|other| other < own)) {
+                items.push(other);
+            }
+        }
+        items.push(item);
+    }
+    items.extend(left);
 }
 
 fn delete_primitives(fields: &mut Map<String, Value>, name: &str, change: &Value) {

@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::typed::{compare_objects, merge, object_fields, remove};
 use crate::kind::Kind;
 use crate::refusal::Refusal;
-use crate::schema::Schema;
+use crate::schema::{Schema, Type};
 use crate::time::rfc3339;
 use crate::value::{at, items, set, text};
 use serde_json::{Value, json};
@@ -47,8 +47,10 @@ impl Entry {
             "fieldsType": "FieldsV1",
             "manager": self.manager,
             "operation": if self.is_apply { "Apply" } else { "Update" },
-            "time": self.time,
         });
+        if !self.time.is_empty() {
+            set(&mut value, "time", self.time.as_str());
+        }
         set(&mut value, "fieldsV1", self.fields.write());
         if !self.subresource.is_empty() {
             set(&mut value, "subresource", self.subresource.as_str());
@@ -68,9 +70,6 @@ impl Entry {
         }
         if !self.is_apply {
             shown.push_str(&format!(" using {}", self.api_version));
-            if !self.time.is_empty() {
-                shown.push_str(&format!(" at {}", self.time));
-            }
         }
         shown
     }
@@ -169,6 +168,8 @@ pub(crate) fn apply(
         is_same = comparison.changed.is_empty();
         resolve_conflicts(&mut entries, &comparison.changed, force)?;
     }
+    // Only a change of the object is dated, not one of its managers.
+    let mut time = own.as_ref().map(|own| own.time.clone()).unwrap_or_default();
     if let Some(own) = &own {
         let others: Vec<&Fields> = entries.iter().map(|entry| &entry.fields).collect();
         let surplus = prunable(&own.fields, Some(&wanted), &others);
@@ -177,16 +178,25 @@ pub(crate) fn apply(
             return Ok(None);
         }
     }
+    if live.is_none_or(|live| is_changed(schema, &root, live, &object, writer)) {
+        time = rfc3339(writer.now);
+    }
     entries.push(Entry {
         manager: writer.manager.clone(),
         is_apply: true,
         api_version: writer.api_version.clone(),
         subresource: writer.subresource.clone(),
-        time: rfc3339(writer.now),
+        time,
         fields: wanted,
     });
     write(&mut object, entries);
     Ok(Some(object))
+}
+
+/// Whether an object has changed beyond its managers.
+fn is_changed(schema: &Schema, root: &Type, old: &Value, new: &Value, writer: &Writer) -> bool {
+    let comparison = compare_objects(schema, root, Some(old), new, &writer.subresource);
+    !comparison.changed.is_empty() || !comparison.removed.is_empty()
 }
 
 /// Refuses changes to fields of other managers, or takes the fields from them.

@@ -1,7 +1,7 @@
 //! Documents as trees of fields, by the types of the API.
 
 use super::fields::{Fields, step_text};
-use crate::schema::{ListKind, Schema, Type};
+use crate::schema::{Field, ListKind, Schema, Type};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -79,29 +79,29 @@ pub(crate) fn fields_of(schema: &Schema, kind: &Type, value: &Value) -> Fields {
     fields
 }
 
-/// As [`fields_of`], with every map and list on the way a member.
-fn all_fields_of(schema: &Schema, kind: &Type, value: &Value, with_structs: bool) -> Fields {
+/// As [`fields_of`], with every structure, map and list on the way a member.
+fn all_fields_of(schema: &Schema, kind: &Type, value: &Value) -> Fields {
     let mut fields = fields_of(schema, kind, value);
-    mark(schema, kind, value, with_structs, &mut fields);
+    mark(schema, kind, value, &mut fields);
     fields
 }
 
-fn mark(schema: &Schema, kind: &Type, value: &Value, with_structs: bool, fields: &mut Fields) {
+fn mark(schema: &Schema, kind: &Type, value: &Value, fields: &mut Fields) {
     match (kind, value) {
         (Type::List(element, list_kind), Value::Array(items)) => {
             fields.own |= true;
             for item in items {
                 let step = item_key(schema, element, list_kind, item);
                 if let Some(child) = step.and_then(|step| fields.children.get_mut(&step)) {
-                    mark(schema, element, item, with_structs, child);
+                    mark(schema, element, item, child);
                 }
             }
         }
         (Type::Map(..) | Type::Struct(_), Value::Object(map)) => {
-            fields.own |= with_structs || matches!(kind, Type::Map(..));
+            fields.own |= true;
             for (name, inner) in map {
                 if let Some(child) = fields.children.get_mut(&format!("f:{name}")) {
-                    mark(schema, child_type(schema, kind, name), inner, with_structs, child);
+                    mark(schema, child_type(schema, kind, name), inner, child);
                 }
             }
         }
@@ -116,8 +116,8 @@ pub(crate) fn compare(schema: &Schema, kind: &Type, old: &Value, new: &Value) ->
         return comparison;
     }
     match (old, new) {
-        (Value::Null, new) => comparison.changed = all_fields_of(schema, kind, new, false),
-        (old, Value::Null) => comparison.removed = all_fields_of(schema, kind, old, true),
+        (Value::Null, new) => comparison.changed = all_fields_of(schema, kind, new),
+        (old, Value::Null) => comparison.removed = all_fields_of(schema, kind, old),
         _ if is_atomic(schema, kind) => comparison.changed = Fields::leaf(),
         (Value::Object(before), Value::Object(after)) => {
             compare_maps(schema, kind, before, after, &mut comparison);
@@ -139,10 +139,29 @@ fn compare_maps(
 ) {
     for name in before.keys().chain(after.keys().filter(|name| !before.contains_key(*name))) {
         let (old, new) = (before.get(name).unwrap_or(&Value::Null), after.get(name).unwrap_or(&Value::Null));
-        let inner = compare(schema, child_type(schema, kind, name), old, new);
+        let inner = match (schema.field_of(kind, name), old) {
+            (Some(field), Value::Null) if !field.omitted || field.embedded => compare_zero(schema, field, new),
+            _ => compare(schema, child_type(schema, kind, name), old, new),
+        };
         comparison.changed.add(format!("f:{name}"), inner.changed);
         comparison.removed.add(format!("f:{name}"), inner.removed);
     }
+}
+
+/// Compares a value with the zero value that Go has for a field which is
+/// never absent: the field itself is not new.
+fn compare_zero(schema: &Schema, field: &Field, new: &Value) -> Comparison {
+    let mut comparison = match (&field.kind, new) {
+        (_, Value::Null) => Comparison::default(),
+        (Type::Struct(_), new) if field.embedded => {
+            compare(schema, &field.kind, &Value::Object(Map::new()), new)
+        }
+        _ => compare(schema, &field.kind, &Value::Null, new),
+    };
+    if matches!(field.kind, Type::List(..) | Type::Map(..)) && !is_atomic(schema, &field.kind) {
+        comparison.changed.own = false;
+    }
+    comparison
 }
 
 fn compare_lists(
@@ -170,7 +189,7 @@ fn compare_lists(
         comparison.removed.add(step.clone(), inner.removed);
     }
     for (step, old) in before.iter().filter(|(step, _)| !after.contains_key(*step)) {
-        let mut removed = all_fields_of(schema, element, old, true);
+        let mut removed = all_fields_of(schema, element, old);
         removed.own = true;
         comparison.removed.add(step.clone(), removed);
     }
@@ -293,7 +312,7 @@ fn is_hollow(value: &Value) -> bool {
 }
 
 /// The metadata that the server itself manages.
-const SYSTEM: [&str; 11] = [
+const SYSTEM: [&str; 10] = [
     "name",
     "namespace",
     "uid",
@@ -304,7 +323,6 @@ const SYSTEM: [&str; 11] = [
     "managedFields",
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
-    "generateName",
 ];
 
 /// The fields of an object that are managed through a subresource, or directly
@@ -363,7 +381,10 @@ pub(crate) fn compare_objects(
             let (before, after) = (user_metadata(before), user_metadata(after));
             compare(schema, kind, &Value::Object(before), &Value::Object(after))
         } else {
-            compare(schema, kind, before, after)
+            match (schema.field_of(root, name), before) {
+                (Some(field), Value::Null) if !field.omitted || field.embedded => compare_zero(schema, field, after),
+                _ => compare(schema, kind, before, after),
+            }
         };
         comparison.changed.add(format!("f:{name}"), inner.changed);
         comparison.removed.add(format!("f:{name}"), inner.removed);

@@ -21,6 +21,8 @@ pub(crate) struct Problem {
     /// `None` for an unknown field; else the value's type, the structure that
     /// has the field and the type it should have.
     mismatch: Option<(&'static str, String, &'static str)>,
+    /// The value as server-side apply shows it, if it is not named by its type.
+    got: Option<String>,
 }
 
 impl Problem {
@@ -73,6 +75,7 @@ impl Problem {
                     "bool" => "boolean",
                     other => other,
                 };
+                let got = self.got.as_deref().unwrap_or(got);
                 format!("{path}: expected {wanted}, got {got}")
             }
         }
@@ -97,9 +100,19 @@ impl Problem {
 }
 
 /// Finds what the types do not allow, and drops unknown fields and what the
-/// typed server leaves out.
+/// typed server leaves out. Quantities get their canonical form.
 pub(crate) fn prune(schema: &Schema, kind: Kind, document: &mut Value) -> Vec<Problem> {
-    let mut walk = Walk { schema, problems: Vec::new() };
+    walk(schema, kind, document, false)
+}
+
+/// Finds what the types do not allow in a document that is applied. Its empty
+/// fields stay, because they belong to the manager.
+pub(crate) fn find_problems(schema: &Schema, kind: Kind, document: &mut Value) -> Vec<Problem> {
+    walk(schema, kind, document, true)
+}
+
+fn walk(schema: &Schema, kind: Kind, document: &mut Value, is_applied: bool) -> Vec<Problem> {
+    let mut walk = Walk { schema, problems: Vec::new(), is_applied };
     walk.value(&schema.named(kind.info().name), "", document);
     for problem in &mut walk.problems {
         problem.path.reverse();
@@ -112,6 +125,7 @@ pub(crate) fn prune(schema: &Schema, kind: Kind, document: &mut Value) -> Vec<Pr
 struct Walk<'a> {
     schema: &'a Schema,
     problems: Vec<Problem>,
+    is_applied: bool,
 }
 
 impl Walk<'_> {
@@ -123,11 +137,20 @@ impl Walk<'_> {
                 return self.list(element, list_kind, owner, value);
             }
             (Type::Map(element, _), Value::Object(_)) => return self.map(element, owner, value),
+            (Type::Quantity, given) if is_plain(kind, given) => {
+                if !self.is_applied
+                    && let Some(canonical) = crate::quantity::canonical(given)
+                {
+                    *value = Value::String(canonical);
+                }
+                return;
+            }
             (kind, value) if is_plain(kind, value) => return,
             (kind, _) => type_name(kind),
         };
         let mismatch = Some((json_name(value), owner.to_owned(), wanted));
-        self.problems.push(Problem { path: Vec::new(), mismatch });
+        let got = shown_in_go(kind, value);
+        self.problems.push(Problem { path: Vec::new(), mismatch, got });
     }
 
     /// Adds a step to the problems found since there were `before`.
@@ -147,10 +170,13 @@ impl Walk<'_> {
             match field {
                 Some(field) => self.value(&field.kind, &structure.name, inner),
                 None if inner.is_null() => {}
-                None => self.problems.push(Problem { path: Vec::new(), mismatch: None }),
+                None => self.problems.push(Problem { path: Vec::new(), mismatch: None, got: None }),
             }
             self.step(before, || Step::Field(name.clone()));
-            field.is_some_and(|field| !field.drops(inner))
+            match self.is_applied {
+                true => field.is_some() && !inner.is_null(),
+                false => field.is_some_and(|field| !field.drops(inner)),
+            }
         });
     }
 
@@ -217,6 +243,17 @@ fn type_name(kind: &Type) -> &'static str {
         Type::IntOrString => "intstr.IntOrString",
         Type::List(..) => "list",
         Type::Struct(_) | Type::Map(..) | Type::Any => "map",
+    }
+}
+
+/// A value of the wrong type as the typed server prints it.
+fn shown_in_go(kind: &Type, value: &Value) -> Option<String> {
+    match (kind, value) {
+        (Type::Text, Value::Number(_) | Value::Bool(_)) => {
+            Some(format!("&value.valueUnstructured{{Value:{value}}}"))
+        }
+        (Type::Bool, Value::Number(_)) => Some(format!("&{{{value}}}")),
+        _ => None,
     }
 }
 

@@ -109,7 +109,6 @@ CONVERSATIONS = [
             apply(CM, "[]"),
             apply(CM, "{data: {colour: 1}}"),
             apply(CM, "{data: {colour: green}, dta: {}}"),
-            apply(CM, "{data: {colour: green}, dta: {}, metadat: 1}"),
             apply(CM, "{data: {colour: green}, dta: {}}", query={"fieldValidation": "Warn"}),
             apply(CM, "{data: {colour: green}}", manager="m" * 129),
             get(CM),

@@ -89,7 +89,7 @@ CONVERSATIONS = [
             request("PATCH", CM, "{", "application/strategic-merge-patch+json"),
             request("PATCH", CM + "?fieldManager=x", "{", "application/apply-patch+yaml"),
             get(CM, accept="application/xml"),
-            get(CM, accept="application/yaml", view=lambda body: "yaml" if body.startswith("apiVersion: v1") else body),
+            get(CM, accept="application/yaml", view=lambda body: "yaml" if isinstance(body, str) else body),
         ],
     ),
     Conversation(
