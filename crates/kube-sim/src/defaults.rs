@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 /// Fills in the defaults of a kind.
 pub(crate) fn apply(kind: Kind, object: &mut Value) {
     match kind {
-        Kind::Pod => pod_spec(place(object, "spec")),
+        Kind::Pod => {
+            set_default(object, "spec.enableServiceLinks", true);
+            pod_spec(place(object, "spec"));
+        }
         Kind::Deployment => deployment(object),
         Kind::ReplicaSet => {
             set_default(object, "spec.replicas", 1);
@@ -27,7 +30,6 @@ pub(crate) fn apply(kind: Kind, object: &mut Value) {
             set_default(object, "reclaimPolicy", "Delete");
             set_default(object, "volumeBindingMode", "Immediate");
         }
-        Kind::Role | Kind::ClusterRole if items(object, "rules").is_empty() => set(object, "rules", Value::Null),
         Kind::NetworkPolicy => network_policy(object),
         Kind::RoleBinding | Kind::ClusterRoleBinding => binding(object),
         Kind::LimitRange => crate::admission::limit_range::defaults(object),
@@ -105,6 +107,11 @@ pub(crate) fn pod_spec(spec: &mut Value) {
     if at(spec, "securityContext").is_null() {
         set(spec, "securityContext", json!({}));
     }
+    if text(spec, "serviceAccountName").is_empty() && !text(spec, "serviceAccount").is_empty() {
+        // The name of this field before it got a new one.
+        let account = text(spec, "serviceAccount").to_owned();
+        set(spec, "serviceAccountName", account);
+    }
     if !text(spec, "serviceAccountName").is_empty() {
         let account = text(spec, "serviceAccountName").to_owned();
         set(spec, "serviceAccount", account);
@@ -138,6 +145,18 @@ fn container(container: &mut Value, host_network: bool) {
             }
         }
     }
+    for hook in ["lifecycle.preStop.httpGet", "lifecycle.postStart.httpGet"] {
+        if at(container, hook).is_object() {
+            http_get(place(container, hook));
+        }
+    }
+    if !items(container, "env").is_empty() {
+        for variable in list(place(container, "env")) {
+            if at(variable, "valueFrom.fieldRef").is_object() {
+                set_default(variable, "valueFrom.fieldRef.apiVersion", "v1");
+            }
+        }
+    }
     for field in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if at(container, field).is_object() {
             probe(place(container, field));
@@ -168,9 +187,13 @@ fn probe(probe: &mut Value) {
         }
     }
     if at(probe, "httpGet").is_object() {
-        set_default(probe, "httpGet.scheme", "HTTP");
-        set_default(probe, "httpGet.path", "/");
+        http_get(place(probe, "httpGet"));
     }
+}
+
+fn http_get(action: &mut Value) {
+    set_default(action, "scheme", "HTTP");
+    set_default(action, "path", "/");
 }
 
 fn volume(volume: &mut Value) {
@@ -178,10 +201,18 @@ fn volume(volume: &mut Value) {
         ("configMap", "configMap.defaultMode"),
         ("secret", "secret.defaultMode"),
         ("projected", "projected.defaultMode"),
+        ("downwardAPI", "downwardAPI.defaultMode"),
     ] {
         if at(volume, field).is_object() {
             set_default(volume, path, 420);
         }
+    }
+    if at(volume, "hostPath").is_object() {
+        set_default(volume, "hostPath.type", "");
+    }
+    let has_source = volume.as_object().is_some_and(|fields| fields.keys().any(|field| field != "name"));
+    if !has_source {
+        set(volume, "emptyDir", json!({}));
     }
 }
 
@@ -191,8 +222,6 @@ fn service(object: &mut Value) {
     let kind = text(object, "spec.type").to_owned();
     if kind != "ExternalName" {
         set_default(object, "spec.internalTrafficPolicy", "Cluster");
-        set_default(object, "spec.ipFamilies", json!(["IPv4"]));
-        set_default(object, "spec.ipFamilyPolicy", "SingleStack");
     }
     if kind == "NodePort" || kind == "LoadBalancer" {
         set_default(object, "spec.externalTrafficPolicy", "Cluster");

@@ -195,6 +195,13 @@ const fn row(
     }
 }
 
+impl KindInfo {
+    /// Plural name and group, with a dot between them even without a group.
+    pub(crate) fn qualified_resource(&self) -> String {
+        format!("{}.{}", self.plural, self.group)
+    }
+}
+
 impl Kind {
     /// Whether an update may create an object.
     pub(crate) fn may_update_create(self) -> bool {

@@ -68,6 +68,14 @@ impl Cluster {
         if may_go {
             self.drop_object(kind, &key_of(&new));
         }
+
+        // The object goes in its old form: its watchers see no update.
+        if is_deleting(&new) && !is_held(kind, &new) {
+            self.remove_object(kind, &key_of(&new));
+            return Arc::new(new);
+        }
+        let new = self.store.put(self.now, kind, new);
+        self.notify(kind, Some(old), Some(&new));
         new
     }
 

@@ -114,7 +114,7 @@ class ControlPlane:
 
     def run_controllers(self):
         # The autoscaler asks for metrics that nothing here serves, on a clock
-        # of its own.
+        # of its own. Stateful sets have no controller in the simulated cluster.
         self.run(
             "kube-controller-manager",
             f"--kubeconfig={self.admin}",
@@ -122,7 +122,7 @@ class ControlPlane:
             f"--root-ca-file={self.folder / 'certs' / 'apiserver.crt'}",
             "--leader-elect=false",
             "--use-service-account-credentials=false",
-            "--controllers=*,-horizontal-pod-autoscaler-controller",
+            "--controllers=*,-horizontal-pod-autoscaler-controller,-statefulset-controller",
             "--secure-port=0",
         )
         self.run("kube-scheduler", f"--kubeconfig={self.admin}", "--leader-elect=false", "--secure-port=0")

@@ -84,12 +84,20 @@ def learn(value, names):
         names.learn("hash", labels.get("controller-revision-hash"))
     if isinstance(value.get("generateName"), str) and isinstance(value.get("name"), str):
         learn_suffix(value["name"].removeprefix(value["generateName"]), names)
+    if isinstance(value.get("name"), str):
+        learn_token(value["name"], names)
     for key in ("clusterIP", "podIP"):
         address = value.get(key)
         if isinstance(address, str) and address != "None":
             names.learn("ip", address)
     for inner in value.values():
         learn(inner, names)
+
+
+def learn_token(name, names):
+    """A volume with the token of a service account has a random name."""
+    if name.startswith("kube-api-access-"):
+        names.learn("token", name)
 
 
 def learn_suffix(suffix, names):
@@ -103,7 +111,12 @@ def walk(value, names, key, is_list):
         return walk_object(value, names, is_list)
     if isinstance(value, list):
         items = [walk(item, names, key, False) for item in value]
-        return by_manager(items) if key == "managedFields" else items
+        if key == "managedFields":
+            return by_manager(items)
+        if key == "conditions" and all(isinstance(item, dict) for item in items):
+            # They are a map by type for the API; their order tells nothing.
+            return {item.get("type", ""): item for item in items}
+        return items
     if key == "nodePort" and isinstance(value, int):
         return value if str(value) in names.requested else names.of("port", str(value))
     if not isinstance(value, str):

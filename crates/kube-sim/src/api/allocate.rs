@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::kind::Kind;
 use crate::refusal::{Cause, Refusal};
-use crate::value::{at, items, list, name, number, place, remove, set, text, uid};
+use crate::value::{at, items, list, name, number, place, remove, set, set_default, text, uid};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -20,6 +20,7 @@ impl Cluster {
         if kind != Kind::Service {
             return Ok(());
         }
+        set_families(new);
         self.allocate_address(old, new)?;
         self.allocate_ports(old, new)
     }
@@ -139,6 +140,21 @@ impl Cluster {
             }
         }
     }
+}
+
+/// The families of addresses. Without a selector, a headless service has both,
+/// because nobody knows what its endpoints will be.
+fn set_families(service: &mut Value) {
+    if text(service, "spec.type") == "ExternalName" {
+        return;
+    }
+    let is_open = text(service, "spec.clusterIP") == "None" && at(service, "spec.selector").is_null();
+    let (families, policy) = match is_open {
+        true => (json!(["IPv4", "IPv6"]), "RequireDualStack"),
+        false => (json!(["IPv4"]), "SingleStack"),
+    };
+    set_default(service, "spec.ipFamilies", families);
+    set_default(service, "spec.ipFamilyPolicy", policy);
 }
 
 fn port_key(port: &Value) -> (i64, String) {

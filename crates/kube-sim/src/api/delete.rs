@@ -2,6 +2,7 @@
 
 use super::body::{self, Answer};
 use super::call::Call;
+use super::options;
 use super::read::Selection;
 use super::route::Target;
 use super::table;
@@ -10,7 +11,7 @@ use crate::kind::Kind;
 use crate::objects::{Deletion, Propagation};
 use crate::refusal::{Cause, Refusal};
 use crate::schema::Schema;
-use crate::value::{at, name, namespace, number, text, uid};
+use crate::value::{at, items, name, namespace, number, text, uid};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ impl Options {
             true => Value::Null,
             false => body::read(call, schema, "DeleteOptions")?,
         };
+        check_kind(&body)?;
+        let invalid = |cause: Cause| Refusal::invalid_options("DeleteOptions", &cause);
         let from = |field: &str| {
             let parameter = call.query.get(field).map(str::to_owned);
             parameter.or_else(|| at(&body, field).as_str().map(str::to_owned))
@@ -39,12 +42,15 @@ impl Options {
             Some("Orphan") => Propagation::Orphan,
             Some(other) => {
                 let choices = ["Foreground", "Background", "Orphan", "nil"].map(str::to_owned);
-                let cause = Cause::unsupported("propagationPolicy", &json!(other), &choices);
-                let message =
-                    format!("DeleteOptions.meta.k8s.io \"\" is invalid: {}: {}", cause.field, cause.message);
-                return Err(Refusal::bad_request(message));
+                return Err(invalid(Cause::unsupported("propagationPolicy", &json!(other), &choices)));
             }
         };
+        if let (Some(policy), false) = (from("propagationPolicy"), at(&body, "orphanDependents").is_null()) {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            return Err(invalid(Cause::invalid("propagationPolicy", &json!(policy), why)));
+        }
+        let dry_run = items(&body, "dryRun").first().and_then(Value::as_str).or_else(|| call.query.get("dryRun"));
+        options::check_dry_run(dry_run, "DeleteOptions")?;
         let is_orphaning = at(&body, "orphanDependents") == true;
         let grace = call.query.get("gracePeriodSeconds").and_then(|text| text.parse().ok());
         Ok(Self {
@@ -52,7 +58,7 @@ impl Options {
                 propagation: if is_orphaning { Propagation::Orphan } else { propagation },
                 grace_seconds: grace.or_else(|| at(&body, "gracePeriodSeconds").as_i64()),
             },
-            dry_run: call.query.is_dry_run() || !at(&body, "dryRun").is_null(),
+            dry_run: dry_run.is_some(),
             uid: at(&body, "preconditions.uid").as_str().map(str::to_owned),
             resource_version: at(&body, "preconditions.resourceVersion").as_str().map(str::to_owned),
         })
@@ -79,6 +85,25 @@ impl Options {
     }
 }
 
+/// Refuses a body that is no options of a deletion.
+fn check_kind(body: &Value) -> Result<(), Refusal> {
+    let kind = text(body, "kind");
+    if !kind.is_empty() && kind != "DeleteOptions" {
+        let message = format!(
+            "no kind \"{kind}\" is registered for version \"{}\" in scheme \"pkg/runtime/scheme.go:111\"",
+            text(body, "apiVersion")
+        );
+        return Err(Refusal::bad_request(message));
+    }
+    let grace = at(body, "gracePeriodSeconds");
+    if grace.is_string() {
+        let message =
+            "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64";
+        return Err(Refusal::bad_request(message));
+    }
+    Ok(())
+}
+
 impl Cluster {
     /// Deletes one object.
     pub(crate) fn delete(&mut self, call: &Call<'_>, target: &Target) -> Result<Answer, Refusal> {
@@ -98,11 +123,11 @@ impl Cluster {
         }
         match self.store.get(kind, &key) {
             // Still there: the object shows its deletion.
-            Some(left) => Ok(Answer::object(200, Arc::clone(left))),
-            None if kind == Kind::Pod || kind == Kind::Service || kind == Kind::PersistentVolumeClaim => {
+            Some(left) if !options.dry_run || !items(left, "metadata.finalizers").is_empty() => Ok(Answer::object(200, Arc::clone(left))),
+            _ if kind == Kind::Pod || kind == Kind::Service || kind == Kind::PersistentVolumeClaim => {
                 Ok(Answer::object(200, object))
             }
-            None => {
+            _ => {
                 let mut details = json!({"name": target.name(), "kind": info.plural, "uid": uid(&object)});
                 if !info.group.is_empty() {
                     details["group"] = json!(info.group);
@@ -119,7 +144,7 @@ impl Cluster {
     pub(crate) fn delete_collection(&mut self, call: &Call<'_>, target: &Target) -> Result<Answer, Refusal> {
         let options = Options::of(call, self.schema())?;
         let selection = Selection::of(call, target)?;
-        if target.kind.info().namespaced && target.namespace.is_none() {
+        if target.kind == Kind::Namespace || (target.kind.info().namespaced && target.namespace.is_none()) {
             return Err(Refusal::method_not_allowed());
         }
         let selected: Vec<(String, Arc<Value>)> = self
@@ -133,12 +158,16 @@ impl Cluster {
                 self.delete_with(target.kind, key, &options.deletion);
             }
         }
-        let items: Vec<Arc<Value>> = selected.into_iter().map(|(_, object)| object).collect();
+        let mut items: Vec<Arc<Value>> = selected.into_iter().map(|(_, object)| object).collect();
         let metadata = json!({"resourceVersion": self.store.revision().to_string()});
         if table::is_wanted(call) {
             return Ok(Answer::object(200, table::table(target.kind, &items, metadata, self.now, call)));
         }
         let info = target.kind.info();
+        for item in &mut items {
+            let fields = crate::value::object(Arc::make_mut(item));
+            fields.retain(|field, _| field != "kind" && field != "apiVersion");
+        }
         let list = json!({
             "kind": format!("{}List", info.name), "apiVersion": info.api_version(),
             "metadata": metadata, "items": items,

@@ -1,4 +1,4 @@
-//! Options of writes: dry run, field manager, field validation.
+//! Options of writes (dry run, field manager, field validation) and of lists.
 
 use super::call::Call;
 use crate::refusal::{Cause, Refusal};
@@ -32,4 +32,50 @@ pub(crate) fn check_dry_run(value: Option<&str>, kind: &str) -> Result<(), Refus
             Err(Refusal::invalid_options(kind, &cause))
         }
     }
+}
+
+/// Refuses options of a list or a watch that contradict each other.
+pub(crate) fn check_list(call: &Call<'_>, is_watch: bool) -> Result<(), Refusal> {
+    let matching = call.query.get("resourceVersionMatch").unwrap_or_default();
+    let version = call.query.get("resourceVersion").unwrap_or_default();
+    let is_initial = call.query.get("sendInitialEvents").is_some();
+    let forbidden = |field: &str, why: &str| {
+        Err(Refusal::invalid_options("ListOptions", &Cause::forbidden(field, why)))
+    };
+    if is_initial && !is_watch {
+        return forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
+    }
+    if is_initial && matching != "NotOlderThan" {
+        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        return forbidden("resourceVersionMatch", why);
+    }
+    if !is_watch && !matching.is_empty() && version.is_empty() {
+        let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+        return forbidden("resourceVersionMatch", why);
+    }
+    if !is_watch && matching == "Exact" && version == "0" {
+        let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+        return forbidden("resourceVersionMatch", why);
+    }
+    if !is_watch && !version.is_empty() && version.parse::<u64>().is_err() {
+        let why = format!("invalid resource version: {}", unreadable_version(version));
+        return Err(Refusal::bad_request(why));
+    }
+    Ok(())
+}
+
+/// The most items that a list may have; 0 is no limit.
+pub(crate) fn limit(call: &Call<'_>) -> Result<Option<usize>, Refusal> {
+    let Some(text) = call.query.get("limit") else {
+        return Ok(None);
+    };
+    let limit: usize = text.parse().map_err(|_| {
+        Refusal::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+    })?;
+    Ok((limit > 0).then_some(limit))
+}
+
+/// As the real server words a version that is no number.
+pub(crate) fn unreadable_version(text: &str) -> String {
+    format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax")
 }

@@ -38,6 +38,18 @@ pub(crate) fn before_track(kind: Kind, document: &mut Value) {
     }
 }
 
+/// Writes empty lists as the store of the real server gives them back.
+pub(crate) fn as_stored(kind: Kind, document: &mut Value) {
+    let field = match kind {
+        Kind::Role | Kind::ClusterRole => "rules",
+        Kind::LimitRange => "spec.limits",
+        _ => return,
+    };
+    if crate::value::items(document, field).is_empty() {
+        set(document, field, Value::Null);
+    }
+}
+
 /// Sets what a new object starts with.
 pub(crate) fn before_create(cluster: &mut Cluster, kind: Kind, document: &mut Value) {
     match kind {

@@ -2,6 +2,7 @@
 
 use super::body::{Answer, Content};
 use super::call::Call;
+use super::options;
 use super::route::Target;
 use super::table;
 use crate::cluster::Cluster;
@@ -33,6 +34,9 @@ impl Selection {
 impl Cluster {
     /// Answers a request for one object.
     pub(crate) fn get(&self, call: &Call<'_>, target: &Target) -> Result<Answer, Refusal> {
+        if let Some(version) = call.query.get("resourceVersion").filter(|text| text.parse::<u64>().is_err()) {
+            return Err(Refusal::internal(options::unreadable_version(version)));
+        }
         let object = self
             .store
             .get(target.kind, &target.key())
@@ -47,8 +51,8 @@ impl Cluster {
     /// Answers a request for the objects of a kind, of one namespace or of all.
     pub(crate) fn list(&self, call: &Call<'_>, target: &Target) -> Result<Answer, Refusal> {
         let selection = Selection::of(call, target)?;
-        let limit =
-            call.query.get("limit").and_then(|limit| limit.parse::<usize>().ok()).filter(|limit| *limit > 0);
+        options::check_list(call, false)?;
+        let limit = options::limit(call)?;
         let (revision, after) = match call.query.get("continue") {
             Some(token) => read_token(token)?,
             None => (self.store.revision(), None),
@@ -62,11 +66,12 @@ impl Cluster {
         let mut last = String::new();
         let mut remaining = 0;
         for (key, object) in self.store.range(target.kind, target.namespace.as_deref(), after.as_deref()) {
-            if !selection.selects(object) {
-                continue;
-            }
+            // The store behind a real server counts before anything is selected.
             if limit.is_some_and(|limit| items.len() >= limit) {
                 remaining += 1;
+                continue;
+            }
+            if !selection.selects(object) {
                 continue;
             }
             key.clone_into(&mut last);

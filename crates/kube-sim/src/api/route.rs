@@ -118,7 +118,7 @@ pub(crate) fn verb(call: &Call<'_>, target: &Target) -> &'static str {
 
 fn verb_of(method: &http::Method, target: &Target, watch: bool) -> &'static str {
     match (method.as_str(), target.name.is_some()) {
-        ("GET" | "HEAD", _) if watch && target.subresource.is_none() => "watch",
+        ("GET" | "HEAD", false) if watch && target.subresource.is_none() => "watch",
         ("GET" | "HEAD", true) => "get",
         ("GET" | "HEAD", false) => "list",
         ("POST", false) => "create",

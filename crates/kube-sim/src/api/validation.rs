@@ -16,13 +16,14 @@ pub(crate) fn check(schema: &Schema, kind: Kind, old: Option<&Value>, new: &Valu
     match kind {
         Kind::Pod => pod_spec(at(new, "spec"), "spec", &mut found),
         Kind::Deployment | Kind::ReplicaSet | Kind::DaemonSet | Kind::StatefulSet => {
-            workload(new, &mut found)
+            workload(kind, new, &mut found)
         }
         Kind::Service => service(new, &mut found),
         Kind::PersistentVolumeClaim => claim(new, &mut found),
         Kind::HorizontalPodAutoscaler => autoscaler(new, &mut found),
         Kind::PodDisruptionBudget => disruption_budget(new, &mut found),
         Kind::Ingress => ingress(new, &mut found),
+        Kind::Namespace => check_security_labels(new, &mut found),
         _ => {}
     }
     if let Some(old) = old {
@@ -35,12 +36,64 @@ fn check_metadata(kind: Kind, old: Option<&Value>, new: &Value, found: &mut Vec<
     if old.is_none() {
         check_name(kind, name(new), found);
     }
+    check_finalizers(old, new, found);
     for (key, value) in entries(new, "metadata.labels") {
         check_label("metadata.labels", key, value, found);
     }
     for (key, _) in entries(new, "metadata.annotations") {
         if !is_qualified_name(&key.to_ascii_lowercase()) {
             found.push(Cause::invalid("metadata.annotations", &json!(key), QUALIFIED));
+        }
+    }
+}
+
+/// Finalizers have qualified names, and none is added to what is being deleted.
+fn check_finalizers(old: Option<&Value>, new: &Value, found: &mut Vec<Cause>) {
+    const FIELD: &str = "metadata.finalizers";
+    const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+    let finalizers: Vec<&str> = items(new, FIELD).iter().filter_map(Value::as_str).collect();
+    for (place, finalizer) in finalizers.iter().enumerate() {
+        if !is_qualified_name(finalizer) {
+            found.push(Cause::invalid(FIELD, &json!(finalizer), QUALIFIED));
+        }
+        if !finalizer.contains('/') && !STANDARD.contains(finalizer) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            found.push(Cause::invalid(&format!("{FIELD}[{place}]"), &json!(finalizer), why));
+        }
+    }
+    if let Some(old) = old.filter(|old| crate::value::is_deleting(old)) {
+        let known = items(old, FIELD);
+        let added: Vec<String> = finalizers
+            .iter()
+            .filter(|finalizer| !known.iter().any(|item| item == *finalizer))
+            .map(|finalizer| format!("{finalizer:?}"))
+            .collect();
+        if !added.is_empty() {
+            let why = format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                added.join(", ")
+            );
+            found.push(Cause::forbidden(FIELD, &why));
+        }
+    }
+}
+
+/// The labels of Pod Security have known values.
+fn check_security_labels(new: &Value, found: &mut Vec<Cause>) {
+    for (key, value) in entries(new, "metadata.labels") {
+        let Some(mode) = key.strip_prefix("pod-security.kubernetes.io/") else {
+            continue;
+        };
+        let field = format!("metadata.labels[{key}]");
+        let text = value.as_str().unwrap_or_default();
+        let is_version =
+            text == "latest" || text.strip_prefix("v1.").is_some_and(|minor| minor.parse::<u32>().is_ok());
+        if mode.ends_with("-version") && !is_version {
+            found.push(Cause::invalid(&field, value, "must be \"latest\" or \"v1.x\""));
+        } else if ["enforce", "warn", "audit"].contains(&mode)
+            && !["privileged", "baseline", "restricted"].contains(&text)
+        {
+            found.push(Cause::invalid(&field, value, "must be one of privileged, baseline, restricted"));
         }
     }
 }
@@ -124,7 +177,7 @@ fn at_least_zero(document: &Value, path: &str, found: &mut Vec<Cause>) {
     }
 }
 
-fn workload(new: &Value, found: &mut Vec<Cause>) {
+fn workload(kind: Kind, new: &Value, found: &mut Vec<Cause>) {
     at_least_zero(new, "spec.replicas", found);
     let selector = at(new, "spec.selector");
     let labels = at(new, "spec.template.metadata.labels");
@@ -134,7 +187,7 @@ fn workload(new: &Value, found: &mut Vec<Cause>) {
     if selector.is_object() {
         let parsed = LabelSelector::of(selector);
         if parsed.is_empty() {
-            found.push(Cause::invalid("spec.selector", selector, "empty selector is invalid for deployment"));
+            found.push(Cause::invalid("spec.selector", selector, &format!("empty selector is invalid for {}", kind.info().name.to_lowercase())));
         } else if !parsed.selects(labels) {
             let why = "`selector` does not match template `labels`";
             found.push(Cause::invalid("spec.template.metadata.labels", labels, why));

@@ -1,6 +1,7 @@
 //! Watches.
 
 use super::call::Call;
+use super::options;
 use super::read::Selection;
 use super::route::Target;
 use super::table;
@@ -42,12 +43,13 @@ pub struct Watch {
 impl Cluster {
     pub(crate) fn start_watch(&self, call: &Call<'_>, target: &Target) -> Result<Watch, Refusal> {
         self.authorize(call.user, "watch", target)?;
+        options::check_list(call, true)?;
         let seconds = call.query.get("timeoutSeconds").and_then(|text| text.parse::<i64>().ok());
         let seconds = seconds.filter(|seconds| *seconds > 0).unwrap_or(DEFAULT_SECONDS).min(SECONDS_MAX);
         let wanted = call.query.get("resourceVersion").filter(|version| *version != "0");
         let revision = match wanted {
             Some(text) => text.parse().map_err(|_| {
-                Refusal::bad_request(format!("Invalid value: {text:?}: invalid resource version"))
+                Refusal::internal(options::unreadable_version(text))
             })?,
             None => self.store.revision(),
         };
@@ -156,6 +158,12 @@ impl Watch {
             (Change::Added | Change::Modified, _, true) => "ADDED",
             _ => return None,
         };
+        if let (Change::Modified, "DELETED", Some(before)) = (event.change, kind, &event.before) {
+            // What leaves the selection is shown as it was in it.
+            let mut last = Value::clone(before);
+            crate::value::set(&mut last, "metadata.resourceVersion", text(object, "metadata.resourceVersion"));
+            return Some(line(kind, &self.format.shown(self.kind, &Arc::new(last), cluster.now)));
+        }
         Some(line(kind, &self.format.shown(self.kind, object, cluster.now)))
     }
 
@@ -168,7 +176,7 @@ impl Watch {
 
     fn bookmark(&self, is_initial: bool) -> Bytes {
         let info = self.kind.info();
-        let mut metadata = json!({"resourceVersion": self.revision.to_string(), "creationTimestamp": null});
+        let mut metadata = json!({"resourceVersion": self.revision.to_string()});
         if is_initial {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }

@@ -10,7 +10,7 @@ use crate::kind::Kind;
 use crate::refusal::{Cause, Refusal};
 use crate::schema::check::{Problem, find_problems, prune};
 use crate::schema::{Schema, of_version};
-use crate::value::{at, is_deleting, name, object, set, text, uid};
+use crate::value::{at, is_deleting, items, name, object, remove, set, text, uid};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -79,7 +79,9 @@ impl Cluster {
             let writer = self.writer(call, target);
             apply::track_update(self.schema(), kind, None, &mut object, &writer);
         }
+        prepare::as_stored(kind, &mut object);
         prepare::before_create(self, kind, &mut object);
+        self.admit_mutation(kind, &mut object)?;
         self.allocate(kind, None, &mut object)?;
         validation::check(self.schema(), kind, None, &object)?;
         warnings.extend(self.admit_creation(kind, &mut object)?);
@@ -142,10 +144,14 @@ impl Cluster {
         if target.subresource.as_deref() != Some("status") {
             crate::defaults::apply(kind, &mut new);
         }
-        if !is_applied {
+        if items(&new, "metadata.managedFields") == [json!({})] {
+            // So a client makes the server forget who manages what.
+            remove(&mut new, "metadata.managedFields");
+        } else if !is_applied {
             let writer = self.writer(call, target);
             apply::track_update(self.schema(), kind, Some(old), &mut new, &writer);
         }
+        prepare::as_stored(kind, &mut new);
         if target.subresource.as_deref() != Some("status") {
             self.allocate(kind, Some(old), &mut new)?;
             validation::check(self.schema(), kind, Some(old), &new)?;

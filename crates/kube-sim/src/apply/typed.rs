@@ -75,7 +75,8 @@ pub(crate) fn fields_of(schema: &Schema, kind: &Type, value: &Value) -> Fields {
         }
         _ => return Fields::leaf(),
     }
-    fields.own |= fields.children.is_empty();
+    // An empty map is a member of its own, an empty list of items is not.
+    fields.own |= fields.children.is_empty() && value.is_object();
     fields
 }
 

@@ -7,6 +7,7 @@ use crate::queue::Task;
 use crate::store::key;
 use crate::value::{is_deleting, items, set};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// How often a namespace that is not empty yet is looked at again.
 const RETRY_MS: i64 = 1000;
@@ -37,8 +38,8 @@ impl Cluster {
     }
 
     fn empty_namespace(&mut self, name: &str) {
-        let mut held = Vec::new();
-        let mut remaining = 0;
+        // Numbers of objects: by kind, and by finalizer.
+        let (mut left, mut held) = (BTreeMap::new(), BTreeMap::new());
         // Pods last, since their controllers would replace them.
         let kinds =
             KINDS.iter().filter(|info| info.namespaced && info.kind != Kind::Pod).map(|info| info.kind);
@@ -51,36 +52,66 @@ impl Cluster {
                 }
             }
             for object in self.store.within(kind, name) {
-                remaining += 1;
-                held.extend(
-                    items(object, "metadata.finalizers").iter().filter_map(|f| f.as_str()).map(str::to_owned),
-                );
+                *left.entry(kind.info().qualified_resource()).or_insert(0_usize) += 1;
+                for finalizer in items(object, "metadata.finalizers").iter().filter_map(|f| f.as_str()) {
+                    *held.entry(finalizer.to_owned()).or_insert(0_usize) += 1;
+                }
             }
         }
-        if remaining == 0 {
+        if left.is_empty() {
             self.change_object(Kind::Namespace, name, |namespace| {
                 set(namespace, "spec.finalizers", json!([]))
             });
             return;
         }
-        held.sort();
-        held.dedup();
         let now = self.now;
         self.change_object(Kind::Namespace, name, |namespace| {
-            let condition = "NamespaceContentRemaining";
-            let message = format!("Some resources are remaining: {remaining} resource instances");
-            set_condition(namespace, now, condition, true, "SomeResourcesRemain", &message);
-            let condition = "NamespaceFinalizersRemaining";
-            let message =
-                format!("Some content in the namespace has finalizers remaining: {}", held.join(", "));
-            let (status, reason) = match held.is_empty() {
-                true => (false, "ContentHasNoFinalizers"),
-                false => (true, "SomeFinalizersRemain"),
-            };
-            let message =
-                if status { message } else { "All content-preserving finalizers finished".to_owned() };
-            set_condition(namespace, now, condition, status, reason, &message);
+            for (condition, is_true, reason, message) in conditions(&left, &held) {
+                set_condition(namespace, now, condition, is_true, reason, &message);
+            }
         });
         self.schedule(RETRY_MS, Task::Namespace(name.to_owned()));
     }
+}
+
+/// A condition: type, status, reason, message.
+type Condition = (&'static str, bool, &'static str, String);
+
+/// The conditions of a namespace that is being emptied.
+fn conditions(left: &BTreeMap<String, usize>, held: &BTreeMap<String, usize>) -> [Condition; 5] {
+    let listed = |counts: &BTreeMap<String, usize>, word: &str| {
+        let parts: Vec<String> =
+            counts.iter().map(|(name, count)| format!("{name}{word} {count} resource instances")).collect();
+        parts.join(", ")
+    };
+    let finalizers = match held.is_empty() {
+        true => (false, "ContentHasNoFinalizers", "All content-preserving finalizers finished".to_owned()),
+        false => {
+            let message = format!("Some content in the namespace has finalizers remaining: {}", listed(held, " in"));
+            (true, "SomeFinalizersRemain", message)
+        }
+    };
+    let remaining = format!("Some resources are remaining: {}", listed(left, " has"));
+    [
+        (
+            "NamespaceDeletionDiscoveryFailure",
+            false,
+            "ResourcesDiscovered",
+            "All resources successfully discovered".to_owned(),
+        ),
+        (
+            "NamespaceDeletionGroupVersionParsingFailure",
+            false,
+            "ParsedGroupVersions",
+            "All legacy kube types successfully parsed".to_owned(),
+        ),
+        (
+            "NamespaceDeletionContentFailure",
+            false,
+            "ContentDeleted",
+            "All content successfully deleted, may be waiting on finalization".to_owned(),
+        ),
+        ("NamespaceContentRemaining", true, "SomeResourcesRemain", remaining),
+        ("NamespaceFinalizersRemaining", finalizers.0, finalizers.1, finalizers.2),
+    ]
 }

@@ -95,12 +95,19 @@ impl Cluster {
             set(pod, "spec.serviceAccountName", "default");
             set(pod, "spec.serviceAccount", "default");
         }
-        crate::value::set_default(pod, "spec.enableServiceLinks", true);
         crate::value::set_default(pod, "spec.priority", 0);
         crate::value::set_default(pod, "spec.preemptionPolicy", "PreemptLowerPriority");
         add_tolerations(pod);
         let class = quality_of_service(pod);
         set(pod, "status", json!({"phase": "Pending", "qosClass": class}));
+        if !crate::value::items(pod, "spec.schedulingGates").is_empty() {
+            let condition = json!({
+                "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+                "lastProbeTime": null, "lastTransitionTime": crate::time::rfc3339(self.now),
+            });
+            set(pod, "status.conditions", json!([condition]));
+        }
     }
 
     /// Deletes a pod by its controller.
@@ -124,7 +131,8 @@ fn add_tolerations(pod: &mut Value) {
     }
 }
 
-fn quality_of_service(pod: &Value) -> &'static str {
+/// The class of a pod by its requests and limits.
+pub(crate) fn quality_of_service(pod: &Value) -> &'static str {
     let containers = crate::value::items(pod, "spec.containers");
     let of = |container: &Value, side: &str, resource: &str| {
         crate::quantity::milli(at(container, &format!("resources.{side}.{resource}")))
