@@ -9,6 +9,9 @@ import re
 
 UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+# The volume with the token of a service account has a random name.
+TOKEN = re.compile(r"\bkube-api-access-[a-z0-9]{5}\b")
+REPLICA_SET = re.compile(r"""(ReplicaSet "\w+-)([a-z0-9]{8,10})(")""")
 AGE = re.compile(r"^(?:\d+[smhd]){1,2}$")
 VERSIONS_IN_TEXT = re.compile(r"(ResourceVersion in (?:the precondition|record) \()\d+(\))")
 NODE_PORT_IN_TEXT = re.compile(r"(?<=:)3[0-2]\d{3}(?=/(?:TCP|UDP))")
@@ -40,6 +43,8 @@ class Names:
         """A text with every value that has a name replaced."""
         text = UUID.sub(lambda found: self.of("uid", found[0]), text)
         text = TIME.sub("<time>", text)
+        text = TOKEN.sub("kube-api-access-<suffix>", text)
+        text = REPLICA_SET.sub(lambda found: f"{found[1]}{self.of('hash', found[2])}{found[3]}", text)
         text = VERSIONS_IN_TEXT.sub(r"\1<version>\2", text)
         for value in sorted(self.values, key=len, reverse=True):
             # Versions and ports are numbers, which stand for other things too.
@@ -84,20 +89,12 @@ def learn(value, names):
         names.learn("hash", labels.get("controller-revision-hash"))
     if isinstance(value.get("generateName"), str) and isinstance(value.get("name"), str):
         learn_suffix(value["name"].removeprefix(value["generateName"]), names)
-    if isinstance(value.get("name"), str):
-        learn_token(value["name"], names)
     for key in ("clusterIP", "podIP"):
         address = value.get(key)
         if isinstance(address, str) and address != "None":
             names.learn("ip", address)
     for inner in value.values():
         learn(inner, names)
-
-
-def learn_token(name, names):
-    """A volume with the token of a service account has a random name."""
-    if name.startswith("kube-api-access-"):
-        names.learn("token", name)
 
 
 def learn_suffix(suffix, names):

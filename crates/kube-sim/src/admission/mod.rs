@@ -48,7 +48,13 @@ impl Cluster {
         if kind == Kind::PersistentVolumeClaim {
             self.check_claim_limits(object)?;
         }
-        let warnings = self.check_pod_security(kind, object)?;
+        let mut warnings = self.check_pod_security(kind, object)?;
+        let annotations = at(object, "metadata.annotations");
+        if kind == Kind::Ingress && annotations.get("kubernetes.io/ingress.class").is_some() {
+            let warning = "annotation \"kubernetes.io/ingress.class\" is deprecated, please use \
+                           'spec.ingressClassName' instead";
+            warnings.push(warning.to_owned());
+        }
         self.check_quotas(kind, None, object)?;
         Ok(warnings)
     }

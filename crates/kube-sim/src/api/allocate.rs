@@ -161,6 +161,7 @@ fn port_key(port: &Value) -> (i64, String) {
     (number(port, "nodePort"), text(port, "protocol").to_owned())
 }
 
+/// Whether two ports are one to the server, which goes by their names alone.
 fn is_same_port(a: &Value, b: &Value) -> bool {
-    number(a, "port") == number(b, "port") && text(a, "protocol") == text(b, "protocol")
+    text(a, "name") == text(b, "name")
 }

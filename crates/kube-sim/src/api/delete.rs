@@ -15,6 +15,16 @@ use crate::value::{at, items, name, namespace, number, text, uid};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// The kinds whose deletion is answered with the object.
+const SHOWN: [Kind; 6] = [
+    Kind::Pod,
+    Kind::Service,
+    Kind::ServiceAccount,
+    Kind::ResourceQuota,
+    Kind::PersistentVolume,
+    Kind::PersistentVolumeClaim,
+];
+
 /// The options of a deletion.
 struct Options {
     deletion: Deletion,
@@ -124,7 +134,7 @@ impl Cluster {
         match self.store.get(kind, &key) {
             // Still there: the object shows its deletion.
             Some(left) if !options.dry_run || !items(left, "metadata.finalizers").is_empty() => Ok(Answer::object(200, Arc::clone(left))),
-            _ if kind == Kind::Pod || kind == Kind::Service || kind == Kind::PersistentVolumeClaim => {
+            _ if SHOWN.contains(&kind) => {
                 Ok(Answer::object(200, object))
             }
             _ => {

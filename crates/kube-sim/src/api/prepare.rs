@@ -17,6 +17,9 @@ const SYSTEM: [&str; 8] = [
     "resourceVersion",
 ];
 
+/// Counts the templates of a daemon set.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
 /// Removes metadata that clients cannot set.
 pub(crate) fn clear_metadata(document: &mut Value) {
     let metadata = object(place(document, "metadata"));
@@ -88,6 +91,7 @@ pub(crate) fn before_create(cluster: &mut Cluster, kind: Kind, document: &mut Va
             set(document, "status", json!({"replicas": 0, "availableReplicas": 0}));
         }
         Kind::DaemonSet => {
+            object(place(document, "metadata.annotations")).insert(TEMPLATE_GENERATION.to_owned(), json!("1"));
             let counts = ["currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"];
             counts.iter().for_each(|count| set(document, &format!("status.{count}"), 0));
         }
@@ -147,6 +151,13 @@ pub(crate) fn before_update(kind: Kind, old: &Value, new: &mut Value, subresourc
     }
     if kind == Kind::Secret {
         encode_strings(new);
+    }
+    if kind == Kind::DaemonSet && subresource.is_none() {
+        let annotation = at(old, "metadata.annotations").get(TEMPLATE_GENERATION).and_then(Value::as_str);
+        let before: u64 = annotation.and_then(|text| text.parse().ok()).unwrap_or(1);
+        let is_changed = at(old, "spec.template") != at(new, "spec.template");
+        let generation = (before + u64::from(is_changed)).to_string();
+        object(place(new, "metadata.annotations")).insert(TEMPLATE_GENERATION.to_owned(), json!(generation));
     }
     if kind == Kind::Pod {
         set_default(new, "spec.nodeName", at(old, "spec.nodeName").clone());

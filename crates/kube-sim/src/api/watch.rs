@@ -160,8 +160,9 @@ impl Watch {
         };
         if let (Change::Modified, "DELETED", Some(before)) = (event.change, kind, &event.before) {
             // What leaves the selection is shown as it was in it.
-            let mut last = Value::clone(before);
-            crate::value::set(&mut last, "metadata.resourceVersion", text(object, "metadata.resourceVersion"));
+            let mut last = Value::clone(object);
+            super::patch::merge(&mut last, before);
+            crate::value::set(&mut last, "metadata.labels", crate::selector::labels(before).clone());
             return Some(line(kind, &self.format.shown(self.kind, &Arc::new(last), cluster.now)));
         }
         Some(line(kind, &self.format.shown(self.kind, object, cluster.now)))

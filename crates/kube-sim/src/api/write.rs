@@ -82,7 +82,12 @@ impl Cluster {
         prepare::as_stored(kind, &mut object);
         prepare::before_create(self, kind, &mut object);
         self.admit_mutation(kind, &mut object)?;
+        // A dry run reserves nothing.
+        let reserved = (self.addresses.clone(), self.rng.clone());
         self.allocate(kind, None, &mut object)?;
+        if call.query.is_dry_run() {
+            (self.addresses, self.rng) = reserved;
+        }
         validation::check(self.schema(), kind, None, &object)?;
         warnings.extend(self.admit_creation(kind, &mut object)?);
         if call.query.is_dry_run() {

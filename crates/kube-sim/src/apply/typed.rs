@@ -76,7 +76,7 @@ pub(crate) fn fields_of(schema: &Schema, kind: &Type, value: &Value) -> Fields {
         _ => return Fields::leaf(),
     }
     // An empty map is a member of its own, an empty list of items is not.
-    fields.own |= fields.children.is_empty() && value.is_object();
+    fields.own |= value.as_object().is_some_and(Map::is_empty);
     fields
 }
 

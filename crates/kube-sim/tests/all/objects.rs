@@ -262,7 +262,7 @@ fn deployments_that_are_not_valid_are_refused() {
         (
             change("/apiVersion", json!("apps/v2")),
             400,
-            "the API version in the data (apps/v2) does not match the expected API version (apps/v1)",
+            "no kind \"Deployment\" is registered for version \"apps/v2\"",
         ),
     ]);
 }
