@@ -30,6 +30,9 @@ pub(crate) fn apply(kind: Kind, object: &mut Value) {
             set_default(object, "reclaimPolicy", "Delete");
             set_default(object, "volumeBindingMode", "Immediate");
         }
+        Kind::IngressClass if at(object, "spec.parameters").is_object() => {
+            set_default(object, "spec.parameters.scope", "Cluster");
+        }
         Kind::NetworkPolicy => network_policy(object),
         Kind::RoleBinding | Kind::ClusterRoleBinding => binding(object),
         Kind::LimitRange => crate::admission::limit_range::defaults(object),

@@ -113,7 +113,9 @@ impl Cluster {
         let grace = self.grace_seconds(kind, &new, deletion.grace_seconds);
         if !is_deleting(&new) {
             set(&mut new, "metadata.deletionTimestamp", rfc3339(self.now + grace * 1000));
-            set(&mut new, "metadata.deletionGracePeriodSeconds", grace);
+            if kind != Kind::Namespace {
+                set(&mut new, "metadata.deletionGracePeriodSeconds", grace);
+            }
             if kind.info().has_generation && number(&new, "metadata.generation") > 0 {
                 let generation = number(&new, "metadata.generation") + 1;
                 set(&mut new, "metadata.generation", generation);

@@ -11,9 +11,12 @@ UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 # The volume with the token of a service account has a random name.
 TOKEN = re.compile(r"\bkube-api-access-[a-z0-9]{5}\b")
+# A name that is generated from one that is refused.
+REFUSED_NAME = re.compile(r"\bJob-[a-z0-9]{5}\b")
 REPLICA_SET = re.compile(r"""(ReplicaSet "\w+-)([a-z0-9]{8,10})(")""")
 AGE = re.compile(r"^(?:\d+[smhd]){1,2}$")
 VERSIONS_IN_TEXT = re.compile(r"(ResourceVersion in (?:the precondition|record) \()\d+(\))")
+VERSIONS_IN_JSON = re.compile(r'(\\"resourceVersion\\":\\")\d+(\\")')
 NODE_PORT_IN_TEXT = re.compile(r"(?<=:)3[0-2]\d{3}(?=/(?:TCP|UDP))")
 HEADERS = ("content-type", "warning", "allow", "cache-control", "retry-after")
 
@@ -43,9 +46,14 @@ class Names:
         """A text with every value that has a name replaced."""
         text = UUID.sub(lambda found: self.of("uid", found[0]), text)
         text = TIME.sub("<time>", text)
+        text = REFUSED_NAME.sub("Job-<suffix>", text)
         text = TOKEN.sub("kube-api-access-<suffix>", text)
         text = REPLICA_SET.sub(lambda found: f"{found[1]}{self.of('hash', found[2])}{found[3]}", text)
         text = VERSIONS_IN_TEXT.sub(r"\1<version>\2", text)
+        text = VERSIONS_IN_JSON.sub(r"\1<version>\2", text)
+        # Go lists the fields of a map in any order.
+        first, mark, errors = text.partition("errors:\n")
+        text = first + mark + "\n".join(sorted(errors.split("\n")))
         for value in sorted(self.values, key=len, reverse=True):
             # Versions and ports are numbers, which stand for other things too.
             if not value.isdigit() and value in text:

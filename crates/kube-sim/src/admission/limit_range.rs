@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 /// Fills in what a limit range leaves out: defaults follow from maxima.
 pub(crate) fn defaults(range: &mut Value) {
     if items(range, "spec.limits").is_empty() {
-        set(range, "spec.limits", Value::Null);
         return;
     }
     for limit in list(place(range, "spec.limits")) {

@@ -20,6 +20,9 @@ impl Cluster {
         if kind != Kind::Service {
             return Ok(());
         }
+        if let Some(old) = old {
+            drop_fields_of_type(old, new);
+        }
         set_families(new);
         self.allocate_address(old, new)?;
         self.allocate_ports(old, new)
@@ -84,7 +87,9 @@ impl Cluster {
         let own = old.map_or("", uid);
         let mut taken: BTreeSet<(i64, String)> = BTreeSet::new();
         for service in self.store.all(Kind::Service).filter(|service| own.is_empty() || uid(service) != own) {
-            taken.extend(items(service, "spec.ports").iter().map(port_key));
+            // A port of another service is taken for every protocol.
+            let numbers = items(service, "spec.ports").iter().map(|port| number(port, "nodePort"));
+            taken.extend(numbers.flat_map(|port| ["TCP", "UDP", "SCTP"].map(|name| (port, name.to_owned()))));
         }
         let old_ports = old.map_or(&[][..], |old| items(old, "spec.ports"));
         let was_allocated = old.is_some_and(|old| text(old, "spec.type") != "ClusterIP");
@@ -138,6 +143,22 @@ impl Cluster {
                     break;
                 }
             }
+        }
+    }
+}
+
+/// Removes what belongs to the type that a service had before.
+fn drop_fields_of_type(old: &Value, new: &mut Value) {
+    let kind = text(new, "spec.type").to_owned();
+    if text(old, "spec.type") == kind {
+        return;
+    }
+    if !["NodePort", "LoadBalancer"].contains(&kind.as_str()) {
+        remove(new, "spec.externalTrafficPolicy");
+    }
+    if kind == "ExternalName" {
+        for field in ["internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy"] {
+            remove(new, &format!("spec.{field}"));
         }
     }
 }

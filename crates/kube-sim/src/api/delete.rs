@@ -16,13 +16,17 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The kinds whose deletion is answered with the object.
-const SHOWN: [Kind; 6] = [
+const SHOWN: [Kind; 10] = [
     Kind::Pod,
     Kind::Service,
     Kind::ServiceAccount,
     Kind::ResourceQuota,
     Kind::PersistentVolume,
     Kind::PersistentVolumeClaim,
+    Kind::StorageClass,
+    Kind::CsiDriver,
+    Kind::CsiNode,
+    Kind::VolumeAttachment,
 ];
 
 /// The options of a deletion.
@@ -42,10 +46,9 @@ impl Options {
         };
         check_kind(&body)?;
         let invalid = |cause: Cause| Refusal::invalid_options("DeleteOptions", &cause);
-        let from = |field: &str| {
-            let parameter = call.query.get(field).map(str::to_owned);
-            parameter.or_else(|| at(&body, field).as_str().map(str::to_owned))
-        };
+        // Parameters count only where there is no body.
+        let parameter = |field: &str| call.query.get(field).filter(|_| body.is_null());
+        let from = |field: &str| parameter(field).or_else(|| at(&body, field).as_str()).map(str::to_owned);
         let propagation = match from("propagationPolicy").as_deref() {
             None | Some("Background") => Propagation::Background,
             Some("Foreground") => Propagation::Foreground,
@@ -59,10 +62,10 @@ impl Options {
             let why = "orphanDependents and deletionPropagation cannot be both set";
             return Err(invalid(Cause::invalid("propagationPolicy", &json!(policy), why)));
         }
-        let dry_run = items(&body, "dryRun").first().and_then(Value::as_str).or_else(|| call.query.get("dryRun"));
+        let dry_run = items(&body, "dryRun").first().and_then(Value::as_str).or_else(|| parameter("dryRun"));
         options::check_dry_run(dry_run, "DeleteOptions")?;
         let is_orphaning = at(&body, "orphanDependents") == true;
-        let grace = call.query.get("gracePeriodSeconds").and_then(|text| text.parse().ok());
+        let grace = parameter("gracePeriodSeconds").and_then(|text| text.parse().ok());
         Ok(Self {
             deletion: Deletion {
                 propagation: if is_orphaning { Propagation::Orphan } else { propagation },

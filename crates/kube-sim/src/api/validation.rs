@@ -274,7 +274,9 @@ fn service(new: &Value, found: &mut Vec<Cause>) {
             found.push(Cause::required(&format!("{path}.name"), ""));
         }
         port_number(at(port, "port"), &format!("{path}.port"), found);
-        port_number(at(port, "targetPort"), &format!("{path}.targetPort"), found);
+        if number(port, "targetPort") != 0 {
+            port_number(at(port, "targetPort"), &format!("{path}.targetPort"), found);
+        }
         let own = (number(port, "port"), text(port, "protocol"));
         if seen.contains(&own) {
             let value = json!({"port": own.0, "protocol": own.1});

@@ -18,6 +18,8 @@ const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const JSON: &str = "application/json-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
+/// How far the address of a dry run is from the next one that is given.
+const DRY_RUN_OFFSET: u32 = 0x8000;
 const PATCHES: [&str; 4] = [JSON, MERGE, STRATEGIC, APPLY];
 
 impl Cluster {
@@ -79,17 +81,20 @@ impl Cluster {
             let writer = self.writer(call, target);
             apply::track_update(self.schema(), kind, None, &mut object, &writer);
         }
-        prepare::as_stored(kind, &mut object);
         prepare::before_create(self, kind, &mut object);
         self.admit_mutation(kind, &mut object)?;
-        // A dry run reserves nothing.
+        // A dry run reserves nothing, and shows an address that none will get soon.
         let reserved = (self.addresses.clone(), self.rng.clone());
+        if call.query.is_dry_run() {
+            self.addresses.services = self.addresses.services.wrapping_add(DRY_RUN_OFFSET);
+        }
         self.allocate(kind, None, &mut object)?;
         if call.query.is_dry_run() {
             (self.addresses, self.rng) = reserved;
         }
         validation::check(self.schema(), kind, None, &object)?;
         warnings.extend(self.admit_creation(kind, &mut object)?);
+        prepare::as_stored(kind, &mut object);
         if call.query.is_dry_run() {
             let object = self.new_object(kind, object);
             return Ok(Answer::object(201, object).with_warnings(warnings));
@@ -139,10 +144,6 @@ impl Cluster {
             return Err(Refusal::stale(info, name(old)));
         }
         if !uid(&new).is_empty() && uid(&new) != uid(old) {
-            if is_applied {
-                let why = Cause::invalid("metadata.uid", at(&new, "metadata.uid"), "field is immutable");
-                return Err(Refusal::invalid(info, name(old), &[why]));
-            }
             return Err(Refusal::conflict(info, name(old), &wrong_uid(target, uid(&new), uid(old))));
         }
         prepare::before_update(kind, old, &mut new, target.subresource.as_deref(), is_applied);
@@ -156,12 +157,12 @@ impl Cluster {
             let writer = self.writer(call, target);
             apply::track_update(self.schema(), kind, Some(old), &mut new, &writer);
         }
-        prepare::as_stored(kind, &mut new);
         if target.subresource.as_deref() != Some("status") {
             self.allocate(kind, Some(old), &mut new)?;
             validation::check(self.schema(), kind, Some(old), &new)?;
             warnings.extend(self.admit_update(kind, old, &new)?);
         }
+        prepare::as_stored(kind, &mut new);
         if call.query.is_dry_run() {
             return Ok(Answer::object(200, new).with_warnings(warnings));
         }
@@ -235,6 +236,10 @@ impl Cluster {
             && version != text(old, "metadata.resourceVersion")
         {
             return Err(Refusal::stale(info, name(old)));
+        }
+        if old.as_ref().is_some_and(|old| !uid(&applied).is_empty() && uid(&applied) != uid(old)) {
+            let why = Cause::invalid("metadata.uid", at(&applied, "metadata.uid"), "field is immutable");
+            return Err(Refusal::invalid(info, target.name(), &[why]));
         }
         if target.subresource.as_deref() != Some("status") {
             object(&mut applied).remove("status");

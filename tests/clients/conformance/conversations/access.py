@@ -1,6 +1,6 @@
 """RBAC, reviews, methods that are not allowed."""
 
-from ..steps import JSON, Conversation, apply, create, delete, get, patch, put, request
+from ..steps import JSON, Conversation, apply, create, delete, get, patch, put, request, until
 
 ROLE = "{rules: [{apiGroups: [''], resources: [configmaps], verbs: [get, list, watch]}]}"
 BINDING = """
@@ -17,6 +17,16 @@ def review(attributes, user="reader", kind="SelfSubjectAccessReview", more=None)
         "spec": {"resourceAttributes": attributes, **(more or {})},
     }
     return request("POST", f"{AUTHORIZATION}/{kind.lower()}s", body, JSON, user=user)
+
+
+def allowed(path):
+    """Waits until the reader may read: an API server learns of bindings from a watch."""
+    return until(path, lambda body: body["kind"] != "Status", user="reader")
+
+
+def refused(path):
+    """Waits until the reader may not read."""
+    return until(path, lambda body: body["kind"] == "Status", user="reader")
 
 
 CONVERSATIONS = [
@@ -46,12 +56,12 @@ CONVERSATIONS = [
             create("configmaps/a", "{data: {a: b}}"),
             apply("roles/reader", ROLE),
             apply("rolebindings/readers", BINDING),
-            get("configmaps/a", user="reader"),
+            allowed("configmaps/a"),
             get("configmaps", {"fieldSelector": "metadata.name=a"}, user="reader"),
             patch("merge", "configmaps/a", "{data: {a: c}}", user="reader"),
             get("secrets", user="reader"),
             delete("rolebindings/readers"),
-            get("configmaps/a", user="reader"),
+            refused("configmaps/a"),
         ],
     ),
     Conversation(
@@ -60,6 +70,7 @@ CONVERSATIONS = [
             review({"verb": "get", "resource": "configmaps", "namespace": "$ns"}),
             apply("roles/reader", ROLE),
             apply("rolebindings/readers", BINDING),
+            allowed("configmaps/kube-root-ca.crt"),
             review({"verb": "get", "resource": "configmaps", "namespace": "$ns"}),
             review({"verb": "delete", "resource": "configmaps", "namespace": "$ns"}),
             review({"verb": "*", "resource": "*", "group": "*"}, user="admin"),
@@ -81,8 +92,8 @@ CONVERSATIONS = [
             apply("rolebindings/view", "{roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}, subjects: [{kind: Group, name: conformance-readers}]}"),
             apply("rolebindings/sa", "{roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: x}, subjects: [{kind: ServiceAccount, name: default}]}"),
             apply("rolebindings/sa", "{roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: x}, subjects: [{kind: ServiceAccount, name: default, namespace: $ns}]}"),
+            allowed("services"),
             get("secrets", user="reader"),
-            get("services", user="reader"),
             create("services/a", "{spec: {ports: [{port: 80}]}}", user="reader"),
         ],
     ),
@@ -91,6 +102,7 @@ CONVERSATIONS = [
         [
             apply("roles/maker", "{rules: [{apiGroups: [rbac.authorization.k8s.io], resources: [roles, rolebindings], verbs: ['*']}]}"),
             apply("rolebindings/makers", BINDING.replace("name: reader", "name: maker")),
+            allowed("roles"),
             create("roles/wide", "{rules: [{apiGroups: [''], resources: [secrets], verbs: [get]}]}", user="reader"),
             create("rolebindings/wide", "{roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}, subjects: [{kind: User, name: reader}]}", user="reader"),
         ],

@@ -85,7 +85,6 @@ CONVERSATIONS = [
     Conversation(
         "security-labels",
         [
-            pod("plain", SIMPLE % ""),
             patch("merge", "namespaces/$ns", {"metadata": {"labels": {f"{PREFIX}/enforce": "restricted"}}}),
             patch("merge", "namespaces/$ns", {"metadata": {"labels": {f"{PREFIX}/enforce": "strict"}}}),
             patch("merge", "namespaces/$ns", {"metadata": {"labels": {f"{PREFIX}/enforce-version": "v1.35"}}}),

@@ -97,7 +97,7 @@ CONVERSATIONS = [
             create(CM, "{metadata: {labels: {'a b': c}}}"),
             create(CM, "{metadata: {labels: {a: 'b c'}}}"),
             create(CM, "{metadata: {labels: {a/b/c: d}}}"),
-            create(CM, "{metadata: {labels: {'Example.org/a': d, '/b': e}}}"),
+            create(CM, "{metadata: {labels: {'Example.org/a': d}}}"),
             create(CM, "{metadata: {labels: {a: %s}}}" % ("b" * 64)),
             create(CM, "{metadata: {labels: {%s: b}}}" % ("a" * 64)),
             create(CM, "{metadata: {annotations: {'a b': c}}}"),
