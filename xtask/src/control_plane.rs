@@ -38,7 +38,8 @@ pub(crate) fn run(repo: &Repo) -> Outcome {
         None => return Err(format!("could not build the control plane: {NO_GO}")),
     };
     for (name, ..) in PROGRAMS {
-        let size = fs::metadata(folder.join(name)).map_err(|error| cannot("read", &folder.join(name), &error))?;
+        let size =
+            fs::metadata(folder.join(name)).map_err(|error| cannot("read", &folder.join(name), &error))?;
         println!("{:>6} MB  {name}", size.len() / 1_000_000);
     }
     println!("{VARIABLE}={}", folder.display());
@@ -110,7 +111,9 @@ fn build(repo: &Repo) -> Outcome<PathBuf> {
     let folder = cache_folder()?;
     let fresh = folder.with_extension(format!("new-{}", std::process::id()));
     fs::create_dir_all(&fresh).map_err(|error| cannot("create", &fresh, &error))?;
-    println!("building the control plane of Kubernetes {VERSION}; without a cache of Go's this takes many minutes");
+    println!(
+        "building the control plane of Kubernetes {VERSION}; without a cache of Go's this takes many minutes"
+    );
     let begin = now();
     for program in &PROGRAMS {
         run_command(build_command(repo, program, &fresh))?;
@@ -141,7 +144,8 @@ fn link_flags(module: &str) -> String {
     let mut flags = "-s -w".to_owned();
     if module == "k8s" {
         let minor = VERSION.split('.').nth(1).unwrap_or_default();
-        let values = [("gitVersion", format!("v{VERSION}")), ("gitMajor", "1".into()), ("gitMinor", minor.into())];
+        let values =
+            [("gitVersion", format!("v{VERSION}")), ("gitMajor", "1".into()), ("gitMinor", minor.into())];
         for (name, value) in values {
             flags.push_str(&format!(" -X k8s.io/component-base/version.{name}={value}"));
         }
@@ -160,7 +164,8 @@ mod tests {
     #[test]
     fn the_cache_is_that_of_the_user() {
         let at = |cache: Option<&str>, home: Option<&str>| {
-            folder_below(cache.map(OsString::from), home.map(OsString::from)).map(|path| path.display().to_string())
+            folder_below(cache.map(OsString::from), home.map(OsString::from))
+                .map(|path| path.display().to_string())
         };
         let below = |root: &str| Some(format!("{root}/exokit/control-plane-{VERSION}"));
         assert_eq!(at(Some("/cache"), Some("/home/a")), below("/cache"));
@@ -174,7 +179,10 @@ mod tests {
     fn only_kubernetes_is_told_its_version() {
         assert_eq!(link_flags("etcd"), "-s -w");
         let flags = link_flags("k8s");
-        assert!(flags.contains("version.gitVersion=v1.35.1") && flags.ends_with("version.gitMinor=35"), "{flags}");
+        assert!(
+            flags.contains("version.gitVersion=v1.35.1") && flags.ends_with("version.gitMinor=35"),
+            "{flags}"
+        );
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //! servers come into it from the package index, at the versions of
 //! `tests/requirements.txt`.
 
-use crate::count::Count;
 use crate::control_plane;
+use crate::count::Count;
 use crate::kubectl;
 use crate::outcome::Outcome;
 use crate::parallel;

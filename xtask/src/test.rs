@@ -9,8 +9,8 @@
 use crate::count::Count;
 use crate::outcome::Outcome;
 use crate::process::{captured, cargo, run as run_command, watch};
-use crate::repo::Repo;
 use crate::python::Tools;
+use crate::repo::Repo;
 use crate::stages::Stages;
 use crate::{control_plane, python, size};
 use std::collections::BTreeSet;

@@ -113,8 +113,7 @@ class ControlPlane:
         )
 
     def run_controllers(self):
-        # The autoscaler asks for metrics that nothing here serves, on a clock
-        # of its own. Stateful sets have no controller in the simulated cluster.
+        # Stateful sets have no controller in the simulated cluster.
         self.run(
             "kube-controller-manager",
             f"--kubeconfig={self.admin}",
@@ -122,7 +121,8 @@ class ControlPlane:
             f"--root-ca-file={self.folder / 'certs' / 'apiserver.crt'}",
             "--leader-elect=false",
             "--use-service-account-credentials=false",
-            "--controllers=*,-horizontal-pod-autoscaler-controller,-statefulset-controller",
+            "--controllers=*,-statefulset-controller",
+            "--horizontal-pod-autoscaler-sync-period=2s",
             "--secure-port=0",
         )
         self.run("kube-scheduler", f"--kubeconfig={self.admin}", "--leader-elect=false", "--secure-port=0")

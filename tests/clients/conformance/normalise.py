@@ -56,7 +56,7 @@ class Names:
         text = first + mark + "\n".join(sorted(errors.split("\n")))
         for value in sorted(self.values, key=len, reverse=True):
             # Versions and ports are numbers, which stand for other things too.
-            if not value.isdigit() and value in text:
+            if not self.values[value].startswith(("<version", "<port")) and value in text:
                 text = re.sub(rf"(?<![a-z0-9]){re.escape(value)}(?![a-z0-9])", self.values[value], text)
         return text
 

@@ -5,8 +5,8 @@ pub(crate) mod pod_security;
 pub(crate) mod quota;
 
 use crate::cluster::Cluster;
-use crate::kind::Kind;
 use crate::controllers::pods::quality_of_service;
+use crate::kind::Kind;
 use crate::refusal::Refusal;
 use crate::store::key;
 use crate::value::{at, items, list, name, namespace, place, set, text};
@@ -96,7 +96,8 @@ fn add_token(pod: &mut Value, suffix: &str) {
         }
     }
     if mounted {
-        let field = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}, "path": "namespace"});
+        let field =
+            json!({"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}, "path": "namespace"});
         let certificate = json!({"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]});
         let sources = json!([
             {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},

@@ -110,8 +110,7 @@ fn check_kind(body: &Value) -> Result<(), Refusal> {
     }
     let grace = at(body, "gracePeriodSeconds");
     if grace.is_string() {
-        let message =
-            "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64";
+        let message = "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64";
         return Err(Refusal::bad_request(message));
     }
     Ok(())
@@ -136,10 +135,10 @@ impl Cluster {
         }
         match self.store.get(kind, &key) {
             // Still there: the object shows its deletion.
-            Some(left) if !options.dry_run || !items(left, "metadata.finalizers").is_empty() => Ok(Answer::object(200, Arc::clone(left))),
-            _ if SHOWN.contains(&kind) => {
-                Ok(Answer::object(200, object))
+            Some(left) if !options.dry_run || !items(left, "metadata.finalizers").is_empty() => {
+                Ok(Answer::object(200, Arc::clone(left)))
             }
+            _ if SHOWN.contains(&kind) => Ok(Answer::object(200, object)),
             _ => {
                 let mut details = json!({"name": target.name(), "kind": info.plural, "uid": uid(&object)});
                 if !info.group.is_empty() {

@@ -39,9 +39,8 @@ pub(crate) fn check_list(call: &Call<'_>, is_watch: bool) -> Result<(), Refusal>
     let matching = call.query.get("resourceVersionMatch").unwrap_or_default();
     let version = call.query.get("resourceVersion").unwrap_or_default();
     let is_initial = call.query.get("sendInitialEvents").is_some();
-    let forbidden = |field: &str, why: &str| {
-        Err(Refusal::invalid_options("ListOptions", &Cause::forbidden(field, why)))
-    };
+    let forbidden =
+        |field: &str, why: &str| Err(Refusal::invalid_options("ListOptions", &Cause::forbidden(field, why)));
     if is_initial && !is_watch {
         return forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
     }
@@ -69,9 +68,9 @@ pub(crate) fn limit(call: &Call<'_>) -> Result<Option<usize>, Refusal> {
     let Some(text) = call.query.get("limit") else {
         return Ok(None);
     };
-    let limit: usize = text.parse().map_err(|_| {
-        Refusal::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
-    })?;
+    let limit: usize = text
+        .parse()
+        .map_err(|_| Refusal::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))?;
     Ok((limit > 0).then_some(limit))
 }
 

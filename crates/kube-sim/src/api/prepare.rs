@@ -34,7 +34,8 @@ pub(crate) fn before_track(kind: Kind, document: &mut Value) {
     match kind {
         Kind::Namespace => {
             let own = name(document).to_owned();
-            object(place(document, "metadata.labels")).insert("kubernetes.io/metadata.name".to_owned(), json!(own));
+            object(place(document, "metadata.labels"))
+                .insert("kubernetes.io/metadata.name".to_owned(), json!(own));
         }
         Kind::Secret => encode_strings(document),
         _ => {}
@@ -91,8 +92,10 @@ pub(crate) fn before_create(cluster: &mut Cluster, kind: Kind, document: &mut Va
             set(document, "status", json!({"replicas": 0, "availableReplicas": 0}));
         }
         Kind::DaemonSet => {
-            object(place(document, "metadata.annotations")).insert(TEMPLATE_GENERATION.to_owned(), json!("1"));
-            let counts = ["currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"];
+            object(place(document, "metadata.annotations"))
+                .insert(TEMPLATE_GENERATION.to_owned(), json!("1"));
+            let counts =
+                ["currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"];
             counts.iter().for_each(|count| set(document, &format!("status.{count}"), 0));
         }
         Kind::PodDisruptionBudget => {
@@ -105,7 +108,13 @@ pub(crate) fn before_create(cluster: &mut Cluster, kind: Kind, document: &mut Va
 
 /// Keeps what an update cannot change: system metadata always, and all but the
 /// status through the subresource `status` or the status otherwise.
-pub(crate) fn before_update(kind: Kind, old: &Value, new: &mut Value, subresource: Option<&str>, is_applied: bool) {
+pub(crate) fn before_update(
+    kind: Kind,
+    old: &Value,
+    new: &mut Value,
+    subresource: Option<&str>,
+    is_applied: bool,
+) {
     let managed = at(new, "metadata.managedFields").clone();
     if subresource == Some("status") {
         let status = new.get("status").cloned();
@@ -153,11 +162,7 @@ pub(crate) fn before_update(kind: Kind, old: &Value, new: &mut Value, subresourc
         encode_strings(new);
     }
     if kind == Kind::DaemonSet && subresource.is_none() {
-        let annotation = at(old, "metadata.annotations").get(TEMPLATE_GENERATION).and_then(Value::as_str);
-        let before: u64 = annotation.and_then(|text| text.parse().ok()).unwrap_or(1);
-        let is_changed = at(old, "spec.template") != at(new, "spec.template");
-        let generation = (before + u64::from(is_changed)).to_string();
-        object(place(new, "metadata.annotations")).insert(TEMPLATE_GENERATION.to_owned(), json!(generation));
+        count_template(old, new);
     }
     if kind == Kind::Pod {
         set_default(new, "spec.nodeName", at(old, "spec.nodeName").clone());
@@ -173,6 +178,15 @@ pub(crate) fn before_update(kind: Kind, old: &Value, new: &mut Value, subresourc
         }
     }
     drop_empty_lists(new);
+}
+
+/// Counts a new template of a daemon set.
+fn count_template(old: &Value, new: &mut Value) {
+    let annotation = at(old, "metadata.annotations").get(TEMPLATE_GENERATION).and_then(Value::as_str);
+    let before: u64 = annotation.and_then(|text| text.parse().ok()).unwrap_or(1);
+    let is_changed = at(old, "spec.template") != at(new, "spec.template");
+    let generation = (before + u64::from(is_changed)).to_string();
+    object(place(new, "metadata.annotations")).insert(TEMPLATE_GENERATION.to_owned(), json!(generation));
 }
 
 /// The typed server leaves out empty finalizers and owners.

@@ -132,7 +132,9 @@ fn order_as_patched(key: &str, items: &mut Vec<Value>, before: &[Value], changes
     let mut left = left.into_iter().peekable();
     for item in right {
         if let Some(own) = place(before, &item) {
-            while let Some(other) = left.next_if(|other| place(before, other).is_some_and(|other| other < own)) {
+            while let Some(other) =
+                left.next_if(|other| place(before, other).is_some_and(|other| other < own))
+            {
                 items.push(other);
             }
         }

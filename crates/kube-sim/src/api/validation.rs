@@ -187,7 +187,11 @@ fn workload(kind: Kind, new: &Value, found: &mut Vec<Cause>) {
     if selector.is_object() {
         let parsed = LabelSelector::of(selector);
         if parsed.is_empty() {
-            found.push(Cause::invalid("spec.selector", selector, &format!("empty selector is invalid for {}", kind.info().name.to_lowercase())));
+            found.push(Cause::invalid(
+                "spec.selector",
+                selector,
+                &format!("empty selector is invalid for {}", kind.info().name.to_lowercase()),
+            ));
         } else if !parsed.selects(labels) {
             let why = "`selector` does not match template `labels`";
             found.push(Cause::invalid("spec.template.metadata.labels", labels, why));

@@ -48,9 +48,7 @@ impl Cluster {
         let seconds = seconds.filter(|seconds| *seconds > 0).unwrap_or(DEFAULT_SECONDS).min(SECONDS_MAX);
         let wanted = call.query.get("resourceVersion").filter(|version| *version != "0");
         let revision = match wanted {
-            Some(text) => text.parse().map_err(|_| {
-                Refusal::internal(options::unreadable_version(text))
-            })?,
+            Some(text) => text.parse().map_err(|_| Refusal::internal(options::unreadable_version(text)))?,
             None => self.store.revision(),
         };
         let mut watch = Watch {

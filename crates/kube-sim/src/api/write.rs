@@ -196,9 +196,9 @@ impl Cluster {
             _ => strategic::merge(self.schema(), &self.schema().named(info.name), &mut new, &changes),
         }
         let patched = new.clone();
-        let warnings = self.decode_problems(call, target.kind, &mut new).map_err(|why| {
-            Refusal::undecodable_patch(&patched, &why)
-        })?;
+        let warnings = self
+            .decode_problems(call, target.kind, &mut new)
+            .map_err(|why| Refusal::undecodable_patch(&patched, &why))?;
         if name(&new) != name(&old) {
             let message = format!(
                 "the name of the object ({}) does not match the name on the URL ({})",
@@ -261,7 +261,8 @@ impl Cluster {
             (None, merged) => {
                 let merged = merged.unwrap_or_default();
                 if !uid(&merged).is_empty() {
-                    let why = Cause::invalid("metadata.uid", at(&merged, "metadata.uid"), "field is immutable");
+                    let why =
+                        Cause::invalid("metadata.uid", at(&merged, "metadata.uid"), "field is immutable");
                     return Err(Refusal::invalid(info, target.name(), &[why]));
                 }
                 self.check_namespace(target, &merged)?;
@@ -287,7 +288,12 @@ impl Cluster {
     }
 
     /// As [`Self::decode`], with what is wrong as a text.
-    fn decode_problems(&self, call: &Call<'_>, kind: Kind, object: &mut Value) -> Result<Vec<String>, String> {
+    fn decode_problems(
+        &self,
+        call: &Call<'_>,
+        kind: Kind,
+        object: &mut Value,
+    ) -> Result<Vec<String>, String> {
         let problems = prune(self.schema(), kind, object);
         if let Some(problem) = problems.iter().find(|problem| !problem.is_unknown_field()) {
             return Err(problem.decode_text());

@@ -141,7 +141,9 @@ fn compare_maps(
     for name in before.keys().chain(after.keys().filter(|name| !before.contains_key(*name))) {
         let (old, new) = (before.get(name).unwrap_or(&Value::Null), after.get(name).unwrap_or(&Value::Null));
         let inner = match (schema.field_of(kind, name), old) {
-            (Some(field), Value::Null) if !field.omitted || field.embedded => compare_zero(schema, field, new),
+            (Some(field), Value::Null) if !field.omitted || field.embedded => {
+                compare_zero(schema, field, new)
+            }
             _ => compare(schema, child_type(schema, kind, name), old, new),
         };
         comparison.changed.add(format!("f:{name}"), inner.changed);
@@ -383,7 +385,9 @@ pub(crate) fn compare_objects(
             compare(schema, kind, &Value::Object(before), &Value::Object(after))
         } else {
             match (schema.field_of(root, name), before) {
-                (Some(field), Value::Null) if !field.omitted || field.embedded => compare_zero(schema, field, after),
+                (Some(field), Value::Null) if !field.omitted || field.embedded => {
+                    compare_zero(schema, field, after)
+                }
                 _ => compare(schema, kind, before, after),
             }
         };

@@ -87,7 +87,8 @@ fn conditions(left: &BTreeMap<String, usize>, held: &BTreeMap<String, usize>) ->
     let finalizers = match held.is_empty() {
         true => (false, "ContentHasNoFinalizers", "All content-preserving finalizers finished".to_owned()),
         false => {
-            let message = format!("Some content in the namespace has finalizers remaining: {}", listed(held, " in"));
+            let message =
+                format!("Some content in the namespace has finalizers remaining: {}", listed(held, " in"));
             (true, "SomeFinalizersRemain", message)
         }
     };

@@ -65,13 +65,13 @@ KINDS = [
     ("networkpolicies/deny-all", "{spec: {podSelector: {}, policyTypes: [Ingress]}}", "{spec: {policyTypes: [Ingress, Egress]}}", None),
     ("networkpolicies/web", "{spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress, Egress], ingress: [{from: [{podSelector: {}}], ports: [{port: 8080, protocol: TCP}]}, {}], egress: [{to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}}], ports: [{port: 53, protocol: UDP}, {port: 53}]}]}}", "{spec: {ingress: []}}", None),
     ("ingresses/web", "{metadata: {annotations: {cert-manager.io/cluster-issuer: letsencrypt}}, spec: {ingressClassName: traefik, tls: [{hosts: [web.example.org], secretName: web-tls}], rules: [{host: web.example.org, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {name: http}}}}]}}]}}", "{spec: {rules: [{host: other.example.org, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]}}", None),
-    ("horizontalpodautoscalers/web", "{spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: none}, minReplicas: 2, maxReplicas: 4, metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}]}}", "{spec: {maxReplicas: 6}}", "skip"),
+    ("horizontalpodautoscalers/web", "{spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: none}, minReplicas: 2, maxReplicas: 4, metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}]}}", "{spec: {maxReplicas: 6}}", lambda body: body["status"].get("conditions")),
     ("poddisruptionbudgets/web", "{spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}}", "{spec: {minAvailable: 50%}}", observed),
     ("roles/web", "{rules: [{apiGroups: [''], resources: [pods, services], verbs: [get, list, watch]}]}", "{rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]}", None),
     ("rolebindings/web", "{roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: web}, subjects: [{kind: ServiceAccount, name: web, namespace: $ns}]}", "{subjects: [{kind: Group, name: people, apiGroup: rbac.authorization.k8s.io}]}", None),
     ("deployments/web", DEPLOYMENT, "{spec: {replicas: 3}}", rolled_out),
     ("daemonsets/agent", DAEMON_SET, "{spec: {minReadySeconds: 5}}", observed),
-    ("statefulsets/db", DEPLOYMENT.replace("replicas: 2", "replicas: 0").replace("strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}", "serviceName: db"), "{spec: {minReadySeconds: 5}}", "skip"),
+    ("statefulsets/db", DEPLOYMENT.replace("replicas: 2", "replicas: 0").replace("strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}", "serviceName: db"), "{spec: {minReadySeconds: 5}}", None),
     ("clusterroles/conformance-web", "{rules: [{apiGroups: [''], resources: [nodes], verbs: [get]}, {nonResourceURLs: [/metrics], verbs: [get]}]}", "{rules: []}", None),
     ("clusterrolebindings/conformance-web", "{roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: none}, subjects: [{kind: ServiceAccount, name: web, namespace: $ns}]}", "{subjects: []}", None),
     ("ingressclasses/conformance-web", "{spec: {controller: example.org/c}}", "{spec: {parameters: {apiGroup: k.example.org, kind: P, name: p}}}", None),
@@ -89,7 +89,7 @@ def merged(base, change):
 
 def life(path, body, change, settle):
     body = yaml.safe_load(body)
-    settled = [] if settle in (None, "skip") else [settle(path) if settle in (observed, rolled_out) else until(path, settle)]
+    settled = [] if settle is None else [settle(path) if settle in (observed, rolled_out) else until(path, settle)]
     steps = [apply(path, body, query={"dryRun": "All"}), apply(path, body), *settled, apply(path, body), get(path)]
     if change:
         steps += [apply(path, merged(body, yaml.safe_load(change))), *settled, get(path)]
