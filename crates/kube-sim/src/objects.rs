@@ -19,6 +19,7 @@ impl Cluster {
     /// check first.
     pub(crate) fn create_object(&mut self, kind: Kind, object: Value) -> Arc<Value> {
         let object = self.new_object(kind, object);
+        self.write_creation(kind, &object);
         let object = self.store.put(self.now, kind, object);
         self.notify(kind, None, Some(&object));
         object
@@ -34,10 +35,6 @@ impl Cluster {
         if info.has_generation {
             set(&mut object, "metadata.generation", 1);
         }
-        self.write_creation(kind, &object);
-        let object = self.store.put(self.now, kind, object);
-        self.notify(kind, None, Some(&object));
-
         object
     }
 
@@ -62,16 +59,9 @@ impl Cluster {
             set(&mut new, "metadata.generation", generation);
         }
         self.write_change(kind, old, &new);
-        let may_go = is_deleting(&new) && !is_held(kind, &new);
-        let new = self.store.put(self.now, kind, new);
-        self.notify(kind, Some(old), Some(&new));
-        if may_go {
-            self.drop_object(kind, &key_of(&new));
-        }
-
         // The object goes in its old form: its watchers see no update.
         if is_deleting(&new) && !is_held(kind, &new) {
-            self.remove_object(kind, &key_of(&new));
+            self.drop_object(kind, &key_of(&new));
             return Arc::new(new);
         }
         let new = self.store.put(self.now, kind, new);

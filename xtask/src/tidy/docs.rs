@@ -144,7 +144,13 @@ mod tests {
 
     #[test]
     fn a_command_that_is_none_is_found() {
-        assert!(unknown_verbs("README.md", "run `cargo xtask ci`, `cargo xtask control-plane` or cargo xtask test -p x").is_empty());
+        assert!(
+            unknown_verbs(
+                "README.md",
+                "run `cargo xtask ci`, `cargo xtask control-plane` or cargo xtask test -p x"
+            )
+            .is_empty()
+        );
         assert_eq!(unknown_verbs("README.md", "\n`cargo xtask deploy`").len(), 1);
     }
 }

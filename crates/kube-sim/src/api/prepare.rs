@@ -171,13 +171,18 @@ pub(crate) fn before_update(
         }
     }
     if kind == Kind::PersistentVolumeClaim {
-        for field in ["spec.storageClassName", "spec.volumeName"] {
-            if text(new, field).is_empty() && !text(old, field).is_empty() {
-                set(new, field, text(old, field));
-            }
-        }
+        keep_binding(old, new);
     }
     drop_empty_lists(new);
+}
+
+/// Keeps class and volume of a claim, which an update may leave out.
+fn keep_binding(old: &Value, new: &mut Value) {
+    for field in ["spec.storageClassName", "spec.volumeName"] {
+        if text(new, field).is_empty() && !text(old, field).is_empty() {
+            set(new, field, text(old, field));
+        }
+    }
 }
 
 /// Counts a new template of a daemon set.
