@@ -176,7 +176,7 @@ pub(crate) fn before_update(
     drop_empty_lists(new);
 }
 
-/// Keeps class and volume of a claim, which an update may leave out.
+/// Keeps class and volume of a claim where an update leaves them out.
 fn keep_binding(old: &Value, new: &mut Value) {
     for field in ["spec.storageClassName", "spec.volumeName"] {
         if text(new, field).is_empty() && !text(old, field).is_empty() {
