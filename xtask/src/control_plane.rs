@@ -109,7 +109,7 @@ fn has_go() -> bool {
 /// the folder is there in full or not at all.
 fn build(repo: &Repo) -> Outcome<PathBuf> {
     let folder = cache_folder()?;
-    let fresh = folder.with_extension(format!("new-{}", std::process::id()));
+    let fresh = folder.with_file_name(format!("control-plane-{VERSION}.new-{}", std::process::id()));
     fs::create_dir_all(&fresh).map_err(|error| cannot("create", &fresh, &error))?;
     println!(
         "building the control plane of Kubernetes {VERSION}; without a cache of Go's this takes many minutes"
