@@ -88,6 +88,8 @@ async fn what_users_added_to_the_cluster_is_named_and_goes_with_it() {
             "resources": {"requests": {"storage": "1Gi"}}},
     });
     administer(&rig, "POST", "/api/v1/namespaces/theirs/persistentvolumeclaims", &claim);
+    // A controller makes the service account, without which a pod is refused.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cart"},
         "spec": {
