@@ -1,4 +1,4 @@
-//! What cloud, cluster and ledger show of an environment.
+//! The evidence: the state of an environment in cloud, cluster and ledger.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! `exokit orphans`: what carries our mark and belongs to nothing.
 
 use exokit_text::format::{duration, table};
+use exokit_wire::reply::Orphan;
 use exokit_wire::request::OrphansRequest;
 
 use crate::args::OrphansArgs;
@@ -30,5 +31,10 @@ pub(crate) async fn run(connection: &Connection<'_>, args: &OrphansArgs) -> Resu
             table(["KIND", "NAME", "ID", "ZONE", "AGE", "VERDICT"], rows)
         }
     })?;
-    Ok(Exit::of_comparison(found.iter().any(|orphan| orphan.verdict == ORPHAN)))
+    Ok(Exit::of_comparison(found.iter().any(is_orphan)))
+}
+
+/// Whether a resource belongs to nothing.
+pub(super) fn is_orphan(found: &Orphan) -> bool {
+    found.verdict == ORPHAN
 }

@@ -157,7 +157,7 @@ impl Watch {
             _ => return None,
         };
         if let (Change::Modified, "DELETED", Some(before)) = (event.change, kind, &event.before) {
-            // What leaves the selection is shown as it was in it.
+            // An object that leaves the selection is shown in its last selected form.
             let mut last = Value::clone(object);
             super::patch::merge(&mut last, before);
             crate::value::set(&mut last, "metadata.labels", crate::selector::labels(before).clone());

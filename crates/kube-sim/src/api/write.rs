@@ -248,7 +248,7 @@ impl Cluster {
         let force = call.query.flag("force");
         let mut merged = apply::apply(self.schema(), kind, old.as_deref(), &applied, &writer, force)?;
         if let Some(merged) = &mut merged {
-            // What was applied empty belongs to its manager and is not stored.
+            // An empty field that was applied belongs to its manager and is not stored.
             prune(self.schema(), kind, merged);
         }
         match (old, merged) {

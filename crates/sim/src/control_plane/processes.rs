@@ -50,8 +50,8 @@ impl Starter {
         let (jobs, todo) = mpsc::channel::<Job>();
         let thread = std::thread::Builder::new().name("control-planes".to_owned()).spawn(move || {
             for (mut command, reply) in todo {
-                // Nobody waits for a child of a control plane that was stopped
-                // meanwhile, so it is ended here.
+                // The receiver of a child is gone when its control plane was
+                // stopped meanwhile, so the child is ended here.
                 if let Err(Ok(mut child)) = reply.send(command.spawn()) {
                     end(&mut child);
                 }

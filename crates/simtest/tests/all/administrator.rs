@@ -1,4 +1,4 @@
-//! Somebody with all rights in a cluster, who changes it by hand.
+//! An administrator who changes a cluster by hand.
 
 use bytes::Bytes;
 use exokit_kube_sim::{Reply, User};

@@ -49,7 +49,7 @@ fn document(rows: &[Row], now: Timestamp) -> String {
     let passed = rows.iter().filter(|row| row.passed()).count();
     format!(
         "# Template testing checkpoint\n\n**Last updated:** {} UTC  \n**Current status:** {passed} of {} pass\n\n\
-         Written by `exokit test --report`. Each cell is taken from the run file of its row.\n\n\
+         Written by `exokit test --report`. Everything here is taken from the newest run file of each template.\n\n\
          ## Templates\n\n{}\n## Phases\n\n{}\n## What is left\n\n{}",
         moment(now),
         counted(rows.len(), "template"),

@@ -10,6 +10,7 @@ use exokit_wire::reply::Orphan;
 use exokit_wire::request::{Ask, DriftRequest, OrphansRequest, PlanRequest, SealedPlan, VerifyRequest};
 use tokio::time::Instant;
 
+use super::super::orphans::is_orphan;
 use super::Test;
 use super::journal::Unfinished;
 use super::run_file::{RunFile, Stage, StageResult, TestedPlan};
@@ -18,9 +19,6 @@ use crate::error::CliError;
 
 /// How long the environment of a test lives when nothing removes it.
 const TTL_SECONDS: u64 = 6 * 3600;
-
-/// Verdict on a resource that belongs to nothing.
-const ORPHAN: &str = "orphan";
 
 /// One test under way.
 struct Life<'t> {
@@ -67,7 +65,7 @@ impl Test<'_> {
     /// The resources of the account that belong to nothing.
     pub(super) async fn orphans(&self) -> Result<Vec<Orphan>, CliError> {
         let found = self.connection.call(&OrphansRequest { zone: None }).await?.found;
-        Ok(found.into_iter().filter(|orphan| orphan.verdict.raw() == ORPHAN).collect())
+        Ok(found.into_iter().filter(is_orphan).collect())
     }
 }
 
@@ -75,13 +73,13 @@ impl Life<'_> {
     /// Plans, approves and provisions.
     async fn make(&mut self) -> Option<()> {
         let (test, template, name) = (self.test, self.result.template, self.result.environment.clone());
-        let (plan, tested) = self.stage(Stage::Plan, true, plan(test, template, name)).await?;
+        let (plan, tested) = self.stage(Stage::Plan, plan(test, template, name)).await?;
         self.result.plan = Some(tested);
-        let approved = self.stage(Stage::Approve, true, test.approve(&plan.plan_id)).await?;
+        let approved = self.stage(Stage::Approve, test.approve(&plan.plan_id)).await?;
         if let Some(tested) = &mut self.result.plan {
             tested.approved_by = approved;
         }
-        self.stage(Stage::Provision, true, provision(test, &plan)).await
+        self.stage(Stage::Provision, provision(test, &plan)).await
     }
 
     /// Verifies, and looks for drift. A failure of the first does not stop the
@@ -90,7 +88,7 @@ impl Life<'_> {
         let (test, environment) = (self.test, self.result.environment.clone());
         let (verification, drift) = (&mut None, &mut None);
         let request = VerifyRequest { environment: environment.clone() };
-        self.stage(Stage::Verify, true, async {
+        self.stage(Stage::Verify, async {
             let reply = verification.insert(test.connection.call(&request).await?);
             let failed: Vec<&str> =
                 reply.checks.iter().filter(|check| !check.passed).map(|check| check.id.as_str()).collect();
@@ -101,7 +99,7 @@ impl Life<'_> {
         })
         .await;
         let request = DriftRequest { environment: environment.clone() };
-        self.stage(Stage::Drift, true, async {
+        self.stage(Stage::Drift, async {
             let reply = drift.insert(test.connection.call(&request).await?);
             match reply.differences.len() {
                 0 => Ok(()),
@@ -118,19 +116,19 @@ impl Life<'_> {
         let (test, name) = (self.test, self.result.environment.clone());
         let was_made =
             self.result.stages.iter().any(|result| result.stage == Stage::Provision && result.passed);
-        let removed = self.stage(Stage::Teardown, false, async {
+        let removed = self.stage(Stage::Teardown, async {
             let certificate = test.remove(&name).await?;
             test.journal.end(&name)?;
             Ok(certificate)
         });
         let Some(certificate) = removed.await else { return };
-        // What was rolled back, or never began, needs no teardown.
+        // An environment that was rolled back, or never begun, needs no teardown.
         if was_made || certificate.is_some() {
-            self.stage(Stage::Certificate, false, async { check(&name, certificate.as_ref()) }).await;
+            self.stage(Stage::Certificate, async { check(&name, certificate.as_ref()) }).await;
         }
         self.result.certificate = certificate;
         let orphans = &mut Vec::new();
-        self.stage(Stage::Orphans, false, async {
+        self.stage(Stage::Orphans, async {
             let new = |orphan: &Orphan| !test.orphans_before.contains(&orphan.id);
             *orphans = test.orphans().await?.into_iter().filter(new).collect();
             match orphans.len() {
@@ -142,16 +140,11 @@ impl Life<'_> {
         self.result.orphans = std::mem::take(orphans);
     }
 
-    /// Carries a stage out and notes its result. One that `stops` ends when the
-    /// user asks for the end.
-    async fn stage<T>(
-        &mut self,
-        stage: Stage,
-        stops: bool,
-        work: impl Future<Output = Result<T, CliError>>,
-    ) -> Option<T> {
+    /// Carries a stage out and notes its result. A stage before the teardown
+    /// ends when the user asks for the end.
+    async fn stage<T>(&mut self, stage: Stage, work: impl Future<Output = Result<T, CliError>>) -> Option<T> {
         let begun = Instant::now();
-        let outcome = match stops {
+        let outcome = match stage < Stage::Teardown {
             true => self.test.until_stopped(work).await,
             false => work.await,
         };

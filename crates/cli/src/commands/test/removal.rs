@@ -1,7 +1,7 @@
 //! Removes the environment of a test, however far it has come.
 
 use exokit_model::certificate::Certificate;
-use exokit_model::ids::{EnvironmentName, PlanId};
+use exokit_model::ids::{EnvironmentName, PersonId, PlanId};
 use exokit_model::plan::Action;
 use exokit_wire::failure::Class;
 use exokit_wire::reply::{OperationReply, StatusReply};
@@ -77,7 +77,7 @@ impl Test<'_> {
     }
 
     /// Approves a recorded plan.
-    pub(super) async fn approve(&self, plan: &PlanId) -> Result<Vec<exokit_model::ids::PersonId>, CliError> {
+    pub(super) async fn approve(&self, plan: &PlanId) -> Result<Vec<PersonId>, CliError> {
         let found = self.connection.recorded(plan.as_str()).await?;
         self.approvers.approve(&self.connection, &found).await
     }
